@@ -1,0 +1,93 @@
+-- The sequenced market: each partition's head and journal, the orders, and what is held for them.
+
+-- One row per partition. Every commit moves it, under the leader's epoch: a stale leader moves nothing.
+CREATE TABLE partition_head (
+    partition_id   INTEGER PRIMARY KEY CHECK (partition_id > 0),
+    epoch          BIGINT NOT NULL CHECK (epoch >= 0),
+    last_sequence  BIGINT NOT NULL CHECK (last_sequence >= 0),
+    last_hash      BYTEA NOT NULL CHECK (octet_length(last_hash) = 32),
+    last_event_at  TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+-- One command to one book and the events it had; hash chains each row to the one before it.
+CREATE TABLE journal (
+    partition_id  INTEGER NOT NULL,
+    sequence      BIGINT NOT NULL,
+    product_id    TEXT NOT NULL,
+    event_at      TIMESTAMPTZ NOT NULL,
+    command       BYTEA NOT NULL,
+    events        BYTEA NOT NULL,
+    hash          BYTEA NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (partition_id, sequence)
+);
+CREATE TRIGGER journal_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE journal ENABLE ALWAYS TRIGGER journal_insert_only;
+
+-- A book as it stood after a sequence: start-up folds only the journal after it. Derived, so replaceable.
+CREATE TABLE book_snapshot (
+    partition_id  INTEGER NOT NULL,
+    product_id    TEXT NOT NULL,
+    sequence      BIGINT NOT NULL,
+    book          BYTEA NOT NULL,
+    PRIMARY KEY (partition_id, product_id)
+);
+
+-- sequence is null for an order denied before it reached the book.
+-- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
+CREATE TABLE orders (
+    id                   BIGINT PRIMARY KEY CHECK (id > 0),
+    partition_id         INTEGER NOT NULL,
+    sequence             BIGINT,
+    participant_id       BIGINT NOT NULL REFERENCES participant (id),
+    key_id               BIGINT NOT NULL,
+    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]{1,64}$'),
+    fingerprint          BYTEA NOT NULL,
+    product_id           TEXT NOT NULL REFERENCES product (id),
+    side                 TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
+    quantity_gpus        INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour          INTEGER NOT NULL,
+    ends_hour            INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    hours                INTEGER NOT NULL CHECK (hours BETWEEN 1 AND ends_hour - starts_hour),
+    price_ticks          BIGINT NOT NULL CHECK (price_ticks > 0),
+    terms                JSONB NOT NULL,
+    status               TEXT NOT NULL CHECK (status IN (
+        'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
+    reason               TEXT NOT NULL DEFAULT '',
+    filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
+    filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
+    filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
+    eligible_notional_fen BIGINT NOT NULL DEFAULT 0
+        CHECK (eligible_notional_fen BETWEEN 0 AND filled_notional_fen),
+    run_starts_hour      INTEGER,
+    created_at           TIMESTAMPTZ NOT NULL,
+    updated_at           TIMESTAMPTZ NOT NULL,
+    UNIQUE (participant_id, client_order_id),
+    CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
+    CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus)
+) WITH (fillfactor = 80);
+CREATE INDEX orders_of_participant ON orders (participant_id, id);
+CREATE INDEX orders_live ON orders (partition_id) WHERE status IN ('accepted', 'resting', 'partially_filled');
+
+-- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
+CREATE TABLE order_hold (
+    order_id           BIGINT NOT NULL REFERENCES orders (id),
+    voucher_id         BIGINT NOT NULL DEFAULT 0,
+    position           SMALLINT NOT NULL,
+    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    placed_fen         BIGINT NOT NULL CHECK (placed_fen >= 0),
+    committed_fen      BIGINT NOT NULL DEFAULT 0 CHECK (committed_fen >= 0),
+    released_fen       BIGINT NOT NULL DEFAULT 0 CHECK (released_fen >= 0),
+    PRIMARY KEY (order_id, voucher_id),
+    CONSTRAINT order_hold_within_placed CHECK (committed_fen + released_fen <= placed_fen)
+) WITH (fillfactor = 80);
+
+-- One row per commit, read and removed by the relay.
+CREATE TABLE outbox (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition_id  INTEGER NOT NULL,
+    sequence      BIGINT NOT NULL,
+    payload       BYTEA NOT NULL,
+    created_at    TIMESTAMPTZ NOT NULL
+);

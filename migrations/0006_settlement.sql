@@ -1,0 +1,119 @@
+-- From the trade to the delivered hour.
+
+CREATE TABLE trade (
+    id               BIGINT PRIMARY KEY CHECK (id > 0),
+    partition_id     INTEGER NOT NULL,
+    sequence         BIGINT NOT NULL,
+    product_id       TEXT NOT NULL REFERENCES product (id),
+    bid_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    ask_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    buyer_id         BIGINT NOT NULL REFERENCES participant (id),
+    provider_id      BIGINT NOT NULL REFERENCES participant (id),
+    aggressor        TEXT NOT NULL CHECK (aggressor IN ('buy', 'sell')),
+    quantity_gpus    INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour      INTEGER NOT NULL,
+    ends_hour        INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    price_ticks      BIGINT NOT NULL CHECK (price_ticks > 0),
+    notional_fen     BIGINT NOT NULL,
+    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
+    programme_id     BIGINT,
+    fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
+    traded_at        TIMESTAMPTZ NOT NULL,
+    CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
+    CONSTRAINT trade_programme_named CHECK ((voucher_fen > 0) = (programme_id IS NOT NULL))
+);
+CREATE INDEX trade_by_product ON trade (product_id, id);
+CREATE INDEX trade_of_bid ON trade (bid_order_id);
+CREATE INDEX trade_of_ask ON trade (ask_order_id);
+CREATE TRIGGER trade_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trade
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_insert_only;
+
+-- The right to the hours, one per trade. next_settlement_hour is the first hour whose money is still in escrow.
+CREATE TABLE lease (
+    id                    BIGINT PRIMARY KEY CHECK (id > 0),
+    trade_id              BIGINT NOT NULL UNIQUE REFERENCES trade (id),
+    partition_id          INTEGER NOT NULL,
+    product_id            TEXT NOT NULL,
+    ask_order_id          BIGINT NOT NULL,
+    buyer_id              BIGINT NOT NULL,
+    provider_id           BIGINT NOT NULL,
+    quantity_gpus         INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour           INTEGER NOT NULL,
+    ends_hour             INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    price_ticks           BIGINT NOT NULL CHECK (price_ticks > 0),
+    fee_bps               INTEGER NOT NULL,
+    next_settlement_hour  INTEGER NOT NULL CHECK (next_settlement_hour BETWEEN starts_hour AND ends_hour),
+    failed_hours          INTEGER NOT NULL DEFAULT 0 CHECK (failed_hours BETWEEN 0 AND next_settlement_hour - starts_hour),
+    created_at            TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
+CREATE INDEX lease_of_ask ON lease (ask_order_id, ends_hour);
+CREATE INDEX lease_of_buyer ON lease (buyer_id, id);
+CREATE INDEX lease_of_provider ON lease (provider_id, id);
+
+-- No hour of any GPU is sold twice: the database's own word for it, beside the book's.
+-- The load on an ask can only peak where some lease begins, so those hours are the ones to test.
+CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    oversold RECORD;
+BEGIN
+    SELECT peak.ask_order_id, peak.hour INTO oversold
+    FROM (
+        SELECT DISTINCT added.ask_order_id, begun.starts_hour AS hour
+        FROM added
+        JOIN lease AS begun ON begun.ask_order_id = added.ask_order_id
+            AND begun.ends_hour > added.starts_hour
+            AND begun.starts_hour >= added.starts_hour AND begun.starts_hour < added.ends_hour
+    ) AS peak
+    JOIN orders AS ask ON ask.id = peak.ask_order_id
+    CROSS JOIN LATERAL (
+        SELECT sum(held.quantity_gpus) AS gpus
+        FROM lease AS held
+        WHERE held.ask_order_id = peak.ask_order_id
+            AND held.ends_hour > peak.hour AND held.starts_hour <= peak.hour
+    ) AS load
+    WHERE load.gpus > ask.quantity_gpus OR peak.hour < ask.starts_hour OR peak.hour >= ask.ends_hour
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'ask % is sold beyond its capacity in hour %', oversold.ask_order_id, oversold.hour
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    IF EXISTS (
+        SELECT 1 FROM added JOIN orders AS ask ON ask.id = added.ask_order_id
+        WHERE added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
+    ) THEN
+        RAISE EXCEPTION 'a lease lies outside the window of its ask'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_oversold_ask();
+
+-- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour.
+CREATE TABLE lease_funding (
+    lease_id           BIGINT NOT NULL REFERENCES lease (id),
+    voucher_id         BIGINT NOT NULL DEFAULT 0,
+    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    committed_fen      BIGINT NOT NULL CHECK (committed_fen > 0),
+    captured_fen       BIGINT NOT NULL DEFAULT 0 CHECK (captured_fen >= 0),
+    returned_fen       BIGINT NOT NULL DEFAULT 0 CHECK (returned_fen >= 0),
+    PRIMARY KEY (lease_id, voucher_id),
+    CONSTRAINT lease_funding_within_committed CHECK (captured_fen + returned_fen <= committed_fen)
+) WITH (fillfactor = 80);
+
+-- An hour that the provider says it did not deliver: its money goes back to the buyer.
+CREATE TABLE outage (
+    lease_id       BIGINT NOT NULL REFERENCES lease (id),
+    delivery_hour  INTEGER NOT NULL,
+    reason         TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+    reported_by    BIGINT NOT NULL REFERENCES participant (id),
+    reported_at    TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (lease_id, delivery_hour)
+);
+CREATE TRIGGER outage_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outage
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE outage ENABLE ALWAYS TRIGGER outage_insert_only;

@@ -1,0 +1,501 @@
+-- The whole schema, for reading. A test builds one database from this file and one from the numbered
+-- migrations and compares them; change both together.
+
+-- Who trades here, and with which keys.
+
+CREATE TABLE trade_group (
+    id          BIGINT PRIMARY KEY CHECK (id > 0),
+    name        TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
+    created_at  TIMESTAMPTZ NOT NULL
+);
+
+-- A provider has an ownership, a buyer a size class and a founding date; nobody else has either.
+CREATE TABLE participant (
+    id              BIGINT PRIMARY KEY CHECK (id > 0),
+    kind            TEXT NOT NULL CHECK (kind IN ('provider', 'buyer', 'issuer', 'regulator', 'operator')),
+    name            TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
+    trade_group_id  BIGINT REFERENCES trade_group (id),
+    region          TEXT CHECK (region ~ '^[a-z][a-z0-9-]{1,39}$'),
+    ownership       TEXT CHECK (ownership IN ('state', 'private')),
+    size_class      TEXT CHECK (size_class IN ('micro', 'small', 'medium', 'large')),
+    founded_on      DATE,
+    sectors         TEXT[] NOT NULL DEFAULT '{}',
+    created_at      TIMESTAMPTZ NOT NULL,
+    CONSTRAINT participant_provider_facts CHECK ((kind = 'provider') = (ownership IS NOT NULL)),
+    CONSTRAINT participant_buyer_facts CHECK ((kind = 'buyer') = (size_class IS NOT NULL AND founded_on IS NOT NULL)),
+    CONSTRAINT participant_region_known CHECK (kind NOT IN ('provider', 'buyer') OR region IS NOT NULL)
+);
+
+-- The exchange itself: owner of the fee account and of the account that stands for the outside world.
+INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
+
+-- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once.
+CREATE TABLE api_key (
+    id                BIGINT PRIMARY KEY CHECK (id > 0),
+    participant_id    BIGINT NOT NULL REFERENCES participant (id),
+    label             TEXT NOT NULL DEFAULT '' CHECK (length(label) <= 200),
+    secret_sha256     BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
+    scopes            TEXT[] NOT NULL
+        CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['read', 'trade', 'list_capacity', 'issue', 'audit', 'operate']),
+    allowed_networks  CIDR[] NOT NULL DEFAULT '{}',
+    created_at        TIMESTAMPTZ NOT NULL,
+    expires_at        TIMESTAMPTZ,
+    revoked_at        TIMESTAMPTZ
+);
+CREATE INDEX api_key_of_participant ON api_key (participant_id, id);
+
+-- One stored answer per (participant, Idempotency-Key), written in the transaction of its effect.
+CREATE TABLE idempotency_record (
+    participant_id   BIGINT NOT NULL REFERENCES participant (id),
+    idempotency_key  TEXT NOT NULL CHECK (length(idempotency_key) BETWEEN 1 AND 200),
+    fingerprint      BYTEA NOT NULL,
+    status           SMALLINT,
+    response         BYTEA,
+    created_at       TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (participant_id, idempotency_key)
+);
+
+-- What is traded: reviewed facts about accelerators and places, and the products made of them.
+
+CREATE TABLE accelerator (
+    id                        TEXT PRIMARY KEY CHECK (id ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    vendor                    TEXT NOT NULL,
+    name                      TEXT NOT NULL,
+    origin                    TEXT NOT NULL CHECK (origin IN ('domestic', 'foreign')),
+    memory_gb                 INTEGER CHECK (memory_gb > 0),
+    fp16_dense_tflops_tenths  INTEGER CHECK (fp16_dense_tflops_tenths > 0),
+    confidence                TEXT NOT NULL CHECK (confidence IN ('vendor', 'reported', 'disputed')),
+    sources                   JSONB NOT NULL,
+    note                      TEXT NOT NULL DEFAULT ''
+);
+
+CREATE TABLE hub (
+    code     TEXT PRIMARY KEY CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    name_en  TEXT NOT NULL,
+    name_zh  TEXT NOT NULL
+);
+
+CREATE TABLE cluster (
+    code      TEXT PRIMARY KEY CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    hub_code  TEXT NOT NULL REFERENCES hub (code),
+    name_en   TEXT NOT NULL,
+    name_zh   TEXT NOT NULL,
+    province  TEXT NOT NULL
+);
+
+CREATE TABLE interconnect (
+    code         TEXT PRIMARY KEY CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    name         TEXT NOT NULL,
+    description  TEXT NOT NULL
+);
+
+CREATE TABLE product (
+    id                     TEXT PRIMARY KEY CHECK (id ~ '^[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*){2}$'),
+    accelerator_id         TEXT NOT NULL REFERENCES accelerator (id),
+    cluster_code           TEXT NOT NULL REFERENCES cluster (code),
+    interconnect_code      TEXT NOT NULL REFERENCES interconnect (code),
+    lot_gpus               INTEGER NOT NULL CHECK (lot_gpus > 0),
+    tick_fen               INTEGER NOT NULL DEFAULT 1 CHECK (tick_fen = 1),
+    collar_bps             INTEGER NOT NULL CHECK (collar_bps > 0),
+    reference_price_ticks  BIGINT NOT NULL CHECK (reference_price_ticks > 0),
+    listing_horizon_hours  INTEGER NOT NULL CHECK (listing_horizon_hours BETWEEN 24 AND 8784),
+    partition_id           INTEGER NOT NULL DEFAULT 1 CHECK (partition_id > 0),
+    UNIQUE (accelerator_id, cluster_code, interconnect_code)
+);
+
+-- Double entry in integer fen. A balance is the fold of the transfers of its account, and is only ever
+-- changed by the statement that inserts those transfers.
+
+-- Refuses every change to a table whose rows are a record: they are written once.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is insert-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+
+CREATE TABLE asset (
+    code        TEXT PRIMARY KEY CHECK (code = 'CNY' OR code ~ '^prg_[0-9a-z]{13}$'),
+    created_at  TIMESTAMPTZ NOT NULL
+);
+INSERT INTO asset (code, created_at) VALUES ('CNY', '2020-01-01T00:00:00Z');
+
+CREATE TABLE ledger_account (
+    id                   BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    participant_id       BIGINT NOT NULL REFERENCES participant (id),
+    asset                TEXT NOT NULL REFERENCES asset (code),
+    purpose              TEXT NOT NULL CHECK (purpose IN (
+        'cash', 'escrow', 'fees', 'external',
+        'programme_source', 'budget', 'redeemed', 'voucher', 'voucher_escrow', 'receivable', 'claimed')),
+    reference            BIGINT NOT NULL DEFAULT 0,
+    allows_overdraft     BOOLEAN NOT NULL DEFAULT FALSE,
+    debits_pending_fen   BIGINT NOT NULL DEFAULT 0 CHECK (debits_pending_fen >= 0),
+    debits_posted_fen    BIGINT NOT NULL DEFAULT 0 CHECK (debits_posted_fen >= 0),
+    credits_pending_fen  BIGINT NOT NULL DEFAULT 0 CHECK (credits_pending_fen >= 0),
+    credits_posted_fen   BIGINT NOT NULL DEFAULT 0 CHECK (credits_posted_fen >= 0),
+    created_at           TIMESTAMPTZ NOT NULL,
+    UNIQUE (participant_id, asset, purpose, reference),
+    UNIQUE (id, asset),
+    CONSTRAINT ledger_account_not_overdrawn
+        CHECK (allows_overdraft OR debits_pending_fen + debits_posted_fen <= credits_posted_fen),
+    CONSTRAINT ledger_account_overdraft_purpose
+        CHECK (NOT allows_overdraft OR purpose IN ('external', 'programme_source'))
+) WITH (fillfactor = 60);
+-- The rows change with every order: room on the page keeps those updates off the indexes.
+
+INSERT INTO ledger_account (participant_id, asset, purpose, allows_overdraft, created_at) VALUES
+    (1, 'CNY', 'external', TRUE, '2020-01-01T00:00:00Z'),
+    (1, 'CNY', 'fees', FALSE, '2020-01-01T00:00:00Z');
+
+-- kind: posted moves money; pending sets it aside; post_pending and void_pending resolve what was set aside.
+-- group_id links the transfers that are one all-or-none set; subject_id is the order, trade, lease, voucher
+-- or claim that the reason speaks of; delivery_hour stands with deliveries and their refunds.
+CREATE TABLE ledger_transfer (
+    id                 BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    group_id           BIGINT NOT NULL,
+    kind               TEXT NOT NULL CHECK (kind IN ('posted', 'pending', 'post_pending', 'void_pending')),
+    reason             TEXT NOT NULL CHECK (reason IN (
+        'deposit', 'withdrawal', 'hold', 'hold_release', 'trade', 'delivery', 'fee', 'delivery_refund',
+        'programme_budget', 'voucher_issue', 'voucher_expiry', 'voucher_revocation',
+        'claim_submission', 'claim_return', 'claim_redemption', 'claim_payment')),
+    asset              TEXT NOT NULL,
+    debit_account_id   BIGINT NOT NULL,
+    credit_account_id  BIGINT NOT NULL,
+    amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    subject_id         BIGINT NOT NULL,
+    delivery_hour      INTEGER,
+    created_at         TIMESTAMPTZ NOT NULL,
+    CHECK (debit_account_id <> credit_account_id),
+    FOREIGN KEY (debit_account_id, asset) REFERENCES ledger_account (id, asset),
+    FOREIGN KEY (credit_account_id, asset) REFERENCES ledger_account (id, asset)
+);
+CREATE INDEX ledger_transfer_debits ON ledger_transfer (debit_account_id, id);
+CREATE INDEX ledger_transfer_credits ON ledger_transfer (credit_account_id, id);
+CREATE TRIGGER ledger_transfer_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transfer
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;
+
+-- Computing-voucher programmes as data, the vouchers they issue, and what providers claim for them.
+
+-- ordinal is the programme's bit in the eligibility masks of orders.
+CREATE TABLE programme (
+    id          BIGINT PRIMARY KEY CHECK (id > 0),
+    ordinal     INTEGER GENERATED ALWAYS AS IDENTITY UNIQUE,
+    issuer_id   BIGINT NOT NULL REFERENCES participant (id),
+    code        TEXT NOT NULL UNIQUE CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
+    name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    asset       TEXT NOT NULL UNIQUE REFERENCES asset (code),
+    status      TEXT NOT NULL CHECK (status IN ('draft', 'open', 'exhausted', 'closed')),
+    budget_fen  BIGINT NOT NULL CHECK (budget_fen > 0),
+    issued_fen  BIGINT NOT NULL DEFAULT 0 CHECK (issued_fen >= 0),
+    created_at  TIMESTAMPTZ NOT NULL,
+    CONSTRAINT programme_within_budget CHECK (issued_fen <= budget_fen)
+);
+
+-- A version's rules never change; a new version takes effect at its time.
+CREATE TABLE programme_version (
+    programme_id    BIGINT NOT NULL REFERENCES programme (id),
+    version         INTEGER NOT NULL CHECK (version > 0),
+    effective_from  TIMESTAMPTZ NOT NULL,
+    rules           JSONB NOT NULL,
+    PRIMARY KEY (programme_id, version)
+);
+CREATE TRIGGER programme_version_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON programme_version
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_insert_only;
+
+-- What one company was issued in one calendar year, never above the programme's cap.
+CREATE TABLE programme_year_use (
+    programme_id    BIGINT NOT NULL REFERENCES programme (id),
+    participant_id  BIGINT NOT NULL REFERENCES participant (id),
+    year            INTEGER NOT NULL,
+    issued_fen      BIGINT NOT NULL CHECK (issued_fen >= 0),
+    cap_fen         BIGINT NOT NULL CHECK (cap_fen > 0),
+    PRIMARY KEY (programme_id, participant_id, year),
+    CONSTRAINT programme_year_use_within_cap CHECK (issued_fen <= cap_fen)
+);
+
+CREATE TABLE voucher (
+    id                 BIGINT PRIMARY KEY CHECK (id > 0),
+    programme_id       BIGINT NOT NULL,
+    programme_version  INTEGER NOT NULL,
+    buyer_id           BIGINT NOT NULL REFERENCES participant (id),
+    face_fen           BIGINT NOT NULL CHECK (face_fen > 0),
+    status             TEXT NOT NULL CHECK (status IN ('active', 'suspended', 'expired', 'revoked')),
+    account_id         BIGINT NOT NULL REFERENCES ledger_account (id),
+    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    issued_at          TIMESTAMPTZ NOT NULL,
+    expires_at         TIMESTAMPTZ NOT NULL CHECK (expires_at > issued_at),
+    FOREIGN KEY (programme_id, programme_version) REFERENCES programme_version (programme_id, version)
+);
+CREATE INDEX voucher_of_buyer ON voucher (buyer_id, expires_at, id);
+CREATE INDEX voucher_of_programme ON voucher (programme_id, id);
+CREATE INDEX voucher_by_expiry ON voucher (expires_at);
+
+CREATE TABLE claim (
+    id            BIGINT PRIMARY KEY CHECK (id > 0),
+    programme_id  BIGINT NOT NULL REFERENCES programme (id),
+    provider_id   BIGINT NOT NULL REFERENCES participant (id),
+    amount_fen    BIGINT NOT NULL CHECK (amount_fen > 0),
+    status        TEXT NOT NULL CHECK (status IN ('submitted', 'approved', 'rejected', 'paid')),
+    reason        TEXT NOT NULL DEFAULT '',
+    submitted_at  TIMESTAMPTZ NOT NULL,
+    decided_at    TIMESTAMPTZ,
+    decided_by    BIGINT REFERENCES participant (id),
+    paid_at       TIMESTAMPTZ
+);
+CREATE INDEX claim_of_programme ON claim (programme_id, id);
+CREATE INDEX claim_of_provider ON claim (provider_id, id);
+
+-- One delivered hour paid in part by one voucher: the lines of a claim.
+CREATE TABLE voucher_capture (
+    lease_id       BIGINT NOT NULL,
+    delivery_hour  INTEGER NOT NULL,
+    voucher_id     BIGINT NOT NULL REFERENCES voucher (id),
+    programme_id   BIGINT NOT NULL,
+    provider_id    BIGINT NOT NULL,
+    amount_fen     BIGINT NOT NULL CHECK (amount_fen > 0),
+    claim_id       BIGINT REFERENCES claim (id),
+    captured_at    TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (lease_id, delivery_hour, voucher_id)
+);
+CREATE INDEX voucher_capture_unclaimed ON voucher_capture (programme_id, provider_id) WHERE claim_id IS NULL;
+CREATE INDEX voucher_capture_of_claim ON voucher_capture (claim_id) WHERE claim_id IS NOT NULL;
+CREATE INDEX voucher_capture_of_voucher ON voucher_capture (voucher_id);
+
+-- The sequenced market: each partition's head and journal, the orders, and what is held for them.
+
+-- One row per partition. Every commit moves it, under the leader's epoch: a stale leader moves nothing.
+CREATE TABLE partition_head (
+    partition_id   INTEGER PRIMARY KEY CHECK (partition_id > 0),
+    epoch          BIGINT NOT NULL CHECK (epoch >= 0),
+    last_sequence  BIGINT NOT NULL CHECK (last_sequence >= 0),
+    last_hash      BYTEA NOT NULL CHECK (octet_length(last_hash) = 32),
+    last_event_at  TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+-- One command to one book and the events it had; hash chains each row to the one before it.
+CREATE TABLE journal (
+    partition_id  INTEGER NOT NULL,
+    sequence      BIGINT NOT NULL,
+    product_id    TEXT NOT NULL,
+    event_at      TIMESTAMPTZ NOT NULL,
+    command       BYTEA NOT NULL,
+    events        BYTEA NOT NULL,
+    hash          BYTEA NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (partition_id, sequence)
+);
+CREATE TRIGGER journal_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE journal ENABLE ALWAYS TRIGGER journal_insert_only;
+
+-- A book as it stood after a sequence: start-up folds only the journal after it. Derived, so replaceable.
+CREATE TABLE book_snapshot (
+    partition_id  INTEGER NOT NULL,
+    product_id    TEXT NOT NULL,
+    sequence      BIGINT NOT NULL,
+    book          BYTEA NOT NULL,
+    PRIMARY KEY (partition_id, product_id)
+);
+
+-- sequence is null for an order denied before it reached the book.
+-- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
+CREATE TABLE orders (
+    id                   BIGINT PRIMARY KEY CHECK (id > 0),
+    partition_id         INTEGER NOT NULL,
+    sequence             BIGINT,
+    participant_id       BIGINT NOT NULL REFERENCES participant (id),
+    key_id               BIGINT NOT NULL,
+    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]{1,64}$'),
+    fingerprint          BYTEA NOT NULL,
+    product_id           TEXT NOT NULL REFERENCES product (id),
+    side                 TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
+    quantity_gpus        INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour          INTEGER NOT NULL,
+    ends_hour            INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    hours                INTEGER NOT NULL CHECK (hours BETWEEN 1 AND ends_hour - starts_hour),
+    price_ticks          BIGINT NOT NULL CHECK (price_ticks > 0),
+    terms                JSONB NOT NULL,
+    status               TEXT NOT NULL CHECK (status IN (
+        'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
+    reason               TEXT NOT NULL DEFAULT '',
+    filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
+    filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
+    filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
+    eligible_notional_fen BIGINT NOT NULL DEFAULT 0
+        CHECK (eligible_notional_fen BETWEEN 0 AND filled_notional_fen),
+    run_starts_hour      INTEGER,
+    created_at           TIMESTAMPTZ NOT NULL,
+    updated_at           TIMESTAMPTZ NOT NULL,
+    UNIQUE (participant_id, client_order_id),
+    CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
+    CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus)
+) WITH (fillfactor = 80);
+CREATE INDEX orders_of_participant ON orders (participant_id, id);
+CREATE INDEX orders_live ON orders (partition_id) WHERE status IN ('accepted', 'resting', 'partially_filled');
+
+-- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
+CREATE TABLE order_hold (
+    order_id           BIGINT NOT NULL REFERENCES orders (id),
+    voucher_id         BIGINT NOT NULL DEFAULT 0,
+    position           SMALLINT NOT NULL,
+    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    placed_fen         BIGINT NOT NULL CHECK (placed_fen >= 0),
+    committed_fen      BIGINT NOT NULL DEFAULT 0 CHECK (committed_fen >= 0),
+    released_fen       BIGINT NOT NULL DEFAULT 0 CHECK (released_fen >= 0),
+    PRIMARY KEY (order_id, voucher_id),
+    CONSTRAINT order_hold_within_placed CHECK (committed_fen + released_fen <= placed_fen)
+) WITH (fillfactor = 80);
+
+-- One row per commit, read and removed by the relay.
+CREATE TABLE outbox (
+    id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition_id  INTEGER NOT NULL,
+    sequence      BIGINT NOT NULL,
+    payload       BYTEA NOT NULL,
+    created_at    TIMESTAMPTZ NOT NULL
+);
+
+-- From the trade to the delivered hour.
+
+CREATE TABLE trade (
+    id               BIGINT PRIMARY KEY CHECK (id > 0),
+    partition_id     INTEGER NOT NULL,
+    sequence         BIGINT NOT NULL,
+    product_id       TEXT NOT NULL REFERENCES product (id),
+    bid_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    ask_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    buyer_id         BIGINT NOT NULL REFERENCES participant (id),
+    provider_id      BIGINT NOT NULL REFERENCES participant (id),
+    aggressor        TEXT NOT NULL CHECK (aggressor IN ('buy', 'sell')),
+    quantity_gpus    INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour      INTEGER NOT NULL,
+    ends_hour        INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    price_ticks      BIGINT NOT NULL CHECK (price_ticks > 0),
+    notional_fen     BIGINT NOT NULL,
+    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
+    programme_id     BIGINT,
+    fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
+    traded_at        TIMESTAMPTZ NOT NULL,
+    CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
+    CONSTRAINT trade_programme_named CHECK ((voucher_fen > 0) = (programme_id IS NOT NULL))
+);
+CREATE INDEX trade_by_product ON trade (product_id, id);
+CREATE INDEX trade_of_bid ON trade (bid_order_id);
+CREATE INDEX trade_of_ask ON trade (ask_order_id);
+CREATE TRIGGER trade_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trade
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_insert_only;
+
+-- The right to the hours, one per trade. next_settlement_hour is the first hour whose money is still in escrow.
+CREATE TABLE lease (
+    id                    BIGINT PRIMARY KEY CHECK (id > 0),
+    trade_id              BIGINT NOT NULL UNIQUE REFERENCES trade (id),
+    partition_id          INTEGER NOT NULL,
+    product_id            TEXT NOT NULL,
+    ask_order_id          BIGINT NOT NULL,
+    buyer_id              BIGINT NOT NULL,
+    provider_id           BIGINT NOT NULL,
+    quantity_gpus         INTEGER NOT NULL CHECK (quantity_gpus > 0),
+    starts_hour           INTEGER NOT NULL,
+    ends_hour             INTEGER NOT NULL CHECK (ends_hour > starts_hour),
+    price_ticks           BIGINT NOT NULL CHECK (price_ticks > 0),
+    fee_bps               INTEGER NOT NULL,
+    next_settlement_hour  INTEGER NOT NULL CHECK (next_settlement_hour BETWEEN starts_hour AND ends_hour),
+    failed_hours          INTEGER NOT NULL DEFAULT 0 CHECK (failed_hours BETWEEN 0 AND next_settlement_hour - starts_hour),
+    created_at            TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
+CREATE INDEX lease_of_ask ON lease (ask_order_id, ends_hour);
+CREATE INDEX lease_of_buyer ON lease (buyer_id, id);
+CREATE INDEX lease_of_provider ON lease (provider_id, id);
+
+-- No hour of any GPU is sold twice: the database's own word for it, beside the book's.
+-- The load on an ask can only peak where some lease begins, so those hours are the ones to test.
+CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    oversold RECORD;
+BEGIN
+    SELECT peak.ask_order_id, peak.hour INTO oversold
+    FROM (
+        SELECT DISTINCT added.ask_order_id, begun.starts_hour AS hour
+        FROM added
+        JOIN lease AS begun ON begun.ask_order_id = added.ask_order_id
+            AND begun.ends_hour > added.starts_hour
+            AND begun.starts_hour >= added.starts_hour AND begun.starts_hour < added.ends_hour
+    ) AS peak
+    JOIN orders AS ask ON ask.id = peak.ask_order_id
+    CROSS JOIN LATERAL (
+        SELECT sum(held.quantity_gpus) AS gpus
+        FROM lease AS held
+        WHERE held.ask_order_id = peak.ask_order_id
+            AND held.ends_hour > peak.hour AND held.starts_hour <= peak.hour
+    ) AS load
+    WHERE load.gpus > ask.quantity_gpus OR peak.hour < ask.starts_hour OR peak.hour >= ask.ends_hour
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'ask % is sold beyond its capacity in hour %', oversold.ask_order_id, oversold.hour
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    IF EXISTS (
+        SELECT 1 FROM added JOIN orders AS ask ON ask.id = added.ask_order_id
+        WHERE added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
+    ) THEN
+        RAISE EXCEPTION 'a lease lies outside the window of its ask'
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_oversold_ask();
+
+-- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour.
+CREATE TABLE lease_funding (
+    lease_id           BIGINT NOT NULL REFERENCES lease (id),
+    voucher_id         BIGINT NOT NULL DEFAULT 0,
+    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    committed_fen      BIGINT NOT NULL CHECK (committed_fen > 0),
+    captured_fen       BIGINT NOT NULL DEFAULT 0 CHECK (captured_fen >= 0),
+    returned_fen       BIGINT NOT NULL DEFAULT 0 CHECK (returned_fen >= 0),
+    PRIMARY KEY (lease_id, voucher_id),
+    CONSTRAINT lease_funding_within_committed CHECK (captured_fen + returned_fen <= committed_fen)
+) WITH (fillfactor = 80);
+
+-- An hour that the provider says it did not deliver: its money goes back to the buyer.
+CREATE TABLE outage (
+    lease_id       BIGINT NOT NULL REFERENCES lease (id),
+    delivery_hour  INTEGER NOT NULL,
+    reason         TEXT NOT NULL CHECK (length(reason) BETWEEN 1 AND 500),
+    reported_by    BIGINT NOT NULL REFERENCES participant (id),
+    reported_at    TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (lease_id, delivery_hour)
+);
+CREATE TRIGGER outage_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON outage
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE outage ENABLE ALWAYS TRIGGER outage_insert_only;
+
+-- One row for every step of every order, trade, hold, delivery and claim, written with its effect.
+
+CREATE TABLE audit_record (
+    id                    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition_id          INTEGER,
+    sequence              BIGINT,
+    event_index           INTEGER NOT NULL DEFAULT 0,
+    code                  TEXT NOT NULL CHECK (code ~ '^[A-Z]{4}$'),
+    event_at              TIMESTAMPTZ NOT NULL,
+    actor_participant_id  BIGINT,
+    key_id                BIGINT,
+    participant_id        BIGINT,
+    trade_group_id        BIGINT,
+    product_id            TEXT,
+    order_id              BIGINT,
+    trade_id              BIGINT,
+    subject_id            BIGINT,
+    detail                JSONB NOT NULL DEFAULT '{}'
+);
+CREATE INDEX audit_record_of_order ON audit_record (order_id) WHERE order_id IS NOT NULL;
+CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE audit_record ENABLE ALWAYS TRIGGER audit_record_insert_only;
