@@ -1,0 +1,1 @@
+"""Bids and asks, and the sequencer: one writer for each partition of the book."""

@@ -1,0 +1,1 @@
+"""What a regulator sees: trade history, audit trail, alerts."""

@@ -1,0 +1,1 @@
+"""Voucher programmes as data: issuance, holds, capture, claims."""

@@ -1,0 +1,1 @@
+"""All tests: unit, property, integration, e2e, architecture and benchmarks."""

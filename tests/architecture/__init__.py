@@ -1,0 +1,1 @@
+"""Tests of the source tree itself: what import-linter cannot see."""

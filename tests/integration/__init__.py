@@ -1,0 +1,1 @@
+"""Tests on a real PostgreSQL, started from a wheel."""

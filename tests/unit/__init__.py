@@ -1,0 +1,1 @@
+"""Tests of pure functions and small objects: no database, no network."""
