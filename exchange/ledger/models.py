@@ -1,0 +1,178 @@
+"""What the ledger speaks of: accounts, transfers between two of them, and how a balance reads.
+
+Amounts are positive integer fen; the direction is in the two accounts. An account's four sums follow
+TigerBeetle's model: what was debited and credited, each pending (set aside) and posted (moved). Ids are
+63-bit integers, times microseconds of venue time.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+
+from exchange.kit.fields import CnyText, IdText
+
+CNY: Final = "CNY"
+"""The asset that is money. Every voucher programme is an asset of its own beside it."""
+
+EXCHANGE_ID: Final = 1
+"""The participant that owns the fee account and the account that stands for the outside world."""
+
+NOTE_MAX: Final = 500
+
+
+class TransferKind(StrEnum):
+    """What a transfer does to its two accounts."""
+
+    POSTED = "posted"
+    """Moves the amount."""
+    PENDING = "pending"
+    """Sets the amount aside: the debited account can no longer use it, the credited one cannot use it yet."""
+    POST_PENDING = "post_pending"
+    """Moves an amount that was set aside between the same two accounts, all of it or a part."""
+    VOID_PENDING = "void_pending"
+    """Gives back an amount that was set aside, all of it or a part."""
+
+
+class TransferReason(StrEnum):
+    """Why money moved; `Transfer.subject_id` is the order, trade, lease, voucher or claim it speaks of."""
+
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    HOLD = "hold"
+    HOLD_RELEASE = "hold_release"
+    TRADE = "trade"
+    DELIVERY = "delivery"
+    FEE = "fee"
+    DELIVERY_REFUND = "delivery_refund"
+    PROGRAMME_BUDGET = "programme_budget"
+    VOUCHER_ISSUE = "voucher_issue"
+    VOUCHER_EXPIRY = "voucher_expiry"
+    VOUCHER_REVOCATION = "voucher_revocation"
+    CLAIM_SUBMISSION = "claim_submission"
+    CLAIM_RETURN = "claim_return"
+    CLAIM_REDEMPTION = "claim_redemption"
+    CLAIM_PAYMENT = "claim_payment"
+
+
+class Purpose(StrEnum):
+    """What an account is for. Value enters by `external` and `programme_source`: only these may be overdrawn."""
+
+    CASH = "cash"
+    ESCROW = "escrow"
+    FEES = "fees"
+    EXTERNAL = "external"
+    PROGRAMME_SOURCE = "programme_source"
+    BUDGET = "budget"
+    REDEEMED = "redeemed"
+    VOUCHER = "voucher"
+    VOUCHER_ESCROW = "voucher_escrow"
+    RECEIVABLE = "receivable"
+    CLAIMED = "claimed"
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One line of the ledger. What is posted in one call is all-or-none; `group_id` says what belongs together."""
+
+    group_id: int
+    kind: TransferKind
+    reason: TransferReason
+    asset: str
+    debit_account_id: int
+    credit_account_id: int
+    amount_fen: int
+    subject_id: int
+    delivery_hour: int | None = None
+
+
+class CashAccounts(msgspec.Struct, frozen=True, gc=False):
+    """A participant's two CNY accounts: money it can use, and money that waits for delivery."""
+
+    cash_id: int
+    escrow_id: int
+
+
+class AccountKey(msgspec.Struct, frozen=True, order=True, gc=False):
+    """What makes an account unique. `reference` tells apart the accounts of one purpose, such as vouchers."""
+
+    participant_id: int
+    asset: str
+    purpose: Purpose
+    reference: int = 0
+
+
+class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An account and its four sums, in fen."""
+
+    account_id: int
+    asset: str
+    purpose: Purpose
+    reference: int
+    debits_pending_fen: int
+    debits_posted_fen: int
+    credits_pending_fen: int
+    credits_posted_fen: int
+
+
+class StatementLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One transfer as an owner of either account sees it; a side that is somebody else's shows no account."""
+
+    transfer_id: int
+    group_id: int
+    kind: TransferKind
+    reason: TransferReason
+    asset: str
+    debit_account_id: int | None
+    debit_purpose: Purpose | None
+    credit_account_id: int | None
+    credit_purpose: Purpose | None
+    amount_fen: int
+    subject_id: int
+    delivery_hour: int | None
+    created_at_us: int
+
+
+class StatementFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which lines of a statement are wanted, newest first; None means any. `before_id` continues after a line."""
+
+    account_id: int | None = None
+    reason: TransferReason | None = None
+    asset: str | None = None
+    before_id: int | None = None
+
+
+class DifferenceKind(StrEnum):
+    """What a check of the books can find wrong."""
+
+    BALANCE_NOT_FOLD = "balance_not_fold"
+    ASSET_NOT_ZERO = "asset_not_zero"
+    OVERDRAWN = "overdrawn"
+    HOLD_NOT_PENDING = "hold_not_pending"
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing wrong with the books, in plain words. A healthy ledger has none."""
+
+    kind: DifferenceKind
+    subject: str
+    detail: str
+
+
+class NewCashMovement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Money an operator books in from outside (a deposit) or out (a withdrawal)."""
+
+    participant_id: IdText
+    amount_cny: CnyText
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX, description="such as the bank's reference")] = ""
+
+
+class CashMovement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A deposit or withdrawal as booked, with the money the participant can use after it."""
+
+    movement_id: int
+    participant_id: int
+    reason: TransferReason
+    amount_fen: int
+    available_fen: int
+    note: str
+    booked_at_us: int

@@ -1,0 +1,140 @@
+"""The ledger's use cases. All run inside the caller's transaction; none commits.
+
+`post` is the only way money moves. After it raised, PostgreSQL has given up the transaction: the caller rolls
+back (or to its own savepoint), and nothing of the call remains.
+
+Speed: post once per transaction where possible. PostgreSQL checks an account row's own foreign keys again
+when a transaction changes the row a second time, which doubles the cost of the second call.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from exchange.kit.clock import wall_now_us
+from exchange.kit.database import CheckViolation, Connection, UniqueViolation, constraint_name
+from exchange.kit.errors import Conflict, NotEnoughMoney
+from exchange.ledger import store
+from exchange.ledger.models import CNY, EXCHANGE_ID, AccountKey, CashAccounts, Purpose, Transfer
+
+_NOT_OVERDRAWN: Final = "ledger_account_not_overdrawn"
+
+
+async def post(connection: Connection, transfers: Sequence[Transfer], at_us: int) -> None:
+    """Book transfers, all or none, and move the balances they touch; an empty list does nothing.
+
+    What counts is the sum of the call: money that comes in and goes out in one call needs no order. Raises
+    `NotEnoughMoney` (not_enough_money) when an account would be overdrawn; resolving more than was set aside,
+    an unknown account or a wrong asset is a broken invariant and raises the database's error.
+    """
+    if not transfers:
+        return
+    try:
+        await store.insert_transfers(connection, transfers, at_us)
+    except CheckViolation as error:
+        if constraint_name(error) == _NOT_OVERDRAWN:
+            raise NotEnoughMoney(
+                detail="an account's available balance does not cover the transfers"
+            ) from error
+        raise
+
+
+async def available_for_update(connection: Connection, account_ids: Collection[int]) -> dict[int, int]:
+    """Lock accounts in the order of their ids until the transaction ends; return the fen each can still
+    use.""" return await store.lock_available(connection, account_ids) if account_ids else {}
+
+
+class AccountDirectory:
+    """Finds accounts by owner and opens what is missing. One per process: ids never change and are
+    remembered.
+
+    An id is remembered only when its row was committed by an earlier transaction: a row of the caller's own
+    transaction may yet be rolled back.
+    """
+
+    def __init__(self) -> None:
+        self._cash: dict[int, CashAccounts] = {}
+        self._exchange: dict[Purpose, int] = {}
+
+    async def cash_of(
+        self, connection: Connection, participant_ids: Collection[int]
+    ) -> dict[int, CashAccounts]:
+        """Return the CNY accounts of existing participants, opened where missing; safe under concurrency."""
+        known = self._cash
+        found = {each: known[each] for each in participant_ids if each in known}
+        missing = sorted({each for each in participant_ids if each not in found})
+        if missing:
+            found |= await self._read(connection, missing)
+            unopened = [each for each in missing if each not in found]
+            if unopened:
+                keys = [
+                    AccountKey(each, CNY, use) for each in unopened for use in (Purpose.CASH, Purpose.ESCROW)
+                ]
+                await store.insert_accounts(connection, keys, wall_now_us(), allows_overdraft=False)
+                found |= await self._read(connection, unopened)
+        return found
+
+    async def _read(self, connection: Connection, participant_ids: list[int]) -> dict[int, CashAccounts]:
+        by_purpose: dict[int, dict[Purpose, int]] = {}
+        unsettled: set[int] = set()
+        for participant_id, purpose, account_id, settled in await store.cash_accounts(
+            connection, participant_ids
+        ):
+            by_purpose.setdefault(participant_id, {})[purpose] = account_id
+            if not settled:
+                unsettled.add(participant_id)
+        found = {
+            participant_id: CashAccounts(ids[Purpose.CASH], ids[Purpose.ESCROW])
+            for participant_id, ids in by_purpose.items()
+            if len(ids) == len((Purpose.CASH, Purpose.ESCROW))
+        }
+        self._cash.update((each, accounts) for each, accounts in found.items() if each not in unsettled)
+        return found
+
+    async def fees_id(self, connection: Connection) -> int:
+        """Return the account that collects the exchange's fees."""
+        return await self._exchange_account(connection, Purpose.FEES)
+
+    async def external_id(self, connection: Connection) -> int:
+        """Return the account that stands for the outside world, the other side of deposits."""
+        return await self._exchange_account(connection, Purpose.EXTERNAL)
+
+    async def _exchange_account(self, connection: Connection, purpose: Purpose) -> int:
+        if not self._exchange:
+            self._exchange = await store.exchange_accounts(connection, EXCHANGE_ID)
+        return self._exchange[purpose]
+
+
+async def ensure_accounts(
+    connection: Connection, keys: Collection[AccountKey], at_us: int, *, allows_overdraft: bool = False
+) -> dict[AccountKey, int]:
+    """Return the ids of accounts by key, opened where missing; at most three statements for any number."""
+    wanted = sorted(set(keys))
+    found = await store.accounts_by_key(connection, wanted) if wanted else {}
+    missing = [key for key in wanted if key not in found]
+    if missing:
+        await store.insert_accounts(connection, missing, at_us, allows_overdraft=allows_overdraft)
+        found |= await store.accounts_by_key(connection, missing)
+    return found
+
+
+async def open_account(
+    connection: Connection,
+    participant_id: int,
+    asset: str,
+    purpose: Purpose,
+    reference: int = 0,
+    *,
+    allows_overdraft: bool = False,
+    at_us: int,
+) -> int:
+    """Return the id of an account, opened when it is not open yet."""
+    key = AccountKey(participant_id, asset, purpose, reference)
+    return (await ensure_accounts(connection, [key], at_us, allows_overdraft=allows_overdraft))[key]
+
+
+async def create_asset(connection: Connection, code: str, at_us: int) -> None:
+    """Add an asset, such as a voucher programme's `prg_...`; raises `Conflict` when it exists."""
+    try:
+        await store.insert_asset(connection, code, at_us)
+    except UniqueViolation as error:
+        raise Conflict("already_exists", f"the asset {code} exists already") from error
