@@ -1,0 +1,154 @@
+"""API keys: how they are made, stored and checked, and what a request may do with one.
+
+A key reads `cx_<key id>_<secret>`. The secret is 256 random bits, so its plain SHA-256 is enough at rest: slow,
+salted hashes exist to make guessing a human's password dear, and nobody guesses one of 2**256 secrets. The hash is
+compared in constant time. Every kind of failure (no header, another scheme, unknown, revoked or expired key, wrong
+network) gives the same refusal.
+
+Known limit: a revoked key may be used for up to one second more, because keys are kept in memory that long.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
+
+import msgspec
+
+from exchange.kit.clock import wall_now_us
+from exchange.kit.errors import Forbidden, Unauthenticated
+from exchange.kit.ids import decode_id, encode_id, new_id
+
+KEY_SCHEME: Final = "cx"
+_SECRET_BYTES: Final = 32
+_KEY_LENGTH_MAX: Final = 80
+_FRESH_US: Final = 1_000_000
+_CACHED_KEYS_MAX: Final = 10_000
+_NO_HASH: Final = bytes(32)
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    READ = "read"
+    TRADE = "trade"
+    LIST_CAPACITY = "list_capacity"
+    ISSUE = "issue"
+    AUDIT = "audit"
+    OPERATE = "operate"
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sends a request: the participant behind the key."""
+
+    key_id: int
+    participant_id: int
+    kind: str
+    name: str
+    trade_group_id: int | None
+    scopes: frozenset[Scope]
+
+    def must_have(self, scope: Scope) -> None:
+        """Raise `Forbidden` unless the key has the scope."""
+        if scope not in self.scopes:
+            raise Forbidden(detail=f"this needs a key with the scope {scope.value}")
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as the database has it, with its participant; `expires_at_us` is wall-clock time."""
+
+    principal: Principal
+    secret_sha256: bytes
+    expires_at_us: int | None = None
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+class NewKey(msgspec.Struct, frozen=True):
+    """A key just made: `text` is shown once and never stored."""
+
+    key_id: int
+    text: str
+    secret_sha256: bytes
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return the SHA-256 of a key's secret part, 32 bytes."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def new_key() -> NewKey:
+    """Make a key with a fresh id and 256 random bits."""
+    key_id = new_id()
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
+    public = encode_id("key", key_id).removeprefix("key_")
+    return NewKey(key_id, f"{KEY_SCHEME}_{public}_{secret}", hash_secret(secret))
+
+
+def split_key(text: str) -> tuple[int, str] | None:
+    """Return (key id, secret) of a key's text, or None when it is not of that form."""
+    scheme, _, rest = text.partition("_")
+    public, _, secret = rest.partition("_")
+    if scheme != KEY_SCHEME or not secret or len(text) > _KEY_LENGTH_MAX or not text.isascii():
+        return None
+    key_id = decode_id("key", f"key_{public}")
+    return None if key_id is None else (key_id, secret)
+
+
+class _Remembered(msgspec.Struct):
+    read_at_us: int
+    key: StoredKey | None
+
+
+class Authenticator:
+    """Turns an Authorization header into a `Principal`.
+
+    `load` reads a stored key by id (None when unknown or revoked). What it returned is used for one second, also
+    when it is None, so that a stranger's retries do not reach the database each time.
+    """
+
+    def __init__(self, load: Callable[[int], Awaitable[StoredKey | None]]) -> None:
+        self._load = load
+        self._remembered: dict[int, _Remembered] = {}
+
+    def forget(self, key_id: int) -> None:
+        """Read this key again at its next use; called after a key is revoked in this process."""
+        self._remembered.pop(key_id, None)
+
+    async def authenticate(self, header: str | None, client_ip: str | None) -> Principal:
+        """Return who holds the key in `Authorization: Bearer <key>`, or raise `Unauthenticated`."""
+        if header is None or header[:7].lower() != "bearer ":
+            raise Unauthenticated
+        parts = split_key(header[7:].strip())
+        if parts is None:
+            raise Unauthenticated
+        key_id, secret = parts
+        now_us = wall_now_us()
+        key = await self._stored(key_id, now_us)
+        genuine = hmac.compare_digest(hash_secret(secret), _NO_HASH if key is None else key.secret_sha256)
+        if key is None or not genuine or (key.expires_at_us is not None and key.expires_at_us <= now_us):
+            raise Unauthenticated
+        if key.allowed_networks and not _is_within(client_ip, key.allowed_networks):
+            raise Unauthenticated
+        return key.principal
+
+    async def _stored(self, key_id: int, now_us: int) -> StoredKey | None:
+        remembered = self._remembered.get(key_id)
+        if remembered is not None and 0 <= now_us - remembered.read_at_us < _FRESH_US:
+            return remembered.key
+        key = await self._load(key_id)
+        if len(self._remembered) >= _CACHED_KEYS_MAX:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[key_id] = _Remembered(now_us, key)
+        return key
+
+
+def _is_within(client_ip: str | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+    try:
+        address = ip_address(client_ip or "")
+    except ValueError:
+        return False
+    return any(address in network for network in networks)

@@ -1,0 +1,140 @@
+"""Text fields with a meaning: money, hours, identifiers. Types for input structs, and readers that collect faults.
+
+The types check the form while the body is decoded (and show it in the OpenAPI page); the readers turn good text into
+the integers of the domain. A reader given `msgspec.UNSET` (a field already at fault) or None says nothing and
+returns None, so that rules can go on to the next field.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from exchange.kit.clock import format_rfc3339, parse_rfc3339, us_of_hour
+from exchange.kit.errors import Faults
+from exchange.kit.ids import decode_id
+
+FEN_MAX: Final = 10**15 - 1
+"""Largest amount a caller may name, in fen; sums of nine thousand of them still fit 63 bits."""
+
+_HOUR_US: Final = 3_600_000_000
+_TEXT_MAX: Final = 40
+
+Readable = str | msgspec.UnsetType | None
+
+
+def exact(body: str) -> str:
+    """Return a pattern that the whole text must match; unlike a bare `$` it lets no line feed through at the end."""
+    return rf"^(?:{body})$(?!\n)"
+
+
+CnyText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=exact(r"(?:0|[1-9][0-9]{0,12})(?:\.[0-9]{1,2})?"),
+        description="an amount in CNY as a decimal string with at most two decimals, such as 12.35",
+        examples=["12.35"],
+    ),
+]
+"""Money and prices in a body: `"12.35"`, at most 9999999999999.99."""
+
+TimeText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=exact(
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+        ),
+        description="a time in RFC 3339 form, such as 2026-11-23T09:00:00Z",
+        examples=["2026-11-23T09:00:00Z"],
+    ),
+]
+"""A time; whether it exists and is on the hour is for `time_us` and `whole_hour` to say."""
+
+IdText = Annotated[str, msgspec.Meta(max_length=_TEXT_MAX, description="an identifier with its prefix")]
+"""An identifier such as `prg_01hzx0d9k3e7q`; `typed_id` reads it."""
+
+ClientText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=exact(r"[A-Za-z0-9._-]{1,64}"), description="1 to 64 characters of A-Z a-z 0-9 . _ -"
+    ),
+]
+"""A name the caller chooses, such as `client_order_id`."""
+
+SlugText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=exact(r"[a-z0-9][a-z0-9.-]{0,99}"),
+        description="1 to 100 characters of a-z 0-9 . -, such as nvidia-h100-sxm",
+    ),
+]
+"""The text id of a product, accelerator or hub."""
+
+NameText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+"""A name for people, in any script."""
+
+
+def money_fen(faults: Faults, pointer: str, text: Readable) -> int | None:
+    """Return a positive decimal string of CNY in fen, or record a fault and return None."""
+    if not isinstance(text, str):
+        return None
+    whole, dot, decimals = text.partition(".")
+    digits = whole + decimals.ljust(2, "0")
+    wrong_form = (
+        not (digits.isascii() and digits.isdigit() and whole)
+        or len(decimals) > 2  # noqa: PLR2004  (1 CNY = 100 fen)
+        or (dot and not decimals)
+        or (len(whole) > 1 and whole[0] == "0")
+    )
+    if wrong_form:
+        faults.add(
+            pointer, "bad_amount", "must be a decimal string with at most two decimals, such as 12.35", text
+        )
+    elif len(digits) > len(str(FEN_MAX)):
+        faults.add(pointer, "out_of_range", f"must be at most {format_cny(FEN_MAX)}", text)
+    elif int(digits) == 0:
+        faults.add(pointer, "not_positive", "must be above zero", text)
+    else:
+        return int(digits)
+    return None
+
+
+def format_cny(fen: int) -> str:
+    """Return fen as a decimal string of CNY with two decimals; 1235 gives 12.35."""
+    sign = "-" if fen < 0 else ""
+    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+
+
+def time_us(faults: Faults, pointer: str, text: Readable) -> int | None:
+    """Return an RFC 3339 time in microseconds since the epoch, or record a fault and return None."""
+    if not isinstance(text, str):
+        return None
+    at_us = parse_rfc3339(text) if len(text) <= _TEXT_MAX else None
+    if at_us is None:
+        faults.add(pointer, "bad_time", "must be a time in RFC 3339 form, such as 2026-11-23T09:00:00Z", text)
+    return at_us
+
+
+def whole_hour(faults: Faults, pointer: str, text: Readable) -> int | None:
+    """Return an RFC 3339 time on a whole hour as hours since the epoch, or record a fault and return None."""
+    at_us = time_us(faults, pointer, text)
+    if at_us is None:
+        return None
+    if at_us % _HOUR_US:
+        faults.add(pointer, "not_on_the_hour", "must be on a whole hour, such as 2026-11-23T09:00:00Z", text)
+        return None
+    return at_us // _HOUR_US
+
+
+def format_hour(hour: int) -> str:
+    """Return an hour since the epoch as RFC 3339."""
+    return format_rfc3339(us_of_hour(hour))
+
+
+def typed_id(faults: Faults, pointer: str, prefix: str, text: Readable) -> int | None:
+    """Return the number of an identifier with the given prefix, or record a fault and return None."""
+    if not isinstance(text, str):
+        return None
+    value = decode_id(prefix, text)
+    if value is None:
+        faults.add(pointer, "bad_id", f"must be an identifier that begins with {prefix}_", text)
+    return value

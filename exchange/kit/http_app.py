@@ -1,0 +1,121 @@
+"""The HTTP application put together: limits, keys, refusals, headers, documentation, health.
+
+`build_app` is given the controllers; the composition root `exchange.app` decides which. What holds for every answer
+is added here once: the request id, no sniffing, no storing unless the handler says otherwise.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, get, post
+from litestar.datastructures import State
+from litestar.handlers import HTTPRouteHandler
+from litestar.middleware import DefineMiddleware
+from litestar.params import JSONBody
+from litestar.types import ControllerRouterHandler, Message
+from litestar.types import Scope as AsgiScope
+
+from exchange.kit.auth import Authenticator, Scope
+from exchange.kit.errors import Unavailable
+from exchange.kit.http_auth import AuthMiddleware, check_declared, public, requires
+from exchange.kit.http_openapi import openapi_config, openapi_routes
+from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.http_scope import request_id_of
+
+BODY_BYTES_MAX: Final = 1024 * 1024
+"""Largest body of a route; larger is answered 413 before it is read."""
+IMPORT_BYTES_MAX: Final = 32 * 1024 * 1024
+"""For import routes: `@post(..., request_max_body_size=IMPORT_BYTES_MAX)`."""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """A state of the service."""
+
+    status: str
+
+
+async def add_headers(message: Message, scope: AsgiScope) -> None:
+    """Add to every answer what every answer carries."""
+    if message["type"] == "http.response.start":
+        headers = list(message["headers"])
+        if all(name != b"cache-control" for name, _ in headers):
+            headers.append((b"cache-control", b"no-store"))
+        headers.append((b"x-content-type-options", b"nosniff"))
+        headers.append((b"x-request-id", request_id_of(scope).encode()))
+        message["headers"] = headers
+
+
+@get("/healthz", opt=public(), tags=["Health"], summary="Is the process alive", sync_to_thread=False)
+def healthz() -> Health:
+    """Answer that the process is alive."""
+    return Health("ok")
+
+
+def _readyz(is_ready: Callable[[], Awaitable[bool]]) -> HTTPRouteHandler:
+    @get("/readyz", opt=public(), tags=["Health"], summary="Can the service take requests")
+    async def readyz() -> Health:
+        """Answer whether the service can take requests; 503 while it cannot."""
+        if not await is_ready():
+            raise Unavailable("not_ready", "the service is starting, stopping or without its database")
+        return Health("ready")
+
+    return readyz
+
+
+def _echo(type_: type[msgspec.Struct]) -> HTTPRouteHandler:
+    """Build the route that benchmarks compare with: it reads and writes an order and does nothing else."""
+
+    async def echo(data: Any) -> Any:
+        """Return the body as it was understood."""
+        return data
+
+    echo.__annotations__ = {"data": JSONBody[type_], "return": type_}
+    return post(
+        "/v1/bench/echo",
+        opt=requires(Scope.TRADE),
+        tags=["Benchmark"],
+        summary="Echo an order",
+        status_code=200,
+    )(echo)
+
+
+def build_app(
+    controllers: Sequence[ControllerRouterHandler],
+    *,
+    authenticator: Authenticator,
+    is_ready: Callable[[], Awaitable[bool]],
+    state: dict[str, Any] | None = None,
+    lifespan: Sequence[Any] = (),
+    echo_type: type[msgspec.Struct] | None = None,
+) -> Litestar:
+    """Build the application; raises TypeError when a route does not say who may call it.
+
+    `state` becomes `request.app.state`; `lifespan` are async context managers taking the application. With
+    `echo_type` the benchmark route `POST /v1/bench/echo` exists and reads that struct.
+    """
+    routes: list[ControllerRouterHandler] = [
+        healthz,
+        _readyz(is_ready),
+        ProblemsController,
+        *openapi_routes,
+        *controllers,
+    ]
+    if echo_type is not None:
+        routes.append(_echo(echo_type))
+    app = Litestar(
+        routes,
+        state=State(state or {}),
+        lifespan=list(lifespan),
+        request_class=ApiRequest,
+        request_max_body_size=BODY_BYTES_MAX,
+        middleware=[DefineMiddleware(AuthMiddleware, authenticator=authenticator)],
+        exception_handlers=EXCEPTION_HANDLERS,
+        before_send=[add_headers],
+        openapi_config=openapi_config(),
+        logging_config=None,
+        include_in_schema=True,
+    )
+    check_declared(app)
+    return app

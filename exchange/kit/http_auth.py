@@ -1,0 +1,109 @@
+"""Who may call which route.
+
+Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a controller's `opt` is inherited. A route
+that declares nothing stops the application when it is built (`check_declared`). One middleware reads the declaration
+after routing, so a request that may not come in costs neither a body nor a handler.
+
+One plain ASGI middleware is the cheapest place: a Litestar guard copies its handler for every request.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar
+from litestar.exceptions import WebSocketException
+from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute, WebSocketRoute
+from litestar.types import ASGIApp, Receive, Send
+from litestar.types import Scope as AsgiScope
+
+from exchange.kit.auth import Authenticator, Scope
+from exchange.kit.errors import Forbidden, Refusal
+from exchange.kit.http_scope import header
+
+SCOPES: Final = "exchange_scopes"
+QUERY: Final = "exchange_query"
+KEEP_FAULTS: Final = "exchange_keep_faults"
+_WEBSOCKET_REFUSED: Final = 4000
+
+
+def _declaration(scopes: frozenset[Scope], query: type | None, *, keep_faults: bool) -> dict[str, Any]:
+    return {SCOPES: scopes, QUERY: query, KEEP_FAULTS: keep_faults}
+
+
+def requires(*any_of: Scope, query: type | None = None, keep_faults: bool = False) -> dict[str, Any]:
+    """Declare a route open to keys with at least one of these scopes; use as `opt=requires(Scope.TRADE)`.
+
+    `query` is the struct its query string is read into (shown in the OpenAPI page, read with `request.query`).
+    With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
+    fault and the faults in `request.faults`; the handler adds its own and calls `request.faults.raise_if_any()`.
+    """
+    if not any_of:
+        raise TypeError("requires() needs at least one scope; a route without one is public()")
+    return _declaration(frozenset(any_of), query, keep_faults=keep_faults)
+
+
+def public(*, query: type | None = None, keep_faults: bool = False) -> dict[str, Any]:
+    """Declare a route open to everyone, keys being ignored."""
+    return _declaration(frozenset(), query, keep_faults=keep_faults)
+
+
+class RouteAccess(msgspec.Struct, frozen=True, order=True):
+    """What one route declares; `scopes` is None when it declares nothing and empty when it is public."""
+
+    path: str
+    method: str
+    scopes: frozenset[Scope] | None
+
+
+def declared_access(app: Litestar) -> Iterator[RouteAccess]:
+    """Yield the declaration of every route of the application."""
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                for method in sorted(handler.http_methods):
+                    if not _is_automatic(handler):
+                        yield RouteAccess(route.path, method, handler.opt.get(SCOPES))
+        elif isinstance(route, WebSocketRoute):
+            yield RouteAccess(route.path, "WEBSOCKET", route.route_handler.opt.get(SCOPES))
+
+
+def _is_automatic(handler: HTTPRouteHandler) -> bool:
+    """Whether this is the OPTIONS handler that Litestar adds to each path; it tells only the methods."""
+    return handler.http_methods == {"OPTIONS"} and handler.handler_name == "options_handler"
+
+
+def check_declared(app: Litestar) -> None:
+    """Raise TypeError naming every route that declares neither `requires(...)` nor `public()`."""
+    missing = [f"{access.method} {access.path}" for access in declared_access(app) if access.scopes is None]
+    if missing:
+        raise TypeError(f"routes without opt=requires(...) or opt=public(): {', '.join(missing)}")
+
+
+class AuthMiddleware:
+    """Puts the `Principal` into `scope["user"]`, or refuses. Public routes have no user."""
+
+    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+        self.app = app
+        self.authenticator = authenticator
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        scopes: frozenset[Scope] = scope["route_handler"].opt.get(SCOPES, frozenset())
+        if scopes:
+            try:
+                client = scope["client"]
+                principal = await self.authenticator.authenticate(
+                    header(scope, b"authorization"), client[0] if client else None
+                )
+                if scopes.isdisjoint(principal.scopes):
+                    names = " or ".join(sorted(scope_.value for scope_ in scopes))
+                    raise Forbidden(detail=f"this path needs a key with the scope {names}")
+            except Refusal as refusal:
+                if scope["type"] == "websocket":
+                    raise WebSocketException(
+                        detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status
+                    ) from None
+                raise
+            scope["user"] = principal
+        await self.app(scope, receive, send)

@@ -1,0 +1,112 @@
+"""The slow lane of `http_decode`: everything that is wrong with a body, each fault with pointer, rule and value.
+
+Reads the text again with the standard library, which can report doubled keys and keep numbers too large for any
+field, and walks it beside the type. It is never entered for a correct body. Should the walk find nothing although the
+fast lane refused, msgspec's own message is used: a bad body is refused even if our explanation were incomplete.
+"""
+
+import json
+import math
+from typing import Any, Final, NoReturn, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from exchange.kit.errors import Faults, MalformedInput
+from exchange.kit.http_walk import HugeNumber, JsonObject, walk
+
+T = TypeVar("T")
+
+DEPTH_MAX: Final = 32
+"""Deepest nesting of arrays and objects; no request of this exchange needs more than six."""
+
+_NUMBER_CHARACTERS_MAX: Final = 40
+
+
+def _number(text: str) -> int | HugeNumber:
+    return int(text) if len(text) <= _NUMBER_CHARACTERS_MAX else HugeNumber(text)
+
+
+def _fraction(text: str) -> float | HugeNumber:
+    value = float(text)
+    return value if math.isfinite(value) else HugeNumber(text)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedInput("not_json", f"{name} is not JSON; numbers must be finite")
+
+
+def _depth_is_bounded(value: object) -> bool:
+    """Whether arrays and objects nest at most `DEPTH_MAX` deep; walks without recursion."""
+    level = [value]
+    for _ in range(DEPTH_MAX + 1):
+        level = [
+            item
+            for holder in level
+            for item in (
+                holder.values() if isinstance(holder, dict) else holder if isinstance(holder, list) else ()
+            )
+        ]
+        if not level:
+            return True
+    return False
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON value with doubled keys and oversized numbers marked, or raise `MalformedInput`."""
+    if not body.strip():
+        raise MalformedInput("not_json", "the body is empty; send a JSON object")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedInput(
+            "invalid_encoding", f"the body is not valid UTF-8: byte {error.start} cannot be read"
+        ) from None
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=JsonObject,
+            parse_int=_number,
+            parse_float=_fraction,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        raise MalformedInput(
+            "not_json", f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+    except RecursionError:
+        value = None
+    else:
+        if _depth_is_bounded(value):
+            return value
+    raise MalformedInput("too_deep", f"arrays and objects may nest at most {DEPTH_MAX} deep")
+
+
+def _fill(value: JsonObject, type_: type[T], faults: Faults) -> T:
+    """Build the struct of the fields that are right, `UNSET` where one is at fault."""
+    at_fault = {fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in faults.faults}
+    known: dict[str, Any] = {}
+    for field in msgspec.structs.fields(type_):
+        if field.encode_name in at_fault or (field.encode_name not in value and field.required):
+            known[field.name] = msgspec.UNSET
+        elif field.encode_name in value:
+            known[field.name] = msgspec.convert(value[field.encode_name], field.type)
+    return type_(**known)
+
+
+def collect(body: bytes, type_: type[T], faults: Faults) -> T:
+    """Read a body that the fast lane did not take, recording every fault; see `Decoder.decode_with_holes`."""
+    value = read_json(body)
+    found = Faults()
+    walk(value, inspect.type_info(type_), "", found)
+    if not found:
+        try:
+            return msgspec.convert(value, type_)
+        except msgspec.ValidationError as error:
+            found.add("", "wrong_type", str(error))
+    for fault in found.faults:
+        faults.add(fault.pointer, fault.code, fault.detail, fault.value)
+    is_struct = isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+    if not isinstance(value, JsonObject) or not is_struct or "" in found or found.full:
+        raise faults.refusal()
+    return _fill(value, type_, found)

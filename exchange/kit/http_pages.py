@@ -1,0 +1,54 @@
+"""Pages of lists: `{data, next_cursor}`, stable under inserts because a cursor names the last row seen.
+
+A cursor is opaque to callers: base64url of JSON, marked with the list it belongs to. It grants nothing (every query
+is bounded by the caller's participant), so it is not signed; one that cannot be read is refused.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Final, Generic, TypeVar
+
+import msgspec
+
+from exchange.kit.errors import InvalidInput, Fault
+
+T = TypeVar("T")
+
+LIMIT_MAX: Final = 1000
+LIMIT_DEFAULT: Final = 100
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="how many rows at most, 1 to 1000")]
+CursorText = Annotated[str, msgspec.Meta(max_length=400, description="next_cursor of the page before")]
+CursorPart = int | str
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """One page of a list; `next_cursor` is null on the last."""
+
+    data: list[T]
+    next_cursor: str | None = None
+
+
+def encode_cursor(list_name: str, *after: CursorPart) -> str:
+    """Return the cursor that continues the list `list_name` after the row with these sort values."""
+    return base64.urlsafe_b64encode(msgspec.json.encode([list_name, *after])).rstrip(b"=").decode()
+
+
+def decode_cursor(list_name: str, cursor: str, *kinds: type[CursorPart]) -> tuple[CursorPart, ...]:
+    """Return the sort values in a cursor of this list, one of each of `kinds`; raises `InvalidInput` otherwise."""
+    try:
+        parts = msgspec.json.decode(
+            base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[CursorPart]
+        )
+    except (msgspec.DecodeError, binascii.Error, ValueError):
+        parts = []
+    fits = len(parts) == len(kinds) + 1 and parts[0] == list_name
+    if not fits or not all(_is_kind(part, kind) for part, kind in zip(parts[1:], kinds, strict=True)):
+        detail = "must be the next_cursor of a page of the same list"
+        fault = Fault("?cursor", "bad_cursor", detail, cursor[:100])
+        raise InvalidInput("invalid_query", f"?cursor {detail}", errors=[fault])
+    return tuple(parts[1:])
+
+
+def _is_kind(part: CursorPart, kind: type[CursorPart]) -> bool:
+    return isinstance(part, kind) and (not isinstance(part, int) or -(2**63) <= part < 2**63)

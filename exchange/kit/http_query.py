@@ -1,0 +1,93 @@
+"""Query strings: read into a struct under the same rules as bodies, every fault at once.
+
+Faults point to `?name`. A parameter given twice is a fault unless its type is a list; an unknown one is a fault; an
+integer is plain decimal digits, a truth value is `true` or `false`.
+"""
+
+import re
+from functools import cache
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from msgspec import inspect
+
+from exchange.kit.errors import Faults, InvalidInput
+from exchange.kit.http_shape import check_bounded, unwrap
+from exchange.kit.http_walk import walk
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+PARAMETERS_MAX: Final = 100
+_WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_FRACTION: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
+
+
+@cache
+def _fields_of(type_: type[msgspec.Struct]) -> dict[str, inspect.Type]:
+    check_bounded(type_)
+    node = inspect.type_info(type_)
+    if not isinstance(node, inspect.StructType):
+        raise TypeError(f"{type_} is not a struct")
+    return {field.encode_name: field.type for field in node.fields}
+
+
+def _pairs(query: bytes, faults: Faults) -> list[tuple[str, str]]:
+    pieces = [piece for piece in query.split(b"&") if piece]
+    if len(pieces) > PARAMETERS_MAX:
+        raise InvalidInput("invalid_query", f"a query may have at most {PARAMETERS_MAX} parameters")
+    pairs = []
+    for piece in pieces:
+        name, _, value = (unquote_to_bytes(part.replace(b"+", b" ")) for part in piece.partition(b"="))
+        try:
+            pairs.append((name.decode(), value.decode()))
+        except UnicodeDecodeError:
+            faults.add(f"?{name.decode(errors='replace')[:100]}", "invalid_text", "must be valid UTF-8")
+    return pairs
+
+
+def _value_of(text: str, node: inspect.Type) -> Any:
+    """Return what the text means for its type; text that means nothing stays text and is refused by the type."""
+    node = unwrap(node)
+    if isinstance(node, inspect.UnionType):
+        return next((value for member in node.types if (value := _value_of(text, member)) is not text), text)
+    if isinstance(node, inspect.IntType) and _WHOLE.fullmatch(text):
+        return int(text)
+    if isinstance(node, inspect.FloatType) and _FRACTION.fullmatch(text):
+        return float(text)
+    if isinstance(node, inspect.BoolType) and text in {"true", "false"}:
+        return text == "true"
+    return text
+
+
+def _item_of(node: inspect.Type) -> inspect.Type | None:
+    """Return the item type when a parameter may be given several times."""
+    node = unwrap(node)
+    if isinstance(node, inspect.UnionType):
+        return next((item for member in node.types if (item := _item_of(member)) is not None), None)
+    return node.item_type if isinstance(node, inspect.CollectionType) else None
+
+
+def decode_query(query: bytes, type_: type[T]) -> T:
+    """Return a query string as the struct `type_`, or raise `InvalidInput` (422, `invalid_query`) with all faults."""
+    fields = _fields_of(type_)
+    faults = Faults("invalid_query")
+    values: dict[str, Any] = {}
+    for name, text in _pairs(query, faults):
+        node = fields.get(name)
+        item = None if node is None else _item_of(node)
+        if item is not None:
+            values.setdefault(name, []).append(_value_of(text, item))
+        elif name in values:
+            faults.add(f"?{name[:100]}", "repeated", "may be given once only", text)
+        else:
+            values[name] = text if node is None else _value_of(text, node)
+    found = Faults()
+    walk(values, inspect.type_info(type_), "", found)
+    for fault in found.faults:
+        faults.add(f"?{fault.pointer[1:]}", fault.code, fault.detail, fault.value)
+    faults.raise_if_any()
+    try:
+        return msgspec.convert(values, type_)
+    except msgspec.ValidationError as error:
+        raise InvalidInput("invalid_query", str(error)) from None

@@ -1,0 +1,101 @@
+"""The request our handlers receive.
+
+Handlers declare `data: JSONBody[SomeInput]`, so Litestar documents the body; but reading it is ours: `json()` hands
+the raw bytes to `http_decode`, and Litestar's own conversion then passes the finished struct through untouched. The
+body is read only after the key was accepted, and never beyond the route's limit.
+"""
+
+import hashlib
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+from litestar import MediaType, Request, Response
+from litestar.datastructures import State
+
+from exchange.kit.auth import Principal
+from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
+from exchange.kit.http_auth import KEEP_FAULTS, QUERY
+from exchange.kit.http_decode import decoder_of
+from exchange.kit.http_query import decode_query
+from exchange.kit.http_scope import header, request_id_of
+from exchange.kit.idempotency import StoredAnswer
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+
+_JSON_TYPE: Final = re.compile(
+    r'application/(?:[a-z0-9.-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?', re.IGNORECASE
+)
+_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+class ApiRequest(Request[Principal, Any, State]):
+    """A request with its principal, its faults and its query struct."""
+
+    __slots__ = ("faults",)
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.faults = Faults()
+
+    @property
+    def principal(self) -> Principal:
+        """Who sends this; only on routes that declare `requires(...)`."""
+        principal: Principal = self.scope["user"]
+        return principal
+
+    @property
+    def request_id(self) -> str:
+        """The id in X-Request-Id and in every problem answer."""
+        return request_id_of(self.scope)
+
+    def query(self, type_: type[Q]) -> Q:
+        """Return the query string as the struct that the route declared with `query=`."""
+        if self.route_handler.opt.get(QUERY) is not type_:
+            raise TypeError(
+                f"{self.route_handler} must declare query={type_.__name__}, so that it is documented"
+            )
+        return decode_query(self.scope["query_string"], type_)
+
+    async def body(self) -> bytes:
+        """Return the raw body; an empty one as a blank, since Litestar takes an empty body for an absent argument."""
+        return await super().body() or b" "
+
+    async def json(self) -> Any:
+        """Return the body as the type of the handler's `data`; Litestar calls this."""
+        content_type = header(self.scope, b"content-type")
+        if content_type and content_type != "application/json" and not _JSON_TYPE.fullmatch(content_type):
+            raise UnsupportedMediaType(detail=f"send application/json in UTF-8, not {content_type[:100]}")
+        field = self.route_handler.parsed_data_field
+        if field is None:
+            raise TypeError(f"{self.route_handler} reads a body but declares no data")
+        decoder = decoder_of(field.annotation)
+        body = await self.body()
+        if self.route_handler.opt[KEEP_FAULTS]:
+            return decoder.decode_with_holes(body, self.faults)
+        return decoder.decode(body)
+
+    def idempotency_key(self) -> str:
+        """Return the Idempotency-Key header, or raise `MalformedInput` (400) when it is missing or unfit."""
+        key = header(self.scope, b"idempotency-key")
+        if key is None:
+            raise MalformedInput(
+                "idempotency_key_missing", "send an Idempotency-Key header with a fresh value"
+            )
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
+            detail = "must be 1 to 200 printable ASCII characters without spaces"
+            fault = Fault("Idempotency-Key", "pattern", detail, key[:100])
+            raise MalformedInput("invalid_header", f"Idempotency-Key {detail}", errors=[fault])
+        return key
+
+    async def fingerprint(self) -> bytes:
+        """Return the SHA-256 of method, path, query and body: equal for two sendings of the same request."""
+        digest = hashlib.sha256(f"{self.scope['method']} {self.scope['path']}?".encode())
+        digest.update(self.scope["query_string"] + b"\n" + await self.body())
+        return digest.digest()
+
+
+def replayable(answer: StoredAnswer, *, replayed: bool) -> Response[bytes]:
+    """Answer with a stored (or about to be stored) answer, saying when it is a replay."""
+    headers = {"Idempotent-Replayed": "true"} if replayed else {}
+    return Response(answer.body, status_code=answer.status, media_type=MediaType.JSON, headers=headers)

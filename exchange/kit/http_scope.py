@@ -1,0 +1,30 @@
+"""Small readings of an ASGI scope that are cheaper than Litestar's request objects.
+
+The request id is made at first use: from the caller's X-Request-Id when that is harmless to log, else a fresh one.
+"""
+
+import re
+from typing import Any, Final
+
+from exchange.kit.ids import new_id
+
+_REQUEST_ID_KEY: Final = "exchange.request_id"
+_HARMLESS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+def header(scope: Any, name: bytes) -> str | None:
+    """Return the first header of a lower-case name, or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return str(value, "latin-1")
+    return None
+
+
+def request_id_of(scope: Any) -> str:
+    """Return the request's id, the same for every call with this scope."""
+    known: str | None = scope.get(_REQUEST_ID_KEY)
+    if known is None:
+        sent = next((value for key, value in scope["headers"] if key == b"x-request-id"), b"")
+        known = sent.decode() if _HARMLESS.fullmatch(sent) else f"req_{new_id():016x}"
+        scope[_REQUEST_ID_KEY] = known
+    return known
