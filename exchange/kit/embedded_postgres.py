@@ -125,7 +125,7 @@ class EmbeddedPostgres:
         return self._url
 
     def stop(self) -> None:
-        """Stop the server and wait until it has; open transactions are rolled back. Harmless where none runs."""
+        """Stop the server and wait for it; open transactions are rolled back. Harmless where none runs."""
         process, keeper = self._process, self._keeper
         if process is None or keeper is None:
             return

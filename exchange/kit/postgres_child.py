@@ -1,4 +1,4 @@
-"""How every PostgreSQL process of ours begins: give up root, tie its life to the parent's, become the program.
+"""How every PostgreSQL process of ours begins: give up root, die with the parent, become the program.
 
 Run as a script by `exchange.kit.embedded_postgres`: these steps need a process of their own, because code
 between fork and exec in a process with threads (`preexec_fn`) can deadlock.

@@ -1,9 +1,9 @@
 """Where an embedded PostgreSQL keeps what is not data: its binaries, its socket, and the user it runs as.
 
 PostgreSQL refuses to run as root. Started by root it runs as the unprivileged user `nobody` (or as the owner
-of the data it finds), and that user must be able to read the binaries although the virtual environment may lie
-below a folder closed to it. So root keeps a copy of them outside; nobody else needs one. No user is added and
-no folder that was there before has its mode changed.
+of the data it finds), and that user must be able to read the binaries although the virtual environment may
+lie below a folder closed to it. So root keeps a copy of them outside; nobody else needs one. No user is added
+and no folder that was there before has its mode changed.
 
 The socket lies in a short folder below /tmp: the kernel takes no socket path longer than 107 bytes.
 

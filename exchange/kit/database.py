@@ -1,0 +1,152 @@
+"""PostgreSQL: one pool a process, transactions, and the errors that callers may handle.
+
+The only module, with `migrate`, that knows asyncpg. Times cross as exact microseconds: `to_us`, `from_us`.
+
+Invariants:
+
+- A session keeps nothing between two uses: no SET without LOCAL, no session advisory lock, no LISTEN. So a
+  connection goes back to the pool without a round trip to clean it.
+- `ConnectionLost` says whether the work may have been done: only a loss during COMMIT leaves that unknown.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, Literal, Self, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from exchange.kit.clock import datetime_of, us_of
+
+Record: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+
+UniqueViolation: Final = asyncpg.UniqueViolationError
+CheckViolation: Final = asyncpg.CheckViolationError
+ForeignKeyViolation: Final = asyncpg.ForeignKeyViolationError
+ExclusionViolation: Final = asyncpg.ExclusionViolationError
+SerializationFailure: Final = asyncpg.SerializationError
+Deadlock: Final = asyncpg.DeadlockDetectedError
+RefusedChange: Final = asyncpg.RaiseError
+"""A trigger's RAISE EXCEPTION: an insert-only table was to be changed."""
+
+to_us = us_of
+from_us = datetime_of
+
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
+
+ACQUIRE_TIMEOUT_S = 10.0
+CONNECT_TIMEOUT_S = 10.0
+STATEMENTS_CACHED = 512
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    ConnectionError,
+)
+
+
+class ConnectionLost(Exception):
+    """The database cannot be reached. `outcome` tells of the transaction: not_applied or unknown."""
+
+    def __init__(self, detail: str, *, outcome: Literal["not_applied", "unknown"]) -> None:
+        """Keep what happened, without address or password."""
+        super().__init__(detail)
+        self.outcome = outcome
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        """Take a pool made by `connect`."""
+        self._pool = pool
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        connections_min: int = 2,
+        connections_max: int = 20,
+        application_name: str = "compute-exchange",
+    ) -> Self:
+        """Open a pool. ConnectionLost where the server does not answer or does not let us in."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=min(connections_min, connections_max),
+                max_size=connections_max,
+                timeout=CONNECT_TIMEOUT_S,
+                # A connection prepares a statement once and keeps it, and is kept however often it is used.
+                statement_cache_size=STATEMENTS_CACHED,
+                max_cached_statement_lifetime=0,
+                max_queries=2**62,
+                reset=_keep_session,
+                server_settings={"timezone": "UTC", "jit": "off", "application_name": application_name},
+            )
+        except (OSError, asyncpg.PostgresError) as error:
+            detail = f"the database does not let us in: {error}"
+            raise ConnectionLost(detail, outcome="not_applied") from error
+        return cls(pool)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection outside of any transaction: each statement commits by itself."""
+        connection = await self._acquire()
+        try:
+            yield connection
+        except (*_LOST, asyncpg.InterfaceError) as error:
+            if isinstance(error, asyncpg.InterfaceError) and not connection.is_closed():
+                raise  # not a lost connection but a misuse of one
+            raise ConnectionLost("the connection to the database was lost", outcome="unknown") from error
+        finally:
+            await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def transaction(self, *, isolation: Isolation = "read_committed") -> AsyncIterator[Connection]:
+        """Lend a connection in a transaction: committed at the block's end, rolled back on an exception."""
+        connection = await self._acquire()
+        outcome: Literal["not_applied", "unknown"] = "not_applied"
+        try:
+            transaction = connection.transaction(isolation=isolation)
+            await transaction.start()
+            try:
+                yield connection
+            except BaseException:
+                if not connection.is_closed():
+                    await transaction.rollback()
+                raise
+            outcome = "unknown"
+            await transaction.commit()
+        except (*_LOST, asyncpg.InterfaceError) as error:
+            if isinstance(error, asyncpg.InterfaceError) and not connection.is_closed():
+                raise
+            raise ConnectionLost("the connection to the database was lost", outcome=outcome) from error
+        finally:
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Wait for lent connections and close all."""
+        await self._pool.close()
+
+    async def _acquire(self) -> Connection:
+        try:
+            return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except (*_LOST, OSError) as error:  # TimeoutError is an OSError
+            raise ConnectionLost(
+                "no connection to the database is to be had", outcome="not_applied"
+            ) from error
+
+
+async def _keep_session(_connection: object) -> None:
+    """Stand in for the pool's clean-up query: there is nothing to clean, see the module's invariants."""
+
+
+def constraint_name(error: BaseException) -> str | None:
+    """Return the name of the constraint that a violation broke, None for any other error."""
+    name = getattr(error, "constraint_name", None)
+    return name if isinstance(name, str) else None
