@@ -25,7 +25,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     `partition_id` and `sequence` name the journal entry it came from, and `event_index` its place among that
     entry's events; both None for a step outside of the journal. `code` is four capital letters.
-    `event_at_us` is venue time. `subject_id` is the voucher, lease, claim or account where the step is about one.
+    `event_at_us` is venue time. `subject_id` is the voucher, lease, claim or account a step is about.
     """
 
     code: str

@@ -11,7 +11,7 @@ Invariants:
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -19,7 +19,10 @@ from asyncpg.pool import PoolConnectionProxy
 from exchange.kit.clock import datetime_of, us_of
 
 Record: TypeAlias = asyncpg.Record
-Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+if TYPE_CHECKING:
+    Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = PoolConnectionProxy  # generic in its stubs only
 
 UniqueViolation: Final = asyncpg.UniqueViolationError
 CheckViolation: Final = asyncpg.CheckViolationError
