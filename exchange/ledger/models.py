@@ -56,7 +56,7 @@ class TransferReason(StrEnum):
 
 
 class Purpose(StrEnum):
-    """What an account is for. Value enters by `external` and `programme_source`: only these may be overdrawn."""
+    """What an account is for. Only `external` and `programme_source`, where value enters, may be negative."""
 
     CASH = "cash"
     ESCROW = "escrow"
@@ -72,7 +72,7 @@ class Purpose(StrEnum):
 
 
 class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One line of the ledger. What is posted in one call is all-or-none; `group_id` says what belongs together."""
+    """One line of the ledger; `group_id` is shared by the transfers that are one all-or-none set."""
 
     group_id: int
     kind: TransferKind
@@ -133,7 +133,7 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StatementFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which lines of a statement are wanted, newest first; None means any. `before_id` continues after a line."""
+    """Which lines of a statement are wanted, newest first; None means any. `before_id` is a cursor."""
 
     account_id: int | None = None
     reason: TransferReason | None = None

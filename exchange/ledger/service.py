@@ -39,16 +39,18 @@ async def post(connection: Connection, transfers: Sequence[Transfer], at_us: int
 
 
 async def available_for_update(connection: Connection, account_ids: Collection[int]) -> dict[int, int]:
-    """Lock accounts in the order of their ids until the transaction ends; return the fen each can still
-    use.""" return await store.lock_available(connection, account_ids) if account_ids else {}
+    """Lock accounts in the order of their ids until the transaction ends; return the fen each can use.
+
+    The ids may be of any assets. Unknown ids are absent from the answer.
+    """
+    return await store.lock_available(connection, account_ids) if account_ids else {}
 
 
 class AccountDirectory:
-    """Finds accounts by owner and opens what is missing. One per process: ids never change and are
-    remembered.
+    """Finds accounts by owner and opens what is missing. One per process.
 
-    An id is remembered only when its row was committed by an earlier transaction: a row of the caller's own
-    transaction may yet be rolled back.
+    Ids never change, so they are remembered; but only when their row was committed by an earlier transaction,
+    because a row of the caller's own transaction may yet be rolled back.
     """
 
     def __init__(self) -> None:
