@@ -1,0 +1,220 @@
+-- name: insert_programme
+-- Stores a programme and returns its number among the eligibility bits.
+INSERT INTO programme (id, issuer_id, code, name, asset, status, budget_fen, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+RETURNING ordinal;
+
+-- name: insert_programme_version
+-- Stores the rules of one version.
+INSERT INTO programme_version (programme_id, version, effective_from, rules)
+VALUES ($1, $2, $3, $4::text::jsonb);
+
+-- name: all_programmes
+-- Every programme with its newest rules, for the registry.
+SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+FROM programme
+JOIN LATERAL (
+    SELECT version, effective_from, rules FROM programme_version
+    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
+) AS newest ON TRUE
+ORDER BY programme.id;
+
+-- name: page_of_programmes
+-- Programmes created before one, newest first.
+SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+FROM programme
+JOIN LATERAL (
+    SELECT version, effective_from, rules FROM programme_version
+    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
+) AS newest ON TRUE
+WHERE programme.id < $1
+ORDER BY programme.id DESC
+LIMIT $2;
+
+-- name: programme_by_id
+-- One programme with its newest rules.
+SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+FROM programme
+JOIN LATERAL (
+    SELECT version, effective_from, rules FROM programme_version
+    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
+) AS newest ON TRUE
+WHERE programme.id = $1;
+
+-- name: lock_programme
+-- One programme locked for issuance: every issue of a programme waits here, so what it reads next is settled.
+SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+FROM programme
+JOIN LATERAL (
+    SELECT version, effective_from, rules FROM programme_version
+    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
+) AS newest ON TRUE
+WHERE programme.id = $1
+FOR NO KEY UPDATE OF programme;
+
+-- name: year_use_fen
+-- What a company was issued under a programme in a year.
+SELECT issued_fen FROM programme_year_use WHERE programme_id = $1 AND participant_id = $2 AND year = $3;
+
+-- name: insert_voucher
+-- Stores a voucher and counts it against the budget and the year's cap, each guarded by its CHECK.
+WITH counted AS (
+    UPDATE programme
+    SET issued_fen = issued_fen + $5,
+        status = CASE WHEN issued_fen + $5 = budget_fen THEN 'exhausted' ELSE status END
+    WHERE id = $2
+), used AS (
+    INSERT INTO programme_year_use (programme_id, participant_id, year, issued_fen, cap_fen)
+    VALUES ($2, $4, $10, $5, $11)
+    ON CONFLICT (programme_id, participant_id, year) DO UPDATE
+    SET issued_fen = programme_year_use.issued_fen + EXCLUDED.issued_fen, cap_fen = EXCLUDED.cap_fen
+)
+INSERT INTO voucher (
+    id, programme_id, programme_version, buyer_id, face_fen, status, account_id, escrow_account_id,
+    issued_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9);
+
+-- name: usable_vouchers
+-- Every voucher of some buyers, its account locked in order of account ids.
+SELECT voucher.id, voucher.programme_id, voucher.programme_version, voucher.buyer_id, voucher.status,
+    voucher.expires_at, voucher.account_id, voucher.escrow_account_id, programme.ordinal,
+    version.rules::text AS rules,
+    account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
+FROM voucher
+JOIN programme ON programme.id = voucher.programme_id
+JOIN programme_version AS version
+    ON version.programme_id = voucher.programme_id AND version.version = voucher.programme_version
+JOIN ledger_account AS account ON account.id = voucher.account_id
+WHERE voucher.buyer_id = ANY ($1::bigint[])
+ORDER BY account.id
+FOR NO KEY UPDATE OF account;
+
+-- name: page_of_vouchers
+-- Vouchers issued before one, newest first, with balances; null restricts nothing.
+SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
+    version.rules::text AS rules,
+    account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen,
+    account.debits_pending_fen AS held_fen,
+    escrow.credits_posted_fen - escrow.debits_posted_fen AS committed_fen,
+    captures.captured_fen, captures.claimed_fen, captures.paid_fen, returns.expired_fen
+FROM voucher
+JOIN programme ON programme.id = voucher.programme_id
+JOIN programme_version AS version
+    ON version.programme_id = voucher.programme_id AND version.version = voucher.programme_version
+JOIN ledger_account AS account ON account.id = voucher.account_id
+JOIN ledger_account AS escrow ON escrow.id = voucher.escrow_account_id
+CROSS JOIN LATERAL (
+    SELECT
+        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.id IS NULL), 0)::bigint AS captured_fen,
+        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.status IN ('submitted', 'approved')), 0)::bigint
+            AS claimed_fen,
+        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.status = 'paid'), 0)::bigint AS paid_fen
+    FROM voucher_capture LEFT JOIN claim ON claim.id = voucher_capture.claim_id
+    WHERE voucher_capture.voucher_id = voucher.id
+) AS captures
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(amount_fen), 0)::bigint AS expired_fen
+    FROM ledger_transfer
+    WHERE debit_account_id = voucher.account_id AND kind = 'posted' AND reason = 'voucher_expiry'
+) AS returns
+WHERE voucher.id < $1
+    AND ($2::bigint IS NULL OR voucher.buyer_id = $2)
+    AND ($3::bigint IS NULL OR programme.issuer_id = $3)
+    AND ($4::bigint IS NULL OR voucher.programme_id = $4)
+    AND ($5::bigint IS NULL OR voucher.id = $5)
+ORDER BY voucher.id DESC
+LIMIT $6;
+
+-- name: lock_due_vouchers
+-- Vouchers past their expiry that still count as current or have money free, accounts locked in order of ids.
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.account_id, programme.asset,
+    budget.id AS budget_account_id,
+    account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
+FROM voucher
+JOIN programme ON programme.id = voucher.programme_id
+JOIN ledger_account AS budget
+    ON budget.participant_id = programme.issuer_id AND budget.asset = programme.asset
+    AND budget.purpose = 'budget' AND budget.reference = 0
+JOIN ledger_account AS account ON account.id = voucher.account_id
+WHERE voucher.expires_at <= $1
+    AND (voucher.status IN ('active', 'suspended')
+        OR account.credits_posted_fen > account.debits_posted_fen + account.debits_pending_fen)
+ORDER BY account.id
+FOR NO KEY UPDATE OF account;
+
+-- name: mark_expired
+-- Closes vouchers that were current, and returns which.
+UPDATE voucher SET status = 'expired'
+WHERE id = ANY ($1::bigint[]) AND status IN ('active', 'suspended')
+RETURNING id;
+
+-- name: insert_captures
+-- Stores the voucher parts of delivered hours.
+INSERT INTO voucher_capture (
+    lease_id, delivery_hour, voucher_id, programme_id, provider_id, amount_fen, captured_at)
+SELECT added.*, $7
+FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS added;
+
+-- name: submit_claim
+-- Makes one claim of everything a provider captured and has not claimed; no row where there is nothing.
+WITH lines AS (
+    SELECT lease_id, delivery_hour, voucher_id, amount_fen
+    FROM voucher_capture
+    WHERE programme_id = $2 AND provider_id = $3 AND claim_id IS NULL
+    ORDER BY lease_id, delivery_hour, voucher_id
+    FOR NO KEY UPDATE
+), submitted AS (
+    INSERT INTO claim (id, programme_id, provider_id, amount_fen, status, submitted_at)
+    SELECT $1, $2, $3, sum(amount_fen), 'submitted', $4
+    FROM lines HAVING count(*) > 0
+    RETURNING amount_fen
+), bound AS (
+    UPDATE voucher_capture AS capture SET claim_id = $1
+    FROM lines
+    WHERE capture.lease_id = lines.lease_id AND capture.delivery_hour = lines.delivery_hour
+        AND capture.voucher_id = lines.voucher_id
+    RETURNING 1
+)
+SELECT submitted.amount_fen, (SELECT count(*) FROM bound) AS line_count FROM submitted;
+
+-- name: lock_claim
+-- One claim, locked, with its programme's issuer and asset.
+SELECT claim.*, programme.issuer_id, programme.asset,
+    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+FROM claim JOIN programme ON programme.id = claim.programme_id
+WHERE claim.id = $1
+FOR NO KEY UPDATE OF claim;
+
+-- name: decide_claim
+-- Approves or rejects a claim.
+UPDATE claim SET status = $2, reason = $3, decided_at = $4, decided_by = $5 WHERE id = $1;
+
+-- name: free_captures
+-- Gives the lines of a rejected claim back to its provider, to be claimed again.
+UPDATE voucher_capture SET claim_id = NULL WHERE claim_id = $1;
+
+-- name: pay_claim
+-- Marks a claim as paid.
+UPDATE claim SET status = 'paid', paid_at = $2 WHERE id = $1;
+
+-- name: page_of_claims
+-- Claims submitted before one, newest first; null restricts nothing.
+SELECT claim.*, programme.issuer_id, programme.asset,
+    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+FROM claim JOIN programme ON programme.id = claim.programme_id
+WHERE claim.id < $1
+    AND ($2::bigint IS NULL OR claim.provider_id = $2)
+    AND ($3::bigint IS NULL OR programme.issuer_id = $3)
+    AND ($4::bigint IS NULL OR claim.programme_id = $4)
+    AND ($5::text IS NULL OR claim.status = $5)
+    AND ($6::bigint IS NULL OR claim.id = $6)
+ORDER BY claim.id DESC
+LIMIT $7;
+
+-- name: page_of_claim_lines
+-- The captures a claim is made of, after one.
+SELECT lease_id, delivery_hour, voucher_id, amount_fen
+FROM voucher_capture
+WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
+ORDER BY lease_id, delivery_hour, voucher_id
+LIMIT $5;

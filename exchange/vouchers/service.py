@@ -1,0 +1,270 @@
+"""Vouchers: issued, shown, met by orders, captured by delivery, expired.
+
+All run inside the caller's transaction; none commits. A voucher is two accounts of its programme's asset,
+`voucher` and `voucher_escrow`; holding, committing and returning it are the ledger's transfers and
+settlement's doing.
+
+A voucher leaves its budget for good: what expires goes back to the issuer's budget account, but still counts
+as issued, so a programme never issues more than its budget over its whole life.
+
+Locks: whoever takes several vouchers takes their accounts in order of ids. Issuance locks the programme
+first, which is what makes the budget and the yearly cap exact under any concurrency.
+"""
+
+from collections.abc import Collection, Sequence
+
+from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.auth import Principal
+from exchange.kit.database import Connection
+from exchange.kit.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
+from exchange.kit.fields import format_cny
+from exchange.kit.ids import encode_id, new_id
+from exchange.ledger import service as ledger
+from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.participants import service as participants
+from exchange.participants.models import ParticipantKind
+from exchange.vouchers import store
+from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, UsableVoucher, Voucher, VoucherStatus
+from exchange.vouchers.programme_models import Programme, ProgrammeStatus
+from exchange.vouchers.rules import DAY_US, buyer_objections, calendar_year, rate_of
+
+
+async def issue_voucher(
+    connection: Connection,
+    principal: Principal,
+    programme_id: int,
+    buyer_id: int,
+    amount_fen: int,
+    now_us: int,
+) -> Voucher:
+    """Issue a voucher of `amount_fen` to a buyer, good for as long as its programme's rules say.
+
+    Raises `NotFound` or `Forbidden` where the programme is not the principal's, `InvalidInput` for a buyer
+    who does not exist, and `Conflict` with the code buyer_not_eligible, programme_not_open,
+    yearly_cap_exceeded or budget_exhausted, in this order of precedence.
+    """
+    programme = await store.lock_programme(connection, programme_id)
+    if programme is None:
+        raise NotFound(detail="there is no such programme")
+    if programme.issuer_id != principal.participant_id:
+        raise Forbidden(detail="only a programme's issuer issues its vouchers")
+    await _must_be_eligible(connection, programme, buyer_id)
+    year = calendar_year(now_us)
+    used_fen = await store.year_use_fen(connection, programme_id, buyer_id, year)
+    _must_be_within(programme, amount_fen, used_fen, year)
+    voucher = Voucher(
+        id=new_id(),
+        programme_id=programme_id,
+        programme_code=programme.code,
+        programme_version=programme.version,
+        issuer_id=programme.issuer_id,
+        buyer_id=buyer_id,
+        rate_bps=rate_of(programme.rules),
+        face_fen=amount_fen,
+        status=VoucherStatus.ACTIVE,
+        issued_at_us=now_us,
+        expires_at_us=now_us + programme.rules.validity_days * DAY_US,
+        balances=Balances(
+            available_fen=amount_fen,
+            held_fen=0,
+            committed_fen=0,
+            captured_fen=0,
+            claimed_fen=0,
+            paid_fen=0,
+            expired_fen=0,
+        ),
+    )
+    await _book_issue(connection, programme, voucher, year, now_us)
+    record = AuditRecord(
+        code="VISS",
+        event_at_us=now_us,
+        actor_participant_id=principal.participant_id,
+        key_id=principal.key_id,
+        participant_id=buyer_id,
+        subject_id=voucher.id,
+        detail={"programme_id": programme_id, "programme_version": programme.version, "face_fen": amount_fen},
+    )
+    await insert_audit_records(connection, [record])
+    return voucher
+
+
+async def _must_be_eligible(connection: Connection, programme: Programme, buyer_id: int) -> None:
+    buyer = (await participants.get_many(connection, {buyer_id})).get(buyer_id)
+    if buyer is None:
+        fault = Fault(
+            "/buyer",
+            "unknown_participant",
+            "is not a participant of this exchange",
+            encode_id("par", buyer_id),
+        )
+        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
+    objections = [
+        Fault(f"/rules{path}", "buyer_not_eligible", reason)
+        for path, reason in buyer_objections(programme.rules, buyer)
+    ]
+    if objections:
+        reasons = "; ".join(fault.detail for fault in objections)
+        raise Conflict(
+            "buyer_not_eligible", f"the programme's rules keep this buyer out: {reasons}", errors=objections
+        )
+
+
+def _must_be_within(programme: Programme, amount_fen: int, used_fen: int, year: int) -> None:
+    """Raise the refusal of an amount that the programme's state, yearly cap or budget does not allow."""
+    if programme.status not in {ProgrammeStatus.OPEN, ProgrammeStatus.EXHAUSTED}:
+        raise Conflict("programme_not_open", f"the programme is {programme.status.value}")
+    cap_fen = programme.rules.cap_per_year_fen
+    left_fen = max(cap_fen - used_fen, 0)
+    if amount_fen > left_fen:
+        detail = (
+            f"of {format_cny(cap_fen)} CNY a year, {format_cny(left_fen)} is left to this buyer in {year}"
+        )
+        raise Conflict("yearly_cap_exceeded", detail)
+    left_fen = programme.budget_fen - programme.issued_fen
+    if amount_fen > left_fen:
+        budget_cny, left_cny = format_cny(programme.budget_fen), format_cny(left_fen)
+        detail = f"of the budget of {budget_cny} CNY, {left_cny} is not issued yet"
+        raise Conflict("budget_exhausted", detail)
+
+
+async def _book_issue(
+    connection: Connection, programme: Programme, voucher: Voucher, year: int, now_us: int
+) -> None:
+    budget = AccountKey(programme.issuer_id, programme.asset, Purpose.BUDGET)
+    free = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER, voucher.id)
+    escrow = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER_ESCROW, voucher.id)
+    accounts = await ledger.ensure_accounts(connection, [budget, free, escrow], now_us)
+    await store.insert_voucher(
+        connection,
+        voucher,
+        account_id=accounts[free],
+        escrow_account_id=accounts[escrow],
+        year=year,
+        cap_fen=programme.rules.cap_per_year_fen,
+    )
+    transfer = Transfer(
+        group_id=voucher.id,
+        kind=TransferKind.POSTED,
+        reason=TransferReason.VOUCHER_ISSUE,
+        asset=programme.asset,
+        debit_account_id=accounts[budget],
+        credit_account_id=accounts[free],
+        amount_fen=voucher.face_fen,
+        subject_id=voucher.id,
+    )
+    await ledger.post(connection, [transfer], now_us)
+
+
+async def list_vouchers(
+    connection: Connection,
+    principal: Principal,
+    *,
+    programme_id: int | None = None,
+    voucher_id: int | None = None,
+    before_id: int = store.ID_MAX,
+    limit: int,
+) -> list[Voucher]:
+    """Return the vouchers a principal may see, newest first.
+
+    A buyer sees its own, an issuer those of its programmes, an operator or a regulator all, others none.
+    """
+    own = principal.participant_id
+    if principal.kind == ParticipantKind.PROVIDER:
+        return []
+    return await store.page_of_vouchers(
+        connection,
+        buyer_id=own if principal.kind == ParticipantKind.BUYER else None,
+        issuer_id=own if principal.kind == ParticipantKind.ISSUER else None,
+        programme_id=programme_id,
+        voucher_id=voucher_id,
+        before_id=before_id,
+        limit=limit,
+    )
+
+
+async def get_voucher(connection: Connection, principal: Principal, voucher_id: int) -> Voucher:
+    """Return one voucher that the principal may see, or raise `NotFound`."""
+    found = await list_vouchers(connection, principal, voucher_id=voucher_id, limit=1)
+    if not found:
+        raise NotFound(detail="there is no such voucher")
+    return found[0]
+
+
+async def vouchers_for_update(connection: Connection, buyer_ids: Collection[int]) -> list[UsableVoucher]:
+    """Return every voucher of some buyers, whatever its state, its account locked until the transaction ends.
+
+    One statement; accounts are locked in order of their ids. What can pay is for `rules.choose` to say. The
+    status is read before the lock is had: it may lag one that is set at this moment, the expiry time and the
+    free amount never do.
+    """
+    return await store.usable_vouchers(connection, buyer_ids) if buyer_ids else []
+
+
+async def receivable_accounts(
+    connection: Connection, pairs: Collection[tuple[int, str]], at_us: int
+) -> dict[tuple[int, str], int]:
+    """Return the receivable account of each (provider id, programme asset), opened where missing."""
+    keys = {
+        (provider_id, asset): AccountKey(provider_id, asset, Purpose.RECEIVABLE)
+        for provider_id, asset in pairs
+    }
+    accounts = await ledger.ensure_accounts(connection, keys.values(), at_us)
+    return {pair: accounts[key] for pair, key in keys.items()}
+
+
+async def record_captures(connection: Connection, captures: Sequence[Capture], at_us: int) -> None:
+    """Store what vouchers paid for delivered hours, to be claimed; one statement. The caller moves the money.
+
+    Raises the database's error where an hour of a lease was captured from the voucher before.
+    """
+    if captures:
+        await store.insert_captures(connection, captures, at_us)
+
+
+async def expire_due(connection: Connection, now_us: int) -> tuple[ExpiredVoucher, ...]:
+    """Close every voucher whose time has passed and return what is free of it to its issuer's budget account.
+
+    What an order still holds stays held; if the hold is released later, the next sweep takes it. Returns the
+    vouchers that were closed or gave something back.
+    """
+    due = await store.lock_due_vouchers(connection, now_us)
+    if not due:
+        return ()
+    closed = await store.mark_expired(connection, [row["id"] for row in due])
+    swept = [row for row in due if row["available_fen"] or row["id"] in closed]
+    group_id = new_id()
+    transfers = [
+        Transfer(
+            group_id=group_id,
+            kind=TransferKind.POSTED,
+            reason=TransferReason.VOUCHER_EXPIRY,
+            asset=row["asset"],
+            debit_account_id=row["account_id"],
+            credit_account_id=row["budget_account_id"],
+            amount_fen=row["available_fen"],
+            subject_id=row["id"],
+        )
+        for row in swept
+        if row["available_fen"]
+    ]
+    await ledger.post(connection, transfers, now_us)
+    records = [
+        AuditRecord(
+            code="VEXP",
+            event_at_us=now_us,
+            participant_id=row["buyer_id"],
+            subject_id=row["id"],
+            detail={"programme_id": row["programme_id"], "returned_fen": row["available_fen"]},
+        )
+        for row in swept
+    ]
+    await insert_audit_records(connection, records)
+    return tuple(
+        ExpiredVoucher(
+            voucher_id=row["id"],
+            programme_id=row["programme_id"],
+            buyer_id=row["buyer_id"],
+            returned_fen=row["available_fen"],
+        )
+        for row in swept
+    )

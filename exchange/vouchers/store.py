@@ -1,0 +1,291 @@
+"""The voucher tables: one typed function for each named query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exchange.kit.database import from_us, to_us
+from exchange.kit.queries import load_queries
+from exchange.vouchers.models import Balances, Claim, ClaimStatus, UsableVoucher, Voucher, VoucherStatus
+from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
+from exchange.vouchers.rules import programme_mask, rate_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from exchange.kit.database import Connection, Record
+    from exchange.vouchers.models import Capture
+
+QUERIES = load_queries("exchange.vouchers")
+ID_MAX: Final = 2**63 - 1
+"""Above every id: where a list that shows the newest first begins."""
+
+_RULES = msgspec.json.Decoder(ProgrammeRules)
+
+
+def _programme(row: Record) -> Programme:
+    return Programme(
+        id=row["id"],
+        ordinal=row["ordinal"],
+        issuer_id=row["issuer_id"],
+        code=row["code"],
+        name=row["name"],
+        asset=row["asset"],
+        status=ProgrammeStatus(row["status"]),
+        budget_fen=row["budget_fen"],
+        issued_fen=row["issued_fen"],
+        created_at_us=to_us(row["created_at"]),
+        version=row["version"],
+        effective_from_us=to_us(row["effective_from"]),
+        rules=_RULES.decode(row["rules"]),
+    )
+
+
+def _voucher(row: Record) -> Voucher:
+    return Voucher(
+        id=row["id"],
+        programme_id=row["programme_id"],
+        programme_code=row["programme_code"],
+        programme_version=row["programme_version"],
+        issuer_id=row["issuer_id"],
+        buyer_id=row["buyer_id"],
+        rate_bps=rate_of(_RULES.decode(row["rules"])),
+        face_fen=row["face_fen"],
+        status=VoucherStatus(row["status"]),
+        issued_at_us=to_us(row["issued_at"]),
+        expires_at_us=to_us(row["expires_at"]),
+        balances=Balances(
+            available_fen=row["available_fen"],
+            held_fen=row["held_fen"],
+            committed_fen=row["committed_fen"],
+            captured_fen=row["captured_fen"],
+            claimed_fen=row["claimed_fen"],
+            paid_fen=row["paid_fen"],
+            expired_fen=row["expired_fen"],
+        ),
+    )
+
+
+def _claim(row: Record) -> Claim:
+    decided_at, paid_at = row["decided_at"], row["paid_at"]
+    return Claim(
+        id=row["id"],
+        programme_id=row["programme_id"],
+        asset=row["asset"],
+        issuer_id=row["issuer_id"],
+        provider_id=row["provider_id"],
+        amount_fen=row["amount_fen"],
+        status=ClaimStatus(row["status"]),
+        reason=row["reason"],
+        line_count=row["line_count"],
+        submitted_at_us=to_us(row["submitted_at"]),
+        decided_at_us=None if decided_at is None else to_us(decided_at),
+        paid_at_us=None if paid_at is None else to_us(paid_at),
+    )
+
+
+async def insert_programme(connection: Connection, programme: Programme) -> int:
+    """Store a new programme with its rules and return its ordinal (`programme.ordinal` is not read)."""
+    ordinal: int = await connection.fetchval(
+        QUERIES.insert_programme,
+        programme.id,
+        programme.issuer_id,
+        programme.code,
+        programme.name,
+        programme.asset,
+        programme.status.value,
+        programme.budget_fen,
+        from_us(programme.created_at_us),
+    )
+    await connection.execute(
+        QUERIES.insert_programme_version,
+        programme.id,
+        programme.version,
+        from_us(programme.effective_from_us),
+        msgspec.json.encode(programme.rules).decode(),
+    )
+    return ordinal
+
+
+async def all_programmes(connection: Connection) -> list[Programme]:
+    """Every programme."""
+    return [_programme(row) for row in await connection.fetch(QUERIES.all_programmes)]
+
+
+async def page_of_programmes(connection: Connection, before_id: int, limit: int) -> list[Programme]:
+    """Programmes created before one, newest first."""
+    return [_programme(row) for row in await connection.fetch(QUERIES.page_of_programmes, before_id, limit)]
+
+
+async def programme_by_id(connection: Connection, programme_id: int) -> Programme | None:
+    """One programme."""
+    row = await connection.fetchrow(QUERIES.programme_by_id, programme_id)
+    return None if row is None else _programme(row)
+
+
+async def lock_programme(connection: Connection, programme_id: int) -> Programme | None:
+    """One programme; nobody else issues under it until this transaction ends."""
+    row = await connection.fetchrow(QUERIES.lock_programme, programme_id)
+    return None if row is None else _programme(row)
+
+
+async def year_use_fen(connection: Connection, programme_id: int, participant_id: int, year: int) -> int:
+    """Return what a company was issued under a programme in a year."""
+    return await connection.fetchval(QUERIES.year_use_fen, programme_id, participant_id, year) or 0
+
+
+async def insert_voucher(
+    connection: Connection,
+    voucher: Voucher,
+    *,
+    account_id: int,
+    escrow_account_id: int,
+    year: int,
+    cap_fen: int,
+) -> None:
+    """Store a voucher and count it against its programme's budget and the buyer's cap of the year."""
+    await connection.execute(
+        QUERIES.insert_voucher,
+        voucher.id,
+        voucher.programme_id,
+        voucher.programme_version,
+        voucher.buyer_id,
+        voucher.face_fen,
+        account_id,
+        escrow_account_id,
+        from_us(voucher.issued_at_us),
+        from_us(voucher.expires_at_us),
+        year,
+        cap_fen,
+    )
+
+
+async def usable_vouchers(connection: Connection, buyer_ids: Collection[int]) -> list[UsableVoucher]:
+    """Every voucher of some buyers, with its account locked in order of account ids."""
+    return [
+        UsableVoucher(
+            voucher_id=row["id"],
+            programme_id=row["programme_id"],
+            programme_version=row["programme_version"],
+            buyer_id=row["buyer_id"],
+            rate_bps=rate_of(rules := _RULES.decode(row["rules"])),
+            mask=programme_mask(row["ordinal"]),
+            origin_required=rules.capacity.origin,
+            status=VoucherStatus(row["status"]),
+            expires_at_us=to_us(row["expires_at"]),
+            account_id=row["account_id"],
+            escrow_account_id=row["escrow_account_id"],
+            available_fen=row["available_fen"],
+        )
+        for row in await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids))
+    ]
+
+
+async def page_of_vouchers(
+    connection: Connection,
+    *,
+    before_id: int = ID_MAX,
+    buyer_id: int | None = None,
+    issuer_id: int | None = None,
+    programme_id: int | None = None,
+    voucher_id: int | None = None,
+    limit: int,
+) -> list[Voucher]:
+    """Vouchers issued before one, newest first; None restricts nothing."""
+    rows = await connection.fetch(
+        QUERIES.page_of_vouchers, before_id, buyer_id, issuer_id, programme_id, voucher_id, limit
+    )
+    return [_voucher(row) for row in rows]
+
+
+async def lock_due_vouchers(connection: Connection, now_us: int) -> list[Record]:
+    """Vouchers past their expiry that are still current or have money free, accounts locked."""
+    return await connection.fetch(QUERIES.lock_due_vouchers, from_us(now_us))
+
+
+async def mark_expired(connection: Connection, voucher_ids: Collection[int]) -> set[int]:
+    """Close those of some vouchers that were current, and return which."""
+    return {row["id"] for row in await connection.fetch(QUERIES.mark_expired, list(voucher_ids))}
+
+
+async def insert_captures(connection: Connection, captures: Sequence[Capture], at_us: int) -> None:
+    """Store the voucher parts of delivered hours. One statement."""
+    await connection.execute(
+        QUERIES.insert_captures,
+        [capture.lease_id for capture in captures],
+        [capture.delivery_hour for capture in captures],
+        [capture.voucher_id for capture in captures],
+        [capture.programme_id for capture in captures],
+        [capture.provider_id for capture in captures],
+        [capture.amount_fen for capture in captures],
+        from_us(at_us),
+    )
+
+
+async def submit_claim(
+    connection: Connection, claim_id: int, programme_id: int, provider_id: int, now_us: int
+) -> tuple[int, int] | None:
+    """Claim all that is captured and unclaimed: (amount in fen, lines), or None where there is nothing."""
+    row = await connection.fetchrow(
+        QUERIES.submit_claim, claim_id, programme_id, provider_id, from_us(now_us)
+    )
+    return None if row is None else (row["amount_fen"], row["line_count"])
+
+
+async def lock_claim(connection: Connection, claim_id: int) -> Claim | None:
+    """One claim, locked."""
+    row = await connection.fetchrow(QUERIES.lock_claim, claim_id)
+    return None if row is None else _claim(row)
+
+
+async def decide_claim(
+    connection: Connection, claim_id: int, status: ClaimStatus, reason: str, decided_by: int, now_us: int
+) -> None:
+    """Store an issuer's decision."""
+    await connection.execute(
+        QUERIES.decide_claim, claim_id, status.value, reason, from_us(now_us), decided_by
+    )
+
+
+async def free_captures(connection: Connection, claim_id: int) -> None:
+    """Let the lines of a claim be claimed again."""
+    await connection.execute(QUERIES.free_captures, claim_id)
+
+
+async def pay_claim(connection: Connection, claim_id: int, now_us: int) -> None:
+    """Mark a claim as paid."""
+    await connection.execute(QUERIES.pay_claim, claim_id, from_us(now_us))
+
+
+async def page_of_claims(
+    connection: Connection,
+    *,
+    before_id: int = ID_MAX,
+    provider_id: int | None = None,
+    issuer_id: int | None = None,
+    programme_id: int | None = None,
+    status: ClaimStatus | None = None,
+    claim_id: int | None = None,
+    limit: int,
+) -> list[Claim]:
+    """Claims submitted before one, newest first; None restricts nothing."""
+    rows = await connection.fetch(
+        QUERIES.page_of_claims,
+        before_id,
+        provider_id,
+        issuer_id,
+        programme_id,
+        None if status is None else status.value,
+        claim_id,
+        limit,
+    )
+    return [_claim(row) for row in rows]
+
+
+async def page_of_claim_lines(
+    connection: Connection, claim_id: int, after: tuple[int, int, int], limit: int
+) -> list[Record]:
+    """Return the captures of a claim after (lease id, delivery hour, voucher id)."""
+    return await connection.fetch(QUERIES.page_of_claim_lines, claim_id, *after, limit)
