@@ -115,7 +115,8 @@ class EmbeddedPostgres:
                 self._make_cluster(binaries, user, lock)
             self._check_version(binaries)
             run = self._prepare_run_folder(user)
-            (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+            for stale in (self._cluster / "postmaster.pid", *(run / "socket").iterdir()):
+                stale.unlink(missing_ok=True)  # the lock proves that whoever wrote it is gone
             self._launch(binaries, run / "socket", user, lock)
         finally:
             os.close(lock)  # from here on only the server holds it
