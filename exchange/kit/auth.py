@@ -1,9 +1,9 @@
 """API keys: how they are made, stored and checked, and what a request may do with one.
 
-A key reads `cx_<key id>_<secret>`. The secret is 256 random bits, so its plain SHA-256 is enough at rest: slow,
-salted hashes exist to make guessing a human's password dear, and nobody guesses one of 2**256 secrets. The hash is
-compared in constant time. Every kind of failure (no header, another scheme, unknown, revoked or expired key, wrong
-network) gives the same refusal.
+A key reads `cx_<key id>_<secret>`. The secret is 256 random bits, so its plain SHA-256 is enough at rest:
+slow, salted hashes exist to make guessing a human's password dear, and nobody guesses one of 2**256 secrets.
+The hash is compared in constant time. Every kind of failure (no header, another scheme, unknown, revoked or
+expired key, wrong network) gives the same refusal.
 
 Known limit: a revoked key may be used for up to one second more, because keys are kept in memory that long.
 """
@@ -106,8 +106,8 @@ class _Remembered(msgspec.Struct):
 class Authenticator:
     """Turns an Authorization header into a `Principal`.
 
-    `load` reads a stored key by id (None when unknown or revoked). What it returned is used for one second, also
-    when it is None, so that a stranger's retries do not reach the database each time.
+    `load` reads a stored key by id (None when unknown or revoked). What it returned is used for one second,
+    also when it is None, so that a stranger's retries do not reach the database each time.
     """
 
     def __init__(self, load: Callable[[int], Awaitable[StoredKey | None]]) -> None:

@@ -1,8 +1,8 @@
 """The one list of codes an answer of the exchange may carry, each with a one-line meaning.
 
-A code is stable: programs branch on it, so it is never renamed or given another sense. Problem codes stand in the
-`code` member of a problem answer and have a page at `/problems/<code>`; fault codes stand in `errors[].code`.
-A test reads the whole tree and fails when a code is used that is not listed here.
+A code is stable: programs branch on it, so it is never renamed or given another sense. Problem codes stand in
+the `code` member of a problem answer and have a page at `/problems/<code>`; fault codes stand in
+`errors[].code`. A test reads the whole tree and fails when a code is used that is not listed here.
 """
 
 from typing import Final

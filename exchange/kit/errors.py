@@ -1,8 +1,8 @@
 """Refusals: what a caller can cause, as named values that become problem answers.
 
-A `Refusal` is expected and leaves nothing changed unless its `outcome` says otherwise; a broken invariant raises
-something else and becomes a 500 that tells the caller only the request id. Faults are collected, so that an answer
-names every field that is wrong and not just the first.
+A `Refusal` is expected and leaves nothing changed unless its `outcome` says otherwise; a broken invariant
+raises something else and becomes a 500 that tells the caller only the request id. Faults are collected, so
+that an answer names every field that is wrong and not just the first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Literal
 import msgspec
 
 FAULTS_MAX: Final = 100
-"""An answer lists at most this many faults; a hostile body could otherwise make the answer larger than itself."""
+"""An answer lists at most this many faults; else a hostile body could make the answer larger than itself."""
 
 ECHO_CHARACTERS_MAX: Final = 100
 _HUGE_BITS: Final = 1024  # past this, Python refuses to print an integer cheaply
@@ -23,8 +23,8 @@ Echo = str | int | float | bool | None
 class Fault(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One thing wrong with a request.
 
-    `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter; `value` echoes what was
-    sent, cut to 100 characters.
+    `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter; `value` echoes
+    what was sent, cut to 100 characters.
     """
 
     pointer: str
@@ -34,7 +34,7 @@ class Fault(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 def echo(value: object) -> Echo:
-    """Return what a fault may repeat of a sent value: scalars as they are, long ones cut, containers by kind."""
+    """Return what a fault may repeat of a sent value: long texts are cut, containers named by kind."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
@@ -48,7 +48,7 @@ def echo(value: object) -> Echo:
     return text.encode("utf-8", "replace").decode()
 
 
-class Refusal(Exception):  # noqa: N818  (the domain's word: the exchange refuses, it does not err)
+class Refusal(Exception):
     """A request the exchange turns down for a reason the caller can act on."""
 
     status: ClassVar[int] = 400
@@ -116,7 +116,7 @@ class NotEnoughMoney(Refusal):
 
 
 class Unauthenticated(Refusal):
-    """No valid key (401). Every kind of failure gives the same answer, so that it tells nothing about keys."""
+    """No valid key (401). Every kind of failure gives the same answer, which so tells nothing about keys."""
 
     status = 401
     title = "A valid key is needed"
@@ -169,7 +169,7 @@ class Faults:
     >>> faults.add("/quantity_gpus", "out_of_range", "must be from 1 to 100000", 0)
     >>> faults.raise_if_any()
     Traceback (most recent call last):
-    exchange.kit.errors.InvalidInput: invalid_body: 1 value breaks a rule: /quantity_gpus must be from 1 to 100000
+    exchange.kit.errors.InvalidInput: invalid_body: 1 value breaks a rule: /quantity_gpus must be ...
     """
 
     __slots__ = ("_faults", "_pointers", "code")
@@ -185,6 +185,11 @@ class Faults:
             echoed = msgspec.UNSET if value is msgspec.UNSET else echo(value)
             self._faults.append(Fault(pointer, code, detail, echoed))
         self._pointers.add(pointer)
+
+    def extend(self, faults: Iterable[Fault]) -> None:
+        """Record faults that were found elsewhere."""
+        for fault in faults:
+            self.add(fault.pointer, fault.code, fault.detail, fault.value)
 
     def __bool__(self) -> bool:
         return bool(self._faults)
@@ -210,7 +215,8 @@ class Faults:
         """Return the refusal that answers these faults: 400 where a key is doubled, otherwise 422."""
         first = self._faults[0]
         count = len(self._faults)
-        detail = f"{count} value{'s break rules' if count > 1 else ' breaks a rule'}: {first.pointer} {first.detail}"
+        summary = f"{count} values break rules" if count > 1 else "1 value breaks a rule"
+        detail = f"{summary}: {first.pointer or 'the body'} {first.detail}"
         if any(fault.code == "duplicate_key" for fault in self._faults):
             return MalformedInput("duplicate_key", detail, errors=self._faults)
         return InvalidInput(self.code, detail, errors=self._faults)

@@ -1,8 +1,8 @@
-"""Text fields with a meaning: money, hours, identifiers. Types for input structs, and readers that collect faults.
+"""Text fields with a meaning: money, hours, identifiers. Types for input structs, and readers of their text.
 
-The types check the form while the body is decoded (and show it in the OpenAPI page); the readers turn good text into
-the integers of the domain. A reader given `msgspec.UNSET` (a field already at fault) or None says nothing and
-returns None, so that rules can go on to the next field.
+The types check the form while the body is decoded (and show it in the OpenAPI page); the readers turn good
+text into the integers of the domain. A reader given `msgspec.UNSET` (a field already at fault) or None says
+nothing and returns None, so that rules can go on to the next field.
 """
 
 from typing import Annotated, Final
@@ -23,7 +23,7 @@ Readable = str | msgspec.UnsetType | None
 
 
 def exact(body: str) -> str:
-    """Return a pattern that the whole text must match; unlike a bare `$` it lets no line feed through at the end."""
+    """Return a pattern for the whole text; unlike a bare `$` it lets no line feed through at the end."""
     return rf"^(?:{body})$(?!\n)"
 
 
@@ -41,7 +41,8 @@ TimeText = Annotated[
     str,
     msgspec.Meta(
         pattern=exact(
-            r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
+            r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+            r"(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
         ),
         description="a time in RFC 3339 form, such as 2026-11-23T09:00:00Z",
         examples=["2026-11-23T09:00:00Z"],

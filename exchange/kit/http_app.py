@@ -1,7 +1,7 @@
 """The HTTP application put together: limits, keys, refusals, headers, documentation, health.
 
-`build_app` is given the controllers; the composition root `exchange.app` decides which. What holds for every answer
-is added here once: the request id, no sniffing, no storing unless the handler says otherwise.
+`build_app` is given the controllers; the composition root `exchange.app` decides which. What holds for every
+answer is added here once: the request id, no sniffing, no storing unless the handler says otherwise.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -64,6 +64,12 @@ def _readyz(is_ready: Callable[[], Awaitable[bool]]) -> HTTPRouteHandler:
     return readyz
 
 
+def _body_of(type_: type[msgspec.Struct]) -> Any:
+    """Return `JSONBody[type_]` for a type known only at run time."""
+    generic: Any = JSONBody
+    return generic[type_]
+
+
 def _echo(type_: type[msgspec.Struct]) -> HTTPRouteHandler:
     """Build the route that benchmarks compare with: it reads and writes an order and does nothing else."""
 
@@ -71,7 +77,7 @@ def _echo(type_: type[msgspec.Struct]) -> HTTPRouteHandler:
         """Return the body as it was understood."""
         return data
 
-    echo.__annotations__ = {"data": JSONBody[type_], "return": type_}
+    echo.__annotations__ = {"data": _body_of(type_), "return": type_}
     return post(
         "/v1/bench/echo",
         opt=requires(Scope.TRADE),

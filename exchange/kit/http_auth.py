@@ -1,8 +1,8 @@
 """Who may call which route.
 
-Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a controller's `opt` is inherited. A route
-that declares nothing stops the application when it is built (`check_declared`). One middleware reads the declaration
-after routing, so a request that may not come in costs neither a body nor a handler.
+Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a controller's `opt` is inherited.
+A route that declares nothing stops the application when it is built (`check_declared`). One middleware reads
+the declaration after routing, so a request that may not come in costs neither a body nor a handler.
 
 One plain ASGI middleware is the cheapest place: a Litestar guard copies its handler for every request.
 """
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Litestar
+from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
@@ -35,9 +36,10 @@ def _declaration(scopes: frozenset[Scope], query: type | None, *, keep_faults: b
 def requires(*any_of: Scope, query: type | None = None, keep_faults: bool = False) -> dict[str, Any]:
     """Declare a route open to keys with at least one of these scopes; use as `opt=requires(Scope.TRADE)`.
 
-    `query` is the struct its query string is read into (shown in the OpenAPI page, read with `request.query`).
+    `query` is the struct its query string is read into (shown in the API page, read with `request.query`).
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
-    fault and the faults in `request.faults`; the handler adds its own and calls `request.faults.raise_if_any()`.
+    fault and the faults in `request.faults`; the handler adds its own, then calls
+    `request.faults.raise_if_any()` before it does anything.
     """
     if not any_of:
         raise TypeError("requires() needs at least one scope; a route without one is public()")
@@ -89,6 +91,7 @@ class AuthMiddleware:
         self.authenticator = authenticator
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Let the request through, or raise `Unauthenticated` or `Forbidden`."""
         scopes: frozenset[Scope] = scope["route_handler"].opt.get(SCOPES, frozenset())
         if scopes:
             try:
@@ -100,7 +103,7 @@ class AuthMiddleware:
                     names = " or ".join(sorted(scope_.value for scope_ in scopes))
                     raise Forbidden(detail=f"this path needs a key with the scope {names}")
             except Refusal as refusal:
-                if scope["type"] == "websocket":
+                if scope["type"] == ScopeType.WEBSOCKET:
                     raise WebSocketException(
                         detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status
                     ) from None

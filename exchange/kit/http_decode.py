@@ -1,18 +1,19 @@
 """Bodies: bytes to a typed struct, or a refusal that names every fault at once.
 
-The way in has two lanes. The fast lane reads the JSON once with msgspec, proves that no key was doubled, and converts;
-nothing is decided there but "good". Whatever is not good is read again slowly by `http_faults`, whose only job is to
-say everything that is wrong. So a correct request never pays for the explanations.
+The way in has two lanes. The fast lane reads the JSON once with msgspec, proves that no key was doubled, and
+converts; nothing is decided there but "good". Whatever is not good is read again slowly by `http_faults`,
+whose only job is to say everything that is wrong. So a correct request never pays for the explanations.
 
-Doubled keys: outside its strings a JSON text has exactly one colon per object member, so the text has a doubled key
-if and only if it has more such colons than the read value has members. A cheaper bound settles most bodies.
+Doubled keys: outside its strings a JSON text has exactly one colon per object member, so the text has a
+doubled key if and only if it has more such colons than the read value has members. A cheaper bound settles
+most bodies.
 
-Invariant: a value that leaves here satisfies its type's constraints, holds no NUL and no half surrogate pair (which
-PostgreSQL's text refuses), and every integer in it is bounded, because `Decoder` refuses types with unbounded ones.
+Invariant: a value that leaves here satisfies its type's constraints, holds no NUL and no half surrogate pair
+(which PostgreSQL's text refuses), and every integer in it is bounded, because `Decoder` refuses types with
+unbounded ones.
 """
 
 import re
-from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -41,8 +42,9 @@ def _holds(value: object) -> bool:
 def _keys_are_single(body: bytes, value: object) -> bool:
     """Whether no object of valid JSON text `body`, read as `value`, has a key twice."""
     if b" :" not in body and b"\n:" not in body and b"\t:" not in body and b"\r:" not in body:
-        # Every key is followed by '":' at once, so these are at least as many as keys, doubled ones included; and
-        # there are at least as many keys as members of the outermost object. Equal ends leave no room for a double.
+        # Every key is followed by '":' at once, so there are at least as many of these as keys, doubled ones
+        # included, and at least as many keys as members of the outermost object. Where the ends are equal, no
+        # key is doubled.
         bound = body.count(b'":')
         if type(value) is dict and bound == len(value):
             return True
@@ -61,14 +63,14 @@ class Decoder(Generic[T]):
         self.type = type_
 
     def decode(self, body: bytes) -> T:
-        """Return `body` as the type, or raise `MalformedInput` (400) or `InvalidInput` (422) with every fault."""
+        """Return `body` as the type, or raise `MalformedInput` (400) or `InvalidInput` (422) with all faults."""
         faults = Faults()
         value = self.decode_with_holes(body, faults)
         faults.raise_if_any()
         return value
 
     def decode_with_holes(self, body: bytes, faults: Faults) -> T:
-        """Return `body` as the type, putting faults in `faults` and `msgspec.UNSET` where a field is at fault.
+        """Return `body` as the type; faults go to `faults`, and a field at fault is `msgspec.UNSET`.
 
         For use cases that check the remaining fields against the world, so that a caller learns of a missing
         price and an unknown product in one answer. Raises only when there is no object to speak of.
@@ -82,10 +84,15 @@ class Decoder(Generic[T]):
         return collect(body, self.type, faults)
 
 
-@cache
+_decoders: dict[Any, Decoder[Any]] = {}
+
+
 def decoder_of(type_: type[T]) -> Decoder[T]:
     """Return the shared decoder of a type."""
-    return Decoder(type_)
+    decoder: Decoder[T] | None = _decoders.get(type_)
+    if decoder is None:
+        decoder = _decoders[type_] = Decoder(type_)
+    return decoder
 
 
 def decode(body: bytes, type_: type[T]) -> T:

@@ -1,8 +1,9 @@
-"""The slow lane of `http_decode`: everything that is wrong with a body, each fault with pointer, rule and value.
+"""The slow lane of `http_decode`: all that is wrong with a body, each fault with pointer, rule and value.
 
-Reads the text again with the standard library, which can report doubled keys and keep numbers too large for any
-field, and walks it beside the type. It is never entered for a correct body. Should the walk find nothing although the
-fast lane refused, msgspec's own message is used: a bad body is refused even if our explanation were incomplete.
+Reads the text again with the standard library, which can report doubled keys and keep numbers too large for
+any field, and walks it beside the type. It is never entered for a correct body. Should the walk find nothing
+although the fast lane refused, msgspec's own message is used: a bad body is refused even if our explanation
+were incomplete.
 """
 
 import json
@@ -13,7 +14,8 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
-from exchange.kit.http_walk import HugeNumber, JsonObject, walk
+from exchange.kit.http_kinds import HugeNumber, JsonObject
+from exchange.kit.http_walk import walk
 
 T = TypeVar("T")
 
@@ -82,12 +84,12 @@ def read_json(body: bytes) -> Any:
     raise MalformedInput("too_deep", f"arrays and objects may nest at most {DEPTH_MAX} deep")
 
 
-def _fill(value: JsonObject, type_: type[T], faults: Faults) -> T:
+def _fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
     """Build the struct of the fields that are right, `UNSET` where one is at fault."""
-    at_fault = {fault.pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for fault in faults.faults}
+    at_fault = {fault.pointer.split("/")[1] for fault in faults.faults}
     known: dict[str, Any] = {}
     for field in msgspec.structs.fields(type_):
-        if field.encode_name in at_fault or (field.encode_name not in value and field.required):
+        if field.encode_name in at_fault or (field.required and field.encode_name not in value):
             known[field.name] = msgspec.UNSET
         elif field.encode_name in value:
             known[field.name] = msgspec.convert(value[field.encode_name], field.type)
@@ -104,9 +106,8 @@ def collect(body: bytes, type_: type[T], faults: Faults) -> T:
             return msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
             found.add("", "wrong_type", str(error))
-    for fault in found.faults:
-        faults.add(fault.pointer, fault.code, fault.detail, fault.value)
-    is_struct = isinstance(type_, type) and issubclass(type_, msgspec.Struct)
-    if not isinstance(value, JsonObject) or not is_struct or "" in found or found.full:
+    faults.extend(found.faults)
+    if not isinstance(value, JsonObject) or "" in found or found.full:
         raise faults.refusal()
-    return _fill(value, type_, found)
+    filled: T = _fill(value, type_, found)
+    return filled

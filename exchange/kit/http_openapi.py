@@ -1,8 +1,9 @@
 """The OpenAPI 3.1 description at `/schema/openapi.json` and its interactive page at `/schema`.
 
-Litestar describes the routes; what it cannot know is added from the routes' own declarations: who may call, the query
-parameters, the exact body schema (bounds, patterns, no further fields) and the problem answer. The page is Swagger
-UI from our own static files; its Content-Security-Policy forbids loading anything from elsewhere.
+Litestar describes the routes; what it cannot know is added from the routes' own declarations: who may call,
+the query parameters, the exact body schema (bounds, patterns, no further fields) and the problem answer. The
+page is Swagger UI from our own static files; its Content-Security-Policy forbids loading anything from
+elsewhere.
 """
 
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Litestar, MediaType, Request, Response, Router
+from litestar.datastructures import CacheControlHeader
 from litestar.enums import OpenAPIMediaType
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
@@ -30,8 +32,8 @@ _PAGE_POLICY: Final = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DESCRIPTION: Final = (
-    "Rent and sell GPU-hours on an open exchange. Money is decimal strings of CNY, times are RFC 3339 in UTC, windows "
-    "start and end on whole hours. Errors are problem+json; every code is explained at /problems."
+    "Rent and sell GPU-hours on an open exchange. Money is decimal strings of CNY, times are RFC 3339, "
+    "windows start and end on whole hours. Errors are problem+json; every code is explained at /problems."
 )
 _PAGE: Final = b"""<!doctype html>
 <html lang="en">
@@ -175,7 +177,7 @@ openapi_routes: Final[list[ControllerRouterHandler]] = [
         directories=[_STATIC],
         include_in_schema=False,
         opt=public(),
-        cache_control=None,
+        cache_control=CacheControlHeader(public=True, max_age=3600),
     )
 ]
 """The static files of the page."""

@@ -1,7 +1,7 @@
 """Pages of lists: `{data, next_cursor}`, stable under inserts because a cursor names the last row seen.
 
-A cursor is opaque to callers: base64url of JSON, marked with the list it belongs to. It grants nothing (every query
-is bounded by the caller's participant), so it is not signed; one that cannot be read is refused.
+A cursor is opaque to callers: base64url of JSON, marked with the list it belongs to. It grants nothing (every
+query is bounded by the caller's participant), so it is not signed; one that cannot be read is refused.
 """
 
 import base64
@@ -10,7 +10,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
-from exchange.kit.errors import InvalidInput, Fault
+from exchange.kit.errors import Fault, InvalidInput
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def encode_cursor(list_name: str, *after: CursorPart) -> str:
 
 
 def decode_cursor(list_name: str, cursor: str, *kinds: type[CursorPart]) -> tuple[CursorPart, ...]:
-    """Return the sort values in a cursor of this list, one of each of `kinds`; raises `InvalidInput` otherwise."""
+    """Return the sort values in a cursor of this list, one of each of `kinds`, or raise `InvalidInput`."""
     try:
         parts = msgspec.json.decode(
             base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[CursorPart]

@@ -1,8 +1,9 @@
 """Refusals as `application/problem+json` (RFC 9457), and the pages that explain their codes.
 
-Every answer with status 400 or above leaves through here, Litestar's own included: never HTML, never a stack trace.
-An exception that is not a refusal is a fault of ours: it is logged with its trace and the request id, and the answer
-says only the id. Its outcome is "unknown", because work may have been committed before the fault.
+Every answer with status 400 or above leaves through here, Litestar's own included: never HTML, never a stack
+trace. An exception that is not a refusal is a fault of ours: it is logged with its trace and the request id,
+and the answer says only the id. Its outcome is "unknown", because work may have been committed before the
+fault.
 """
 
 import logging
@@ -14,8 +15,9 @@ from litestar import Controller, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
+from exchange.kit.database import ConnectionLost
 from exchange.kit.error_codes import ERROR_CODES
-from exchange.kit.errors import Fault, NotFound, Outcome, Refusal
+from exchange.kit.errors import Fault, NotFound, Outcome, Refusal, Unavailable
 from exchange.kit.http_auth import public
 from exchange.kit.http_scope import request_id_of
 
@@ -126,8 +128,18 @@ def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Respons
     return _answer(problem, {})
 
 
+def answer_connection_lost(request: Request[Any, Any, Any], error: ConnectionLost) -> Response[bytes]:
+    """Answer that the database was lost from sight, and whether that leaves the outcome open."""
+    _log.warning("request %s lost the database: %s", request_id_of(request.scope), error)
+    detail = "the exchange has lost its database for now"
+    if error.outcome == "unknown":
+        detail += "; look whether the request took effect before sending another one"
+    return answer_refusal(request, Unavailable(detail=detail, outcome=error.outcome))
+
+
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Any]] = {
     Refusal: answer_refusal,
+    ConnectionLost: answer_connection_lost,
     HTTPException: answer_http_exception,
     Exception: answer_failure,
 }

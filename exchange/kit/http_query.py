@@ -1,7 +1,7 @@
 """Query strings: read into a struct under the same rules as bodies, every fault at once.
 
-Faults point to `?name`. A parameter given twice is a fault unless its type is a list; an unknown one is a fault; an
-integer is plain decimal digits, a truth value is `true` or `false`.
+Faults point to `?name`. A parameter given twice is a fault unless its type is a list; an unknown one is a
+fault; an integer is plain decimal digits, a truth value is `true` or `false`.
 """
 
 import re
@@ -13,7 +13,8 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, InvalidInput
-from exchange.kit.http_shape import check_bounded, unwrap
+from exchange.kit.http_kinds import unwrap
+from exchange.kit.http_shape import check_bounded
 from exchange.kit.http_walk import walk
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -47,7 +48,7 @@ def _pairs(query: bytes, faults: Faults) -> list[tuple[str, str]]:
 
 
 def _value_of(text: str, node: inspect.Type) -> Any:
-    """Return what the text means for its type; text that means nothing stays text and is refused by the type."""
+    """Return what the text means for its type; text without meaning stays text, which the type refuses."""
     node = unwrap(node)
     if isinstance(node, inspect.UnionType):
         return next((value for member in node.types if (value := _value_of(text, member)) is not text), text)
@@ -69,7 +70,7 @@ def _item_of(node: inspect.Type) -> inspect.Type | None:
 
 
 def decode_query(query: bytes, type_: type[T]) -> T:
-    """Return a query string as the struct `type_`, or raise `InvalidInput` (422, `invalid_query`) with all faults."""
+    """Return a query string as `type_`, or raise `InvalidInput` (422, `invalid_query`) with all faults."""
     fields = _fields_of(type_)
     faults = Faults("invalid_query")
     values: dict[str, Any] = {}
@@ -84,8 +85,7 @@ def decode_query(query: bytes, type_: type[T]) -> T:
             values[name] = text if node is None else _value_of(text, node)
     found = Faults()
     walk(values, inspect.type_info(type_), "", found)
-    for fault in found.faults:
-        faults.add(f"?{fault.pointer[1:]}", fault.code, fault.detail, fault.value)
+    faults.extend(msgspec.structs.replace(fault, pointer=f"?{fault.pointer[1:]}") for fault in found.faults)
     faults.raise_if_any()
     try:
         return msgspec.convert(values, type_)

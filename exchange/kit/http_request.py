@@ -1,8 +1,8 @@
 """The request our handlers receive.
 
-Handlers declare `data: JSONBody[SomeInput]`, so Litestar documents the body; but reading it is ours: `json()` hands
-the raw bytes to `http_decode`, and Litestar's own conversion then passes the finished struct through untouched. The
-body is read only after the key was accepted, and never beyond the route's limit.
+Handlers declare `data: JSONBody[SomeInput]`, so Litestar documents the body; but reading it is ours: `json()`
+hands the raw bytes to `http_decode`, and Litestar's own conversion then passes the finished struct through
+untouched. The body is read only after the key was accepted, and never beyond the route's limit.
 """
 
 import hashlib
@@ -58,7 +58,7 @@ class ApiRequest(Request[Principal, Any, State]):
         return decode_query(self.scope["query_string"], type_)
 
     async def body(self) -> bytes:
-        """Return the raw body; an empty one as a blank, since Litestar takes an empty body for an absent argument."""
+        """Return the raw body; an empty one as a blank, since Litestar takes empty for an absent argument."""
         return await super().body() or b" "
 
     async def json(self) -> Any:

@@ -1,6 +1,7 @@
 """Small readings of an ASGI scope that are cheaper than Litestar's request objects.
 
-The request id is made at first use: from the caller's X-Request-Id when that is harmless to log, else a fresh one.
+The request id is made at first use: from the caller's X-Request-Id when that is harmless to log, else a fresh
+one.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Input types examined once, when the application is built.
+"""Input types examined once, when they are first used.
 
-Every integer and every text a caller may send must be bounded by its type, so that no number overflows a column and
-no text grows to the size of the body. A type that forgets is a programmer's error and stops the application.
+Every integer, text and list a caller may send must be bounded by its type, so that no number overflows a
+column and no text grows to the size of the body. A type that forgets is a programmer's error.
 """
 
 from collections.abc import Iterator
@@ -9,51 +9,55 @@ from typing import Any
 
 from msgspec import inspect
 
-
-def unwrap(node: inspect.Type) -> inspect.Type:
-    """Return the type inside its metadata."""
-    while isinstance(node, inspect.Metadata):
-        node = node.type
-    return node
+from exchange.kit.http_kinds import is_supported, unwrap
 
 
-def description_of(node: inspect.Type) -> str:
-    """Return the rule in words that `Meta(description=...)` gave the type, or an empty text."""
-    if isinstance(node, inspect.Metadata):
-        return str((node.extra_json_schema or {}).get("description", ""))
-    return ""
-
-
-def _unbounded(node: inspect.Type, where: str, seen: set[Any]) -> Iterator[str]:
-    node = unwrap(node)
-    if isinstance(node, inspect.IntType):
+def _bounds_missing(node: inspect.Type) -> Iterator[str]:
+    if not is_supported(node):
+        yield f"{type(node).__name__} is not a kind of input"
+    if isinstance(node, inspect.IntType | inspect.FloatType):
         if (node.ge is None and node.gt is None) or (node.le is None and node.lt is None):
-            yield f"{where}: an integer needs a lower and an upper bound"
+            yield "a number needs a lower and an upper bound"
     elif isinstance(node, inspect.StrType):
         if node.max_length is None and node.pattern is None:
-            yield f"{where}: a text needs max_length or a pattern"
+            yield "a text needs max_length or a pattern"
         if node.pattern is not None and node.pattern.endswith("$"):
-            yield f"{where}: '$' lets a line feed through at the end; build the pattern with kit.fields.exact"
-    elif isinstance(node, inspect.CollectionType):
+            yield "a bare '$' lets a line feed through at the end; build the pattern with kit.fields.exact"
+    elif isinstance(node, inspect.CollectionType | inspect.DictType):
         if node.max_length is None:
-            yield f"{where}: a list needs max_length"
-        yield from _unbounded(node.item_type, f"{where}[]", seen)
+            yield "a list or object needs max_length"
+    elif isinstance(node, inspect.StructType) and not node.forbid_unknown_fields:
+        yield "an input struct needs forbid_unknown_fields=True"
+
+
+def _parts(node: inspect.Type, where: str) -> Iterator[tuple[str, inspect.Type]]:
+    if isinstance(node, inspect.CollectionType):
+        yield f"{where}[]", node.item_type
     elif isinstance(node, inspect.DictType):
-        yield from _unbounded(node.key_type, f"{where} keys", seen)
-        yield from _unbounded(node.value_type, f"{where} values", seen)
-    elif isinstance(node, inspect.UnionType):
-        for member in node.types:
-            yield from _unbounded(member, where, seen)
-    elif isinstance(node, inspect.StructType) and node.cls not in seen:
-        seen.add(node.cls)
-        if not node.forbid_unknown_fields:
-            yield f"{node.cls.__name__}: an input struct needs forbid_unknown_fields=True"
+        yield f"{where} keys", node.key_type
+        yield f"{where} values", node.value_type
+    elif isinstance(node, inspect.StructType):
         for field in node.fields:
-            yield from _unbounded(field.type, f"{node.cls.__name__}.{field.encode_name}", seen)
+            yield f"{node.cls.__name__}.{field.encode_name}", field.type
+
+
+def _complaints(node: inspect.Type, where: str, seen: set[Any]) -> Iterator[str]:
+    node = unwrap(node)
+    if isinstance(node, inspect.UnionType):
+        for member in node.types:
+            yield from _complaints(member, where, seen)
+        return
+    if isinstance(node, inspect.StructType):
+        if node.cls in seen:
+            return
+        seen.add(node.cls)
+    yield from (f"{where}: {complaint}" for complaint in _bounds_missing(node))
+    for inner_where, inner in _parts(node, where):
+        yield from _complaints(inner, inner_where, seen)
 
 
 def check_bounded(type_: Any) -> None:
     """Raise TypeError naming every part of an input type that is not bounded."""
-    complaints = list(_unbounded(inspect.type_info(type_), getattr(type_, "__name__", str(type_)), set()))
+    complaints = list(_complaints(inspect.type_info(type_), getattr(type_, "__name__", str(type_)), set()))
     if complaints:
         raise TypeError("; ".join(complaints))

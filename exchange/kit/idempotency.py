@@ -1,8 +1,8 @@
 """Idempotency-Key: one effect and one answer for a request that is sent twice.
 
-The stored answer is written in the transaction of its effect, so either both exist or neither. Two sendings at the
-same moment are told apart by an advisory lock that ends with the transaction: the second is not made to wait but
-answered 409, retryable. Keys are kept for ever and belong to a participant.
+The stored answer is written in the transaction of its effect, so either both exist or neither. Two sendings
+at the same moment are told apart by an advisory lock that ends with the transaction: the second is not made
+to wait but answered 409, retryable. Keys are kept for ever and belong to a participant.
 """
 
 import msgspec
@@ -13,7 +13,9 @@ from exchange.kit.errors import Conflict, InvalidInput
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
 _READ = """
-SELECT fingerprint, status, response FROM idempotency_record WHERE participant_id = $1 AND idempotency_key = $2
+SELECT fingerprint, status, response
+FROM idempotency_record
+WHERE participant_id = $1 AND idempotency_key = $2
 """
 _INSERT = """
 INSERT INTO idempotency_record (participant_id, idempotency_key, fingerprint, status, response, created_at)
