@@ -39,6 +39,7 @@ DATABASE = "exchange"
 ROLE = "exchange"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
+KILL_TIMEOUT_S = 1.0
 POLL_S = 0.01
 LOG_BYTES_MAX = 16 * 1024 * 1024
 
@@ -149,14 +150,15 @@ class EmbeddedPostgres:
         self.stop()
 
     def _wait_for_lock(self, lock: int) -> None:
-        """Take the data folder's lock. A server whose starter has died is given time to end."""
-        gives_up_at = time.monotonic() + STOP_TIMEOUT_S
+        """Take the data folder's lock. A starter just killed, and then its server, are given time to end."""
+        starts_at = time.monotonic()
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                waited_s = time.monotonic() - starts_at
                 owner = _read_owner(self.data_dir)
-                if owner is not None and _is_alive(owner[0]):
+                if owner is not None and _is_alive(owner[0]) and waited_s > KILL_TIMEOUT_S:
                     message = f"the data in {self.data_dir} is in use by process {owner[0]}"
                     raise EmbeddedPostgresError(message) from None
                 if time.monotonic() > gives_up_at:
