@@ -1,0 +1,106 @@
+"""How a command ends: its exit code, and the one block of text that explains a failure.
+
+Nothing here ever prints a stack trace for what a user can cause; a fault of our own keeps its trace.
+"""
+
+from enum import IntEnum
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from exchange.client import ApiProblem, Unreachable
+from exchange.kit.database import ConnectionLost
+from exchange.kit.embedded_postgres import EmbeddedPostgresError
+from exchange.kit.errors import Refusal
+from exchange.kit.migrate import MigrationError
+from exchange.kit.settings import SettingsError
+
+HTTP_SERVER_FAULT: Final = 500
+
+
+class ExitCode(IntEnum):
+    """What the shell sees."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    CHECK_FAILED = 5
+    INTERRUPTED = 130
+
+
+class CommandFailure(Exception):
+    """A failure that the user can understand and mend; `code` is the exit code."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.REFUSED) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FailureGroup(click.Group):
+    """A group of commands whose expected failures become one block of text and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except ApiProblem as refusal:
+            show_problem(refusal)
+            unavailable = refusal.problem.status >= HTTP_SERVER_FAULT
+            raise click.exceptions.Exit(
+                ExitCode.UNAVAILABLE if unavailable else ExitCode.REFUSED
+            ) from refusal
+        except Refusal as refusal:
+            show_failure(str(refusal), [f"{fault.pointer} {fault.detail}" for fault in refusal.errors])
+            raise click.exceptions.Exit(ExitCode.REFUSED) from refusal
+        except CommandFailure as failure:
+            show_failure(str(failure))
+            raise click.exceptions.Exit(failure.code) from failure
+        except (SettingsError, MigrationError) as failure:
+            show_failure(str(failure))
+            raise click.exceptions.Exit(ExitCode.USAGE) from failure
+        except (Unreachable, ConnectionLost, EmbeddedPostgresError) as failure:
+            show_failure(str(failure))
+            raise click.exceptions.Exit(ExitCode.UNAVAILABLE) from failure
+
+
+def show_problem(refusal: ApiProblem) -> None:
+    """Write a refusal of the exchange to standard error, each faulty field on its own line."""
+    problem = refusal.problem
+    if _wants_json():
+        click.echo(msgspec.json.encode(problem), err=True)
+        return
+    faults = [
+        f"{fault.pointer}  {fault.detail}" + ("" if fault.value is None else f", not {fault.value!r}")
+        for fault in problem.errors
+    ]
+    notes = [f"code {problem.code}"] if problem.code else []
+    notes += [f"request {problem.request_id}"] if problem.request_id else []
+    notes += ["it may have been applied: look before you try again"] if problem.outcome == "unknown" else []
+    notes += ["trying again may help"] if problem.retryable else []
+    show_failure(f"{problem.title}: {problem.detail}" if problem.detail else problem.title, faults, notes)
+
+
+def show_failure(message: str, faults: list[str] | None = None, notes: list[str] | None = None) -> None:
+    """Write one block to standard error."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(
+        f"[bold red]refused[/] {escape(message)}" if faults else f"[bold red]failed[/] {escape(message)}"
+    )
+    for fault in faults or []:
+        console.print(f"  - {escape(fault)}")
+    if notes:
+        console.print(f"  [dim]{escape(' · '.join(notes))}[/]")
+
+
+def _wants_json() -> bool:
+    context = click.get_current_context(silent=True)
+    while context is not None:
+        if context.params.get("as_json"):
+            return True
+        context = context.parent
+    return False

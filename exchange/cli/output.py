@@ -1,0 +1,35 @@
+"""What commands write to standard output: JSON, one value a line, or a table for people."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+
+def write_json(value: Any) -> None:
+    """Write one value as one line of JSON."""
+    click.echo(msgspec.json.encode(value))
+
+
+def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table; on a pipe it is as wide as its text, so nothing is cut."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = 400
+    console.print(table)
+
+
+def write_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Write name and value, one pair a line, leaving out what is None."""
+    shown = [(name, value) for name, value in facts if value is not None]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        click.echo(f"{name:<{width}}  {value}")

@@ -1,0 +1,212 @@
+"""`exchange buy` and `exchange sell`: one order each, in the words a person would use."""
+
+import secrets
+from typing import Any, Final, Literal
+
+import click
+
+from exchange.cli.options import DURATION, json_option, start_option, with_client, yes_option
+from exchange.cli.output import write_facts, write_json
+from exchange.cli.times import TimeFaultError, format_duration, parse_start
+from exchange.client import ExchangeClient
+from exchange.kit.fields import format_hour
+from exchange.orders.models import NewOrder, OrderView
+
+TIME_IN_FORCE: Final = click.Choice(["gtc", "gtd", "ioc", "fok"])
+PRICE_HELP: Final = "CNY per GPU-hour, such as 12.35."
+
+product_argument = click.argument("product")
+gpus_argument = click.argument("gpus", type=click.IntRange(1))
+hours_option = click.option(
+    "--for", "hours", type=DURATION, required=True, help="How long, such as 6h or 7d."
+)
+price_option = click.option("--price", required=True, help=PRICE_HELP)
+force_option = click.option("--time-in-force", type=TIME_IN_FORCE, default="gtc", show_default=True)
+id_option = click.option("--client-order-id", help="Your own id; repeating it never places a second order.")
+post_only_option = click.option(
+    "--post-only", is_flag=True, help="Refuse the order if it would trade at once."
+)
+
+
+@click.command()
+@product_argument
+@gpus_argument
+@hours_option
+@price_option
+@start_option
+@click.option(
+    "--within", type=DURATION, help="Let the run start anywhere in a window this long from --start."
+)
+@click.option("--all-or-none", is_flag=True, help="Take the whole quantity or nothing.")
+@click.option("--single-site", is_flag=True, help="Take the whole quantity from one offer.")
+@click.option("--vouchers", multiple=True, help="auto, none, or the id of a voucher (may be repeated).")
+@click.option("--voucher-policy", type=click.Choice(["only_eligible", "prefer"]))
+@click.option("--require", multiple=True, type=click.Choice(["domestic", "state_owned"]))
+@force_option
+@post_only_option
+@id_option
+@yes_option
+@json_option
+@with_client
+async def buy(
+    client: ExchangeClient,
+    product: str,
+    gpus: int,
+    hours: int,
+    price: str,
+    start: str,
+    within: int | None,
+    all_or_none: bool,
+    single_site: bool,
+    vouchers: tuple[str, ...],
+    voucher_policy: Literal["only_eligible", "prefer"] | None,
+    require: tuple[Literal["domestic", "state_owned"], ...],
+    time_in_force: Literal["gtc", "gtd", "ioc", "fok"],
+    post_only: bool,
+    client_order_id: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Bid for GPUS of PRODUCT over a run of whole hours.
+
+    \b
+    exchange buy nvidia-t4.zhangjiakou.pcie3 2 --for 6h --price 3.20
+    exchange buy nvidia-t4.zhangjiakou.pcie3 2 --for 6h --price 3.20 --start "tomorrow 09:00" --within 1d
+    """
+    starts_hour = await _starts_hour(client, start)
+    ends_hour = starts_hour + max(hours, within or 0)
+    order = NewOrder(
+        client_order_id=client_order_id or _fresh_id(),
+        product=product,
+        side="buy",
+        quantity_gpus=gpus,
+        starts_at=format_hour(starts_hour),
+        ends_at=format_hour(ends_hour),
+        hours=hours,
+        price_cny_per_gpu_hour=price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        fill="all_or_none" if all_or_none else None,
+        placement="single_site" if single_site else None,
+        require=list(require) or None,
+        vouchers=_voucher_wish(vouchers),
+        voucher_policy=voucher_policy,
+    )
+    when = (
+        f"from {order.starts_at}"
+        if ends_hour - starts_hour == hours
+        else f"{order.starts_at} to {order.ends_at}"
+    )
+    _confirm(f"Buy {gpus} GPUs of {product} for {format_duration(hours)}, {when}, at {price}?", yes=yes)
+    _show(await client.place(order), as_json=as_json)
+
+
+@click.command()
+@product_argument
+@gpus_argument
+@hours_option
+@price_option
+@start_option
+@click.option("--min-hours", type=DURATION, help="The shortest piece to sell.")
+@click.option(
+    "--reserved-for", multiple=True, type=click.Choice(["startup"]), help="Sell to these buyers only."
+)
+@force_option
+@post_only_option
+@id_option
+@yes_option
+@json_option
+@with_client
+async def sell(
+    client: ExchangeClient,
+    product: str,
+    gpus: int,
+    hours: int,
+    price: str,
+    start: str,
+    min_hours: int | None,
+    reserved_for: tuple[Literal["startup"], ...],
+    time_in_force: Literal["gtc", "gtd", "ioc", "fok"],
+    post_only: bool,
+    client_order_id: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Offer GPUS of PRODUCT over every hour of a window.
+
+    \b
+    exchange sell nvidia-t4.zhangjiakou.pcie3 64 --for 7d --price 2.90 --start "in 6h"
+    """
+    starts_hour = await _starts_hour(client, start)
+    order = NewOrder(
+        client_order_id=client_order_id or _fresh_id(),
+        product=product,
+        side="sell",
+        quantity_gpus=gpus,
+        starts_at=format_hour(starts_hour),
+        ends_at=format_hour(starts_hour + hours),
+        price_cny_per_gpu_hour=price,
+        time_in_force=time_in_force,
+        post_only=post_only,
+        min_hours=min_hours,
+        reserved_for=list(reserved_for) or None,
+    )
+    _confirm(f"Offer {gpus} GPUs of {product} from {order.starts_at} to {order.ends_at} at {price}?", yes=yes)
+    _show(await client.place(order), as_json=as_json)
+
+
+async def _starts_hour(client: ExchangeClient, start: str) -> int:
+    try:
+        return parse_start(start, await client.venue_now_us())
+    except TimeFaultError as fault:
+        raise click.BadParameter(str(fault), param_hint="--start") from fault
+
+
+def _voucher_wish(vouchers: tuple[str, ...]) -> Literal["auto", "none"] | list[str] | None:
+    if not vouchers:
+        return None
+    if vouchers == ("auto",):
+        return "auto"
+    return "none" if vouchers == ("none",) else list(vouchers)
+
+
+def _fresh_id() -> str:
+    return f"cli-{secrets.token_hex(8)}"
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if not yes:
+        click.confirm(question, abort=True, err=True)
+
+
+def _show(order: OrderView, *, as_json: bool) -> None:
+    if as_json:
+        write_json(order)
+    else:
+        show_order(order)
+
+
+def show_order(order: OrderView) -> None:
+    """Write one order for people."""
+    run: Any = f"{order.run_starts_at} for {format_duration(order.hours)}" if order.run_starts_at else None
+    write_facts(
+        [
+            ("order", order.id),
+            ("status", order.status + (f" ({order.reason})" if order.reason else "")),
+            ("product", order.product),
+            ("side", order.side),
+            ("GPUs", order.quantity_gpus),
+            ("window", f"{order.starts_at} to {order.ends_at}"),
+            ("run", run),
+            ("limit", f"{order.price_cny_per_gpu_hour} CNY per GPU-hour"),
+            ("filled", f"{order.filled_gpu_hours} GPU-hours"),
+            ("average price", order.average_price_cny_per_gpu_hour),
+            ("cash held", order.held.cash_cny if order.held else None),
+        ]
+    )
+    for fill in order.fills:
+        click.echo(
+            f"  {fill.trade_id}  {fill.quantity_gpus} GPUs  {fill.starts_at} to {fill.ends_at}"
+            f"  at {fill.price_cny_per_gpu_hour}"
+            + (f"  {fill.voucher_cny} of it by voucher" if fill.voucher_cny not in {"0", "0.00"} else "")
+        )
