@@ -161,7 +161,7 @@ class EmbeddedPostgres:
                 if owner is not None and _is_alive(owner[0]) and waited_s > KILL_TIMEOUT_S:
                     message = f"the data in {self.data_dir} is in use by process {owner[0]}"
                     raise EmbeddedPostgresError(message) from None
-                if time.monotonic() > gives_up_at:
+                if waited_s > STOP_TIMEOUT_S:
                     message = (
                         f"the data in {self.data_dir} is still in use by a server whose starter has ended"
                     )
