@@ -1,0 +1,273 @@
+"""Participants, trade groups and keys over HTTP.
+
+Needs `database` (kit.database.Database), `clock` (kit.clock.Clock) and `authenticator`
+(kit.auth.Authenticator) in the application's state.
+"""
+
+import msgspec
+from litestar import Controller, Response, delete, get, post
+from litestar.params import FromPath, JSONBody
+
+from exchange.kit.auth import Scope
+from exchange.kit.clock import Clock, format_rfc3339
+from exchange.kit.database import Connection, Database
+from exchange.kit.errors import NotFound
+from exchange.kit.fields import IdText, time_us, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_once import once
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import decode_id, encode_id
+from exchange.participants import rules, service
+from exchange.participants.models import (
+    IssuedKey,
+    Key,
+    KeyGrant,
+    KeyView,
+    NewKey,
+    NewParticipant,
+    NewTradeGroup,
+    Participant,
+    ParticipantKind,
+    ParticipantView,
+    TradeGroup,
+    TradeGroupView,
+)
+
+
+class ListParticipants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of the list of participants."""
+
+    kind: ParticipantKind | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class ListTradeGroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of the list of trade groups."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class ListKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Query of the list of keys; `participant_id` is for operators."""
+
+    participant_id: IdText | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+def participant_view(participant: Participant) -> ParticipantView:
+    """Return a participant as the API shows it."""
+    group_id = participant.trade_group_id
+    return ParticipantView(
+        id=encode_id("par", participant.id),
+        kind=participant.kind,
+        name=participant.name,
+        trade_group_id=None if group_id is None else encode_id("grp", group_id),
+        region=participant.region,
+        ownership=participant.ownership,
+        size_class=participant.size_class,
+        founded_on=participant.founded_on,
+        sectors=participant.sectors,
+        created_at=format_rfc3339(participant.created_at_us),
+    )
+
+
+def _group_view(group: TradeGroup) -> TradeGroupView:
+    created_at = format_rfc3339(group.created_at_us)
+    return TradeGroupView(id=encode_id("grp", group.id), name=group.name, created_at=created_at)
+
+
+def _key_view(key: Key) -> KeyView:
+    return KeyView(
+        id=encode_id("key", key.id),
+        participant_id=encode_id("par", key.participant_id),
+        label=key.label,
+        scopes=sorted(key.scopes),
+        allowed_networks=[str(network) for network in key.allowed_networks],
+        created_at=format_rfc3339(key.created_at_us),
+        expires_at=None if key.expires_at_us is None else format_rfc3339(key.expires_at_us),
+        revoked_at=None if key.revoked_at_us is None else format_rfc3339(key.revoked_at_us),
+    )
+
+
+def _issued(key: Key, text: str) -> IssuedKey:
+    return IssuedKey(**msgspec.structs.asdict(_key_view(key)), secret=text)
+
+
+def _after(list_name: str, cursor: str | None) -> int:
+    return 0 if cursor is None else int(decode_cursor(list_name, cursor, int)[0])
+
+
+class ParticipantsController(Controller):
+    """Who takes part in the exchange."""
+
+    path = "/v1/participants"
+    tags = ("Participants",)
+    opt = requires(Scope.OPERATE)
+
+    @post(
+        "", opt=requires(Scope.OPERATE, keep_faults=True), status_code=201, summary="Register a participant"
+    )
+    async def create(self, request: ApiRequest, data: JSONBody[NewParticipant]) -> Response[ParticipantView]:
+        """Register a provider, buyer, issuer, regulator or operator."""
+        clock: Clock = request.app.state.clock
+
+        async def work(connection: Connection) -> ParticipantView:
+            actor, faults = request.principal, request.faults
+            return participant_view(
+                await service.create_participant(connection, actor, data, clock.now_us(), faults)
+            )
+
+        return await once(request, work)
+
+    @get("", opt=requires(Scope.OPERATE, query=ListParticipants), summary="List participants")
+    async def list_participants(self, request: ApiRequest) -> Page[ParticipantView]:
+        """List participants, oldest first."""
+        query = request.query(ListParticipants)
+        after_id = _after("participants", query.cursor)
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            found = await service.list_participants(
+                connection, kind=query.kind, after_id=after_id, limit=query.limit + 1
+            )
+        page = found[: query.limit]
+        more = encode_cursor("participants", page[-1].id) if len(found) > len(page) else None
+        return Page([participant_view(each) for each in page], more)
+
+    @get("/me", opt=requires(*Scope), summary="Who am I")
+    async def me(self, request: ApiRequest) -> ParticipantView:
+        """Return the participant behind the key."""
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            return participant_view(
+                await service.get_participant(connection, request.principal.participant_id)
+            )
+
+    @get("/{participant_id:str}", opt=requires(*Scope), summary="Read a participant")
+    async def get_participant(self, request: ApiRequest, participant_id: FromPath[str]) -> ParticipantView:
+        """Return a participant: operators any, others themselves."""
+        value = decode_id("par", participant_id)
+        principal = request.principal
+        if value is None or (Scope.OPERATE not in principal.scopes and value != principal.participant_id):
+            raise NotFound(detail="there is no such participant")
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            return participant_view(await service.get_participant(connection, value))
+
+
+class TradeGroupsController(Controller):
+    """Participants under one control, whose orders never trade with each other."""
+
+    path = "/v1/trade-groups"
+    tags = ("Participants",)
+    opt = requires(Scope.OPERATE)
+
+    @post("", status_code=201, summary="Register a trade group")
+    async def create(self, request: ApiRequest, data: JSONBody[NewTradeGroup]) -> Response[TradeGroupView]:
+        """Register a trade group, to which participants can then belong."""
+        clock: Clock = request.app.state.clock
+
+        async def work(connection: Connection) -> TradeGroupView:
+            actor = request.principal
+            return _group_view(await service.create_trade_group(connection, actor, data.name, clock.now_us()))
+
+        return await once(request, work)
+
+    @get("", opt=requires(Scope.OPERATE, query=ListTradeGroups), summary="List trade groups")
+    async def list_trade_groups(self, request: ApiRequest) -> Page[TradeGroupView]:
+        """List trade groups, oldest first."""
+        query = request.query(ListTradeGroups)
+        after_id = _after("trade_groups", query.cursor)
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            found = await service.list_trade_groups(connection, after_id=after_id, limit=query.limit + 1)
+        page = found[: query.limit]
+        more = encode_cursor("trade_groups", page[-1].id) if len(found) > len(page) else None
+        return Page([_group_view(each) for each in page], more)
+
+
+class KeysController(Controller):
+    """API keys: shown once, stored as a hash."""
+
+    path = "/v1/keys"
+    tags = ("Keys",)
+    opt = requires(*Scope)
+
+    @post("", opt=requires(*Scope, keep_faults=True), status_code=201, summary="Make a key")
+    async def create(self, request: ApiRequest, data: JSONBody[NewKey]) -> Response[IssuedKey]:
+        """Make a key; its `secret` stands in this answer only, and is null when the request is replayed.
+
+        Operators make keys for any participant, others for their own, never wider than the key they use: in
+        scopes, expiry and networks.
+        """
+        clock: Clock = request.app.state.clock
+        grant = _read_grant(request, data)
+
+        async def work(connection: Connection) -> IssuedKey:
+            key, text = await service.create_key(
+                connection, request.principal, grant, clock.now_us(), request.faults
+            )
+            return _issued(key, text)
+
+        return await once(request, work, remember=lambda issued: msgspec.structs.replace(issued, secret=None))
+
+    @get("", opt=requires(*Scope, query=ListKeys), summary="List keys")
+    async def list_keys(self, request: ApiRequest) -> Page[KeyView]:
+        """List the caller's keys, or for an operator any participant's; oldest first, revoked ones too."""
+        query = request.query(ListKeys)
+        after_id = _after("keys", query.cursor)
+        owner_id = typed_id(request.faults, "?participant_id", "par", query.participant_id)
+        request.faults.raise_if_any()
+        principal = request.principal
+        owner_id = principal.participant_id if owner_id is None else owner_id
+        if Scope.OPERATE not in principal.scopes and owner_id != principal.participant_id:
+            raise NotFound(detail="there is no such participant")
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            found = await service.list_keys(connection, owner_id, after_id=after_id, limit=query.limit + 1)
+        page = found[: query.limit]
+        more = encode_cursor("keys", page[-1].id) if len(found) > len(page) else None
+        return Page([_key_view(each) for each in page], more)
+
+    @get("/{key_id:str}", summary="Read a key")
+    async def get_key(self, request: ApiRequest, key_id: FromPath[str]) -> KeyView:
+        """Return what may be shown of a key."""
+        database: Database = request.app.state.database
+        async with database.connection() as connection:
+            return _key_view(await service.get_key(connection, request.principal, _key_id(key_id)))
+
+    @delete("/{key_id:str}", summary="Revoke a key")
+    async def revoke(self, request: ApiRequest, key_id: FromPath[str]) -> None:
+        """Revoke a key for good; other processes refuse it within a second."""
+        value = _key_id(key_id)
+        database: Database = request.app.state.database
+        clock: Clock = request.app.state.clock
+        async with database.transaction() as connection:
+            await service.revoke_key(connection, request.principal, value, clock.now_us())
+        request.app.state.authenticator.forget(value)
+
+
+def _key_id(text: str) -> int:
+    value = decode_id("key", text)
+    if value is None:
+        raise NotFound(detail="there is no such key")
+    return value
+
+
+def _read_grant(request: ApiRequest, data: NewKey) -> KeyGrant:
+    """Read what is well-formed of a request for a key; what is not is in the request's faults already."""
+    faults = request.faults
+    owner_id = typed_id(faults, "/participant_id", "par", data.participant_id)
+    if owner_id is None and data.participant_id is not None:
+        faults.raise_if_any()  # what a key may do depends on whose it is
+    networks = rules.read_networks(faults, "/allowed_networks", rules.present(data.allowed_networks) or ())
+    return KeyGrant(
+        participant_id=request.principal.participant_id if owner_id is None else owner_id,
+        label=rules.present(data.label) or "",
+        scopes=frozenset(rules.present(data.scopes) or ()),
+        allowed_networks=networks,
+        expires_at_us=time_us(faults, "/expires_at", data.expires_at),
+    )

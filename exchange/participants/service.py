@@ -1,0 +1,264 @@
+"""Participants, trade groups and keys: the use cases. All run inside the caller's transaction.
+
+Every change writes its audit record: PNEW (participant), GNEW (trade group), KNEW (key made), KREV (key
+revoked). Audit records carry venue time, keys themselves wall-clock time.
+"""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.auth import Principal, Scope, StoredKey, new_key
+from exchange.kit.clock import wall_now_us
+from exchange.kit.database import Connection, UniqueViolation
+from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
+from exchange.kit.fields import typed_id
+from exchange.kit.ids import new_id
+from exchange.participants import rules, store
+from exchange.participants.models import (
+    Key,
+    KeyGrant,
+    NewParticipant,
+    Participant,
+    ParticipantKind,
+    TradeGroup,
+)
+
+FIRST_OPERATOR_NAME = "operator"
+
+
+async def create_participant(
+    connection: Connection,
+    actor: Principal | None,
+    new: NewParticipant,
+    now_us: int,
+    faults: Faults | None = None,
+) -> Participant:
+    """Register a participant; `actor` is None for the exchange itself (its seed).
+
+    `faults` may hold what was wrong with the request already; everything wrong is raised together as
+    `InvalidInput`. Raises `Conflict` (already_exists) when the name is taken.
+    """
+    faults = Faults() if faults is None else faults
+    rules.check_facts(faults, new)
+    founded_on = rules.read_date(faults, "/founded_on", new.founded_on, now_us)
+    trade_group_id = await _existing_group(connection, faults, new)
+    faults.raise_if_any()
+    participant = Participant(
+        id=new_id(),
+        kind=new.kind,
+        name=new.name,
+        trade_group_id=trade_group_id,
+        region=new.region,
+        ownership=new.ownership,
+        size_class=new.size_class,
+        founded_on=founded_on,
+        sectors=new.sectors,
+        created_at_us=now_us,
+    )
+    try:
+        await store.insert_participant(connection, participant)
+    except UniqueViolation as error:
+        raise Conflict("already_exists", "a participant of this name exists already") from error
+    await _record(
+        connection,
+        "PNEW",
+        actor,
+        now_us,
+        participant_id=participant.id,
+        trade_group_id=trade_group_id,
+        detail={"kind": participant.kind, "name": participant.name},
+    )
+    return participant
+
+
+async def _existing_group(connection: Connection, faults: Faults, new: NewParticipant) -> int | None:
+    group_id = typed_id(faults, "/trade_group_id", "grp", new.trade_group_id)
+    if group_id is not None and not await store.trade_group_exists(connection, group_id):
+        faults.add("/trade_group_id", "unknown_reference", "is not a trade group", new.trade_group_id)
+    return group_id
+
+
+async def find_participant(connection: Connection, participant_id: int) -> Participant | None:
+    """Return a participant, or None."""
+    return await store.participant_by_id(connection, participant_id)
+
+
+async def get_participant(connection: Connection, participant_id: int) -> Participant:
+    """Return a participant, or raise `NotFound`."""
+    participant = await store.participant_by_id(connection, participant_id)
+    if participant is None:
+        raise NotFound(detail="there is no such participant")
+    return participant
+
+
+async def participants_by_ids(
+    connection: Connection, participant_ids: Collection[int]
+) -> dict[int, Participant]:
+    """Return those of the participants that exist, by id."""
+    return await store.participants_by_ids(connection, participant_ids)
+
+
+async def list_participants(
+    connection: Connection, *, kind: ParticipantKind | None = None, after_id: int = 0, limit: int
+) -> list[Participant]:
+    """Return participants in the order of their ids, all kinds or one, after an id."""
+    return await store.participants_after(connection, after_id, kind, limit)
+
+
+async def create_trade_group(
+    connection: Connection, actor: Principal | None, name: str, now_us: int
+) -> TradeGroup:
+    """Register a trade group; raises `Conflict` (already_exists) when the name is taken."""
+    group = TradeGroup(id=new_id(), name=name, created_at_us=now_us)
+    try:
+        await store.insert_trade_group(connection, group)
+    except UniqueViolation as error:
+        raise Conflict("already_exists", "a trade group of this name exists already") from error
+    await _record(connection, "GNEW", actor, now_us, trade_group_id=group.id, detail={"name": name})
+    return group
+
+
+async def list_trade_groups(connection: Connection, *, after_id: int = 0, limit: int) -> list[TradeGroup]:
+    """Return trade groups in the order of their ids, after an id."""
+    return await store.trade_groups_after(connection, after_id, limit)
+
+
+async def create_key(
+    connection: Connection,
+    actor: Principal | None,
+    grant: KeyGrant,
+    now_us: int,
+    faults: Faults | None = None,
+) -> tuple[Key, str]:
+    """Make a key; return it with its whole text, which is never to be had again.
+
+    Operators make keys for anyone, others for themselves. A key for its maker's own participant, or for any
+    operator, is never wider than the key that makes it. Raises `InvalidInput` with everything wrong (also
+    what `faults` holds), and `NotFound` for a participant that the actor may not see. `actor` is None for the
+    exchange itself.
+    """
+    faults = Faults() if faults is None else faults
+    if (
+        actor is not None
+        and Scope.OPERATE not in actor.scopes
+        and grant.participant_id != actor.participant_id
+    ):
+        raise NotFound(detail="there is no such participant")
+    owner = await get_participant(connection, grant.participant_id)
+    maker_key = None
+    if actor is not None and (owner.id == actor.participant_id or owner.kind is ParticipantKind.OPERATOR):
+        maker_key = await store.key_by_id(connection, actor.key_id)
+    wall_us = wall_now_us()
+    rules.check_grant(faults, grant, owner.kind, maker_key, wall_us)
+    faults.raise_if_any()
+    made = new_key()
+    await store.insert_key(connection, made.key_id, grant, made.secret_sha256, wall_us)
+    await _record(
+        connection,
+        "KNEW",
+        actor,
+        now_us,
+        participant_id=owner.id,
+        trade_group_id=owner.trade_group_id,
+        subject_id=made.key_id,
+        detail={"scopes": sorted(grant.scopes), "label": grant.label},
+    )
+    key = await store.key_by_id(connection, made.key_id)
+    if key is None:
+        raise LookupError(f"key {made.key_id} vanished in its own transaction")
+    return key, made.text
+
+
+async def list_keys(
+    connection: Connection, participant_id: int, *, after_id: int = 0, limit: int
+) -> list[Key]:
+    """Return a participant's keys in the order of their ids, after an id; revoked ones too."""
+    return await store.keys_after(connection, participant_id, after_id, limit)
+
+
+async def get_key(connection: Connection, actor: Principal, key_id: int) -> Key:
+    """Return a key, or raise `NotFound`: others' keys are for operators only."""
+    key = await store.key_by_id(connection, key_id)
+    if key is None or (Scope.OPERATE not in actor.scopes and key.participant_id != actor.participant_id):
+        raise NotFound(detail="there is no such key")
+    return key
+
+
+async def revoke_key(connection: Connection, actor: Principal, key_id: int, now_us: int) -> None:
+    """Revoke a key for good; revoking it again changes nothing.
+
+    A key that does not have all the scopes of another may not revoke it (`Forbidden`): whoever finds a key
+    that can only read must not be able to stop its owner's trading. Operators may revoke any key.
+    """
+    key = await get_key(connection, actor, key_id)
+    if Scope.OPERATE not in actor.scopes and not key.scopes <= actor.scopes:
+        raise Forbidden(detail="a key may not revoke one that has scopes it lacks")
+    if await store.revoke_key(connection, key_id, wall_now_us()):
+        await _record(connection, "KREV", actor, now_us, participant_id=key.participant_id, subject_id=key_id)
+
+
+async def load_stored_key(connection: Connection, key_id: int) -> StoredKey | None:
+    """Return what the door needs to know of a key; None when it is unknown or revoked."""
+    return await store.stored_key(connection, key_id)
+
+
+async def first_operator_key(connection: Connection, path: Path) -> str | None:
+    """Make the first operator and its key where no key exists yet; return the key's text, otherwise None.
+
+    The key is in the file `path`, readable by its owner only, before the transaction can commit. A file of
+    that name left by a start that never committed, or by another database, is kept beside it.
+    """
+    await store.lock_key_table(connection)
+    if await store.any_key_exists(connection):
+        return None
+    now_us = wall_now_us()
+    new = NewParticipant(kind=ParticipantKind.OPERATOR, name=FIRST_OPERATOR_NAME)
+    operator = await create_participant(connection, None, new, now_us)
+    grant = KeyGrant(participant_id=operator.id, label="first operator key", scopes=frozenset(Scope))
+    key, text = await create_key(connection, None, grant, now_us)
+    _write_secret(path, text, keep_as=f"{path.name}.before-{key.id}")
+    return text
+
+
+def _write_secret(path: Path, text: str, keep_as: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() or path.is_symlink():
+        path.rename(path.with_name(keep_as))
+    # O_EXCL: the file is ours and new, so nobody can hold it open and no link can lead the secret elsewhere.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, f"{text}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+async def _record(
+    connection: Connection,
+    code: str,
+    actor: Principal | None,
+    now_us: int,
+    *,
+    participant_id: int | None = None,
+    trade_group_id: int | None = None,
+    subject_id: int | None = None,
+    detail: dict[str, object] | None = None,
+) -> None:
+    record = AuditRecord(
+        code=code,
+        event_at_us=now_us,
+        actor_participant_id=None if actor is None else actor.participant_id,
+        key_id=None if actor is None else actor.key_id,
+        participant_id=participant_id,
+        trade_group_id=trade_group_id,
+        subject_id=subject_id,
+        detail=detail or {},
+    )
+    await insert_audit_records(connection, [record])
