@@ -14,7 +14,7 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
-from exchange.kit.database import Connection, Record
+from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Forbidden, NotEnoughMoney, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
@@ -23,7 +23,7 @@ from exchange.ledger.models import CNY, AccountKey, Purpose, Transfer, TransferK
 from exchange.ledger.service import AccountDirectory
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
-from exchange.vouchers.models import Claim, ClaimStatus
+from exchange.vouchers.models import ID_MAX, Capture, Claim, ClaimStatus
 
 
 async def submit_claim(connection: Connection, principal: Principal, programme_id: int, now_us: int) -> Claim:
@@ -66,9 +66,10 @@ async def submit_claim(connection: Connection, principal: Principal, programme_i
 async def approve_claim(connection: Connection, principal: Principal, claim_id: int, now_us: int) -> Claim:
     """Accept a submitted claim; payment is a step of its own."""
     claim = await _lock_own(connection, principal, claim_id, ClaimStatus.SUBMITTED)
-    await store.decide_claim(connection, claim_id, ClaimStatus.APPROVED, "", principal.participant_id, now_us)
+    approved = msgspec.structs.replace(claim, status=ClaimStatus.APPROVED, decided_at_us=now_us)
+    await store.save_claim(connection, approved, principal.participant_id)
     await _record(connection, principal, claim, "CLMA", now_us, {})
-    return msgspec.structs.replace(claim, status=ClaimStatus.APPROVED, decided_at_us=now_us)
+    return approved
 
 
 async def reject_claim(
@@ -76,9 +77,10 @@ async def reject_claim(
 ) -> Claim:
     """Turn a submitted claim down: its money is receivable again, and its captures may be claimed again."""
     claim = await _lock_own(connection, principal, claim_id, ClaimStatus.SUBMITTED)
-    await store.decide_claim(
-        connection, claim_id, ClaimStatus.REJECTED, reason, principal.participant_id, now_us
+    rejected = msgspec.structs.replace(
+        claim, status=ClaimStatus.REJECTED, reason=reason, line_count=0, decided_at_us=now_us
     )
+    await store.save_claim(connection, rejected, principal.participant_id)
     await store.free_captures(connection, claim_id)
     receivable_id, claimed_id = await _provider_accounts(connection, claim, now_us)
     step = _transfer(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id)
@@ -86,9 +88,7 @@ async def reject_claim(
     await _record(
         connection, principal, claim, "CLMR", now_us, {"reason": reason, "line_count": claim.line_count}
     )
-    return msgspec.structs.replace(
-        claim, status=ClaimStatus.REJECTED, reason=reason, line_count=0, decided_at_us=now_us
-    )
+    return rejected
 
 
 async def pay_claim(
@@ -106,14 +106,15 @@ async def pay_claim(
     issuer_cash_id, provider_cash_id = cash[claim.issuer_id].cash_id, cash[claim.provider_id].cash_id
     redemption = _transfer(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id)
     payment = _transfer(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, provider_cash_id, CNY)
-    await store.pay_claim(connection, claim_id, now_us)
+    paid = msgspec.structs.replace(claim, status=ClaimStatus.PAID, paid_at_us=now_us)
+    await store.save_claim(connection, paid, principal.participant_id)
     try:
         await ledger.post(connection, [redemption, payment], now_us)
     except NotEnoughMoney as error:
         detail = f"the issuer's cash does not cover the claim of {format_cny(claim.amount_fen)} CNY"
         raise NotEnoughMoney(detail=detail) from error
     await _record(connection, principal, claim, "CLMP", now_us, {})
-    return msgspec.structs.replace(claim, status=ClaimStatus.PAID, paid_at_us=now_us)
+    return paid
 
 
 async def list_claims(
@@ -123,7 +124,7 @@ async def list_claims(
     programme_id: int | None = None,
     status: ClaimStatus | None = None,
     claim_id: int | None = None,
-    before_id: int = store.ID_MAX,
+    before_id: int = ID_MAX,
     limit: int,
 ) -> list[Claim]:
     """Return the claims a principal may see, newest first.
@@ -155,7 +156,7 @@ async def get_claim(connection: Connection, principal: Principal, claim_id: int)
 
 async def list_claim_lines(
     connection: Connection, principal: Principal, claim_id: int, *, after: tuple[int, int, int], limit: int
-) -> list[Record]:
+) -> list[Capture]:
     """Return captures of a visible claim, in order, after (lease id, delivery hour, voucher id)."""
     await get_claim(connection, principal, claim_id)
     return await store.page_of_claim_lines(connection, claim_id, after, limit)

@@ -20,6 +20,9 @@ from exchange.vouchers.programme_models import RequiredOrigin
 VoucherWish = Literal["auto", "none"] | tuple[int, ...]
 """What an order asks for: the buyer's best vouchers, none, or these ones and no others."""
 
+ID_MAX: Final = 2**63 - 1
+"""Above every id: where a list that shows the newest first begins."""
+
 REASON_CHARACTERS_MAX: Final = 500
 
 
@@ -156,15 +159,15 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 class NewVoucher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an issuer posts to issue a voucher."""
 
-    programme: IdText
-    buyer: IdText
+    programme_id: IdText
+    buyer_id: IdText
     amount_cny: CnyText
 
 
 class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a provider posts to claim all it has captured under a programme and not claimed yet."""
 
-    programme: IdText
+    programme_id: IdText
 
 
 class NewRejection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -177,10 +180,10 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
     """A voucher as its buyer and its issuer see it."""
 
     id: str
-    programme: str
+    programme_id: str
     programme_code: str
     programme_version: int
-    buyer: str
+    buyer_id: str
     rate_bps: int
     status: VoucherStatus
     face_cny: str
@@ -199,8 +202,8 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
     """A claim as its provider and its issuer see it."""
 
     id: str
-    programme: str
-    provider: str
+    programme_id: str
+    provider_id: str
     amount_cny: str
     status: ClaimStatus
     reason: str
@@ -210,10 +213,10 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
     paid_at: str | None
 
 
-class ClaimLine(msgspec.Struct, frozen=True, kw_only=True):
+class ClaimLineView(msgspec.Struct, frozen=True, kw_only=True):
     """One delivered hour of one lease, paid in part by one voucher."""
 
-    lease: str
+    lease_id: str
     starts_at: str
-    voucher: str
+    voucher_id: str
     amount_cny: str

@@ -11,13 +11,13 @@ Known limit: a programme has exactly one version, in force from its creation.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import FEN_MAX, IdText, NameText, exact
-from exchange.participants.models import SizeClass
+from exchange.kit.fields import FEN_MAX, IdText, NameText, SlugText, TimeText, exact
+from exchange.participants.models import DateText, RegionText, SectorText, SizeClass
 
 BASIS_POINTS: Final = 10_000
 
@@ -26,9 +26,8 @@ ADMITTED_MAX: Final = 2_000
 
 Fen = Annotated[int, Meta(ge=1, le=FEN_MAX)]
 Bps = Annotated[int, Meta(ge=1, le=BASIS_POINTS)]
-Region = Annotated[
-    str, Meta(pattern=exact("[a-z][a-z0-9-]{1,39}"), description="a region code such as guizhou")
-]
+Years = Annotated[int, Meta(ge=1, le=200)]
+Hours = Annotated[int, Meta(ge=1, le=1_000_000)]
 ProgrammeCode = Annotated[
     str,
     Meta(
@@ -59,11 +58,34 @@ class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A part of the rules document."""
 
 
+class Condition(_Rule, frozen=True):
+    """A fact of an order or a company that is one of some values, or lies within bounds."""
+
+    fact: Literal["origin", "size_class", "age_years", "contract_fen"]
+    is_one_of: Annotated[tuple[SlugText, ...], Meta(max_length=20)] = ()
+    at_least: Annotated[int, Meta(ge=0, le=FEN_MAX)] | None = None
+    at_most: Annotated[int, Meta(ge=0, le=FEN_MAX)] | None = None
+
+
 class RateTier(_Rule, frozen=True):
-    """The share of a bill that vouchers pay where the predicate `when` holds (absent: always)."""
+    """The share of a bill that vouchers pay where every condition holds; without conditions, always."""
 
     bps: Bps
-    when: Any = None
+    when: Annotated[tuple[Condition, ...], Meta(max_length=20)] = ()
+
+
+class ApplicationWindow(_Rule, frozen=True):
+    """When a programme takes applications."""
+
+    opens_at: TimeText
+    closes_at: TimeText
+
+
+class FundingShare(_Rule, frozen=True):
+    """Who pays which part of a programme's budget."""
+
+    source: NameText
+    bps: Bps
 
 
 class ProviderRule(_Rule, frozen=True):
@@ -71,40 +93,40 @@ class ProviderRule(_Rule, frozen=True):
 
     admitted: Annotated[tuple[IdText, ...], Meta(min_length=1, max_length=ADMITTED_MAX)]
     ownership: Literal["any", "state", "private"] = "any"
-    regions: Annotated[tuple[Region, ...], Meta(max_length=100)] = ()
+    regions: Annotated[tuple[RegionText, ...], Meta(max_length=100)] = ()
 
 
 class CapacityRule(_Rule, frozen=True):
     """Which capacity the vouchers buy."""
 
     origin: RequiredOrigin = RequiredOrigin.ANY
-    accelerators: Annotated[tuple[Any, ...], Meta(max_length=1_000)] = ()
-    hubs: Annotated[tuple[Any, ...], Meta(max_length=100)] = ()
+    accelerators: Annotated[tuple[SlugText, ...], Meta(max_length=1_000)] = ()
+    hubs: Annotated[tuple[SlugText, ...], Meta(max_length=100)] = ()
 
 
 class BuyerRule(_Rule, frozen=True):
     """Who may be issued vouchers; an empty list admits all."""
 
-    regions: Annotated[tuple[Region, ...], Meta(max_length=100)] = ()
+    regions: Annotated[tuple[RegionText, ...], Meta(max_length=100)] = ()
     size_classes: Annotated[tuple[SizeClass, ...], Meta(max_length=10)] = ()
-    sectors: Annotated[tuple[Any, ...], Meta(max_length=100)] = ()
-    max_age_years: Any = None
+    sectors: Annotated[tuple[SectorText, ...], Meta(max_length=100)] = ()
+    max_age_years: Years | None = None
     exclude_providers: bool = False
 
 
 class ContractRule(_Rule, frozen=True):
     """Which contracts the vouchers pay."""
 
-    signed_from: Any = None
-    max_hours: Any = None
+    signed_from: DateText | None = None
+    max_hours: Hours | None = None
     unaffiliated: bool = False
 
 
 class ReviewRule(_Rule, frozen=True):
     """Which applications and claims a person looks at."""
 
-    auto_below_fen: Any = None
-    committee_above_fen: Any = None
+    auto_below_fen: Fen | None = None
+    committee_above_fen: Fen | None = None
 
 
 class ProgrammeRules(_Rule, frozen=True):
@@ -120,27 +142,29 @@ class ProgrammeRules(_Rule, frozen=True):
     provider: ProviderRule
     mode: Literal["instant", "reimburse"] = "instant"
     allocation: Literal["first_come", "window", "scored"] = "first_come"
-    windows: Annotated[tuple[Any, ...], Meta(max_length=100)] = ()
-    funding_split: Annotated[tuple[Any, ...], Meta(max_length=100)] = ()
+    windows: Annotated[tuple[ApplicationWindow, ...], Meta(max_length=100)] = ()
+    funding_split: Annotated[tuple[FundingShare, ...], Meta(max_length=100)] = ()
     combine: Literal["max", "first", "sum"] = "max"
     cap_basis: Literal["entity", "group"] = "entity"
     cap_counts: Literal["issued", "redeemed"] = "issued"
-    min_annual_spend_fen: Any = None
-    max_claims_per_contract: Any = None
+    min_annual_spend_fen: Fen | None = None
+    max_claims_per_contract: Annotated[int, Meta(ge=1, le=1_000)] | None = None
     buyer: BuyerRule = BuyerRule()
     capacity: CapacityRule = CapacityRule()
     contract: ContractRule = ContractRule()
-    price_cap: Any = "none"
-    stacking: Any = "none"
+    price_cap: Literal["none", "list", "reference"] = "none"
+    price_cap_above_bps: Bps | None = None
+    stacking: Literal["none", "higher_of", "ceiling"] = "none"
+    stacking_ceiling_bps: Bps | None = None
     transferable: bool = False
     cashable: bool = False
     resale_strips_subsidy: bool = True
-    evidence: Annotated[tuple[Any, ...], Meta(max_length=100)] = ()
+    evidence: Annotated[tuple[NameText, ...], Meta(max_length=100)] = ()
     review: ReviewRule = ReviewRule()
-    audit_sample_bps: Any = None
+    audit_sample_bps: Bps | None = None
 
 
-SUPPORTED_VALUES: Final[Mapping[str, Any]] = {
+SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/mode": "instant",
     "/allocation": "first_come",
     "/windows": [],
@@ -161,7 +185,9 @@ SUPPORTED_VALUES: Final[Mapping[str, Any]] = {
     "/contract/max_hours": None,
     "/contract/unaffiliated": False,
     "/price_cap": "none",
+    "/price_cap_above_bps": None,
     "/stacking": "none",
+    "/stacking_ceiling_bps": None,
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,
@@ -205,12 +231,12 @@ class ProgrammeView(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     code: str
     name: str
-    issuer: str
+    issuer_id: str
     status: ProgrammeStatus
     budget_cny: str
     issued_cny: str
     unissued_cny: str
     version: int
-    effective_from: str
+    effective_at: str
     created_at: str
     rules: ProgrammeRules

@@ -19,6 +19,7 @@ from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, 
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
+from exchange.vouchers.models import ID_MAX
 from exchange.vouchers.programme_models import (
     NewProgramme,
     Programme,
@@ -26,13 +27,8 @@ from exchange.vouchers.programme_models import (
     ProgrammeStatus,
     RequiredOrigin,
 )
-from exchange.vouchers.rules import (
-    admitted_providers,
-    asset_of,
-    find_rule_faults,
-    pays_for_origin,
-    programme_mask,
-)
+from exchange.vouchers.programme_rules import admitted_providers, find_rule_faults, pays_for_origin
+from exchange.vouchers.rules import asset_of, programme_mask
 
 VERSION_FIRST: Final = 1
 
@@ -52,7 +48,7 @@ class ProgrammeRegistry:
         """Read the programmes again; call at start-up and after one was created or changed."""
         masks: dict[int, int] = {}
         admitting: dict[int, tuple[tuple[int, RequiredOrigin], ...]] = {}
-        for programme in await store.all_programmes(connection):
+        for programme in await store.page_of_programmes(connection):
             if programme.status is ProgrammeStatus.DRAFT:
                 continue
             mask = masks[programme.id] = programme_mask(programme.ordinal)
@@ -127,7 +123,9 @@ async def create_programme(
 async def _find_stranger_faults(connection: Connection, rules: ProgrammeRules, faults: Faults) -> None:
     """Record every admitted provider that is not a provider of this exchange."""
     ids = {index: decode_id("par", text) for index, text in enumerate(rules.provider.admitted)}
-    known = await participants.get_many(connection, {each for each in ids.values() if each is not None})
+    known = await participants.participants_by_ids(
+        connection, {each for each in ids.values() if each is not None}
+    )
     for index, participant_id in ids.items():
         if participant_id is None:
             continue
@@ -161,9 +159,7 @@ async def _book_budget(connection: Connection, programme: Programme, now_us: int
     await ledger.post(connection, [transfer], now_us)
 
 
-async def list_programmes(
-    connection: Connection, *, before_id: int = store.ID_MAX, limit: int
-) -> list[Programme]:
+async def list_programmes(connection: Connection, *, before_id: int = ID_MAX, limit: int) -> list[Programme]:
     """Return programmes created before one, newest first."""
     return await store.page_of_programmes(connection, before_id, limit)
 

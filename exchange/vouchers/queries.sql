@@ -9,18 +9,8 @@ RETURNING ordinal;
 INSERT INTO programme_version (programme_id, version, effective_from, rules)
 VALUES ($1, $2, $3, $4::text::jsonb);
 
--- name: all_programmes
--- Every programme with its newest rules, for the registry.
-SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
-FROM programme
-JOIN LATERAL (
-    SELECT version, effective_from, rules FROM programme_version
-    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
-) AS newest ON TRUE
-ORDER BY programme.id;
-
 -- name: page_of_programmes
--- Programmes created before one, newest first.
+-- Programmes created before one, newest first; a null limit is none.
 SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
 FROM programme
 JOIN LATERAL (
@@ -29,7 +19,7 @@ JOIN LATERAL (
 ) AS newest ON TRUE
 WHERE programme.id < $1
 ORDER BY programme.id DESC
-LIMIT $2;
+LIMIT $2::bigint;
 
 -- name: programme_by_id
 -- One programme with its newest rules.
@@ -185,17 +175,14 @@ FROM claim JOIN programme ON programme.id = claim.programme_id
 WHERE claim.id = $1
 FOR NO KEY UPDATE OF claim;
 
--- name: decide_claim
--- Approves or rejects a claim.
-UPDATE claim SET status = $2, reason = $3, decided_at = $4, decided_by = $5 WHERE id = $1;
+-- name: save_claim
+-- Stores what an issuer did with a claim.
+UPDATE claim SET status = $2, reason = $3, decided_at = $4, paid_at = $5, decided_by = coalesce(decided_by, $6)
+WHERE id = $1;
 
 -- name: free_captures
 -- Gives the lines of a rejected claim back to its provider, to be claimed again.
 UPDATE voucher_capture SET claim_id = NULL WHERE claim_id = $1;
-
--- name: pay_claim
--- Marks a claim as paid.
-UPDATE claim SET status = 'paid', paid_at = $2 WHERE id = $1;
 
 -- name: page_of_claims
 -- Claims submitted before one, newest first; null restricts nothing.
@@ -213,7 +200,7 @@ LIMIT $7;
 
 -- name: page_of_claim_lines
 -- The captures a claim is made of, after one.
-SELECT lease_id, delivery_hour, voucher_id, amount_fen
+SELECT lease_id, delivery_hour, voucher_id, programme_id, provider_id, amount_fen
 FROM voucher_capture
 WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
 ORDER BY lease_id, delivery_hour, voucher_id

@@ -6,29 +6,29 @@ it. Among vouchers the one that expires first is spent first, ties in order of i
 Known limit: an order is paid by vouchers of one version of one programme; stacking has no rules yet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-from exchange.kit.errors import Faults
-from exchange.kit.ids import decode_id, encode_id
-from exchange.participants.models import Participant, ParticipantKind
+from exchange.kit.clock import format_rfc3339
+from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.ids import encode_id
 from exchange.vouchers.models import (
     Balances,
+    Capture,
+    Claim,
+    ClaimLineView,
+    ClaimView,
     UsableVoucher,
+    Voucher,
     VoucherChoice,
     VoucherRefusal,
     VoucherStatus,
+    VoucherView,
     VoucherWish,
 )
-from exchange.vouchers.programme_models import (
-    BASIS_POINTS,
-    SUPPORTED_VALUES,
-    ProgrammeRules,
-    RequiredOrigin,
-)
+from exchange.vouchers.programme_models import BASIS_POINTS
+from exchange.vouchers.programme_rules import pays_for_origin
 
 PROGRAMME_BIT_FIRST: Final = 16
 """Eligibility bits below are the exchange's own; programme number n has bit 16 + n."""
@@ -56,69 +56,6 @@ def calendar_year(at_us: int) -> int:
 def share_fen(notional_fen: int, rate_bps: int) -> int:
     """Return the voucher share of a notional, rounded down to the fen."""
     return notional_fen * rate_bps // BASIS_POINTS
-
-
-def rate_of(rules: ProgrammeRules) -> int:
-    """Return the share in basis points that a programme pays; storable rules have exactly one tier."""
-    (tier,) = rules.rate_tiers
-    return tier.bps
-
-
-def admitted_providers(rules: ProgrammeRules) -> frozenset[int]:
-    """Return the ids of the providers a programme admits; a text that is no id names nobody."""
-    ids = (decode_id("par", text) for text in rules.provider.admitted)
-    return frozenset(provider_id for provider_id in ids if provider_id is not None)
-
-
-def pays_for_origin(required: RequiredOrigin, product_origin: str) -> bool:
-    """Whether a programme pays for accelerators of an origin (`domestic` or `foreign`)."""
-    return required is RequiredOrigin.ANY or product_origin == required.value
-
-
-def find_rule_faults(rules: ProgrammeRules, faults: Faults, pointer: str = "/rules") -> None:
-    """Record every part of well-formed rules that this version does not obey, or that contradicts itself."""
-    document: dict[str, Any] = msgspec.to_builtins(rules)
-    for path, only in SUPPORTED_VALUES.items():
-        value: Any = document
-        for part in path[1:].split("/"):
-            value = value[part]
-        if value != only:
-            rule = f"must be {msgspec.json.encode(only).decode()}: other values are not supported yet"
-            faults.add(pointer + path, "not_supported_yet", rule, value)
-    for index, tier in enumerate(rules.rate_tiers):
-        where = f"{pointer}/rate_tiers/{index}"
-        if index > 0:
-            faults.add(where, "not_supported_yet", "more than one tier is not supported yet")
-        if tier.when is not None:
-            faults.add(f"{where}/when", "not_supported_yet", "conditions are not supported yet", tier.when)
-    seen: set[str] = set()
-    for index, text in enumerate(rules.provider.admitted):
-        where = f"{pointer}/provider/admitted/{index}"
-        if decode_id("par", text) is None:
-            faults.add(where, "bad_id", "must be an identifier that begins with par_", text)
-        elif text in seen:
-            faults.add(where, "named_twice", "is named twice", text)
-        seen.add(text)
-
-
-def buyer_objections(rules: ProgrammeRules, buyer: Participant) -> Iterator[tuple[str, str]]:
-    """Yield (path, reason in words) of every rule that keeps a participant from being issued vouchers."""
-    if buyer.kind is not ParticipantKind.BUYER:
-        yield "/buyer", f"vouchers are for buyers, and this participant is of kind {buyer.kind.value}"
-        return
-    if rules.buyer.regions and buyer.region not in rules.buyer.regions:
-        yield (
-            "/buyer/regions",
-            f"the buyer is registered in {buyer.region}, not in {_either(rules.buyer.regions)}",
-        )
-    if rules.buyer.size_classes and buyer.size_class not in rules.buyer.size_classes:
-        size = "unknown" if buyer.size_class is None else buyer.size_class.value
-        wanted = [each.value for each in rules.buyer.size_classes]
-        yield "/buyer/size_classes", f"the buyer's size class is {size}, not {_either(wanted)}"
-
-
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(words)
 
 
 def status_now(
@@ -201,4 +138,54 @@ def _of_first_programme(usable: Sequence[UsableVoucher]) -> VoucherChoice:
         mask=first.mask,
         rate_bps=first.rate_bps,
         vouchers=tuple(each for each in in_order if (each.programme_id, each.programme_version) == version),
+    )
+
+
+def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
+    """Return a voucher as its buyer and its issuer see it."""
+    balances = voucher.balances
+    return VoucherView(
+        id=encode_id("vch", voucher.id),
+        programme_id=encode_id("prg", voucher.programme_id),
+        programme_code=voucher.programme_code,
+        programme_version=voucher.programme_version,
+        buyer_id=encode_id("par", voucher.buyer_id),
+        rate_bps=voucher.rate_bps,
+        status=status_now(voucher.status, balances, expires_at_us=voucher.expires_at_us, now_us=now_us),
+        face_cny=format_cny(voucher.face_fen),
+        available_cny=format_cny(balances.available_fen),
+        held_cny=format_cny(balances.held_fen),
+        committed_cny=format_cny(balances.committed_fen),
+        captured_cny=format_cny(balances.captured_fen),
+        claimed_cny=format_cny(balances.claimed_fen),
+        paid_cny=format_cny(balances.paid_fen),
+        expired_cny=format_cny(balances.expired_fen),
+        issued_at=format_rfc3339(voucher.issued_at_us),
+        expires_at=format_rfc3339(voucher.expires_at_us),
+    )
+
+
+def view_of_claim(claim: Claim) -> ClaimView:
+    """Return a claim as its provider and its issuer see it."""
+    return ClaimView(
+        id=encode_id("clm", claim.id),
+        programme_id=encode_id("prg", claim.programme_id),
+        provider_id=encode_id("par", claim.provider_id),
+        amount_cny=format_cny(claim.amount_fen),
+        status=claim.status,
+        reason=claim.reason,
+        line_count=claim.line_count,
+        submitted_at=format_rfc3339(claim.submitted_at_us),
+        decided_at=None if claim.decided_at_us is None else format_rfc3339(claim.decided_at_us),
+        paid_at=None if claim.paid_at_us is None else format_rfc3339(claim.paid_at_us),
+    )
+
+
+def view_of_line(line: Capture) -> ClaimLineView:
+    """Return a line of a claim as its provider and its issuer see it."""
+    return ClaimLineView(
+        lease_id=encode_id("lse", line.lease_id),
+        starts_at=format_hour(line.delivery_hour),
+        voucher_id=encode_id("vch", line.voucher_id),
+        amount_cny=format_cny(line.amount_fen),
     )

@@ -24,9 +24,18 @@ from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, 
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
-from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, UsableVoucher, Voucher, VoucherStatus
+from exchange.vouchers.models import (
+    ID_MAX,
+    Balances,
+    Capture,
+    ExpiredVoucher,
+    UsableVoucher,
+    Voucher,
+    VoucherStatus,
+)
 from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.rules import DAY_US, buyer_objections, calendar_year, rate_of
+from exchange.vouchers.programme_rules import buyer_objections, rate_of
+from exchange.vouchers.rules import DAY_US, calendar_year
 
 
 async def issue_voucher(
@@ -89,10 +98,10 @@ async def issue_voucher(
 
 
 async def _must_be_eligible(connection: Connection, programme: Programme, buyer_id: int) -> None:
-    buyer = (await participants.get_many(connection, {buyer_id})).get(buyer_id)
+    buyer = await participants.find_participant(connection, buyer_id)
     if buyer is None:
         fault = Fault(
-            "/buyer",
+            "/buyer_id",
             "unknown_participant",
             "is not a participant of this exchange",
             encode_id("par", buyer_id),
@@ -161,7 +170,7 @@ async def list_vouchers(
     *,
     programme_id: int | None = None,
     voucher_id: int | None = None,
-    before_id: int = store.ID_MAX,
+    before_id: int = ID_MAX,
     limit: int,
 ) -> list[Voucher]:
     """Return the vouchers a principal may see, newest first.

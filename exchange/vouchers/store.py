@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from exchange.kit.database import from_us, to_us
 from exchange.kit.queries import load_queries
-from exchange.vouchers.models import Balances, Claim, ClaimStatus, UsableVoucher, Voucher, VoucherStatus
+from exchange.vouchers.models import (
+    ID_MAX,
+    Balances,
+    Capture,
+    Claim,
+    ClaimStatus,
+    UsableVoucher,
+    Voucher,
+    VoucherStatus,
+)
 from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
-from exchange.vouchers.rules import programme_mask, rate_of
+from exchange.vouchers.programme_rules import rate_of
+from exchange.vouchers.rules import programme_mask
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from exchange.kit.database import Connection, Record
-    from exchange.vouchers.models import Capture
 
 QUERIES = load_queries("exchange.vouchers")
-ID_MAX: Final = 2**63 - 1
-"""Above every id: where a list that shows the newest first begins."""
-
 _RULES = msgspec.json.Decoder(ProgrammeRules)
 
 
@@ -56,15 +62,7 @@ def _voucher(row: Record) -> Voucher:
         status=VoucherStatus(row["status"]),
         issued_at_us=to_us(row["issued_at"]),
         expires_at_us=to_us(row["expires_at"]),
-        balances=Balances(
-            available_fen=row["available_fen"],
-            held_fen=row["held_fen"],
-            committed_fen=row["committed_fen"],
-            captured_fen=row["captured_fen"],
-            claimed_fen=row["claimed_fen"],
-            paid_fen=row["paid_fen"],
-            expired_fen=row["expired_fen"],
-        ),
+        balances=Balances(**{name: row[name] for name in Balances.__struct_fields__}),
     )
 
 
@@ -109,13 +107,10 @@ async def insert_programme(connection: Connection, programme: Programme) -> int:
     return ordinal
 
 
-async def all_programmes(connection: Connection) -> list[Programme]:
-    """Every programme."""
-    return [_programme(row) for row in await connection.fetch(QUERIES.all_programmes)]
-
-
-async def page_of_programmes(connection: Connection, before_id: int, limit: int) -> list[Programme]:
-    """Programmes created before one, newest first."""
+async def page_of_programmes(
+    connection: Connection, before_id: int = ID_MAX, limit: int | None = None
+) -> list[Programme]:
+    """Return programmes created before one, newest first; without a limit, all."""
     return [_programme(row) for row in await connection.fetch(QUERIES.page_of_programmes, before_id, limit)]
 
 
@@ -240,23 +235,22 @@ async def lock_claim(connection: Connection, claim_id: int) -> Claim | None:
     return None if row is None else _claim(row)
 
 
-async def decide_claim(
-    connection: Connection, claim_id: int, status: ClaimStatus, reason: str, decided_by: int, now_us: int
-) -> None:
-    """Store an issuer's decision."""
+async def save_claim(connection: Connection, claim: Claim, actor_id: int) -> None:
+    """Store what an issuer did with a claim; whoever acts first is the one who decided it."""
     await connection.execute(
-        QUERIES.decide_claim, claim_id, status.value, reason, from_us(now_us), decided_by
+        QUERIES.save_claim,
+        claim.id,
+        claim.status.value,
+        claim.reason,
+        None if claim.decided_at_us is None else from_us(claim.decided_at_us),
+        None if claim.paid_at_us is None else from_us(claim.paid_at_us),
+        actor_id,
     )
 
 
 async def free_captures(connection: Connection, claim_id: int) -> None:
     """Let the lines of a claim be claimed again."""
     await connection.execute(QUERIES.free_captures, claim_id)
-
-
-async def pay_claim(connection: Connection, claim_id: int, now_us: int) -> None:
-    """Mark a claim as paid."""
-    await connection.execute(QUERIES.pay_claim, claim_id, from_us(now_us))
 
 
 async def page_of_claims(
@@ -286,6 +280,17 @@ async def page_of_claims(
 
 async def page_of_claim_lines(
     connection: Connection, claim_id: int, after: tuple[int, int, int], limit: int
-) -> list[Record]:
+) -> list[Capture]:
     """Return the captures of a claim after (lease id, delivery hour, voucher id)."""
-    return await connection.fetch(QUERIES.page_of_claim_lines, claim_id, *after, limit)
+    rows = await connection.fetch(QUERIES.page_of_claim_lines, claim_id, *after, limit)
+    return [
+        Capture(
+            lease_id=row["lease_id"],
+            delivery_hour=row["delivery_hour"],
+            voucher_id=row["voucher_id"],
+            programme_id=row["programme_id"],
+            provider_id=row["provider_id"],
+            amount_fen=row["amount_fen"],
+        )
+        for row in rows
+    ]
