@@ -1,0 +1,216 @@
+"""The order book of one product; `apply` is the only thing that changes it.
+
+`orders` holds every live order by id; `asks` and `bids` index the resting ones. Between the acceptance of an
+order and its rest or end the book is in the middle of a command. After every command no resting bid could
+trade (uncrossed). Replaying events through `apply` needs no matching code and gives the same book. A fresh
+book stands at hour 0.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from matching.events import (
+    Event,
+    HourAdvanced,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderReduced,
+    OrderRejected,
+    OrderReplaced,
+    OrderRested,
+    PhaseChanged,
+    SelfTradePrevented,
+    Traded,
+)
+from matching.index import RestingIndex
+from matching.live import LiveAsk, LiveBid, LiveOrder, live
+from matching.product import Phase, Product
+from matching.units import BookCorrupt
+
+
+class OrderBook:
+    """One product's live orders, hour, phase and last price (0 before the first trade)."""
+
+    __slots__ = (
+        "asks",
+        "bids",
+        "hour",
+        "last_price_ticks",
+        "orders",
+        "owned",
+        "phase",
+        "product",
+        "sequence",
+    )
+
+    def __init__(self, product: Product, hour: int = 0) -> None:
+        self.product = product
+        self.hour = hour
+        self.phase = Phase.OPEN
+        self.last_price_ticks = 0
+        self.sequence = 0
+        self.orders: dict[int, LiveOrder] = {}
+        self.owned: dict[int, dict[int, LiveOrder]] = {}
+        self.asks: RestingIndex[LiveAsk] = RestingIndex()
+        self.bids: RestingIndex[LiveBid] = RestingIndex()
+
+    def add(self, order: LiveOrder) -> None:
+        """Take an accepted or restored order in; it is not in the index yet."""
+        if order.order_id in self.orders:
+            raise BookCorrupt(f"order {order.order_id} is already live")
+        self.orders[order.order_id] = order
+        owned = self.owned.get(order.participant)
+        if owned is None:
+            self.owned[order.participant] = {order.order_id: order}
+        else:
+            owned[order.order_id] = order
+
+    def rest(self, order: LiveOrder) -> None:
+        """Put a live order into the index."""
+        if order.rested:
+            raise BookCorrupt(f"order {order.order_id} already rests")
+        order.rested = True
+        if isinstance(order, LiveAsk):
+            self.asks.insert(order)
+        else:
+            self.bids.insert(order)
+
+    def remove(self, order: LiveOrder) -> None:
+        """Take an order out of everything that knows it."""
+        order_id = order.order_id
+        del self.orders[order_id]
+        owned = self.owned[order.participant]
+        del owned[order_id]
+        if not owned:
+            del self.owned[order.participant]
+        if order.rested:
+            if isinstance(order, LiveAsk):
+                self.asks.remove(order)
+            else:
+                self.bids.remove(order)
+        for other_id in order.prevented:
+            del self.orders[other_id].prevented[order_id]
+
+    def order(self, order_id: int) -> LiveOrder:
+        """Return a live order; raises BookCorrupt for an id that is not live."""
+        found = self.orders.get(order_id)
+        if found is None:
+            raise BookCorrupt(f"order {order_id} is not live")
+        return found
+
+
+def apply(book: OrderBook, event: Event) -> None:
+    """Change the book as the event tells; raises BookCorrupt where the two do not fit."""
+    _APPLY[type(event)](book, event)
+    book.sequence = event.sequence
+
+
+def _accepted(book: OrderBook, event: OrderAccepted) -> None:
+    book.add(live(event.order, event.sequence, book.hour))
+
+
+def _rested(book: OrderBook, event: OrderRested) -> None:
+    book.rest(book.order(event.order_id))
+
+
+def _traded(book: OrderBook, event: Traded) -> None:
+    ask = book.order(event.ask_order_id)
+    bid = book.order(event.bid_order_id)
+    if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
+        raise BookCorrupt(
+            f"trade between orders {event.bid_order_id} and {event.ask_order_id} of wrong sides"
+        )
+    starts_hour = event.starts_hour
+    sold_out = ask.profile.carve(starts_hour, starts_hour + event.hours, event.quantity_gpus)
+    bid.remaining_gpus -= event.quantity_gpus
+    if (
+        ask.profile.gpu_hours != event.ask_remaining_gpu_hours
+        or bid.remaining_gpus != event.bid_remaining_gpus
+        or bid.remaining_gpus < 0
+        or not bid.earliest_hour <= starts_hour <= bid.last_start_hour
+        or bid.hours != event.hours
+    ):
+        raise BookCorrupt(f"trade of {event.bid_order_id} and {event.ask_order_id} does not fit the book")
+    if not event.ask_remaining_gpu_hours:
+        book.remove(ask)
+    elif sold_out:
+        sold_out <<= starts_hour - book.hour
+        ask.lose(sold_out, book.hour)
+        if ask.rested:
+            book.asks.shrink(ask, sold_out)
+    if not event.bid_remaining_gpus:
+        book.remove(bid)
+    elif bid.earliest_hour != bid.last_start_hour:
+        starts = bid.mask
+        bid.bound(starts_hour, starts_hour, book.hour)
+        if bid.rested:
+            book.bids.shrink(bid, starts)
+    book.last_price_ticks = event.price_ticks
+
+
+def _reduced(book: OrderBook, event: OrderReduced) -> None:
+    order = book.order(event.order_id)
+    less = order.quantity_gpus - event.quantity_gpus
+    order.quantity_gpus = event.quantity_gpus
+    if isinstance(order, LiveBid):
+        order.remaining_gpus -= less
+    else:
+        before = order.mask
+        order.profile.withdraw(less)
+        order.mask = order.profile.mask(book.hour)
+        order.renew_due(book.hour)
+        if order.mask != before:
+            book.asks.shrink(order, before)
+    if order.remaining_gpu_hours != event.remaining_gpu_hours or order.remaining_gpus <= 0:
+        raise BookCorrupt(f"reduction of {event.order_id} does not fit the book")
+
+
+def _left(book: OrderBook, event: OrderCancelled | OrderExpired | OrderReplaced) -> None:
+    order = book.order(event.order_id)
+    if order.remaining_gpu_hours != event.remaining_gpu_hours:
+        raise BookCorrupt(f"order {event.order_id} leaves with another remainder than it has")
+    book.remove(order)
+
+
+def _rejected(_book: OrderBook, _event: OrderRejected) -> None:
+    """Nothing but the sequence changes."""
+
+
+def _prevented(book: OrderBook, event: SelfTradePrevented) -> None:
+    book.order(event.bid_order_id).prevented[event.ask_order_id] = None
+    book.order(event.ask_order_id).prevented[event.bid_order_id] = None
+
+
+def _advanced(book: OrderBook, event: HourAdvanced) -> None:
+    passed = event.hour - book.hour
+    if passed <= 0:
+        raise BookCorrupt(f"hour {event.hour} is not after {book.hour}")
+    book.hour = event.hour
+    for order in book.orders.values():
+        order.mask >>= passed
+        if isinstance(order, LiveAsk):
+            order.profile.trim(event.hour)
+        elif order.earliest_hour < event.hour:
+            order.earliest_hour = event.hour
+    book.asks.rebase(passed)
+    book.bids.rebase(passed)
+
+
+def _phase(book: OrderBook, event: PhaseChanged) -> None:
+    book.phase = event.phase
+
+
+_APPLY: dict[type[Event], Callable[[OrderBook, Any], None]] = {
+    cast("type[Event]", OrderAccepted): _accepted,
+    cast("type[Event]", OrderRested): _rested,
+    cast("type[Event]", Traded): _traded,
+    cast("type[Event]", OrderReduced): _reduced,
+    cast("type[Event]", OrderReplaced): _left,
+    cast("type[Event]", OrderCancelled): _left,
+    cast("type[Event]", OrderExpired): _left,
+    cast("type[Event]", OrderRejected): _rejected,
+    cast("type[Event]", SelfTradePrevented): _prevented,
+    cast("type[Event]", HourAdvanced): _advanced,
+    cast("type[Event]", PhaseChanged): _phase,
+}

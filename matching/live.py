@@ -1,0 +1,182 @@
+"""Live orders: what remains of an accepted order, from its acceptance until it leaves the book.
+
+Changed by `matching.book.apply` only, save for the private twin that the engine makes of an arriving order.
+Masks count from the book's hour. `due_hour` is the first hour at which the order must leave: its gtd hour, or
+the hour after its last possible start.
+"""
+
+from matching.index import ask_key, bid_key
+from matching.order import Ask, Bid, FillPolicy, Order, Placement, TimeInForce
+from matching.profile import Profile
+from matching.units import run_starts
+
+
+class LiveAsk:
+    """An ask with its free capacity. `mask`: hours with at least one lot free."""
+
+    __slots__ = (
+        "due_hour",
+        "is_mask",
+        "key",
+        "mask",
+        "min_hours",
+        "needs_mask",
+        "order",
+        "order_id",
+        "participant",
+        "prevented",
+        "price_ticks",
+        "profile",
+        "quantity_gpus",
+        "rested",
+        "sequence",
+        "trade_group",
+    )
+
+    def __init__(self, order: Ask, sequence: int, book_hour: int, profile: Profile | None = None) -> None:
+        self.order = order
+        self.order_id = order.order_id
+        self.participant = order.participant
+        self.trade_group = order.trade_group
+        self.price_ticks = order.price_ticks
+        self.sequence = sequence
+        self.key = ask_key(order.price_ticks, sequence)
+        self.quantity_gpus = order.quantity_gpus
+        self.min_hours = order.min_hours
+        self.is_mask = order.is_mask
+        self.needs_mask = order.needs_mask
+        if profile is None:
+            starts_hour = order.starts_hour
+            ends_hour = order.ends_hour
+            self.profile = Profile([starts_hour, ends_hour], [order.quantity_gpus])
+            self.mask = (1 << (ends_hour - book_hour)) - (1 << (starts_hour - book_hour))
+            self.due_hour = ends_hour - order.min_hours + 1
+            if order.expire_hour and order.expire_hour < self.due_hour:
+                self.due_hour = order.expire_hour
+        else:
+            self.profile = profile
+            self.mask = profile.mask(book_hour)
+            self.due_hour = 0
+            self.renew_due(book_hour)
+        self.rested = False
+        # Bids of the same group that have been told of this ask: ids, in the order told.
+        self.prevented: dict[int, None] = {}
+
+    @property
+    def remaining_gpus(self) -> int:
+        """The most GPUs free in any hour."""
+        return self.profile.greatest()
+
+    @property
+    def remaining_gpu_hours(self) -> int:
+        """The free GPU-hours."""
+        return self.profile.gpu_hours
+
+    def sellable(self) -> int:
+        """Return the starts of pieces of `min_hours`, as bits from the book's hour."""
+        return run_starts(self.mask, self.min_hours)
+
+    def lose(self, sold_out: int, book_hour: int) -> None:
+        """Note hours that are no longer free."""
+        self.mask &= ~sold_out
+        self.renew_due(book_hour)
+
+    def renew_due(self, book_hour: int) -> None:
+        """Work `due_hour` out again, after the mask has changed."""
+        self.due_hour = book_hour + self.sellable().bit_length()
+        if self.order.expire_hour and self.order.expire_hour < self.due_hour:
+            self.due_hour = self.order.expire_hour
+
+
+class LiveBid:
+    """A bid with what it still wants. `mask`: its possible starts; `price_ticks`: its limit.
+
+    `earliest_hour` and `last_start_hour` bound the start; they are equal once it is fixed or pinned.
+    `whole`: takes its whole quantity or nothing. `single`: and from one ask.
+    """
+
+    __slots__ = (
+        "due_hour",
+        "earliest_hour",
+        "hours",
+        "is_mask",
+        "key",
+        "last_start_hour",
+        "mask",
+        "needs_mask",
+        "order",
+        "order_id",
+        "participant",
+        "prevented",
+        "price_ticks",
+        "quantity_gpus",
+        "remaining_gpus",
+        "rested",
+        "sequence",
+        "single",
+        "trade_group",
+        "whole",
+    )
+
+    def __init__(
+        self, order: Bid, sequence: int, book_hour: int, starts: tuple[int, int] | None = None
+    ) -> None:
+        self.order = order
+        self.order_id = order.order_id
+        self.participant = order.participant
+        self.trade_group = order.trade_group
+        self.price_ticks = order.limit_ticks
+        self.sequence = sequence
+        self.key = bid_key(order.limit_ticks, sequence)
+        self.quantity_gpus = order.quantity_gpus
+        self.remaining_gpus = order.quantity_gpus
+        self.hours = order.hours
+        self.is_mask = order.is_mask
+        self.needs_mask = order.needs_mask
+        self.single = order.placement is Placement.SINGLE_SITE
+        self.whole = (
+            self.single or order.fill is FillPolicy.ALL_OR_NONE or order.time_in_force is TimeInForce.FOK
+        )
+        self.rested = False
+        # Asks of the same group that this bid has been told of: ids, in the order told.
+        self.prevented: dict[int, None] = {}
+        self.earliest_hour, self.last_start_hour = starts or (
+            order.earliest_hour,
+            order.latest_hour - order.hours,
+        )
+        self.mask = 0
+        self.due_hour = 0
+        self.bound(self.earliest_hour, self.last_start_hour, book_hour)
+
+    @property
+    def remaining_gpu_hours(self) -> int:
+        """The GPU-hours still wanted."""
+        return self.remaining_gpus * self.hours
+
+    def bound(self, earliest_hour: int, last_start_hour: int, book_hour: int) -> None:
+        """Set the possible starts; there are none where the first is after the last."""
+        self.earliest_hour = earliest_hour
+        self.last_start_hour = last_start_hour
+        self.mask = (
+            (1 << (last_start_hour + 1 - book_hour)) - (1 << (earliest_hour - book_hour))
+            if earliest_hour <= last_start_hour
+            else 0
+        )
+        self.due_hour = last_start_hour + 1
+        if self.order.expire_hour and self.order.expire_hour < self.due_hour:
+            self.due_hour = self.order.expire_hour
+
+
+def same_group(bid: LiveBid, ask: LiveAsk) -> bool:
+    """Whether self-trade prevention keeps the two apart."""
+    return bid.participant == ask.participant or (bid.trade_group != 0 and bid.trade_group == ask.trade_group)
+
+
+LiveOrder = LiveAsk | LiveBid
+
+
+def live(order: Order, sequence: int, book_hour: int) -> LiveOrder:
+    """Return the order as it stands before its first fill."""
+    if isinstance(order, Ask):
+        return LiveAsk(order, sequence, book_hour)
+    return LiveBid(order, sequence, book_hour)

@@ -1,0 +1,139 @@
+"""An ask's free capacity by hour, run-length encoded.
+
+`edges` holds n + 1 rising hours and `free` n quantities: `free[i]` GPUs are free in every hour of [edges[i],
+edges[i + 1]). Neighbouring runs differ, no quantity is negative, and `gpu_hours` is their sum. A fresh
+profile is one run; a fill splits at most two. A profile past its last hour has no runs.
+"""
+
+from bisect import bisect_right
+
+from matching.units import BookCorrupt
+
+
+class Profile:
+    """Free GPUs for each hour of [edges[0], edges[-1])."""
+
+    __slots__ = ("edges", "free", "gpu_hours")
+
+    def __init__(self, edges: list[int], free: list[int]) -> None:
+        self.edges = edges
+        self.free = free
+        self.gpu_hours = sum((edges[i + 1] - edges[i]) * free[i] for i in range(len(free)))
+
+    def copy(self) -> "Profile":
+        """Return an independent profile of the same content."""
+        twin = Profile.__new__(Profile)
+        twin.edges = self.edges.copy()
+        twin.free = self.free.copy()
+        twin.gpu_hours = self.gpu_hours
+        return twin
+
+    def room(self, starts_hour: int, ends_hour: int) -> int:
+        """Return the GPUs free in every hour of the window; 0 where it reaches outside the profile."""
+        edges = self.edges
+        if starts_hour < edges[0] or ends_hour > edges[-1]:
+            return 0
+        free = self.free
+        if len(free) == 1:
+            return free[0]
+        first = bisect_right(edges, starts_hour) - 1
+        least = free[first]
+        first += 1
+        while edges[first] < ends_hour:
+            least = min(least, free[first])
+            first += 1
+        return least
+
+    def greatest(self) -> int:
+        """Return the most GPUs free in any one hour."""
+        return max(self.free, default=0)
+
+    def carve(self, starts_hour: int, ends_hour: int, quantity: int) -> int:
+        """Take a rectangle out; return the hours that sold out by it, bit 0 being `starts_hour`.
+
+        Raises BookCorrupt where less than `quantity` is free.
+        """
+        if quantity <= 0 or self.room(starts_hour, ends_hour) < quantity:
+            raise BookCorrupt(f"carving {quantity} GPUs of [{starts_hour}, {ends_hour}) out of {self.runs()}")
+        edges = self.edges
+        free = self.free
+        self.gpu_hours -= quantity * (ends_hour - starts_hour)
+        if len(free) == 1 and edges[0] == starts_hour and edges[1] == ends_hour:
+            free[0] -= quantity
+            return 0 if free[0] else (1 << (ends_hour - starts_hour)) - 1
+        first = self._split(starts_hour)
+        last = self._split(ends_hour)
+        sold_out = 0
+        for i in range(first, last):
+            free[i] -= quantity
+            if not free[i]:
+                sold_out |= (1 << (edges[i + 1] - starts_hour)) - (1 << (edges[i] - starts_hour))
+        self._join(last)
+        self._join(first)
+        return sold_out
+
+    def withdraw(self, quantity: int) -> None:
+        """Lower every hour by `quantity`, to 0 where less is free."""
+        runs = self.runs()
+        self.edges = self.edges[:1]
+        self.free = []
+        self.gpu_hours = 0
+        for starts_hour, ends_hour, gpus in runs:
+            left = max(gpus - quantity, 0)
+            self.gpu_hours += left * (ends_hour - starts_hour)
+            if self.free and self.free[-1] == left:
+                self.edges[-1] = ends_hour
+            else:
+                self.edges.append(ends_hour)
+                self.free.append(left)
+
+    def before(self, hour: int) -> int:
+        """Return the GPU-hours free before `hour`."""
+        lapsed = 0
+        for starts_hour, ends_hour, gpus in self.runs():
+            if starts_hour >= hour:
+                break
+            lapsed += (min(ends_hour, hour) - starts_hour) * gpus
+        return lapsed
+
+    def trim(self, hour: int) -> None:
+        """Drop the hours before `hour`."""
+        if hour <= self.edges[0]:
+            return
+        self.gpu_hours -= self.before(hour)
+        if hour >= self.edges[-1]:
+            self.edges = [hour]
+            self.free = []
+            return
+        gone = bisect_right(self.edges, hour) - 1
+        del self.edges[:gone]
+        del self.free[:gone]
+        self.edges[0] = hour
+
+    def mask(self, origin_hour: int) -> int:
+        """Return the hours with something free, bit 0 being `origin_hour`, which is not after the first."""
+        mask = 0
+        for starts_hour, ends_hour, gpus in self.runs():
+            if gpus:
+                mask |= (1 << (ends_hour - origin_hour)) - (1 << (starts_hour - origin_hour))
+        return mask
+
+    def runs(self) -> list[tuple[int, int, int]]:
+        """Return (starts_hour, ends_hour, free GPUs) of each run, in order."""
+        edges = self.edges
+        return [(edges[i], edges[i + 1], gpus) for i, gpus in enumerate(self.free)]
+
+    def _split(self, hour: int) -> int:
+        """Make `hour` an edge and return its place."""
+        i = bisect_right(self.edges, hour) - 1
+        if self.edges[i] == hour:
+            return i
+        self.edges.insert(i + 1, hour)
+        self.free.insert(i + 1, self.free[i])
+        return i + 1
+
+    def _join(self, i: int) -> None:
+        """Drop the edge at place `i` where both sides are equal."""
+        if 0 < i < len(self.free) and self.free[i - 1] == self.free[i]:
+            del self.edges[i]
+            del self.free[i]

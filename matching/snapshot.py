@@ -1,0 +1,110 @@
+"""The whole book as bytes, and back.
+
+Byte-stable: one book, one encoding, whatever path led to it. Orders stand in sequence order; indexes, masks
+and due hours are worked out again. Self-trade pairs already told are part of the book, since they are told
+once.
+"""
+
+from typing import Final
+
+import msgspec
+
+from matching.book import OrderBook
+from matching.codec import WireOrder, from_wire, to_wire
+from matching.live import LiveAsk, LiveBid, LiveOrder
+from matching.order import Ask
+from matching.product import Phase, Product
+from matching.profile import Profile
+
+VERSION: Final = 1
+
+
+class SnapshotError(ValueError):
+    """The bytes are not a snapshot that this version reads."""
+
+
+class _SavedOrder(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    order: WireOrder
+    sequence: int
+    quantity_gpus: int
+    # An ask: the edges of its runs, GPUs free in each. A bid: its first and last start, GPUs it wants.
+    hours: list[int]
+    gpus: list[int]
+    # Of a bid: the asks of its own group it has been told of.
+    prevented: list[int]
+
+
+class _SavedBook(msgspec.Struct, frozen=True, gc=False):
+    version: int
+    product: Product
+    hour: int
+    phase: Phase
+    last_price_ticks: int
+    sequence: int
+    orders: list[_SavedOrder]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER: msgspec.msgpack.Decoder[_SavedBook] = msgspec.msgpack.Decoder(_SavedBook)
+
+
+def snapshot(book: OrderBook) -> bytes:
+    """Return the book between two commands as bytes."""
+    orders = sorted(book.orders.values(), key=lambda order: order.sequence)
+    return _ENCODER.encode(
+        _SavedBook(
+            version=VERSION,
+            product=book.product,
+            hour=book.hour,
+            phase=book.phase,
+            last_price_ticks=book.last_price_ticks,
+            sequence=book.sequence,
+            orders=[_save(order) for order in orders],
+        )
+    )
+
+
+def restore(data: bytes) -> OrderBook:
+    """Return the book that `snapshot` was given; raises SnapshotError for anything else."""
+    try:
+        saved = _DECODER.decode(data)
+    except msgspec.DecodeError as error:
+        raise SnapshotError(f"not a snapshot: {error}") from error
+    if saved.version != VERSION:
+        raise SnapshotError(f"snapshot version {saved.version}, expected {VERSION}")
+    book = OrderBook(saved.product, saved.hour)
+    book.phase = saved.phase
+    book.last_price_ticks = saved.last_price_ticks
+    book.sequence = saved.sequence
+    for entry in saved.orders:
+        order = _load(entry, saved.hour)
+        book.add(order)
+        book.rest(order)
+    for entry in saved.orders:
+        for ask_order_id in entry.prevented:
+            book.order(entry.order.order_id).prevented[ask_order_id] = None
+            book.order(ask_order_id).prevented[entry.order.order_id] = None
+    return book
+
+
+def _save(order: LiveOrder) -> _SavedOrder:
+    if isinstance(order, LiveAsk):
+        hours, gpus, prevented = order.profile.edges, order.profile.free, []
+    else:
+        hours, gpus = [order.earliest_hour, order.last_start_hour], [order.remaining_gpus]
+        # The order in which pairs were told means nothing; one order keeps the bytes stable.
+        prevented = sorted(order.prevented)
+    return _SavedOrder(to_wire(order.order), order.sequence, order.quantity_gpus, hours, gpus, prevented)
+
+
+def _load(entry: _SavedOrder, book_hour: int) -> LiveOrder:
+    order = from_wire(entry.order)
+    live: LiveOrder
+    if isinstance(order, Ask):
+        live = LiveAsk(order, entry.sequence, book_hour, Profile(entry.hours, entry.gpus))
+    else:
+        earliest_hour, last_start_hour = entry.hours
+        live = LiveBid(order, entry.sequence, book_hour, (earliest_hour, last_start_hour))
+        (live.remaining_gpus,) = entry.gpus
+    live.quantity_gpus = entry.quantity_gpus
+    return live

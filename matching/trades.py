@@ -1,0 +1,103 @@
+"""From matches to events: one bid tried against the book, one arriving ask against the bids it could serve.
+
+Self-trade prevention: a bid is first matched as if its own group's asks were eligible. What it would take of
+them is told, once a pair, and the bid is matched again without them. The price is that of the order with the
+lower sequence.
+"""
+
+from matching.events import Event, ExpireReason, OrderExpired, SelfTradePrevented, Traded
+from matching.live import LiveAsk, LiveBid, same_group
+from matching.units import run_starts
+from matching.walk import Match, Working, eligible, last_bid_key, match_bid
+
+
+def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: list[Event]) -> int:
+    """Match a bid that wants `wanted` GPUs, add the events, and return the GPUs it still wants."""
+    match = match_bid(working, bid, wanted, own=True)
+    if match is None:
+        return wanted
+    barred = [take.ask for take in match.takes if same_group(bid, take.ask)]
+    if barred:
+        events.extend(
+            SelfTradePrevented(
+                sequence=sequence,
+                bid_order_id=bid.order_id,
+                ask_order_id=ask.order_id,
+                buyer=bid.participant,
+                seller=ask.participant,
+            )
+            for ask in barred
+            if ask.order_id not in bid.prevented
+        )
+        match = match_bid(working, bid, wanted)
+        if match is None:
+            return wanted
+    return _trade(working, bid, wanted, match, sequence, events)
+
+
+def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> None:
+    """Try an arriving ask against every resting bid it could serve, dearest first, then oldest.
+
+    A bid is tried where the ask, their group aside, is a candidate for one of its starts. Each is matched
+    against the whole book, since one that takes all or nothing may need older asks too.
+    """
+    book = working.book
+    for bid in book.bids.touching(ask.mask, last_bid_key(ask.price_ticks)):
+        if not eligible(bid, ask) or not run_starts(ask.mask, bid.hours) & bid.mask:
+            continue
+        try_bid(working, bid, bid.remaining_gpus, sequence, events)
+        if not ask.profile.gpu_hours:
+            return
+
+
+def expired(
+    sequence: int, order: LiveAsk | LiveBid, reason: ExpireReason, gpus: int, gpu_hours: int
+) -> OrderExpired:
+    """Return the event of an order that lapses with this much remaining."""
+    return OrderExpired(
+        sequence=sequence,
+        order_id=order.order_id,
+        participant=order.participant,
+        reason=reason,
+        remaining_gpus=gpus,
+        remaining_gpu_hours=gpu_hours,
+    )
+
+
+def _trade(
+    working: Working, bid: LiveBid, wanted: int, match: Match, sequence: int, events: list[Event]
+) -> int:
+    hours = bid.hours
+    for ask, quantity in match.takes:
+        wanted -= quantity
+        bid_rested_first = bid.sequence < ask.sequence
+        # A copy of the profile is needed only where the command goes on to look at the ask again.
+        if working.arriving is not None or ask.min_hours > 1:
+            profile = working.carve(ask, match.starts_hour, hours, quantity)
+            left = profile.gpu_hours
+        else:
+            profile = None
+            left = ask.profile.gpu_hours - quantity * hours
+        events.append(
+            Traded(
+                sequence=sequence,
+                maker_order_id=bid.order_id if bid_rested_first else ask.order_id,
+                taker_order_id=ask.order_id if bid_rested_first else bid.order_id,
+                bid_order_id=bid.order_id,
+                ask_order_id=ask.order_id,
+                buyer=bid.participant,
+                seller=ask.participant,
+                quantity_gpus=quantity,
+                starts_hour=match.starts_hour,
+                hours=hours,
+                price_ticks=bid.price_ticks if bid_rested_first else ask.price_ticks,
+                bid_remaining_gpus=wanted,
+                ask_remaining_gpu_hours=left,
+            )
+        )
+        if profile is not None and left and ask is not working.arriving and ask.min_hours > 1:
+            mask = profile.mask(working.book.hour)
+            if not run_starts(mask, ask.min_hours):
+                reason = ExpireReason.TOO_SHORT_TO_SELL
+                events.append(expired(sequence, ask, reason, profile.greatest(), left))
+    return wanted

@@ -1,0 +1,241 @@
+"""The match of one bid: which asks, how much of each, at which start. Reads the book, changes nothing in it.
+
+Candidates are walked in price, then sequence order until the bid is full. With a flexible start one walk
+serves all starts: each start has its own tally, and a start that can no longer beat the best full one is
+dropped (more filled, then cheaper as paid, then earlier). `Working` holds what a command has taken so far, so
+that one command can match many bids.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from matching.book import OrderBook
+from matching.index import ask_key
+from matching.live import LiveAsk, LiveBid, same_group
+from matching.profile import Profile
+from matching.units import SEQUENCE_BITS, run_starts
+
+
+class Take(NamedTuple):
+    """`quantity` GPUs of an ask for the bid's whole run."""
+
+    ask: LiveAsk
+    quantity: int
+
+
+class Match(NamedTuple):
+    """What a bid would take, at least one take, all for the run beginning at `starts_hour`."""
+
+    starts_hour: int
+    takes: list[Take]
+
+
+class Working:
+    """The book as one command in progress sees it.
+
+    `arriving`: an ask not in the index yet; its own profile and mask are this command's to change.
+    `withdrawn`: an ask that the command is replacing. `profiles`: carved copies by order id.
+    """
+
+    __slots__ = ("arriving", "book", "profiles", "withdrawn")
+
+    def __init__(
+        self, book: OrderBook, arriving: LiveAsk | None = None, withdrawn: LiveAsk | None = None
+    ) -> None:
+        self.book = book
+        self.arriving = arriving
+        self.withdrawn = withdrawn
+        self.profiles: dict[int, Profile] = {}
+
+    def profile(self, ask: LiveAsk) -> Profile:
+        """Return an ask's free capacity as left by this command."""
+        if ask is self.arriving:
+            return ask.profile
+        return self.profiles.get(ask.order_id, ask.profile)
+
+    def carve(self, ask: LiveAsk, starts_hour: int, hours: int, quantity: int) -> Profile:
+        """Take a rectangle out of an ask for this command and return what is left of it."""
+        profile = self.profile(ask)
+        if ask is not self.arriving and ask.order_id not in self.profiles:
+            profile = profile.copy()
+            self.profiles[ask.order_id] = profile
+        sold_out = profile.carve(starts_hour, starts_hour + hours, quantity)
+        if sold_out and ask is self.arriving:
+            ask.lose(sold_out << (starts_hour - self.book.hour), self.book.hour)
+        return profile
+
+    def merged(self, asks: Iterator[LiveAsk], limit_ticks: int) -> Iterator[LiveAsk]:
+        """Yield the indexed asks with the arriving one in its place and without the withdrawn one."""
+        arriving = self.arriving
+        if arriving is not None and arriving.price_ticks > limit_ticks:
+            arriving = None
+        for ask in asks:
+            if arriving is not None and ask.price_ticks > arriving.price_ticks:
+                yield arriving
+                arriving = None
+            if ask is not self.withdrawn:
+                yield ask
+        if arriving is not None:
+            yield arriving
+
+
+def eligible(bid: LiveBid, ask: LiveAsk) -> bool:
+    """Whether price, shortest piece and masks let the two trade, their group aside."""
+    return (
+        ask.price_ticks <= bid.price_ticks
+        and ask.min_hours <= bid.hours
+        and not bid.needs_mask & ~ask.is_mask
+        and not ask.needs_mask & ~bid.is_mask
+    )
+
+
+def match_bid(working: Working, bid: LiveBid, wanted: int, *, own: bool = False) -> Match | None:
+    """Return the match of a bid that wants `wanted` GPUs, or None where it takes nothing.
+
+    `own` admits the asks of the bid's own group.
+    """
+    if bid.earliest_hour == bid.last_start_hour:
+        takes = _match_fixed(working, bid, wanted, own)
+        return Match(bid.earliest_hour, takes) if takes else None
+    return _match_flexible(working, bid, wanted, own)
+
+
+def _match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> list[Take]:  # noqa: FBT001
+    starts_hour = bid.earliest_hour
+    ends_hour = starts_hour + bid.hours
+    need = ((1 << bid.hours) - 1) << (starts_hour - working.book.hour)
+    limit_ticks = bid.price_ticks
+    candidates = working.book.asks.covering(need, last_ask_key(limit_ticks))
+    if working.arriving is not None or working.withdrawn is not None:
+        candidates = working.merged(candidates, limit_ticks)
+    profiles = working.profiles
+    takes: list[Take] = []
+    for ask in candidates:
+        if not eligible(bid, ask) or (not own and same_group(bid, ask)):
+            continue
+        profile = profiles.get(ask.order_id, ask.profile) if profiles else ask.profile
+        room = profile.room(starts_hour, ends_hour)
+        if room >= wanted:
+            takes.append(Take(ask, wanted))
+            return takes
+        if room and not bid.single:
+            takes.append(Take(ask, room))
+            wanted -= room
+    return [] if bid.whole else takes
+
+
+class _Tally:
+    """What one start has gathered so far; `paid` is per hour of the run."""
+
+    __slots__ = ("filled", "paid", "takes")
+
+    def __init__(self) -> None:
+        self.filled = 0
+        self.paid = 0
+        self.takes: list[Take] = []
+
+
+class _Sweep:
+    """All starts of a flexible bid at once. Starts are bits from the book's hour.
+
+    `still_open`: starts that could still become the best; `best`: (paid, start) of the best full one.
+    """
+
+    __slots__ = ("best", "bid", "hour", "still_open", "tallies", "wanted")
+
+    def __init__(self, bid: LiveBid, wanted: int, hour: int) -> None:
+        self.bid = bid
+        self.wanted = wanted
+        self.hour = hour
+        self.still_open = bid.mask
+        self.tallies: dict[int, _Tally] = {}
+        self.best: tuple[int, int] | None = None
+
+    def offer(self, ask: LiveAsk, profile: Profile, starts: int) -> None:
+        """Let an ask give what it can to each of these starts."""
+        hours = self.bid.hours
+        price = ask.price_ticks if ask.sequence < self.bid.sequence else self.bid.price_ticks
+        while starts:
+            start = (starts & -starts).bit_length() - 1
+            starts &= starts - 1
+            tally = self.tallies.get(start)
+            missing = self.wanted if tally is None else self.wanted - tally.filled
+            take = min(profile.room(self.hour + start, self.hour + start + hours), missing)
+            if not take or (self.bid.single and take < missing):
+                continue
+            if tally is None:
+                tally = self.tallies[start] = _Tally()
+            tally.filled += take
+            tally.paid += take * price
+            tally.takes.append(Take(ask, take))
+            if take == missing:
+                self.still_open &= ~(1 << start)
+                if self.best is None or (tally.paid, start) < self.best:
+                    self.best = (tally.paid, start)
+                    self.prune(ask.price_ticks)
+                    starts &= self.still_open
+
+    def prune(self, price_ticks: int) -> None:
+        """Close the starts that asks from `price_ticks` up cannot make better than the best full one."""
+        if self.best is None:
+            return
+        paid, start = self.best
+        untouched = self.wanted * price_ticks
+        keep = self.still_open
+        if untouched > paid:
+            keep = 0
+        elif untouched == paid:
+            keep &= (1 << start) - 1
+        for candidate, tally in self.tallies.items():
+            bit = 1 << candidate
+            if self.still_open & bit:
+                if (tally.paid + (self.wanted - tally.filled) * price_ticks, candidate) < self.best:
+                    keep |= bit
+                else:
+                    keep &= ~bit
+        self.still_open = keep
+
+    def result(self) -> Match | None:
+        """Return the best start's match."""
+        tallies = self.tallies
+        if self.best is not None:
+            start = self.best[1]
+        elif self.bid.whole or not tallies:
+            return None
+        else:
+            start = min(tallies, key=lambda place: (-tallies[place].filled, tallies[place].paid, place))
+        return Match(self.hour + start, tallies[start].takes)
+
+
+def _match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
+    hour = working.book.hour
+    hours = bid.hours
+    limit_ticks = bid.price_ticks
+    window = (1 << (bid.last_start_hour + hours - hour)) - (1 << (bid.earliest_hour - hour))
+    candidates = working.book.asks.offering(bid.mask, window, hours, last_ask_key(limit_ticks))
+    if working.arriving is not None or working.withdrawn is not None:
+        candidates = working.merged(candidates, limit_ticks)
+    sweep = _Sweep(bid, wanted, hour)
+    reached_ticks = 0
+    for ask in candidates:
+        if not eligible(bid, ask) or (not own and same_group(bid, ask)):
+            continue
+        if ask.price_ticks != reached_ticks:
+            reached_ticks = ask.price_ticks
+            sweep.prune(reached_ticks)
+        starts = run_starts(ask.mask & window, hours) & sweep.still_open
+        if starts:
+            sweep.offer(ask, working.profile(ask), starts)
+        if not sweep.still_open:
+            break
+    return sweep.result()
+
+
+def last_ask_key(limit_ticks: int) -> int:
+    """Return the greatest key an ask within the limit can have."""
+    return ask_key(limit_ticks + 1, 0) - 1
+
+
+def last_bid_key(price_ticks: int) -> int:
+    """Return the greatest key a bid that reaches the price can have."""
+    return ((1 - price_ticks) << SEQUENCE_BITS) - 1
