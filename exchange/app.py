@@ -1,0 +1,253 @@
+"""The composition root: from settings to a running exchange, and to its HTTP application.
+
+`Exchange.open` brings everything up in the order in which each part needs the one before it: the database, its
+schema, the catalogue, the first key, then the partitions with their books, then the relay. `close` takes it down in
+the opposite order, so that every request that was taken is answered first.
+"""
+
+import logging
+from typing import Final, Self
+
+import msgspec
+from litestar import Litestar, get
+
+from exchange.feed.relay import Relay
+from exchange.feed.routes import MarketController, StreamController
+from exchange.kit.auth import Authenticator, StoredKey
+from exchange.kit.clock import (
+    US_PER_HOUR,
+    Clock,
+    ManualClock,
+    ScaledClock,
+    SystemClock,
+    format_rfc3339,
+    wall_now_us,
+)
+from exchange.kit.database import Database
+from exchange.kit.embedded_postgres import EmbeddedPostgres
+from exchange.kit.fields import format_hour
+from exchange.kit.http_app import build_app
+from exchange.kit.http_auth import public
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.migrate import migrate
+from exchange.kit.settings import Settings
+from exchange.ledger.routes import AccountsController, CashController
+from exchange.ledger.service import AccountDirectory
+from exchange.orders.models import NewOrder
+from exchange.orders.routes import OrdersController, PhasesController
+from exchange.orders.sequencer import Sequencer, SequencerSettings
+from exchange.orders.service import OrderService, latest_event_at_us
+from exchange.oversight.routes import OversightController
+from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
+from exchange.participants.service import first_operator_key, load_stored_key
+from exchange.products.models import ProductSpec
+from exchange.products.routes import CatalogueController
+from exchange.products.service import load_products, seed_catalogue
+from exchange.settlement.routes import LeasesController
+from exchange.vouchers.programmes import ProgrammeRegistry
+from exchange.vouchers.routes import ClaimsController, ProgrammesController, VouchersController
+
+OPERATOR_KEY_FILE: Final = "operator.key"
+
+_log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """The exchange cannot start on this database with these settings; the message says why."""
+
+
+class Exchange:
+    """A running exchange: one process with all partitions. Made by `open`, ended by `close`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        *,
+        accounts: AccountDirectory,
+        programmes: ProgrammeRegistry,
+        products: dict[str, ProductSpec],
+        server: EmbeddedPostgres | None,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.clock = clock
+        self.accounts = accounts
+        self.programmes = programmes
+        self.products = products
+        self.relay = Relay(database)
+        self._server = server
+        self._sequencers = {
+            partition_id: self._sequencer(partition_id)
+            for partition_id in sorted({product.partition_id for product in products.values()})
+        }
+        self.orders = OrderService(
+            database=database,
+            clock=clock,
+            products=products,
+            sequencers=self._sequencers,
+            programmes=programmes,
+        )
+
+    @classmethod
+    async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
+        """Bring an exchange up; raises `StartError`, or what its database raises.
+
+        Without `settings.database_url` an embedded PostgreSQL is started in `settings.data_dir` and stopped by
+        `close`. Without `clock` venue time is wall time, or scaled time that goes on where the database left it.
+        """
+        server = None if settings.database_url else EmbeddedPostgres(settings.data_dir.expanduser())
+        url = settings.database_url or (server.start() if server else "")
+        try:
+            await migrate(url)
+            database = await Database.connect(url)
+        except BaseException:
+            if server is not None:
+                server.stop()
+            raise
+        try:
+            return await cls._open_on(settings, database, clock, server)
+        except BaseException:
+            await database.close()
+            if server is not None:
+                server.stop()
+            raise
+
+    @classmethod
+    async def _open_on(
+        cls, settings: Settings, database: Database, clock: Clock | None, server: EmbeddedPostgres | None
+    ) -> Self:
+        programmes = ProgrammeRegistry()
+        key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
+        async with database.transaction() as connection:
+            await seed_catalogue(connection)
+            if await first_operator_key(connection, key_file) is not None:
+                _log.warning("the first operator's key is in %s", key_file)
+        async with database.connection() as connection:
+            products = {product.id: product for product in await load_products(connection)}
+            await programmes.refresh(connection)
+            latest_us = await latest_event_at_us(connection)
+        exchange = cls(
+            settings,
+            database,
+            clock or _clock(settings, latest_us),
+            accounts=AccountDirectory(),
+            programmes=programmes,
+            products=products,
+            server=server,
+        )
+        await exchange._start()
+        return exchange
+
+    async def _start(self) -> None:
+        await self.relay.start()
+        for sequencer in self._sequencers.values():
+            await sequencer.start()
+
+    async def close(self) -> None:
+        """Answer what was taken, store the books, stop. Safe to call once only."""
+        for sequencer in self._sequencers.values():
+            await sequencer.stop()
+        await self.relay.stop()
+        await self.database.close()
+        if self._server is not None:
+            self._server.stop()
+
+    async def is_ready(self) -> bool:
+        """Whether every partition takes requests."""
+        return self.orders.is_ready
+
+    def _sequencer(self, partition_id: int) -> Sequencer:
+        return Sequencer(
+            SequencerSettings(
+                partition_id=partition_id,
+                fee_bps=self.settings.fee_bps,
+                settlement_delay_hours=self.settings.settlement_delay_hours,
+            ),
+            products={
+                product.id: product.book_product()
+                for product in self.products.values()
+                if product.partition_id == partition_id
+            },
+            database=self.database,
+            clock=self.clock,
+            accounts=self.accounts,
+            on_commit=self.relay.notify,
+        )
+
+
+def _clock(settings: Settings, latest_us: int | None) -> Clock:
+    """Venue time for these settings on a database whose last commit was at `latest_us`."""
+    if settings.seconds_per_hour is not None:
+        return ScaledClock(max(latest_us or 0, wall_now_us()), settings.seconds_per_hour)
+    if latest_us is not None and latest_us > wall_now_us() + US_PER_HOUR:
+        raise StartError(
+            f"this database has lived in venue time {format_rfc3339(latest_us)}, ahead of the clock: it belongs to a "
+            "scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
+        )
+    return SystemClock()
+
+
+class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
+    """Where venue time stands. `seconds_per_hour` is 3600 unless time is scaled; null where it is driven by hand."""
+
+    now_at: str
+    first_hour_for_sale_at: str
+    seconds_per_hour: float | None
+
+
+@get("/v1/time", opt=public(), tags=["Market data"], summary="Venue time")
+async def venue_time(request: ApiRequest) -> VenueTime:
+    """Return the time by which hours are sold, delivered and settled here."""
+    clock: Clock = request.app.state.clock
+    settings: Settings = request.app.state.settings
+    driven = isinstance(clock, ManualClock)
+    return VenueTime(
+        now_at=format_rfc3339(clock.now_us()),
+        first_hour_for_sale_at=format_hour(clock.hour() + 1),
+        seconds_per_hour=None if driven else settings.seconds_per_hour or 3600.0,
+    )
+
+
+def create_app(exchange: Exchange) -> Litestar:
+    """Build the HTTP application of a running exchange."""
+
+    async def load(key_id: int) -> StoredKey | None:
+        async with exchange.database.connection() as connection:
+            return await load_stored_key(connection, key_id)
+
+    authenticator = Authenticator(load)
+    return build_app(
+        [
+            AccountsController,
+            CashController,
+            CatalogueController,
+            ClaimsController,
+            KeysController,
+            LeasesController,
+            MarketController,
+            OrdersController,
+            OversightController,
+            ParticipantsController,
+            PhasesController,
+            ProgrammesController,
+            StreamController,
+            TradeGroupsController,
+            VouchersController,
+            venue_time,
+        ],
+        authenticator=authenticator,
+        is_ready=exchange.is_ready,
+        state={
+            "accounts": exchange.accounts,
+            "authenticator": authenticator,
+            "clock": exchange.clock,
+            "database": exchange.database,
+            "orders": exchange.orders,
+            "programmes": exchange.programmes,
+            "relay": exchange.relay,
+            "settings": exchange.settings,
+        },
+        echo_type=NewOrder if exchange.settings.bench_echo else None,
+    )

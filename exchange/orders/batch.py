@@ -1,0 +1,538 @@
+"""Hops 3 to 5 in memory: what one batch of requests does to the books, the orders and the money.
+
+A `Batch` is made from a `Partition` (which it changes) and what was read for it (accounts locked, vouchers, earlier
+outcomes). Requests run through it one by one in their order; then `write` stores everything with one statement a
+table. If that transaction does not commit, the partition's memory is ahead of the truth and must be dropped.
+
+Invariants: every command that reaches a book has the next sequence and one journal row; an order that cannot be paid
+never reaches its book; whatever an event does to an order or its money, it does in `_follow`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.outbox import insert_outbox
+from exchange.ledger.models import CNY
+from exchange.orders import store
+from exchange.orders.models import (
+    LIVE_STATUSES,
+    CancelRequest,
+    DenialReason,
+    Fill,
+    LiveOrder,
+    OrderStatus,
+    PlaceRequest,
+)
+from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
+from exchange.settlement.rules import targets
+from exchange.settlement.service import Settlement
+from exchange.vouchers.rules import asset_of, choose, share_fen
+from matching.codec import encode_command, encode_events
+from matching.commands import AdvanceHour, CancelOrder, PlaceOrder, SetPhase
+from matching.engine import execute
+from matching.events import (
+    OrderCancelled,
+    OrderExpired,
+    OrderRejected,
+    OrderRested,
+    SelfTradePrevented,
+    Traded,
+)
+from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exchange.kit.database import Connection
+    from exchange.ledger.models import CashAccounts
+    from exchange.orders.partition import Partition
+    from exchange.vouchers.models import UsableVoucher, VoucherRefusal, VoucherWish
+    from matching.commands import Command
+    from matching.events import Event
+    from matching.product import Phase
+
+_LENGTH_BYTES: Final = 8
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The order has its outcome: accepted by the book, rejected by it, or denied before it."""
+
+    order: LiveOrder
+    detail: str = ""
+    refusals: tuple[VoucherRefusal, ...] = ()
+
+
+class Duplicate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The participant's client order id had its outcome before."""
+
+    order_id: int
+    fingerprint: bytes
+
+
+class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of a cancel: the order as it stands now, or None where no such order is live."""
+
+    order: LiveOrder | None
+
+
+Outcome = Placed | Duplicate | Cancelled
+
+
+class Means(msgspec.Struct, kw_only=True):
+    """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers."""
+
+    known: Mapping[tuple[int, str], tuple[int, bytes]]
+    cash: Mapping[int, CashAccounts]
+    available_fen: Mapping[int, int]
+    vouchers: Mapping[int, Sequence[UsableVoucher]]
+
+
+def chain(previous: bytes, *parts: bytes) -> bytes:
+    """The hash that seals a journal row to the one before it: SHA-256 over length-prefixed parts."""
+    digest = hashlib.sha256(previous)
+    for part in parts:
+        digest.update(len(part).to_bytes(_LENGTH_BYTES, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def journal_hash(previous: bytes, row: store.JournalRow) -> bytes:
+    """The hash of a journal row, given that of the row before it."""
+    return chain(
+        previous,
+        row.sequence.to_bytes(_LENGTH_BYTES, "big"),
+        row.product_id.encode(),
+        row.event_at_us.to_bytes(_LENGTH_BYTES, "big"),
+        row.command,
+        row.events,
+    )
+
+
+class Batch:
+    """One group commit in the making."""
+
+    def __init__(self, partition: Partition, means: Means, *, at_us: int, fee_bps: int) -> None:
+        self._partition = partition
+        self._means = means
+        self._at_us = at_us
+        self._settlement = Settlement(partition_id=partition.partition_id, fee_bps=fee_bps)
+        self._sequence = partition.head.last_sequence
+        self._hash = partition.head.last_hash
+        self._journal: list[store.JournalRow] = []
+        self._added: dict[int, LiveOrder] = {}
+        self._changed: dict[int, LiveOrder] = {}
+        self._placed_here: dict[tuple[int, str], LiveOrder] = {}
+        self._records: list[AuditRecord] = []
+
+    def run(self, request: PlaceRequest | CancelRequest) -> Outcome:
+        """Carry out one request."""
+        if isinstance(request, PlaceRequest):
+            return self._place(request)
+        return self._cancel(request)
+
+    def advance(self, product_id: str, hour: int) -> None:
+        """Let a book's past hours fall off."""
+        self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=hour))
+
+    def set_phase(self, product_id: str, phase: Phase) -> None:
+        """Open, restrict or halt a book."""
+        self._execute(product_id, SetPhase(sequence=self._sequence + 1, phase=phase))
+
+    @property
+    def head(self) -> store.Head:
+        """The partition's head once this batch has committed."""
+        return store.Head(
+            epoch=self._partition.head.epoch,
+            last_sequence=self._sequence,
+            last_hash=self._hash,
+            last_event_at_us=self._at_us,
+        )
+
+    async def write(self, connection: Connection) -> None:
+        """Store the batch in the caller's transaction."""
+        partition_id = self._partition.partition_id
+        if self._added:
+            await store.insert_orders(connection, partition_id, list(self._added.values()), self._at_us)
+        if self._changed:
+            await store.update_orders(connection, list(self._changed.values()), self._at_us)
+        await self._settlement.write(connection, self._at_us)
+        if self._journal:
+            await store.insert_journal(connection, partition_id, self._journal, self._at_us)
+            await insert_outbox(connection, partition_id, self._sequence, self._feed_payload())
+        if self._records:
+            await insert_audit_records(connection, self._records)
+
+    def _feed_payload(self) -> bytes:
+        return msgspec.msgpack.encode(
+            [(row.sequence, row.product_id, row.event_at_us, row.events) for row in self._journal]
+        )
+
+    # -- placing ---------------------------------------------------------------------------------------------------
+
+    def _place(self, request: PlaceRequest) -> Outcome:
+        key = (request.participant_id, request.client_order_id)
+        known = self._means.known.get(key)
+        if known is not None:
+            return Duplicate(order_id=known[0], fingerprint=known[1])
+        here = self._placed_here.get(key)
+        if here is not None:
+            return Duplicate(order_id=here.order_id, fingerprint=here.fingerprint)
+        order = self._new_order(request)
+        self._placed_here[key] = order
+        self._added[order.order_id] = order
+        needs_mask = request.needs_mask
+        if order.side is Side.BUY:
+            denial = self._fund(order, request)
+            if denial is not None:
+                return denial
+            if order.funded is not None and order.funded.terms.only_eligible:
+                needs_mask |= order.funded.terms.programme_mask
+        order.sequence = self._sequence + 1
+        self._record("NEWO", order, sequence=order.sequence, detail=_order_detail(order))
+        self._partition.live[order.order_id] = order
+        self._execute(
+            order.product_id,
+            PlaceOrder(sequence=order.sequence, order=_book_order(order, needs_mask)),
+        )
+        return Placed(order=order)
+
+    def _new_order(self, request: PlaceRequest) -> LiveOrder:
+        return LiveOrder(
+            order_id=request.order_id,
+            participant_id=request.participant_id,
+            key_id=request.key_id,
+            trade_group_id=request.trade_group_id,
+            client_order_id=request.client_order_id,
+            fingerprint=request.fingerprint,
+            product_id=request.product_id,
+            side=request.side,
+            quantity_gpus=request.quantity_gpus,
+            starts_hour=request.starts_hour,
+            ends_hour=request.ends_hour,
+            hours=request.hours,
+            price_ticks=request.price_ticks,
+            terms=request.terms,
+            is_mask=request.is_mask,
+            created_at_us=self._at_us,
+            updated_at_us=self._at_us,
+        )
+
+    def _fund(self, order: LiveOrder, request: PlaceRequest) -> Placed | None:
+        """Set a bid's money aside; returns the denial where it cannot be."""
+        terms = order.terms
+        wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
+        choice = choose(
+            self._usable_vouchers(request.participant_id), wish, request.product_origin, self._at_us
+        )
+        if choice.refusals or (terms.only_eligible and choice.programme_id is None):
+            return self._deny(
+                order, DenialReason.NO_USABLE_VOUCHER, "no voucher can pay for this order", choice.refusals
+            )
+        money = Terms(
+            limit_ticks=order.price_ticks,
+            hours=order.hours,
+            rate_bps=choice.rate_bps,
+            only_eligible=terms.only_eligible,
+            programme_id=choice.programme_id,
+            programme_mask=choice.mask,
+        )
+        notional_fen = order.price_ticks * order.hours * order.quantity_gpus
+        wanted_fen = min(share_fen(notional_fen, choice.rate_bps), choice.available_fen)
+        wanted = targets(
+            money,
+            voucher_placed_fen=wanted_fen,
+            filled_notional_fen=0,
+            eligible_notional_fen=0,
+            open_gpus=order.quantity_gpus,
+        )
+        accounts = self._means.cash[request.participant_id]
+        available_fen = self._means.available_fen[accounts.cash_id] - self._net_held(accounts.cash_id)
+        if wanted.cash_kept_fen > available_fen:
+            detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {max(available_fen, 0)} are there"
+            return self._deny(order, DenialReason.INSUFFICIENT_FUNDS, detail)
+        order.terms = msgspec.structs.replace(
+            terms,
+            rate_bps=choice.rate_bps,
+            programme_id=choice.programme_id,
+            programme_mask_hex=f"{choice.mask:x}",
+        )
+        order.funded = FundedOrder(
+            order_id=order.order_id,
+            buyer_id=order.participant_id,
+            terms=money,
+            cash=Hold(
+                order_id=order.order_id,
+                voucher_id=CASH_VOUCHER_ID,
+                position=0,
+                asset=CNY,
+                source_account_id=accounts.cash_id,
+                escrow_account_id=accounts.escrow_id,
+                placed_fen=wanted.cash_kept_fen,
+            ),
+            vouchers=self._voucher_holds(order, choice.vouchers, wanted_fen),
+        )
+        return None
+
+    def _voucher_holds(
+        self, order: LiveOrder, vouchers: Sequence[UsableVoucher], wanted_fen: int
+    ) -> list[Hold]:
+        holds: list[Hold] = []
+        for voucher in vouchers:
+            part_fen = min(wanted_fen, voucher.available_fen)
+            if part_fen <= 0:
+                break
+            wanted_fen -= part_fen
+            holds.append(
+                Hold(
+                    order_id=order.order_id,
+                    voucher_id=voucher.voucher_id,
+                    position=len(holds) + 1,
+                    asset=asset_of(voucher.programme_id),
+                    source_account_id=voucher.account_id,
+                    escrow_account_id=voucher.escrow_account_id,
+                    placed_fen=part_fen,
+                )
+            )
+        return holds
+
+    def _usable_vouchers(self, buyer_id: int) -> list[UsableVoucher]:
+        """The buyer's vouchers with what earlier orders of this batch have left of them."""
+        return [
+            msgspec.structs.replace(
+                voucher, available_fen=voucher.available_fen - self._net_held(voucher.account_id)
+            )
+            for voucher in self._means.vouchers.get(buyer_id, ())
+        ]
+
+    def _net_held(self, account_id: int) -> int:
+        return self._settlement.net_held_fen[account_id]
+
+    def _deny(
+        self, order: LiveOrder, reason: DenialReason, detail: str, refusals: tuple[VoucherRefusal, ...] = ()
+    ) -> Placed:
+        order.status = OrderStatus.REJECTED
+        order.reason = reason
+        self._record("REMO", order, detail={**_order_detail(order), "reason": reason})
+        return Placed(order=order, detail=detail, refusals=refusals)
+
+    # -- cancelling ------------------------------------------------------------------------------------------------
+
+    def _cancel(self, request: CancelRequest) -> Cancelled:
+        order = self._partition.live.get(request.order_id)
+        if order is None or order.participant_id != request.participant_id:
+            return Cancelled(order=None)
+        self._execute(
+            order.product_id,
+            CancelOrder(
+                sequence=self._sequence + 1, order_id=request.order_id, participant=request.participant_id
+            ),
+            key_id=request.key_id,
+        )
+        return Cancelled(order=order)
+
+    # -- events ----------------------------------------------------------------------------------------------------
+
+    def _execute(self, product_id: str, command: Command, key_id: int | None = None) -> None:
+        events = execute(self._partition.books[product_id], command)
+        self._sequence = command.sequence
+        row = store.JournalRow(
+            sequence=command.sequence,
+            product_id=product_id,
+            event_at_us=self._at_us,
+            command=encode_command(command),
+            events=encode_events(events),
+            hash=b"",
+        )
+        self._hash = journal_hash(self._hash, row)
+        self._journal.append(msgspec.structs.replace(row, hash=self._hash))
+        if isinstance(command, PlaceOrder) and not isinstance(events[0], OrderRejected):
+            funded = self._partition.live[command.order.order_id].funded
+            if funded is not None:
+                self._settlement.place(funded)
+        for index, event in enumerate(events):
+            self._follow(event, index, product_id, key_id)
+
+    def _follow(self, event: Event, index: int, product_id: str, key_id: int | None) -> None:
+        """Carry one event over to its orders and their money."""
+        if isinstance(event, Traded):
+            self._trade(event, index, product_id)
+        elif isinstance(event, OrderRested):
+            order = self._partition.live[event.order_id]
+            order.status = OrderStatus.PARTIALLY_FILLED if order.filled_gpu_hours else OrderStatus.RESTING
+            self._touch(order)
+        elif isinstance(event, OrderCancelled):
+            self._end(event.order_id, OrderStatus.CANCELLED, event.reason, "CAME", index, key_id)
+        elif isinstance(event, OrderExpired):
+            self._end(event.order_id, OrderStatus.EXPIRED, event.reason, "EXPI", index, None)
+        elif isinstance(event, OrderRejected):
+            # Only an arriving order can be rejected: cancels are checked against memory before the book sees them.
+            self._partition.live[event.order_id].funded = None
+            self._end(event.order_id, OrderStatus.REJECTED, event.reason, "REMO", index, None)
+        elif isinstance(event, SelfTradePrevented):
+            order = self._partition.live[event.bid_order_id]
+            self._record("STPV", order, index, detail={"ask_order_id": event.ask_order_id})
+
+    def _trade(self, event: Traded, index: int, product_id: str) -> None:
+        live = self._partition.live
+        bid, ask = live[event.bid_order_id], live[event.ask_order_id]
+        if bid.funded is None:
+            raise AssertionError(f"bid {bid.order_id} trades without a hold")
+        gpu_hours = event.quantity_gpus * event.hours
+        for order in (bid, ask):
+            order.filled_gpu_hours += gpu_hours
+            order.filled_notional_fen += gpu_hours * event.price_ticks
+            order.status = OrderStatus.PARTIALLY_FILLED
+            self._touch(order)
+        bid.filled_gpus += event.quantity_gpus
+        bid.run_starts_hour = event.starts_hour
+        trade = self._settlement.trade(
+            event,
+            bid.funded,
+            sequence=self._sequence,
+            product_id=product_id,
+            provider_id=ask.participant_id,
+            ask_mask=ask.is_mask,
+            open_gpus=bid.quantity_gpus - bid.filled_gpus,
+        )
+        bid.eligible_notional_fen = bid.funded.eligible_notional_fen
+        fill = Fill(
+            trade_id=trade.trade_id,
+            quantity_gpus=event.quantity_gpus,
+            starts_hour=event.starts_hour,
+            ends_hour=trade.ends_hour,
+            price_ticks=event.price_ticks,
+            voucher_fen=trade.voucher_fen,
+        )
+        for order in (bid, ask):
+            if order.order_id in self._added:
+                order.fills.append(fill)
+        for order, remaining in ((bid, event.bid_remaining_gpus), (ask, event.ask_remaining_gpu_hours)):
+            code = "PARF" if remaining else "FILL"
+            detail = {
+                "quantity_gpus": event.quantity_gpus,
+                "price_ticks": event.price_ticks,
+                "starts_hour": event.starts_hour,
+                "hours": event.hours,
+                "voucher_fen": trade.voucher_fen,
+            }
+            self._record(code, order, index, trade_id=trade.trade_id, detail=detail)
+            if not remaining:
+                order.status = OrderStatus.FILLED
+                self._forget(order)
+
+    def _end(
+        self, order_id: int, status: OrderStatus, reason: str, code: str, index: int, key_id: int | None
+    ) -> None:
+        order = self._partition.live[order_id]
+        order.status = status
+        order.reason = reason
+        if order.funded is not None:
+            self._settlement.close(order.funded)
+        self._touch(order)
+        self._record(code, order, index, key_id=key_id, detail={"reason": reason})
+        self._forget(order)
+
+    def _touch(self, order: LiveOrder) -> None:
+        order.updated_at_us = self._at_us
+        if order.order_id not in self._added:
+            self._changed[order.order_id] = order
+
+    def _forget(self, order: LiveOrder) -> None:
+        """An order in a final state leaves memory."""
+        if order.status in LIVE_STATUSES:
+            raise AssertionError(f"order {order.order_id} is {order.status} and cannot be forgotten")
+        del self._partition.live[order.order_id]
+
+    def _record(
+        self,
+        code: str,
+        order: LiveOrder,
+        index: int = 0,
+        *,
+        sequence: int | None = None,
+        trade_id: int | None = None,
+        key_id: int | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        self._records.append(
+            AuditRecord(
+                code=code,
+                event_at_us=self._at_us,
+                partition_id=self._partition.partition_id,
+                sequence=sequence or (self._sequence if order.sequence else None),
+                event_index=index,
+                actor_participant_id=order.participant_id,
+                key_id=key_id or order.key_id,
+                participant_id=order.participant_id,
+                trade_group_id=order.trade_group_id or None,
+                product_id=order.product_id,
+                order_id=order.order_id,
+                trade_id=trade_id,
+                detail=detail or {},
+            )
+        )
+
+
+def _order_detail(order: LiveOrder) -> dict[str, object]:
+    """What the audit trail says of an order as it came in."""
+    detail: dict[str, object] = {
+        "client_order_id": order.client_order_id,
+        "side": order.side,
+        "quantity_gpus": order.quantity_gpus,
+        "starts_hour": order.starts_hour,
+        "ends_hour": order.ends_hour,
+        "hours": order.hours,
+        "price_ticks": order.price_ticks,
+        "terms": msgspec.to_builtins(order.terms),
+    }
+    if order.funded is not None:
+        detail["held_cash_fen"] = order.funded.cash.placed_fen
+        detail["held_vouchers_fen"] = {
+            str(hold.voucher_id): hold.placed_fen for hold in order.funded.vouchers
+        }
+    return detail
+
+
+def _book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
+    """The order as its book knows it."""
+    terms = order.terms
+    if order.side is Side.SELL:
+        return Ask(
+            order_id=order.order_id,
+            participant=order.participant_id,
+            trade_group=order.trade_group_id,
+            product=order.product_id,
+            quantity_gpus=order.quantity_gpus,
+            starts_hour=order.starts_hour,
+            ends_hour=order.ends_hour,
+            price_ticks=order.price_ticks,
+            min_hours=terms.min_hours,
+            time_in_force=TimeInForce(terms.time_in_force),
+            expire_hour=terms.expire_hour,
+            post_only=terms.post_only,
+            is_mask=order.is_mask,
+            needs_mask=needs_mask,
+        )
+    return Bid(
+        order_id=order.order_id,
+        participant=order.participant_id,
+        trade_group=order.trade_group_id,
+        product=order.product_id,
+        quantity_gpus=order.quantity_gpus,
+        hours=order.hours,
+        earliest_hour=order.starts_hour,
+        latest_hour=order.ends_hour,
+        limit_ticks=order.price_ticks,
+        fill=FillPolicy(terms.fill),
+        placement=Placement(terms.placement),
+        time_in_force=TimeInForce(terms.time_in_force),
+        expire_hour=terms.expire_hour,
+        post_only=terms.post_only,
+        is_mask=order.is_mask,
+        needs_mask=needs_mask,
+    )

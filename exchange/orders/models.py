@@ -1,0 +1,241 @@
+"""Orders as they come in, as they live in memory, and as they are shown.
+
+`NewOrder` is the wire form, `PlaceRequest` the same with every field parsed to the integers the book works in,
+`LiveOrder` the row of `orders` that a partition keeps in memory while the order can still change, `OrderView` the
+answer. Prices are ticks (1 tick = 1 fen) per GPU-hour; hours are whole hours since the Unix epoch.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+
+from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
+from matching.order import Side
+
+if TYPE_CHECKING:
+    from exchange.settlement.models import FundedOrder
+
+ClientOrderId = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of A-Za-z0-9._-")
+]
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands. The last four are final."""
+
+    ACCEPTED = "accepted"
+    RESTING = "resting"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+
+
+LIVE_STATUSES = frozenset({OrderStatus.ACCEPTED, OrderStatus.RESTING, OrderStatus.PARTIALLY_FILLED})
+
+
+class DenialReason(StrEnum):
+    """Why an order never reached the book."""
+
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    NO_USABLE_VOUCHER = "no_usable_voucher"
+
+
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order as a participant sends it.
+
+    A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid) wants
+    `quantity_gpus` over `hours` contiguous hours inside `[starts_at, ends_at)`; without `hours`, over all of it.
+    """
+
+    client_order_id: ClientText
+    product: SlugText
+    side: Side
+    quantity_gpus: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    starts_at: TimeText
+    ends_at: TimeText
+    price_cny_per_gpu_hour: CnyText
+    hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | None = None
+    time_in_force: Literal["gtc", "gtd", "ioc", "fok"] = "gtc"
+    expires_at: TimeText | None = None
+    post_only: bool = False
+    fill: Literal["partial", "all_or_none"] | None = None
+    placement: Literal["any", "single_site"] | None = None
+    require: Annotated[list[Literal["domestic", "state_owned"]], msgspec.Meta(max_length=2)] | None = None
+    vouchers: Literal["auto", "none"] | Annotated[list[IdText], msgspec.Meta(max_length=50)] | None = None
+    voucher_policy: Literal["only_eligible", "prefer"] | None = None
+    min_hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | None = None
+    reserved_for: Annotated[list[Literal["startup"]], msgspec.Meta(max_length=1)] | None = None
+
+
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`."""
+
+    time_in_force: str = "gtc"
+    expire_hour: int = 0
+    post_only: bool = False
+    fill: str = "partial"
+    placement: str = "any"
+    require: tuple[str, ...] = ()
+    vouchers: Literal["auto", "none"] | tuple[str, ...] = "none"
+    voucher_policy: str = "prefer"
+    min_hours: int = 1
+    reserved_for: tuple[str, ...] = ()
+    rate_bps: int = 0
+    programme_id: int | None = None
+    programme_mask_hex: str = "0"
+
+    @property
+    def only_eligible(self) -> bool:
+        """Whether the order trades with providers of its voucher programme only."""
+        return self.voucher_policy == "only_eligible" and self.vouchers != "none"
+
+
+class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A valid order of a known participant, ready for its partition."""
+
+    order_id: int
+    participant_id: int
+    key_id: int
+    trade_group_id: int
+    client_order_id: str
+    fingerprint: bytes
+    product_id: str
+    product_origin: str
+    side: Side
+    quantity_gpus: int
+    starts_hour: int
+    ends_hour: int
+    hours: int
+    price_ticks: int
+    terms: OrderTerms
+    is_mask: int
+    needs_mask: int
+    voucher_ids: tuple[int, ...] = ()
+
+
+class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant's wish to withdraw one of its orders."""
+
+    order_id: int
+    participant_id: int
+    key_id: int
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One fill as both its parties see it."""
+
+    trade_id: int
+    quantity_gpus: int
+    starts_hour: int
+    ends_hour: int
+    price_ticks: int
+    voucher_fen: int
+
+
+class LiveOrder(msgspec.Struct, kw_only=True):
+    """An order in a partition's memory: a row of `orders`, and the money of a bid. Changes only as events say."""
+
+    order_id: int
+    participant_id: int
+    key_id: int
+    trade_group_id: int
+    client_order_id: str
+    fingerprint: bytes
+    product_id: str
+    side: Side
+    quantity_gpus: int
+    starts_hour: int
+    ends_hour: int
+    hours: int
+    price_ticks: int
+    terms: OrderTerms
+    created_at_us: int
+    updated_at_us: int
+    is_mask: int = 0
+    status: OrderStatus = OrderStatus.ACCEPTED
+    sequence: int | None = None
+    reason: str = ""
+    filled_gpus: int = 0
+    filled_gpu_hours: int = 0
+    filled_notional_fen: int = 0
+    eligible_notional_fen: int = 0
+    run_starts_hour: int | None = None
+    funded: FundedOrder | None = None
+    fills: list[Fill] = []
+
+
+class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order still sets aside of one voucher."""
+
+    voucher_id: str
+    held_cny: str
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order still sets aside."""
+
+    cash_cny: str
+    vouchers: list[HeldVoucher]
+
+
+class FillView(msgspec.Struct, frozen=True, kw_only=True):
+    """A fill in an order's answer."""
+
+    trade_id: str
+    quantity_gpus: int
+    starts_at: str
+    ends_at: str
+    price_cny_per_gpu_hour: str
+    voucher_cny: str
+
+
+class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An order as its owner sees it.
+
+    `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time as
+    well, so it is told by `filled_gpu_hours` alone.
+    """
+
+    id: str
+    client_order_id: str
+    product: str
+    side: Side
+    status: OrderStatus
+    reason: str
+    quantity_gpus: int
+    starts_at: str
+    ends_at: str
+    hours: int
+    price_cny_per_gpu_hour: str
+    time_in_force: str
+    filled_gpu_hours: int
+    created_at: str
+    updated_at: str
+    post_only: bool
+    sequence: int | None = None
+    expires_at: str | None = None
+    filled_gpus: int | None = None
+    remaining_gpus: int | None = None
+    average_price_cny_per_gpu_hour: str | None = None
+    run_starts_at: str | None = None
+    fill: str | None = None
+    placement: str | None = None
+    require: tuple[str, ...] | None = None
+    vouchers: Literal["auto", "none"] | tuple[str, ...] | None = None
+    voucher_policy: str | None = None
+    min_hours: int | None = None
+    reserved_for: tuple[str, ...] | None = None
+    held: Held | None = None
+    fills: list[FillView] = []
+
+
+class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of placing an order: its view, and whether this was a replay of an earlier answer."""
+
+    view: OrderView
+    replayed: bool

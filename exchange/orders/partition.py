@@ -1,0 +1,151 @@
+"""A partition's memory: its books, its live orders, and where it stands; and how all of it comes back from the truth.
+
+Nothing here is truth: the journal, `orders` and `order_hold` are. `recover` builds the same memory from them at
+start-up, after a commit that failed, and after one whose outcome is unknown; there is no second way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exchange.orders import store
+from exchange.orders.batch import journal_hash
+from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
+from exchange.settlement.service import live_holds
+from matching.book import OrderBook, apply
+from matching.codec import decode_events
+from matching.order import Side
+from matching.snapshot import restore, snapshot
+from matching.units import BookCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exchange.kit.database import Connection
+    from exchange.orders.models import LiveOrder
+    from matching.product import Product
+
+GENESIS_HASH: Final = bytes(32)
+_JOURNAL_PAGE_ROWS: Final = 5_000
+
+
+class Partition(msgspec.Struct, kw_only=True):
+    """What a leader knows. `books` is by product, `live` by order id; both change only through a `Batch`."""
+
+    partition_id: int
+    head: store.Head
+    snapshot_sequence: int
+    books: dict[str, OrderBook]
+    live: dict[int, LiveOrder]
+
+
+async def recover(
+    connection: Connection, partition_id: int, products: Mapping[str, Product], head: store.Head
+) -> Partition:
+    """Rebuild a partition as of `head`: stored books, then the journal after them, then orders and holds.
+
+    Raises `BookCorrupt` when the journal's chain is broken, or books and orders disagree.
+    """
+    books, snapshot_sequence = await _stored_books(connection, partition_id, products)
+    await _fold_journal(connection, partition_id, books, snapshot_sequence, head)
+    live = {order.order_id: order for order in await store.live_orders(connection, partition_id)}
+    resting = {order_id for book in books.values() for order_id in book.orders}
+    if resting != live.keys():
+        differing = sorted(resting ^ live.keys())
+        raise BookCorrupt(f"books and orders disagree about {len(differing)} orders, first {differing[0]}")
+    await _attach_holds(connection, partition_id, live, books)
+    return Partition(
+        partition_id=partition_id, head=head, snapshot_sequence=snapshot_sequence, books=books, live=live
+    )
+
+
+async def _stored_books(
+    connection: Connection, partition_id: int, products: Mapping[str, Product]
+) -> tuple[dict[str, OrderBook], int]:
+    """The stored books and the sequence they stand at; a product that has none starts empty."""
+    stored = await store.read_snapshots(connection, partition_id)
+    sequences = {sequence for sequence, _ in stored.values()}
+    if len(sequences) > 1:
+        raise BookCorrupt(f"the stored books stand at different sequences: {sorted(sequences)}")
+    books = {
+        product_id: restore(stored[product_id][1]) if product_id in stored else OrderBook(product)
+        for product_id, product in products.items()
+    }
+    return books, max(sequences, default=0)
+
+
+async def _fold_journal(
+    connection: Connection,
+    partition_id: int,
+    books: dict[str, OrderBook],
+    after_sequence: int,
+    head: store.Head,
+) -> None:
+    """Apply the journal after `after_sequence` to the books, checking density and the chain of hashes."""
+    sequence = after_sequence
+    last_hash = None if after_sequence else GENESIS_HASH
+    while sequence < head.last_sequence:
+        rows = await store.read_journal(connection, partition_id, sequence, _JOURNAL_PAGE_ROWS)
+        if not rows:
+            break
+        for row in rows:
+            if row.sequence != sequence + 1:
+                raise BookCorrupt(
+                    f"journal of partition {partition_id}: {sequence} is followed by {row.sequence}"
+                )
+            if last_hash is not None and journal_hash(last_hash, row) != row.hash:
+                raise BookCorrupt(f"journal of partition {partition_id}: hash of {row.sequence} does not fit")
+            last_hash = row.hash
+            sequence = row.sequence
+            for event in decode_events(row.events):
+                apply(books[row.product_id], event)
+    if sequence != head.last_sequence or (last_hash is not None and last_hash != head.last_hash):
+        raise BookCorrupt(
+            f"journal of partition {partition_id} ends at {sequence}, its head at {head.last_sequence}"
+        )
+
+
+async def _attach_holds(
+    connection: Connection, partition_id: int, live: dict[int, LiveOrder], books: dict[str, OrderBook]
+) -> None:
+    """Give the live orders their masks and bids their money."""
+    holds: dict[int, list[Hold]] = {}
+    for hold in await live_holds(connection, partition_id):
+        holds.setdefault(hold.order_id, []).append(hold)
+    for order in live.values():
+        order.is_mask = books[order.product_id].orders[order.order_id].order.is_mask
+        if order.side is Side.BUY:
+            order.funded = _funded(order, holds.get(order.order_id, []))
+
+
+def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
+    cash = next((hold for hold in holds if hold.voucher_id == CASH_VOUCHER_ID), None)
+    if cash is None:
+        raise BookCorrupt(f"bid {order.order_id} is live without a cash hold")
+    terms = order.terms
+    return FundedOrder(
+        order_id=order.order_id,
+        buyer_id=order.participant_id,
+        terms=Terms(
+            limit_ticks=order.price_ticks,
+            hours=order.hours,
+            rate_bps=terms.rate_bps,
+            only_eligible=terms.only_eligible,
+            programme_id=terms.programme_id,
+            programme_mask=int(terms.programme_mask_hex, 16),
+        ),
+        cash=cash,
+        vouchers=[hold for hold in holds if hold.voucher_id != CASH_VOUCHER_ID],
+        filled_notional_fen=order.filled_notional_fen,
+        eligible_notional_fen=order.eligible_notional_fen,
+    )
+
+
+async def store_snapshot(connection: Connection, partition: Partition) -> None:
+    """Store the books as they stand, so that the next start folds a shorter journal."""
+    books = {product_id: snapshot(book) for product_id, book in partition.books.items()}
+    sequence = partition.head.last_sequence
+    await store.put_snapshots(connection, partition.partition_id, sequence, books)
+    partition.snapshot_sequence = sequence

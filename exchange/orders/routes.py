@@ -1,0 +1,125 @@
+"""Orders over HTTP: place, cancel, get, list, and the operators' phase switch. Hop 1."""
+
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, Response, delete, get, post, put
+from litestar.params import FromPath, JSONBody
+
+from exchange.kit.auth import Scope
+from exchange.kit.errors import NotFound
+from exchange.kit.fields import ClientText, SlugText
+from exchange.kit.http_auth import requires
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import decode_id
+from exchange.orders.models import NewOrder, OrderStatus, OrderView
+from exchange.orders.rules import was_read
+from exchange.orders.service import LATEST_ID, OrderService
+from matching.order import Side
+from matching.product import Phase
+
+
+class ListOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which orders to list."""
+
+    product: SlugText | None = None
+    side: Side | None = None
+    status: Annotated[list[OrderStatus], msgspec.Meta(max_length=len(OrderStatus))] | None = None
+    client_order_id: ClientText | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class NewPhase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The phase a product shall be in."""
+
+    phase: Phase
+
+
+def _service(request: ApiRequest) -> OrderService:
+    service: OrderService = request.app.state.orders
+    return service
+
+
+def _order_id(text: str) -> int:
+    order_id = decode_id("ord", text)
+    if order_id is None:
+        raise NotFound(detail="no such order")
+    return order_id
+
+
+class OrdersController(Controller):
+    """A participant's own orders."""
+
+    path = "/v1/orders"
+    tags = ("Orders",)
+    opt = requires(Scope.READ)
+
+    @post(
+        "",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True),
+        summary="Place an order",
+        status_code=201,
+    )
+    async def place(self, request: ApiRequest, data: JSONBody[NewOrder]) -> Response[OrderView]:
+        """Place a bid (scope trade) or an ask (scope list_capacity); answered once it is committed.
+
+        `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the header
+        `Idempotent-Replayed: true`; another order under the same id is refused with 422.
+        """
+        if was_read(data.side):
+            request.principal.must_have(Scope.TRADE if data.side is Side.BUY else Scope.LIST_CAPACITY)
+        placed = await _service(request).place(request.principal, data, request.faults)
+        headers = {"Idempotent-Replayed": "true"} if placed.replayed else {}
+        return Response(placed.view, status_code=201, headers=headers)
+
+    @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
+    async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
+        """A page of own orders; `cursor` is the `next_cursor` of the page before."""
+        query = request.query(ListOrders)
+        before_id = LATEST_ID
+        if query.cursor is not None:
+            before_id = int(decode_cursor("orders", query.cursor, int)[0])
+        orders = await _service(request).page(
+            request.principal,
+            before_id=before_id,
+            product=query.product,
+            side=query.side,
+            statuses=query.status,
+            client_order_id=query.client_order_id,
+            limit=query.limit + 1,
+        )
+        page = orders[: query.limit]
+        more = len(orders) > query.limit
+        return Page(page, encode_cursor("orders", _order_id(page[-1].id)) if more else None)
+
+    @get("/{order_id:str}", summary="Get an own order")
+    async def get_order(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
+        """The order with its fills and what it still sets aside."""
+        return await _service(request).get(request.principal, _order_id(order_id))
+
+    @delete(
+        "/{order_id:str}",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY),
+        summary="Cancel an own order",
+        status_code=200,
+    )
+    async def cancel(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
+        """Withdraw what is left of an order; what was set aside for it is free again."""
+        return await _service(request).cancel(request.principal, _order_id(order_id))
+
+
+class PhasesController(Controller):
+    """The operators' switch over each product's market."""
+
+    path = "/v1/products/{product_id:str}/phase"
+    tags = ("Operations",)
+
+    @put("", opt=requires(Scope.OPERATE), summary="Open, restrict or halt a product")
+    async def set_phase(
+        self, request: ApiRequest, product_id: FromPath[str], data: JSONBody[NewPhase]
+    ) -> NewPhase:
+        """`open` takes everything, `cancel_only` cancels and reductions, `halted` cancels."""
+        await _service(request).set_phase(product_id, data.phase)
+        return data

@@ -1,0 +1,216 @@
+"""The rules an order must meet before it reaches its book, and how a row of it is shown.
+
+Pure. `parse_order` turns the wire form into integers and says everything that is wrong with it at once; it knows
+nothing of money or of the book, which judge later, in sequence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from exchange.kit.fields import format_cny, format_hour, money_fen, typed_id, whole_hour
+from exchange.orders.models import OrderTerms
+from matching.order import Side
+
+if TYPE_CHECKING:
+    from exchange.kit.errors import Faults
+    from exchange.orders.models import NewOrder
+    from exchange.products.models import ProductSpec
+
+DOMESTIC_BIT: Final = 1 << 0
+STATE_OWNED_BIT: Final = 1 << 1
+STARTUP_BIT: Final = 1 << 2
+REQUIRE_BITS: Final = {"domestic": DOMESTIC_BIT, "state_owned": STATE_OWNED_BIT}
+RESERVE_BITS: Final = {"startup": STARTUP_BIT}
+
+PRICE_TICKS_MAX: Final = 10**9
+"""Keeps price x quantity x hours inside 63 bits for every order the field limits allow."""
+
+_BID_FIELDS: Final = ("hours", "fill", "placement", "require", "vouchers", "voucher_policy")
+_ASK_FIELDS: Final = ("min_hours", "reserved_for")
+_IMMEDIATE: Final = frozenset({"ioc", "fok"})
+
+
+class ParsedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The numbers of a valid order."""
+
+    starts_hour: int
+    ends_hour: int
+    hours: int
+    price_ticks: int
+    terms: OrderTerms
+    voucher_ids: tuple[int, ...]
+
+
+def fingerprint(order: NewOrder) -> bytes:
+    """What tells two payloads under one client order id apart: 32 bytes, the same for the same meaning."""
+    return hashlib.sha256(msgspec.json.encode(order)).digest()
+
+
+def was_read(value: object) -> bool:
+    """Whether decoding could read a field: one that it found fault with stands as `UNSET`."""
+    return value is not msgspec.UNSET
+
+
+def needs_mask(order: NewOrder) -> int:
+    """The bits an order demands of its counterparties, vouchers apart."""
+    if order.side is Side.BUY:
+        return sum(REQUIRE_BITS[name] for name in set(order.require or ()))
+    return sum(RESERVE_BITS[name] for name in set(order.reserved_for or ()))
+
+
+def parse_order(
+    order: NewOrder, product: ProductSpec | None, *, first_hour: int, faults: Faults
+) -> ParsedOrder | None:
+    """Read and judge an order; records every fault and returns None when there is one.
+
+    `first_hour` is the first hour still for sale: the one after the venue's running hour. A field of `order` may be
+    `UNSET` when decoding already found fault with it; rules that need it are then skipped.
+    """
+    starts_hour = whole_hour(faults, "/starts_at", order.starts_at)
+    ends_hour = whole_hour(faults, "/ends_at", order.ends_at)
+    price_ticks = money_fen(faults, "/price_cny_per_gpu_hour", order.price_cny_per_gpu_hour)
+    if price_ticks is not None and price_ticks > PRICE_TICKS_MAX:
+        limit = format_cny(PRICE_TICKS_MAX)
+        faults.add(
+            "/price_cny_per_gpu_hour",
+            "out_of_range",
+            f"must be at most {limit}",
+            order.price_cny_per_gpu_hour,
+        )
+    if product is None:
+        if was_read(order.product):
+            faults.add(
+                "/product", "unknown_product", "must be a product listed by GET /v1/products", order.product
+            )
+    else:
+        _judge_quantity(order, product, faults)
+    _judge_window(order, starts_hour, ends_hour, product, first_hour, faults)
+    expire_hour = _judge_time_in_force(order, first_hour, faults)
+    _judge_side(order, faults)
+    voucher_ids = _voucher_ids(order, faults)
+    if faults or starts_hour is None or ends_hour is None or price_ticks is None:
+        return None
+    return ParsedOrder(
+        starts_hour=starts_hour,
+        ends_hour=ends_hour,
+        hours=order.hours or ends_hour - starts_hour,
+        price_ticks=price_ticks,
+        terms=_terms(order, expire_hour),
+        voucher_ids=voucher_ids,
+    )
+
+
+def _judge_quantity(order: NewOrder, product: ProductSpec, faults: Faults) -> None:
+    lot = product.lot_gpus
+    if was_read(order.quantity_gpus) and order.quantity_gpus % lot:
+        detail = f"must be a multiple of the product's lot of {lot} GPUs"
+        faults.add("/quantity_gpus", "not_a_lot_multiple", detail, order.quantity_gpus)
+
+
+def _judge_window(
+    order: NewOrder,
+    starts_hour: int | None,
+    ends_hour: int | None,
+    product: ProductSpec | None,
+    first_hour: int,
+    faults: Faults,
+) -> None:
+    if starts_hour is not None and starts_hour < first_hour:
+        detail = f"must not begin before {format_hour(first_hour)}, the first hour still for sale"
+        faults.add("/starts_at", "window_in_past", detail, order.starts_at)
+    if ends_hour is not None and product is not None:
+        last_hour = first_hour + product.listing_horizon_hours
+        if ends_hour > last_hour:
+            detail = f"must not lie beyond the listing horizon, now {format_hour(last_hour)}"
+            faults.add("/ends_at", "beyond_horizon", detail, order.ends_at)
+    if starts_hour is None or ends_hour is None:
+        return
+    window_hours = ends_hour - starts_hour
+    if window_hours <= 0:
+        faults.add("/ends_at", "window_inverted", "must be later than starts_at", order.ends_at)
+        return
+    for name in ("hours", "min_hours"):
+        hours = getattr(order, name)
+        if isinstance(hours, int) and hours > window_hours:
+            detail = f"must be at most the {window_hours} hours between starts_at and ends_at"
+            faults.add(f"/{name}", "longer_than_window", detail, hours)
+
+
+def _judge_time_in_force(order: NewOrder, first_hour: int, faults: Faults) -> int:
+    """Judge the time in force; returns the hour at which a gtd order expires, else 0."""
+    expire_hour = whole_hour(faults, "/expires_at", order.expires_at)
+    if order.time_in_force == "gtd":
+        if order.expires_at is None:
+            faults.add("/expires_at", "required", "must be given with time_in_force gtd")
+        elif expire_hour is not None and expire_hour < first_hour:
+            detail = f"must not lie before {format_hour(first_hour)}"
+            faults.add("/expires_at", "in_past", detail, order.expires_at)
+    elif isinstance(order.expires_at, str):
+        faults.add(
+            "/expires_at", "not_applicable", "must only be given with time_in_force gtd", order.expires_at
+        )
+    if order.time_in_force in _IMMEDIATE and order.post_only is True:
+        detail = f"must be false with time_in_force {order.time_in_force}, which never rests"
+        faults.add("/post_only", "not_applicable", detail, value=True)
+    if order.time_in_force == "fok" and order.fill == "partial":
+        faults.add("/fill", "not_applicable", "must not be partial with time_in_force fok", order.fill)
+    return expire_hour or 0
+
+
+def _judge_side(order: NewOrder, faults: Faults) -> None:
+    if not was_read(order.side):
+        return
+    wrong, other = (_BID_FIELDS, Side.BUY) if order.side is Side.SELL else (_ASK_FIELDS, Side.SELL)
+    for name in wrong:
+        value = getattr(order, name)
+        if value is not None and was_read(value):
+            faults.add(f"/{name}", "not_applicable", f"must only be given with side {other}", value)
+
+
+def _voucher_ids(order: NewOrder, faults: Faults) -> tuple[int, ...]:
+    """Read the named vouchers; empty for auto and none."""
+    if not isinstance(order.vouchers, list):
+        return ()
+    if not order.vouchers:
+        faults.add(
+            "/vouchers", "too_short", 'must name at least one voucher, or be "auto" or "none"', order.vouchers
+        )
+    ids: dict[int, int] = {}
+    for index, text in enumerate(order.vouchers):
+        voucher_id = typed_id(faults, f"/vouchers/{index}", "vch", text)
+        if voucher_id is None:
+            continue
+        if voucher_id in ids:
+            detail = f"must not repeat /vouchers/{ids[voucher_id]}"
+            faults.add(f"/vouchers/{index}", "duplicate", detail, text)
+        ids.setdefault(voucher_id, index)
+    return tuple(ids)
+
+
+def _terms(order: NewOrder, expire_hour: int) -> OrderTerms:
+    vouchers: Literal["auto", "none"] | tuple[str, ...]
+    vouchers = tuple(order.vouchers) if isinstance(order.vouchers, list) else order.vouchers or "none"
+    return OrderTerms(
+        time_in_force=order.time_in_force,
+        expire_hour=expire_hour,
+        post_only=order.post_only,
+        fill="all_or_none" if order.time_in_force == "fok" else order.fill or "partial",
+        placement=order.placement or "any",
+        require=tuple(sorted(set(order.require or ()))),
+        vouchers=vouchers,
+        voucher_policy=order.voucher_policy or "prefer",
+        min_hours=order.min_hours or 1,
+        reserved_for=tuple(sorted(set(order.reserved_for or ()))),
+    )
+
+
+def average_price(notional_fen: int, gpu_hours: int) -> str | None:
+    """The mean price of what was filled, in CNY with four decimals rounded half up; None where nothing was."""
+    if not gpu_hours:
+        return None
+    ten_thousandths = (notional_fen * 200 + gpu_hours) // (2 * gpu_hours)
+    return f"{ten_thousandths // 10_000}.{ten_thousandths % 10_000:04d}"

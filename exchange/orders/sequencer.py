@@ -1,0 +1,405 @@
+"""The single writer of a partition: queue, group commit, and what happens when a commit does not.
+
+Requests queue; whatever has queued while the last batch committed is the next batch. A batch is numbered, funded,
+matched and settled in memory inside one transaction, and every caller is answered only after its commit.
+
+Invariants:
+- one task writes; the head row moves in every commit under this leader's epoch, else the leader stops (`Fenced`);
+- hours advance before requests are taken: a book never trades an hour that has begun;
+- a commit that failed leaves nothing: memory is dropped and rebuilt by the path that start-up uses. One whose outcome
+  is unknown is looked up by the head's hash, so its callers are told the truth where the database still answers;
+- after a failed batch its requests run again one by one, so that a request the database refuses fails alone.
+
+Known limit: partitions of one process are separate writers; a buyer trading in several at once queues on its own
+account rows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from exchange.kit.clock import us_of_hour
+from exchange.kit.database import ConnectionLost
+from exchange.kit.errors import Unavailable
+from exchange.ledger.service import available_for_update
+from exchange.orders import store
+from exchange.orders.batch import Batch, Cancelled, Means, Outcome
+from exchange.orders.models import CancelRequest, PlaceRequest
+from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
+from exchange.settlement.delivery import settle_due_hours
+from exchange.vouchers.service import expire_due, vouchers_for_update
+from matching.order import Side
+from matching.product import Phase
+from matching.units import BookCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from exchange.kit.clock import Clock
+    from exchange.kit.database import Connection, Database
+    from exchange.ledger.service import AccountDirectory
+    from exchange.vouchers.models import UsableVoucher
+    from matching.book import OrderBook
+    from matching.product import Product
+
+BATCH_REQUESTS_MAX: Final = 512
+QUEUE_REQUESTS_MAX: Final = 20_000
+SNAPSHOT_AFTER_COMMANDS: Final = 20_000
+RETRY_SECONDS: Final = 0.2
+
+_log = logging.getLogger(__name__)
+
+
+class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An operator's wish to open, restrict or halt a product."""
+
+    product_id: str
+    phase: Phase
+
+
+Request = PlaceRequest | CancelRequest | PhaseRequest
+
+
+class Fenced(Exception):
+    """Another leader has taken the partition: this one must write no more."""
+
+
+class SequencerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sequencer is told: its partition, and the terms of settlement."""
+
+    partition_id: int
+    fee_bps: int
+    settlement_delay_hours: int
+
+
+class _Waiting(msgspec.Struct, kw_only=True):
+    """A queued request and who waits for its outcome."""
+
+    request: Request
+    answer: asyncio.Future[Outcome]
+
+
+class Sequencer:
+    """The leader of one partition. `start` before the first request; `stop` answers all that was taken."""
+
+    def __init__(
+        self,
+        settings: SequencerSettings,
+        *,
+        products: Mapping[str, Product],
+        database: Database,
+        clock: Clock,
+        accounts: AccountDirectory,
+        on_commit: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._products = products
+        self._database = database
+        self._clock = clock
+        self._accounts = accounts
+        self._on_commit = on_commit
+        self._queue: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._advanced = asyncio.Condition()
+        self._hour = -1
+        self._partition: Partition | None = None
+        self._epoch = 0
+        self._stopping = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- for callers -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are taken: the partition is rebuilt and this is its leader."""
+        return self._partition is not None and not self._stopping
+
+    @property
+    def hour(self) -> int:
+        """The venue hour that the partition has reached."""
+        return self._hour
+
+    @property
+    def last_event_at_us(self) -> int:
+        """Venue time of the last commit; 0 before the partition is rebuilt."""
+        return self._partition.head.last_event_at_us if self._partition else 0
+
+    def book(self, product_id: str) -> OrderBook:
+        """The live book of a product, for reading between commits; raises `Unavailable` while there is none."""
+        if self._partition is None:
+            raise Unavailable("rebuilding", "the partition is being rebuilt")
+        return self._partition.books[product_id]
+
+    async def submit(self, request: Request) -> Outcome:
+        """Queue a request and wait for its committed outcome."""
+        if self._stopping or self._partition is None:
+            raise Unavailable("rebuilding", "the partition takes no requests now")
+        if len(self._queue) >= QUEUE_REQUESTS_MAX:
+            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Waiting(request=request, answer=answer))
+        self._wake.set()
+        # A caller that goes away must not take its order back half way: the answer is then simply not read.
+        return await asyncio.shield(answer)
+
+    async def reach_hour(self, hour: int) -> None:
+        """Wait until the partition has settled and advanced to a venue hour that the clock has reached."""
+        self._wake.set()
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self._hour >= hour or self._stopping)
+        if self._hour < hour:
+            raise Unavailable("rebuilding", "the partition is stopping")
+
+    async def start(self) -> None:
+        """Become the leader, rebuild, reach the present hour, and begin to take requests."""
+        await self._lead()
+        await self._advance_if_due()
+        self._tasks = [
+            asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
+            asyncio.create_task(self._watch_clock(), name=f"hours-{self._settings.partition_id}"),
+        ]
+
+    async def stop(self) -> None:
+        """Take no more, answer what was taken, store the books, end."""
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            writer, hours = self._tasks
+            hours.cancel()
+            await asyncio.gather(writer, hours, return_exceptions=True)
+        if (
+            self._partition is not None
+            and self._partition.snapshot_sequence < self._partition.head.last_sequence
+        ):
+            with contextlib.suppress(ConnectionLost):
+                async with self._database.transaction() as connection:
+                    await store_snapshot(connection, self._partition)
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    # -- the writer ------------------------------------------------------------------------------------------------
+
+    async def _write_for_ever(self) -> None:
+        try:
+            while not (self._stopping and not self._queue):
+                await self._wake.wait()
+                self._wake.clear()
+                await self._advance_if_due()
+                while self._queue:
+                    await self._commit(self._take())
+                    await self._advance_if_due()
+        except (Fenced, BookCorrupt):
+            _log.exception("partition %d stops", self._settings.partition_id)
+        except Exception:
+            _log.exception("partition %d stops on a fault of ours", self._settings.partition_id)
+        finally:
+            self._stopping = True
+            self._refuse(self._queue, "the partition has stopped; nothing was done")
+            self._queue.clear()
+            async with self._advanced:
+                self._advanced.notify_all()
+
+    def _take(self) -> list[_Waiting]:
+        queue = self._queue
+        return [queue.popleft() for _ in range(min(len(queue), BATCH_REQUESTS_MAX))]
+
+    async def _watch_clock(self) -> None:
+        while True:
+            hour = self._hour + 1
+            await self._clock.wait_until_hour(hour)
+            await self.reach_hour(hour)
+
+    async def _commit(self, waiting: list[_Waiting]) -> None:
+        """Commit a batch and answer its callers; after a failure, rebuild and try its requests one by one."""
+        try:
+            outcomes = await self._try(waiting)
+            if outcomes is None and len(waiting) > 1:
+                for each in waiting:
+                    self._answer([each], await self._try([each]))
+            else:
+                self._answer(waiting, outcomes)
+        except Fenced:
+            self._refuse(waiting, "another leader has taken over; nothing was done")
+            raise
+        except BaseException:
+            self._refuse(waiting, "the partition stopped before the outcome was known", outcome="unknown")
+            raise
+
+    @staticmethod
+    def _answer(waiting: Sequence[_Waiting], outcomes: Sequence[Outcome] | None) -> None:
+        if outcomes is None:
+            Sequencer._refuse(waiting, "the request could not be committed; nothing was done")
+            return
+        for each, outcome in zip(waiting, outcomes, strict=True):
+            if not each.answer.done():
+                each.answer.set_result(outcome)
+
+    @staticmethod
+    def _refuse(
+        waiting: Iterable[_Waiting], detail: str, outcome: Literal["not_applied", "unknown"] = "not_applied"
+    ) -> None:
+        for each in waiting:
+            if not each.answer.done():
+                each.answer.set_exception(Unavailable("not_committed", detail, outcome=outcome))
+
+    async def _try(self, waiting: Sequence[_Waiting]) -> list[Outcome] | None:
+        """The outcomes once they are committed; None when nothing was. Raises `Fenced`."""
+        partition = self._led()
+        requests = [each.request for each in waiting]
+        head: store.Head | None = None
+        outcomes: list[Outcome] = []
+        try:
+            async with self._database.transaction() as connection:
+                batch = Batch(
+                    partition,
+                    await self._means(connection, requests),
+                    at_us=self._now_us(),
+                    fee_bps=self._settings.fee_bps,
+                )
+                outcomes = [self._run(batch, request) for request in requests]
+                await batch.write(connection)
+                head = batch.head
+                await self._move_head(connection, head)
+        except (Fenced, BookCorrupt):
+            raise
+        except Exception as error:
+            _log.exception("a batch of %d requests was not committed", len(requests))
+            await self._rebuild()
+            unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
+            if not (unknown and head is not None and self._led().head == head):
+                return None
+        else:
+            partition.head = head
+        self._on_commit()
+        return outcomes
+
+    @staticmethod
+    def _run(batch: Batch, request: Request) -> Outcome:
+        if isinstance(request, PhaseRequest):
+            batch.set_phase(request.product_id, request.phase)
+            return Cancelled(order=None)
+        return batch.run(request)
+
+    async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
+        """Read what the batch needs: at most four statements, however many requests."""
+        places = [request for request in requests if isinstance(request, PlaceRequest)]
+        bids = [request for request in places if request.side is Side.BUY]
+        keys = [(request.participant_id, request.client_order_id) for request in places]
+        buyers = {request.participant_id for request in bids}
+        with_vouchers = {request.participant_id for request in bids if request.terms.vouchers != "none"}
+        known = await store.known_outcomes(connection, keys) if keys else {}
+        cash = await self._accounts.cash_of(connection, buyers) if buyers else {}
+        available = await available_for_update(connection, [accounts.cash_id for accounts in cash.values()])
+        vouchers: dict[int, list[UsableVoucher]] = {}
+        if with_vouchers:
+            for voucher in await vouchers_for_update(connection, with_vouchers):
+                vouchers.setdefault(voucher.buyer_id, []).append(voucher)
+        return Means(known=known, cash=cash, available_fen=available, vouchers=vouchers)
+
+    async def _move_head(self, connection: Connection, head: store.Head) -> None:
+        moved = await store.move_head(
+            connection,
+            self._settings.partition_id,
+            epoch=self._epoch,
+            previous_sequence=self._led().head.last_sequence,
+            head=head,
+        )
+        if not moved:
+            raise Fenced(
+                f"partition {self._settings.partition_id} has another leader than epoch {self._epoch}"
+            )
+
+    def _now_us(self) -> int:
+        return max(self._clock.now_us(), self._led().head.last_event_at_us)
+
+    # -- hours -----------------------------------------------------------------------------------------------------
+
+    async def _advance_if_due(self) -> None:
+        """Bring the partition to the clock's hour: books first, then the money of the hours that have ended."""
+        hour = max(self._clock.hour(), self._hour)
+        if hour == self._hour:
+            return
+        while not await self._try_advance(hour):
+            if self._stopping:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+        self._hour = hour
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    async def _try_advance(self, hour: int) -> bool:
+        partition = self._led()
+        at_us = max(self._now_us(), us_of_hour(hour))
+        batch = Batch(
+            partition,
+            Means(known={}, cash={}, available_fen={}, vouchers={}),
+            at_us=at_us,
+            fee_bps=self._settings.fee_bps,
+        )
+        try:
+            async with self._database.transaction() as connection:
+                for product_id, book in partition.books.items():
+                    if book.hour <= hour:
+                        batch.advance(product_id, hour + 1)
+                await batch.write(connection)
+                await settle_due_hours(
+                    connection,
+                    self._accounts,
+                    partition_id=self._settings.partition_id,
+                    through_hour=hour - 1 - self._settings.settlement_delay_hours,
+                    at_us=at_us,
+                )
+                await expire_due(connection, at_us)
+                await self._move_head(connection, batch.head)
+                partition.head = batch.head
+                if partition.head.last_sequence - partition.snapshot_sequence >= SNAPSHOT_AFTER_COMMANDS:
+                    await store_snapshot(connection, partition)
+        except (Fenced, BookCorrupt):
+            raise
+        except Exception:
+            _log.exception("hour %d was not committed", hour)
+            await self._rebuild()
+            return False
+        self._on_commit()
+        return True
+
+    # -- leading ---------------------------------------------------------------------------------------------------
+
+    def _led(self) -> Partition:
+        if self._partition is None:
+            raise Unavailable("rebuilding", "the partition is being rebuilt")
+        return self._partition
+
+    async def _lead(self) -> None:
+        partition_id = self._settings.partition_id
+        async with self._database.transaction() as connection:
+            head = await store.take_partition(connection, partition_id, GENESIS_HASH, self._clock.now_us())
+            self._partition = await recover(connection, partition_id, self._products, head)
+        self._epoch = head.epoch
+
+    async def _rebuild(self) -> None:
+        """Drop memory and build it again from the truth; as long as it takes. Raises `Fenced`."""
+        self._partition = None
+        partition_id = self._settings.partition_id
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    head = await store.read_head(connection, partition_id)
+                    if head.epoch != self._epoch:
+                        raise Fenced(
+                            f"partition {partition_id} is led by epoch {head.epoch}, not {self._epoch}"
+                        )
+                    self._partition = await recover(connection, partition_id, self._products, head)
+            except ConnectionLost:
+                if self._stopping:
+                    raise
+                _log.warning("partition %d waits for the database", partition_id)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return

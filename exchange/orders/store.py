@@ -1,0 +1,262 @@
+"""The tables of the sequenced market: one typed function for each named query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exchange.kit.database import from_us, to_us
+from exchange.kit.queries import load_queries
+from exchange.orders.models import LiveOrder, OrderStatus, OrderTerms
+from matching.order import Side
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from exchange.kit.database import Connection, Record
+
+QUERIES = load_queries("exchange.orders")
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a partition stands: the row that every commit moves."""
+
+    epoch: int
+    last_sequence: int
+    last_hash: bytes
+    last_event_at_us: int
+
+
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One command to one book, the events it had, and the chain's hash after it."""
+
+    sequence: int
+    product_id: str
+    event_at_us: int
+    command: bytes
+    events: bytes
+    hash: bytes
+
+
+async def known_outcomes(
+    connection: Connection, keys: Collection[tuple[int, str]]
+) -> dict[tuple[int, str], tuple[int, bytes]]:
+    """(order id, fingerprint) of the (participant, client order id) pairs that have an outcome."""
+    rows = await connection.fetch(QUERIES.known_outcomes, [key[0] for key in keys], [key[1] for key in keys])
+    return {(row["participant_id"], row["client_order_id"]): (row["id"], row["fingerprint"]) for row in rows}
+
+
+async def insert_orders(
+    connection: Connection, partition_id: int, orders: Sequence[LiveOrder], at_us: int
+) -> None:
+    """Store new orders. One statement."""
+    await connection.execute(
+        QUERIES.insert_orders,
+        [order.order_id for order in orders],
+        partition_id,
+        [order.sequence for order in orders],
+        [order.participant_id for order in orders],
+        [order.key_id for order in orders],
+        [order.client_order_id for order in orders],
+        [order.fingerprint for order in orders],
+        [order.product_id for order in orders],
+        [order.side for order in orders],
+        [order.quantity_gpus for order in orders],
+        [order.starts_hour for order in orders],
+        [order.ends_hour for order in orders],
+        [order.hours for order in orders],
+        [order.price_ticks for order in orders],
+        [msgspec.json.encode(order.terms).decode() for order in orders],
+        [order.status for order in orders],
+        [order.reason for order in orders],
+        [order.filled_gpus for order in orders],
+        [order.filled_gpu_hours for order in orders],
+        [order.filled_notional_fen for order in orders],
+        [order.eligible_notional_fen for order in orders],
+        [order.run_starts_hour for order in orders],
+        from_us(at_us),
+    )
+
+
+async def update_orders(connection: Connection, orders: Sequence[LiveOrder], at_us: int) -> None:
+    """Store how orders of earlier commits stand now. One statement."""
+    await connection.execute(
+        QUERIES.update_orders,
+        [order.order_id for order in orders],
+        [order.status for order in orders],
+        [order.reason for order in orders],
+        [order.quantity_gpus for order in orders],
+        [order.filled_gpus for order in orders],
+        [order.filled_gpu_hours for order in orders],
+        [order.filled_notional_fen for order in orders],
+        [order.eligible_notional_fen for order in orders],
+        [order.run_starts_hour for order in orders],
+        from_us(at_us),
+    )
+
+
+async def insert_journal(
+    connection: Connection, partition_id: int, rows: Sequence[JournalRow], at_us: int
+) -> None:
+    """Append to the journal. One statement."""
+    await connection.execute(
+        QUERIES.insert_journal,
+        partition_id,
+        from_us(at_us),
+        [row.sequence for row in rows],
+        [row.product_id for row in rows],
+        [row.command for row in rows],
+        [row.events for row in rows],
+        [row.hash for row in rows],
+    )
+
+
+async def move_head(
+    connection: Connection, partition_id: int, *, epoch: int, previous_sequence: int, head: Head
+) -> bool:
+    """Move the head under the leader's epoch; False when another leader has taken the partition."""
+    return (
+        await connection.fetchrow(
+            QUERIES.move_head,
+            partition_id,
+            epoch,
+            previous_sequence,
+            head.last_sequence,
+            head.last_hash,
+            from_us(head.last_event_at_us),
+        )
+        is not None
+    )
+
+
+async def take_partition(connection: Connection, partition_id: int, genesis_hash: bytes, at_us: int) -> Head:
+    """Become the partition's leader by starting its next epoch."""
+    return _head(
+        await connection.fetchrow(QUERIES.take_partition, partition_id, genesis_hash, from_us(at_us))
+    )
+
+
+async def read_head(connection: Connection, partition_id: int) -> Head:
+    """Where the partition stands."""
+    return _head(await connection.fetchrow(QUERIES.read_head, partition_id))
+
+
+def _head(row: Record | None) -> Head:
+    if row is None:
+        raise LookupError("the partition has no head row")
+    return Head(
+        epoch=row["epoch"],
+        last_sequence=row["last_sequence"],
+        last_hash=row["last_hash"],
+        last_event_at_us=to_us(row["last_event_at"]),
+    )
+
+
+async def latest_event_at_us(connection: Connection) -> int | None:
+    """The latest venue time that any partition has committed; None before the first."""
+    at = await connection.fetchval(QUERIES.latest_event_at)
+    return None if at is None else to_us(at)
+
+
+async def read_journal(
+    connection: Connection, partition_id: int, after_sequence: int, limit: int
+) -> list[JournalRow]:
+    """The journal after a sequence, oldest first."""
+    return [
+        JournalRow(
+            sequence=row["sequence"],
+            product_id=row["product_id"],
+            event_at_us=to_us(row["event_at"]),
+            command=row["command"],
+            events=row["events"],
+            hash=row["hash"],
+        )
+        for row in await connection.fetch(QUERIES.read_journal, partition_id, after_sequence, limit)
+    ]
+
+
+async def read_snapshots(connection: Connection, partition_id: int) -> dict[str, tuple[int, bytes]]:
+    """(sequence, encoded book) by product."""
+    rows = await connection.fetch(QUERIES.read_snapshots, partition_id)
+    return {row["product_id"]: (row["sequence"], row["book"]) for row in rows}
+
+
+async def put_snapshots(
+    connection: Connection, partition_id: int, sequence: int, books: Mapping[str, bytes]
+) -> None:
+    """Store books as they stand at a sequence, unless later ones are stored."""
+    await connection.execute(QUERIES.put_snapshots, partition_id, sequence, list(books), list(books.values()))
+
+
+async def live_orders(connection: Connection, partition_id: int) -> list[LiveOrder]:
+    """The orders that can still change, without their money and fills."""
+    rows = await connection.fetch(QUERIES.live_orders, partition_id)
+    return [_order(row, row["trade_group_id"]) for row in rows]
+
+
+def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
+    return LiveOrder(
+        order_id=row["id"],
+        participant_id=row["participant_id"],
+        key_id=row["key_id"],
+        trade_group_id=trade_group_id,
+        client_order_id=row["client_order_id"],
+        fingerprint=row["fingerprint"],
+        product_id=row["product_id"],
+        side=Side(row["side"]),
+        quantity_gpus=row["quantity_gpus"],
+        starts_hour=row["starts_hour"],
+        ends_hour=row["ends_hour"],
+        hours=row["hours"],
+        price_ticks=row["price_ticks"],
+        terms=msgspec.json.decode(row["terms"], type=OrderTerms),
+        created_at_us=to_us(row["created_at"]),
+        updated_at_us=to_us(row["updated_at"]),
+        status=OrderStatus(row["status"]),
+        sequence=row["sequence"],
+        reason=row["reason"],
+        filled_gpus=row["filled_gpus"],
+        filled_gpu_hours=row["filled_gpu_hours"],
+        filled_notional_fen=row["filled_notional_fen"],
+        eligible_notional_fen=row["eligible_notional_fen"],
+        run_starts_hour=row["run_starts_hour"],
+    )
+
+
+async def orders_of_participant(
+    connection: Connection,
+    participant_id: int,
+    *,
+    before_id: int,
+    product: str | None,
+    side: str | None,
+    statuses: Collection[str] | None,
+    client_order_id: str | None,
+    limit: int,
+) -> list[LiveOrder]:
+    """A page of a participant's orders, newest first, without their money and fills."""
+    rows = await connection.fetch(
+        QUERIES.orders_of_participant,
+        participant_id,
+        before_id,
+        product,
+        side,
+        None if statuses is None else list(statuses),
+        client_order_id,
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
+async def order_of_participant(
+    connection: Connection, order_id: int, participant_id: int
+) -> LiveOrder | None:
+    """One order, if it is the participant's own, without its money and fills."""
+    row = await connection.fetchrow(QUERIES.order_of_participant, order_id, participant_id)
+    return None if row is None else _order(row)
+
+
+async def partition_of_order(connection: Connection, order_id: int, participant_id: int) -> Record | None:
+    """Where an order of the participant is traded, and its status."""
+    return await connection.fetchrow(QUERIES.partition_of_order, order_id, participant_id)

@@ -1,0 +1,137 @@
+-- name: insert_holds
+-- What new orders set aside.
+INSERT INTO order_hold (
+    order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen)
+SELECT * FROM unnest(
+    $1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]);
+
+-- name: update_holds
+-- What fills committed and what went back, of holds placed in earlier commits.
+UPDATE order_hold AS hold
+SET committed_fen = moved.committed_fen, released_fen = moved.released_fen
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    AS moved (order_id, voucher_id, committed_fen, released_fen)
+WHERE hold.order_id = moved.order_id AND hold.voucher_id = moved.voucher_id;
+
+-- name: insert_trades
+-- The fills of a batch.
+INSERT INTO trade (
+    id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
+    quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, fee_bps, traded_at)
+SELECT *, $18::timestamptz FROM unnest(
+    $1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::text[], $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::bigint[],
+    $16::bigint[], $17::integer[]);
+
+-- name: insert_leases
+-- One lease for each trade of a batch.
+INSERT INTO lease (
+    id, trade_id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus,
+    starts_hour, ends_hour, price_ticks, fee_bps, next_settlement_hour, created_at)
+SELECT *, $13::timestamptz FROM unnest(
+    $1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::integer[],
+    $9::integer[], $10::integer[], $11::bigint[], $12::integer[], $9::integer[]);
+
+-- name: insert_lease_funding
+-- Where the money of new leases came from.
+INSERT INTO lease_funding (lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen)
+SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]);
+
+-- name: live_holds
+-- The holds of a partition's live bids, in spending order.
+SELECT hold.*, account.asset
+FROM order_hold AS hold
+JOIN orders ON orders.id = hold.order_id
+JOIN ledger_account AS account ON account.id = hold.source_account_id
+WHERE orders.partition_id = $1 AND orders.status IN ('accepted', 'resting', 'partially_filled')
+ORDER BY hold.order_id, hold.position;
+
+-- name: holds_of_orders
+-- What some orders have set aside, in spending order.
+SELECT hold.order_id, hold.voucher_id, hold.placed_fen, hold.committed_fen, hold.released_fen
+FROM order_hold AS hold
+WHERE hold.order_id = ANY ($1::bigint[])
+ORDER BY hold.order_id, hold.position;
+
+-- name: fills_of_orders
+-- The trades of some orders, oldest first.
+SELECT trade.*, lease.id AS lease_id
+FROM trade
+JOIN lease ON lease.trade_id = trade.id
+WHERE trade.bid_order_id = ANY ($1::bigint[]) OR trade.ask_order_id = ANY ($1::bigint[])
+ORDER BY trade.id;
+
+-- name: due_leases
+-- Leases with an unsettled hour up to $2, locked against a late outage report.
+SELECT id, trade_id, product_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour, price_ticks, fee_bps,
+    next_settlement_hour, failed_hours
+FROM lease
+WHERE partition_id = $1 AND next_settlement_hour <= $2 AND next_settlement_hour < ends_hour
+ORDER BY id
+FOR UPDATE;
+
+-- name: funding_of_leases
+-- The escrowed parts of some leases, cash first.
+SELECT funding.*, account.asset, coalesce(voucher.programme_id, 0) AS programme_id
+FROM lease_funding AS funding
+JOIN ledger_account AS account ON account.id = funding.source_account_id
+LEFT JOIN voucher ON voucher.id = funding.voucher_id
+WHERE funding.lease_id = ANY ($1::bigint[])
+ORDER BY funding.lease_id, (funding.voucher_id <> 0), voucher.expires_at, funding.voucher_id;
+
+-- name: outages_of_leases
+-- The hours of some leases that their providers reported as failed.
+SELECT lease_id, delivery_hour, reason FROM outage WHERE lease_id = ANY ($1::bigint[]) ORDER BY lease_id, delivery_hour;
+
+-- name: advance_leases
+-- Hours settled and hours failed so far.
+UPDATE lease
+SET next_settlement_hour = settled.next_settlement_hour, failed_hours = settled.failed_hours
+FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS settled (id, next_settlement_hour, failed_hours)
+WHERE lease.id = settled.id;
+
+-- name: advance_lease_funding
+-- What each part has paid out and given back so far.
+UPDATE lease_funding AS funding
+SET captured_fen = settled.captured_fen, returned_fen = settled.returned_fen
+FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    AS settled (lease_id, voucher_id, captured_fen, returned_fen)
+WHERE funding.lease_id = settled.lease_id AND funding.voucher_id = settled.voucher_id;
+
+-- name: leases_of_participant
+-- A page of a buyer's or a provider's leases, newest first.
+SELECT lease.*, buyer.name AS buyer, provider.name AS provider, money.captured_fen, money.returned_fen
+FROM lease
+JOIN participant AS buyer ON buyer.id = lease.buyer_id
+JOIN participant AS provider ON provider.id = lease.provider_id
+CROSS JOIN LATERAL (
+    SELECT sum(captured_fen)::bigint AS captured_fen, sum(returned_fen)::bigint AS returned_fen
+    FROM lease_funding WHERE lease_funding.lease_id = lease.id
+) AS money
+WHERE (lease.buyer_id = $1 OR lease.provider_id = $1) AND lease.id < $2
+ORDER BY lease.id DESC
+LIMIT $3;
+
+-- name: lease_of_participant
+-- One lease, if it is the participant's own.
+SELECT lease.*, buyer.name AS buyer, provider.name AS provider, money.captured_fen, money.returned_fen
+FROM lease
+JOIN participant AS buyer ON buyer.id = lease.buyer_id
+JOIN participant AS provider ON provider.id = lease.provider_id
+CROSS JOIN LATERAL (
+    SELECT sum(captured_fen)::bigint AS captured_fen, sum(returned_fen)::bigint AS returned_fen
+    FROM lease_funding WHERE lease_funding.lease_id = lease.id
+) AS money
+WHERE lease.id = $1 AND (lease.buyer_id = $2 OR lease.provider_id = $2);
+
+-- name: lock_lease
+-- A provider's own lease, held still while an outage of it is recorded.
+SELECT id, trade_id, product_id, buyer_id, starts_hour, ends_hour, next_settlement_hour
+FROM lease WHERE id = $1 AND provider_id = $2
+FOR UPDATE;
+
+-- name: insert_outages
+-- Reported hours; an hour already reported stays as it was first reported.
+INSERT INTO outage (lease_id, delivery_hour, reason, reported_by, reported_at)
+SELECT $1, hour, $3, $4, $5 FROM unnest($2::integer[]) AS hour
+ON CONFLICT DO NOTHING;

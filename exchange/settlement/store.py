@@ -1,0 +1,246 @@
+"""The settlement tables: one typed function for each named query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exchange.kit.database import from_us
+from exchange.kit.queries import load_queries
+from exchange.settlement.models import Aggressor, DueLease, Hold, LeaseFunding, Trade
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from exchange.kit.database import Connection, Record
+
+QUERIES = load_queries("exchange.settlement")
+
+
+async def insert_holds(connection: Connection, holds: Sequence[Hold]) -> None:
+    """Store new holds. One statement."""
+    await connection.execute(
+        QUERIES.insert_holds,
+        [hold.order_id for hold in holds],
+        [hold.voucher_id for hold in holds],
+        [hold.position for hold in holds],
+        [hold.source_account_id for hold in holds],
+        [hold.escrow_account_id for hold in holds],
+        [hold.placed_fen for hold in holds],
+        [hold.committed_fen for hold in holds],
+        [hold.released_fen for hold in holds],
+    )
+
+
+async def update_holds(connection: Connection, holds: Sequence[Hold]) -> None:
+    """Store what moved of holds stored before. One statement."""
+    await connection.execute(
+        QUERIES.update_holds,
+        [hold.order_id for hold in holds],
+        [hold.voucher_id for hold in holds],
+        [hold.committed_fen for hold in holds],
+        [hold.released_fen for hold in holds],
+    )
+
+
+async def insert_trades(connection: Connection, trades: Sequence[Trade], at_us: int) -> None:
+    """Store trades. One statement."""
+    await connection.execute(
+        QUERIES.insert_trades,
+        [trade.trade_id for trade in trades],
+        [trade.partition_id for trade in trades],
+        [trade.sequence for trade in trades],
+        [trade.product_id for trade in trades],
+        [trade.bid_order_id for trade in trades],
+        [trade.ask_order_id for trade in trades],
+        [trade.buyer_id for trade in trades],
+        [trade.provider_id for trade in trades],
+        [trade.aggressor for trade in trades],
+        [trade.quantity_gpus for trade in trades],
+        [trade.starts_hour for trade in trades],
+        [trade.ends_hour for trade in trades],
+        [trade.price_ticks for trade in trades],
+        [trade.notional_fen for trade in trades],
+        [trade.voucher_fen for trade in trades],
+        [trade.programme_id for trade in trades],
+        [trade.fee_bps for trade in trades],
+        from_us(at_us),
+    )
+
+
+async def insert_leases(connection: Connection, trades: Sequence[Trade], at_us: int) -> None:
+    """Open the lease of each trade; the database refuses an oversold ask. One statement."""
+    await connection.execute(
+        QUERIES.insert_leases,
+        [trade.lease_id for trade in trades],
+        [trade.trade_id for trade in trades],
+        [trade.partition_id for trade in trades],
+        [trade.product_id for trade in trades],
+        [trade.ask_order_id for trade in trades],
+        [trade.buyer_id for trade in trades],
+        [trade.provider_id for trade in trades],
+        [trade.quantity_gpus for trade in trades],
+        [trade.starts_hour for trade in trades],
+        [trade.ends_hour for trade in trades],
+        [trade.price_ticks for trade in trades],
+        [trade.fee_bps for trade in trades],
+        from_us(at_us),
+    )
+
+
+async def insert_lease_funding(connection: Connection, funding: Sequence[LeaseFunding]) -> None:
+    """Store where the money of new leases came from. One statement."""
+    await connection.execute(
+        QUERIES.insert_lease_funding,
+        [part.lease_id for part in funding],
+        [part.voucher_id for part in funding],
+        [part.source_account_id for part in funding],
+        [part.escrow_account_id for part in funding],
+        [part.committed_fen for part in funding],
+    )
+
+
+async def live_holds(connection: Connection, partition_id: int) -> list[Hold]:
+    """The holds of a partition's live bids, in spending order."""
+    return [
+        Hold(
+            order_id=row["order_id"],
+            voucher_id=row["voucher_id"],
+            position=row["position"],
+            asset=row["asset"],
+            source_account_id=row["source_account_id"],
+            escrow_account_id=row["escrow_account_id"],
+            placed_fen=row["placed_fen"],
+            committed_fen=row["committed_fen"],
+            released_fen=row["released_fen"],
+        )
+        for row in await connection.fetch(QUERIES.live_holds, partition_id)
+    ]
+
+
+async def holds_of_orders(connection: Connection, order_ids: Collection[int]) -> list[Record]:
+    """What some orders have set aside, in spending order."""
+    return await connection.fetch(QUERIES.holds_of_orders, list(order_ids))
+
+
+async def fills_of_orders(connection: Connection, order_ids: Collection[int]) -> list[Trade]:
+    """The trades of some orders, oldest first."""
+    return [
+        Trade(
+            trade_id=row["id"],
+            lease_id=row["lease_id"],
+            partition_id=row["partition_id"],
+            sequence=row["sequence"],
+            product_id=row["product_id"],
+            bid_order_id=row["bid_order_id"],
+            ask_order_id=row["ask_order_id"],
+            buyer_id=row["buyer_id"],
+            provider_id=row["provider_id"],
+            aggressor=Aggressor(row["aggressor"]),
+            quantity_gpus=row["quantity_gpus"],
+            starts_hour=row["starts_hour"],
+            ends_hour=row["ends_hour"],
+            price_ticks=row["price_ticks"],
+            notional_fen=row["notional_fen"],
+            voucher_fen=row["voucher_fen"],
+            programme_id=row["programme_id"],
+            fee_bps=row["fee_bps"],
+        )
+        for row in await connection.fetch(QUERIES.fills_of_orders, list(order_ids))
+    ]
+
+
+async def due_leases(connection: Connection, partition_id: int, through_hour: int) -> list[DueLease]:
+    """Leases with an unsettled hour up to and including `through_hour`, locked, with money and outages."""
+    rows = await connection.fetch(QUERIES.due_leases, partition_id, through_hour)
+    if not rows:
+        return []
+    lease_ids = [row["id"] for row in rows]
+    funding: dict[int, list[LeaseFunding]] = {lease_id: [] for lease_id in lease_ids}
+    for part in await connection.fetch(QUERIES.funding_of_leases, lease_ids):
+        funding[part["lease_id"]].append(
+            LeaseFunding(
+                lease_id=part["lease_id"],
+                voucher_id=part["voucher_id"],
+                asset=part["asset"],
+                source_account_id=part["source_account_id"],
+                escrow_account_id=part["escrow_account_id"],
+                committed_fen=part["committed_fen"],
+                captured_fen=part["captured_fen"],
+                returned_fen=part["returned_fen"],
+                programme_id=part["programme_id"],
+            )
+        )
+    outages: dict[int, set[int]] = {}
+    for outage in await outages_of_leases(connection, lease_ids):
+        outages.setdefault(outage["lease_id"], set()).add(outage["delivery_hour"])
+    return [
+        DueLease(
+            lease_id=row["id"],
+            trade_id=row["trade_id"],
+            product_id=row["product_id"],
+            buyer_id=row["buyer_id"],
+            provider_id=row["provider_id"],
+            quantity_gpus=row["quantity_gpus"],
+            starts_hour=row["starts_hour"],
+            ends_hour=row["ends_hour"],
+            price_ticks=row["price_ticks"],
+            fee_bps=row["fee_bps"],
+            next_settlement_hour=row["next_settlement_hour"],
+            failed_hours=row["failed_hours"],
+            funding=tuple(funding[row["id"]]),
+            outage_hours=frozenset(outages.get(row["id"], ())),
+        )
+        for row in rows
+    ]
+
+
+async def outages_of_leases(connection: Connection, lease_ids: Collection[int]) -> list[Record]:
+    """The hours of some leases that were reported as failed."""
+    return await connection.fetch(QUERIES.outages_of_leases, list(lease_ids))
+
+
+async def advance_leases(connection: Connection, settled: Sequence[tuple[int, int, int]]) -> None:
+    """Store (lease id, next hour to settle, hours failed so far). One statement."""
+    await connection.execute(
+        QUERIES.advance_leases,
+        [row[0] for row in settled],
+        [row[1] for row in settled],
+        [row[2] for row in settled],
+    )
+
+
+async def advance_lease_funding(connection: Connection, funding: Sequence[LeaseFunding]) -> None:
+    """Store what each part has paid out and given back so far. One statement."""
+    await connection.execute(
+        QUERIES.advance_lease_funding,
+        [part.lease_id for part in funding],
+        [part.voucher_id for part in funding],
+        [part.captured_fen for part in funding],
+        [part.returned_fen for part in funding],
+    )
+
+
+async def leases_of_participant(
+    connection: Connection, participant_id: int, before_id: int, limit: int
+) -> list[Record]:
+    """A page of a buyer's or a provider's leases, newest first."""
+    return await connection.fetch(QUERIES.leases_of_participant, participant_id, before_id, limit)
+
+
+async def lease_of_participant(connection: Connection, lease_id: int, participant_id: int) -> Record | None:
+    """One lease, if it is the participant's own."""
+    return await connection.fetchrow(QUERIES.lease_of_participant, lease_id, participant_id)
+
+
+async def lock_lease(connection: Connection, lease_id: int, provider_id: int) -> Record | None:
+    """A provider's own lease, locked."""
+    return await connection.fetchrow(QUERIES.lock_lease, lease_id, provider_id)
+
+
+async def insert_outages(
+    connection: Connection, lease_id: int, hours: Sequence[int], reason: str, reported_by: int, at_us: int
+) -> None:
+    """Store reported hours; one already reported stays as it was first reported."""
+    await connection.execute(
+        QUERIES.insert_outages, lease_id, list(hours), reason, reported_by, from_us(at_us)
+    )
