@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exchange.kit.fields import CnyText, IdText
+from exchange.kit.fields import CnyText, IdText, exact
 
 CNY: Final = "CNY"
 """The asset that is money. Every voucher programme is an asset of its own beside it."""
@@ -19,6 +19,12 @@ EXCHANGE_ID: Final = 1
 """The participant that owns the fee account and the account that stands for the outside world."""
 
 NOTE_MAX: Final = 500
+
+AssetText = Annotated[
+    str,
+    msgspec.Meta(pattern=exact(r"CNY|prg_[0-9a-z]{13}"), description="CNY, or the prg_ id of a programme"),
+]
+"""The name of an asset."""
 
 
 class TransferKind(StrEnum):
@@ -118,7 +124,6 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One transfer as an owner of either account sees it; a side that is somebody else's shows no account."""
 
     transfer_id: int
-    group_id: int
     kind: TransferKind
     reason: TransferReason
     asset: str
@@ -133,12 +138,12 @@ class StatementLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StatementFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Which lines of a statement are wanted, newest first; None means any. `before_id` is a cursor."""
+    """Which lines of a statement are wanted, newest first; None means any. `before_id` continues a page."""
 
     account_id: int | None = None
-    reason: TransferReason | None = None
     asset: str | None = None
-    before_id: int | None = None
+    reason: TransferReason | None = None
+    before_id: int = 2**63 - 1
 
 
 class DifferenceKind(StrEnum):
@@ -148,6 +153,7 @@ class DifferenceKind(StrEnum):
     ASSET_NOT_ZERO = "asset_not_zero"
     OVERDRAWN = "overdrawn"
     HOLD_NOT_PENDING = "hold_not_pending"
+    HOLD_OF_CLOSED_ORDER = "hold_of_closed_order"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -158,6 +164,18 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     detail: str
 
 
+class CashMovement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A deposit or withdrawal as booked, with the money the participant can use after it."""
+
+    transfer_id: int
+    participant_id: int
+    reason: TransferReason
+    amount_fen: int
+    available_fen: int
+    note: str
+    booked_at_us: int
+
+
 class NewCashMovement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money an operator books in from outside (a deposit) or out (a withdrawal)."""
 
@@ -166,13 +184,46 @@ class NewCashMovement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX, description="such as the bank's reference")] = ""
 
 
-class CashMovement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A deposit or withdrawal as booked, with the money the participant can use after it."""
+class CashMovementView(msgspec.Struct, frozen=True, kw_only=True):
+    """A deposit or withdrawal as the API shows it; `id` is the transfer's in the participant's statement."""
 
-    movement_id: int
-    participant_id: int
+    id: str
+    participant_id: str
     reason: TransferReason
-    amount_fen: int
-    available_fen: int
+    amount_cny: str
+    available_cny: str
     note: str
-    booked_at_us: int
+    created_at: str
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """An account as the API shows it. `balance` is all that is in it, `available` what is not set aside.
+
+    `id` is null for cash or escrow that was never used. `voucher_id` stands with the accounts of one voucher.
+    """
+
+    id: str | None
+    asset: str
+    purpose: Purpose
+    voucher_id: str | None
+    balance_cny: str
+    available_cny: str
+    held_cny: str
+    incoming_cny: str
+
+
+class TransferView(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a statement. A side that is somebody else's is null."""
+
+    id: str
+    kind: TransferKind
+    reason: TransferReason
+    asset: str
+    debit_account_id: str | None
+    debit_purpose: Purpose | None
+    credit_account_id: str | None
+    credit_purpose: Purpose | None
+    amount_cny: str
+    subject_id: str
+    delivery_starts_at: str | None
+    created_at: str

@@ -83,3 +83,144 @@ JOIN ledger_account AS account USING (participant_id, asset, purpose, reference)
 -- name: insert_asset
 -- A new asset, which voucher programmes bring.
 INSERT INTO asset (code, created_at) VALUES ($1, $2);
+
+-- name: accounts_after
+-- A page of one participant's accounts in the order of their ids.
+SELECT
+    id, asset, purpose, reference,
+    debits_pending_fen, debits_posted_fen, credits_pending_fen, credits_posted_fen
+FROM ledger_account
+WHERE participant_id = $1 AND id > $2
+ORDER BY id
+LIMIT $3;
+
+-- name: statement_before
+-- A page of one participant's transfers, newest first. Each account gives at most a page from each of its two
+-- indexes, so the cost does not grow with the table.
+WITH own AS (
+    SELECT id, purpose
+    FROM ledger_account
+    WHERE participant_id = $1 AND ($2::BIGINT IS NULL OR id = $2) AND ($3::TEXT IS NULL OR asset = $3)
+), line AS (
+    SELECT DISTINCT found.id
+    FROM own
+    CROSS JOIN LATERAL (
+        (
+            SELECT transfer.id
+            FROM ledger_transfer AS transfer
+            WHERE transfer.debit_account_id = own.id AND transfer.id < $5::BIGINT
+                AND ($4::TEXT IS NULL OR transfer.reason = $4)
+            ORDER BY transfer.id DESC
+            LIMIT $6::BIGINT
+        ) UNION ALL (
+            SELECT transfer.id
+            FROM ledger_transfer AS transfer
+            WHERE transfer.credit_account_id = own.id AND transfer.id < $5::BIGINT
+                AND ($4::TEXT IS NULL OR transfer.reason = $4)
+            ORDER BY transfer.id DESC
+            LIMIT $6::BIGINT
+        )
+    ) AS found
+    ORDER BY found.id DESC
+    LIMIT $6::BIGINT
+)
+SELECT
+    transfer.id, transfer.kind, transfer.reason, transfer.asset, transfer.amount_fen, transfer.subject_id,
+    transfer.delivery_hour, transfer.created_at,
+    debit.id AS debit_account_id, debit.purpose AS debit_purpose,
+    credit.id AS credit_account_id, credit.purpose AS credit_purpose
+FROM line
+JOIN ledger_transfer AS transfer ON transfer.id = line.id
+LEFT JOIN ledger_account AS debit ON debit.id = transfer.debit_account_id AND debit.participant_id = $1
+LEFT JOIN ledger_account AS credit ON credit.id = transfer.credit_account_id AND credit.participant_id = $1
+ORDER BY transfer.id DESC;
+
+-- name: last_transfer_of
+-- The newest transfer that moved money into or out of an account, which the caller has locked.
+SELECT max(id) FROM ledger_transfer WHERE debit_account_id = $1 OR credit_account_id = $1;
+
+-- name: balance_differences
+-- Accounts whose stored sums are not what their transfers add up to.
+WITH debited AS (
+    SELECT
+        debit_account_id AS account_id,
+        sum(CASE kind WHEN 'pending' THEN amount_fen WHEN 'posted' THEN 0 ELSE -amount_fen END) AS pending_fen,
+        sum(CASE WHEN kind IN ('posted', 'post_pending') THEN amount_fen ELSE 0 END) AS posted_fen
+    FROM ledger_transfer
+    GROUP BY debit_account_id
+), credited AS (
+    SELECT
+        credit_account_id AS account_id,
+        sum(CASE kind WHEN 'pending' THEN amount_fen WHEN 'posted' THEN 0 ELSE -amount_fen END) AS pending_fen,
+        sum(CASE WHEN kind IN ('posted', 'post_pending') THEN amount_fen ELSE 0 END) AS posted_fen
+    FROM ledger_transfer
+    GROUP BY credit_account_id
+), folded AS (
+    SELECT
+        account.id AS account_id,
+        ARRAY[
+            account.debits_pending_fen, account.debits_posted_fen,
+            account.credits_pending_fen, account.credits_posted_fen] AS stored_fen,
+        ARRAY[
+            coalesce(debited.pending_fen, 0), coalesce(debited.posted_fen, 0),
+            coalesce(credited.pending_fen, 0), coalesce(credited.posted_fen, 0)]::BIGINT[] AS folded_fen
+    FROM ledger_account AS account
+    LEFT JOIN debited ON debited.account_id = account.id
+    LEFT JOIN credited ON credited.account_id = account.id
+)
+SELECT account_id, stored_fen, folded_fen
+FROM folded
+WHERE stored_fen <> folded_fen
+ORDER BY account_id;
+
+-- name: asset_differences
+-- Assets in which what was debited is not what was credited.
+SELECT
+    asset,
+    (sum(credits_posted_fen) - sum(debits_posted_fen))::BIGINT AS posted_fen,
+    (sum(credits_pending_fen) - sum(debits_pending_fen))::BIGINT AS pending_fen
+FROM ledger_account
+GROUP BY asset
+HAVING sum(credits_posted_fen) <> sum(debits_posted_fen) OR sum(credits_pending_fen) <> sum(debits_pending_fen)
+ORDER BY asset;
+
+-- name: overdrawn_accounts
+-- Accounts that may not be overdrawn and are.
+SELECT id AS account_id, credits_posted_fen - debits_posted_fen - debits_pending_fen AS available_fen
+FROM ledger_account
+WHERE NOT allows_overdraft AND debits_pending_fen + debits_posted_fen > credits_posted_fen
+ORDER BY id;
+
+-- name: hold_differences
+-- Accounts in which what is set aside is not what the holds of orders have open.
+WITH open_hold AS (
+    SELECT source_account_id, escrow_account_id, placed_fen - committed_fen - released_fen AS open_fen
+    FROM order_hold
+    WHERE placed_fen > committed_fen + released_fen
+), expected AS (
+    SELECT side.account_id, sum(side.debit_fen)::BIGINT AS debit_fen, sum(side.credit_fen)::BIGINT AS credit_fen
+    FROM open_hold
+    CROSS JOIN LATERAL (VALUES
+        (open_hold.source_account_id, open_hold.open_fen, 0),
+        (open_hold.escrow_account_id, 0, open_hold.open_fen)) AS side (account_id, debit_fen, credit_fen)
+    GROUP BY side.account_id
+)
+SELECT
+    account.id AS account_id,
+    account.debits_pending_fen, coalesce(expected.debit_fen, 0) AS held_from_fen,
+    account.credits_pending_fen, coalesce(expected.credit_fen, 0) AS held_for_fen
+FROM ledger_account AS account
+LEFT JOIN expected ON expected.account_id = account.id
+WHERE account.debits_pending_fen <> coalesce(expected.debit_fen, 0)
+    OR account.credits_pending_fen <> coalesce(expected.credit_fen, 0)
+ORDER BY account.id;
+
+-- name: closed_order_holds
+-- Orders that are over and still hold something.
+SELECT hold.order_id, sum(hold.placed_fen - hold.committed_fen - hold.released_fen)::BIGINT AS open_fen
+FROM order_hold AS hold
+JOIN orders ON orders.id = hold.order_id
+WHERE hold.placed_fen > hold.committed_fen + hold.released_fen
+    AND orders.status NOT IN ('accepted', 'resting', 'partially_filled')
+GROUP BY hold.order_id
+ORDER BY hold.order_id;

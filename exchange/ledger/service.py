@@ -10,11 +10,30 @@ when a transaction changes the row a second time, which doubles the cost of the 
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.auth import Principal, Scope
 from exchange.kit.clock import wall_now_us
 from exchange.kit.database import CheckViolation, Connection, UniqueViolation, constraint_name
 from exchange.kit.errors import Conflict, NotEnoughMoney
+from exchange.kit.fields import format_cny
+from exchange.kit.ids import new_id
 from exchange.ledger import store
-from exchange.ledger.models import CNY, EXCHANGE_ID, AccountKey, CashAccounts, Purpose, Transfer
+from exchange.ledger.models import (
+    CNY,
+    EXCHANGE_ID,
+    AccountKey,
+    Balance,
+    CashAccounts,
+    CashMovement,
+    Difference,
+    Purpose,
+    StatementFilter,
+    StatementLine,
+    Transfer,
+    TransferKind,
+    TransferReason,
+)
+from exchange.participants.service import get_participant
 
 _NOT_OVERDRAWN: Final = "ledger_account_not_overdrawn"
 
@@ -140,3 +159,98 @@ async def create_asset(connection: Connection, code: str, at_us: int) -> None:
         await store.insert_asset(connection, code, at_us)
     except UniqueViolation as error:
         raise Conflict("already_exists", f"the asset {code} exists already") from error
+
+
+async def deposit(
+    connection: Connection, actor: Principal, participant_id: int, amount_fen: int, note: str, now_us: int
+) -> CashMovement:
+    """Book money that came in from outside; operators only. Raises `NotFound` for an unknown participant."""
+    return await _move_cash(
+        connection, actor, TransferReason.DEPOSIT, participant_id, amount_fen, note, now_us
+    )
+
+
+async def withdraw(
+    connection: Connection, actor: Principal, participant_id: int, amount_fen: int, note: str, now_us: int
+) -> CashMovement:
+    """Book money that goes out; operators only. Raises `NotEnoughMoney` beyond what is available."""
+    return await _move_cash(
+        connection, actor, TransferReason.WITHDRAWAL, participant_id, amount_fen, note, now_us
+    )
+
+
+async def _move_cash(
+    connection: Connection,
+    actor: Principal,
+    reason: TransferReason,
+    participant_id: int,
+    amount_fen: int,
+    note: str,
+    now_us: int,
+) -> CashMovement:
+    actor.must_have(Scope.OPERATE)
+    participant = await get_participant(connection, participant_id)
+    directory = AccountDirectory()
+    cash_id = (await directory.cash_of(connection, [participant_id]))[participant_id].cash_id
+    external_id = await directory.external_id(connection)
+    available_fen = (await available_for_update(connection, [cash_id, external_id]))[cash_id]
+    incoming = reason is TransferReason.DEPOSIT
+    if not incoming and amount_fen > available_fen:
+        asked, available = format_cny(amount_fen), format_cny(available_fen)
+        raise NotEnoughMoney(detail=f"{asked} CNY were asked for, {available} CNY are available")
+    transfer = Transfer(
+        group_id=new_id(),
+        kind=TransferKind.POSTED,
+        reason=reason,
+        asset=CNY,
+        debit_account_id=external_id if incoming else cash_id,
+        credit_account_id=cash_id if incoming else external_id,
+        amount_fen=amount_fen,
+        subject_id=participant_id,
+    )
+    await post(connection, [transfer], now_us)
+    transfer_id = await store.last_transfer_of(connection, cash_id)
+    record = AuditRecord(
+        code="CASH",
+        event_at_us=now_us,
+        actor_participant_id=actor.participant_id,
+        key_id=actor.key_id,
+        participant_id=participant_id,
+        trade_group_id=participant.trade_group_id,
+        subject_id=transfer_id,
+        detail={"reason": reason, "amount_fen": amount_fen, "note": note},
+    )
+    await insert_audit_records(connection, [record])
+    return CashMovement(
+        transfer_id=transfer_id,
+        participant_id=participant_id,
+        reason=reason,
+        amount_fen=amount_fen,
+        available_fen=available_fen + (amount_fen if incoming else -amount_fen),
+        note=note,
+        booked_at_us=now_us,
+    )
+
+
+async def balances(
+    connection: Connection, participant_id: int, *, after_id: int = 0, limit: int
+) -> list[Balance]:
+    """Return a participant's accounts in the order of their ids, after an account id."""
+    return await store.accounts_after(connection, participant_id, after_id, limit)
+
+
+async def statement(
+    connection: Connection, participant_id: int, wanted: StatementFilter, limit: int
+) -> list[StatementLine]:
+    """Return a participant's transfers, newest first; none where the filter names another's account."""
+    return await store.statement_before(connection, participant_id, wanted, limit)
+
+
+async def check(connection: Connection) -> list[Difference]:
+    """Recompute the books and return everything that is wrong; a healthy ledger gives an empty list.
+
+    Every balance is folded anew from its transfers, every asset must net to zero, nothing may be overdrawn,
+    and what is set aside must be exactly what live orders hold. Each question is one statement, so it sees
+    one moment and may be asked while money moves. Reads every transfer: seconds for millions.
+    """
+    return [*await store.balance_differences(connection), *await store.hold_differences(connection)]

@@ -5,9 +5,20 @@
 
 from collections.abc import Collection, Sequence
 
-from exchange.kit.database import Connection, from_us
+from exchange.kit.database import Connection, from_us, to_us
 from exchange.kit.queries import load_queries
-from exchange.ledger.models import AccountKey, Purpose, Transfer
+from exchange.ledger import rules
+from exchange.ledger.models import (
+    AccountKey,
+    Balance,
+    Difference,
+    Purpose,
+    StatementFilter,
+    StatementLine,
+    Transfer,
+    TransferKind,
+    TransferReason,
+)
 
 QUERIES = load_queries("exchange.ledger")
 
@@ -77,3 +88,99 @@ def _columns(keys: Sequence[AccountKey]) -> tuple[list[int], list[str], list[Pur
 async def insert_asset(connection: Connection, code: str, at_us: int) -> None:
     """Store a new asset."""
     await connection.execute(QUERIES.insert_asset, code, from_us(at_us))
+
+
+async def accounts_after(
+    connection: Connection, participant_id: int, after_id: int, limit: int
+) -> list[Balance]:
+    """Return a page of a participant's accounts in the order of their ids."""
+    return [
+        Balance(
+            account_id=row["id"],
+            asset=row["asset"],
+            purpose=Purpose(row["purpose"]),
+            reference=row["reference"],
+            debits_pending_fen=row["debits_pending_fen"],
+            debits_posted_fen=row["debits_posted_fen"],
+            credits_pending_fen=row["credits_pending_fen"],
+            credits_posted_fen=row["credits_posted_fen"],
+        )
+        for row in await connection.fetch(QUERIES.accounts_after, participant_id, after_id, limit)
+    ]
+
+
+async def statement_before(
+    connection: Connection, participant_id: int, wanted: StatementFilter, limit: int
+) -> list[StatementLine]:
+    """Return a page of a participant's transfers, newest first."""
+    rows = await connection.fetch(
+        QUERIES.statement_before,
+        participant_id,
+        wanted.account_id,
+        wanted.asset,
+        wanted.reason,
+        wanted.before_id,
+        limit,
+    )
+    return [
+        StatementLine(
+            transfer_id=row["id"],
+            kind=TransferKind(row["kind"]),
+            reason=TransferReason(row["reason"]),
+            asset=row["asset"],
+            debit_account_id=row["debit_account_id"],
+            debit_purpose=_purpose(row["debit_purpose"]),
+            credit_account_id=row["credit_account_id"],
+            credit_purpose=_purpose(row["credit_purpose"]),
+            amount_fen=row["amount_fen"],
+            subject_id=row["subject_id"],
+            delivery_hour=row["delivery_hour"],
+            created_at_us=to_us(row["created_at"]),
+        )
+        for row in rows
+    ]
+
+
+def _purpose(text: str | None) -> Purpose | None:
+    return None if text is None else Purpose(text)
+
+
+async def last_transfer_of(connection: Connection, account_id: int) -> int:
+    """Return the newest transfer of a locked account that has at least one."""
+    return int(await connection.fetchval(QUERIES.last_transfer_of, account_id))
+
+
+async def balance_differences(connection: Connection) -> list[Difference]:
+    """Return accounts that are not the fold of their transfers or overdrawn, and assets not at zero."""
+    return [
+        *(
+            rules.not_the_fold(row["account_id"], row["stored_fen"], row["folded_fen"])
+            for row in await connection.fetch(QUERIES.balance_differences)
+        ),
+        *(
+            rules.not_zero(row["asset"], row["posted_fen"], row["pending_fen"])
+            for row in await connection.fetch(QUERIES.asset_differences)
+        ),
+        *(
+            rules.overdrawn(row["account_id"], row["available_fen"])
+            for row in await connection.fetch(QUERIES.overdrawn_accounts)
+        ),
+    ]
+
+
+async def hold_differences(connection: Connection) -> list[Difference]:
+    """Return where what is set aside is not what live orders hold."""
+    return [
+        *(
+            rules.not_held(
+                row["account_id"],
+                (row["debits_pending_fen"], row["held_from_fen"]),
+                (row["credits_pending_fen"], row["held_for_fen"]),
+            )
+            for row in await connection.fetch(QUERIES.hold_differences)
+        ),
+        *(
+            rules.held_when_closed(row["order_id"], row["open_fen"])
+            for row in await connection.fetch(QUERIES.closed_order_holds)
+        ),
+    ]

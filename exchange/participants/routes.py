@@ -220,6 +220,7 @@ class KeysController(Controller):
         query = request.query(ListKeys)
         after_id = _after("keys", query.cursor)
         owner_id = typed_id(request.faults, "?participant_id", "par", query.participant_id)
+        request.faults.code = "invalid_query"
         request.faults.raise_if_any()
         principal = request.principal
         owner_id = principal.participant_id if owner_id is None else owner_id
