@@ -133,9 +133,9 @@ def wall_now_us() -> int:
     return time.time_ns() // 1000
 
 
-def monotonic_ns() -> int:
-    """Return a time in nanoseconds that only differences of mean anything: for durations and deadlines."""
-    return time.monotonic_ns()
+def monotonic_s() -> float:
+    """Return seconds that only differences of mean anything: for durations and deadlines, never for money."""
+    return time.monotonic()
 
 
 def hour_of(us: int) -> int:

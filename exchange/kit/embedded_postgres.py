@@ -33,6 +33,7 @@ from typing import Self
 from urllib.parse import quote
 
 from exchange.kit import postgres_child
+from exchange.kit.clock import monotonic_s
 from exchange.kit.postgres_files import User, binaries_folder, run_folder, server_user
 
 DATABASE = "exchange"
@@ -151,12 +152,12 @@ class EmbeddedPostgres:
 
     def _wait_for_lock(self, lock: int) -> None:
         """Take the data folder's lock. A starter just killed, and then its server, are given time to end."""
-        starts_at = time.monotonic()
+        starts_at = monotonic_s()
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waited_s = time.monotonic() - starts_at
+                waited_s = monotonic_s() - starts_at
                 owner = _read_owner(self.data_dir)
                 if owner is not None and _is_alive(owner[0]) and waited_s > KILL_TIMEOUT_S:
                     message = f"the data in {self.data_dir} is in use by process {owner[0]}"
@@ -282,14 +283,14 @@ class EmbeddedPostgres:
 
     def _wait_until_ready(self) -> None:
         """Wait until the server takes connections, which it says in the last line of postmaster.pid."""
-        gives_up_at = time.monotonic() + START_TIMEOUT_S
+        gives_up_at = monotonic_s() + START_TIMEOUT_S
         status = self._cluster / "postmaster.pid"
         while True:
             with contextlib.suppress(FileNotFoundError):
                 lines = status.read_text().split("\n")
                 if len(lines) > 7 and lines[7].strip() == "ready":  # noqa: PLR2004 - its eighth line
                     return
-            if self.pid is None or time.monotonic() > gives_up_at:
+            if self.pid is None or monotonic_s() > gives_up_at:
                 said = self.log_path.read_text(errors="replace").splitlines()[-10:]
                 self.stop()
                 raise EmbeddedPostgresError("the server did not start:\n" + "\n".join(said))

@@ -1,0 +1,54 @@
+"""Goal: a domain's SQL and its store match one to one. Method: compare both."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from exchange.kit.queries import parse_queries
+from tests.architecture.source import ROOT, files
+
+SOURCES = list(files("exchange", suffix="queries.sql"))
+
+
+def _domain(path: Path) -> str:
+    return path.parent.relative_to(ROOT).as_posix()
+
+
+def _uses(tree: ast.AST, variable: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == variable:
+            yield node.attr
+
+
+def _variable(store: ast.Module) -> str:
+    """Return the name that the store gives to its loaded queries."""
+    for node in store.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            if ast.unparse(node.value.func).endswith("load_queries") and isinstance(target, ast.Name):
+                return target.id
+    raise AssertionError("the store loads no queries")
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=_domain)
+def test_every_query_is_used_by_its_store_and_every_used_one_exists(source: Path) -> None:
+    store = ast.parse(source.with_name("store.py").read_text(encoding="utf-8"))
+    queries = parse_queries(_domain(source), source.read_text(encoding="utf-8"))
+    used = list(_uses(store, _variable(store)))
+    assert sorted(set(used)) == dir(queries)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=_domain)
+def test_every_function_of_a_store_runs_one_query_and_takes_a_connection_first(source: Path) -> None:
+    store = ast.parse(source.with_name("store.py").read_text(encoding="utf-8"))
+    variable = _variable(store)
+    found = []
+    for node in store.body:
+        if isinstance(node, ast.AsyncFunctionDef):
+            names = sorted(set(_uses(node, variable)))
+            arguments = [argument.arg for argument in node.args.args]
+            if len(names) != 1 or arguments[:1] != ["connection"]:
+                found.append(f"{node.name}({', '.join(arguments)}) runs {names}")
+    assert found == []
