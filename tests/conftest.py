@@ -18,6 +18,9 @@ import pytest
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import DATABASE, EmbeddedPostgres
 from exchange.kit.migrate import migrate
+from tests import hypothesis_profiles
+
+hypothesis_profiles.load()
 
 TEMPLATE = "template_migrated"
 _numbers = itertools.count(1)
