@@ -1,0 +1,484 @@
+"""Goal: money moves all or none, is never overdrawn, never rewritten, and every movement can be read back.
+
+Method: the real service on a real PostgreSQL, many connections at a time where that is the point; faults are
+planted past the service to see that the database refuses them and that `check` finds what it cannot refuse.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import pytest
+
+from exchange.kit.auth import Principal, Scope
+from exchange.kit.database import CheckViolation, Connection, Database, ForeignKeyViolation
+from exchange.kit.errors import Conflict, Forbidden, NotEnoughMoney, NotFound
+from exchange.ledger import rules, service, store
+from exchange.ledger.models import (
+    CNY,
+    EXCHANGE_ID,
+    AccountKey,
+    CashAccounts,
+    DifferenceKind,
+    Purpose,
+    StatementFilter,
+    Transfer,
+    TransferKind,
+    TransferReason,
+)
+from exchange.participants.models import NewParticipant, Ownership, ParticipantKind
+from exchange.participants.service import create_participant
+
+AT_US = 1_800_000_000_000_000
+PROGRAMME = "prg_0000000000001"
+
+
+def operator(*scopes: Scope) -> Principal:
+    return Principal(
+        key_id=1,
+        participant_id=EXCHANGE_ID,
+        kind="operator",
+        name="exchange",
+        trade_group_id=None,
+        scopes=frozenset(scopes or Scope),
+    )
+
+
+async def new_provider(database: Database, name: str) -> int:
+    new = NewParticipant(
+        kind=ParticipantKind.PROVIDER, name=name, region="guizhou", ownership=Ownership.PRIVATE
+    )
+    async with database.transaction() as connection:
+        return (await create_participant(connection, None, new, AT_US)).id
+
+
+async def cash_of(database: Database, participant_id: int, deposit_fen: int = 0) -> CashAccounts:
+    async with database.transaction() as connection:
+        if deposit_fen:
+            await service.deposit(connection, operator(), participant_id, deposit_fen, "", AT_US)
+        return (await service.AccountDirectory().cash_of(connection, [participant_id]))[participant_id]
+
+
+def transfer(
+    kind: TransferKind, debit_id: int, credit_id: int, amount_fen: int, asset: str = CNY
+) -> Transfer:
+    reasons = {
+        TransferKind.POSTED: TransferReason.TRADE,
+        TransferKind.PENDING: TransferReason.HOLD,
+        TransferKind.POST_PENDING: TransferReason.TRADE,
+        TransferKind.VOID_PENDING: TransferReason.HOLD_RELEASE,
+    }
+    return Transfer(
+        group_id=7,
+        kind=kind,
+        reason=reasons[kind],
+        asset=asset,
+        debit_account_id=debit_id,
+        credit_account_id=credit_id,
+        amount_fen=amount_fen,
+        subject_id=7,
+    )
+
+
+async def sums(connection: Connection, participant_id: int) -> dict[Purpose, tuple[int, int, int, int]]:
+    return {
+        balance.purpose: (
+            balance.debits_pending_fen,
+            balance.debits_posted_fen,
+            balance.credits_pending_fen,
+            balance.credits_posted_fen,
+        )
+        for balance in await service.balances(connection, participant_id, limit=100)
+    }
+
+
+@pytest.fixture
+async def alice(database: Database) -> int:
+    return await new_provider(database, "alice")
+
+
+@pytest.fixture
+async def bob(database: Database) -> int:
+    return await new_provider(database, "bob")
+
+
+async def test_a_hold_is_set_aside_then_moved_in_part_and_given_back_in_part(
+    database: Database, alice: int
+) -> None:
+    accounts = await cash_of(database, alice, 1_000)
+    cash, escrow = accounts.cash_id, accounts.escrow_id
+    async with database.transaction() as connection:
+        await service.post(connection, [transfer(TransferKind.PENDING, cash, escrow, 600)], AT_US)
+        assert await sums(connection, alice) == {
+            Purpose.CASH: (600, 0, 0, 1_000),
+            Purpose.ESCROW: (0, 0, 600, 0),
+        }
+        assert await service.available_for_update(connection, [escrow, cash]) == {cash: 400, escrow: 0}
+        parts = [
+            transfer(TransferKind.POST_PENDING, cash, escrow, 450),
+            transfer(TransferKind.VOID_PENDING, cash, escrow, 150),
+        ]
+        await service.post(connection, parts, AT_US)
+        assert await sums(connection, alice) == {
+            Purpose.CASH: (0, 450, 0, 1_000),
+            Purpose.ESCROW: (0, 0, 0, 450),
+        }
+        assert await store.balance_differences(connection) == []
+
+
+async def test_one_overdraft_refuses_the_whole_call(database: Database, alice: int, bob: int) -> None:
+    rich, poor = await cash_of(database, alice, 1_000), await cash_of(database, bob, 10)
+    linked = [
+        transfer(TransferKind.POSTED, rich.cash_id, poor.escrow_id, 500),
+        transfer(TransferKind.POSTED, poor.cash_id, rich.escrow_id, 11),
+    ]
+    with pytest.raises(NotEnoughMoney) as refused:
+        async with database.transaction() as connection:
+            await service.post(connection, linked, AT_US)
+    assert (refused.value.status, refused.value.code) == (402, "not_enough_money")
+    async with database.connection() as connection:
+        assert await service.available_for_update(connection, [rich.cash_id, poor.cash_id]) == {
+            rich.cash_id: 1_000,
+            poor.cash_id: 10,
+        }
+        assert len(await service.statement(connection, alice, StatementFilter(), 10)) == 1
+
+
+async def test_after_an_overdraft_in_a_savepoint_the_transaction_goes_on(
+    database: Database, alice: int
+) -> None:
+    accounts = await cash_of(database, alice, 100)
+    async with database.transaction() as connection:
+        with pytest.raises(NotEnoughMoney):
+            async with connection.transaction():
+                too_much = transfer(TransferKind.PENDING, accounts.cash_id, accounts.escrow_id, 101)
+                await service.post(connection, [too_much], AT_US)
+        all_of_it = transfer(TransferKind.PENDING, accounts.cash_id, accounts.escrow_id, 100)
+        await service.post(connection, [all_of_it], AT_US)
+        assert (await service.available_for_update(connection, [accounts.cash_id]))[accounts.cash_id] == 0
+
+
+async def test_what_counts_is_the_sum_of_a_call_not_its_order(
+    database: Database, alice: int, bob: int
+) -> None:
+    giver, taker = await cash_of(database, alice, 100), await cash_of(database, bob)
+    through = [
+        transfer(TransferKind.POSTED, taker.cash_id, taker.escrow_id, 100),
+        transfer(TransferKind.POSTED, giver.cash_id, taker.cash_id, 100),
+    ]
+    async with database.transaction() as connection:
+        await service.post(connection, through, AT_US)
+        assert (await sums(connection, bob))[Purpose.ESCROW] == (0, 0, 0, 100)
+
+
+@pytest.mark.parametrize("kind", [TransferKind.POST_PENDING, TransferKind.VOID_PENDING])
+async def test_resolving_more_than_was_set_aside_is_a_broken_invariant(
+    database: Database, alice: int, kind: TransferKind
+) -> None:
+    accounts = await cash_of(database, alice, 1_000)
+    hold = transfer(TransferKind.PENDING, accounts.cash_id, accounts.escrow_id, 100)
+    too_much = transfer(kind, accounts.cash_id, accounts.escrow_id, 101)
+    with pytest.raises(CheckViolation):
+        async with database.transaction() as connection:
+            await service.post(connection, [hold], AT_US)
+            await service.post(connection, [too_much], AT_US)
+
+
+async def test_transfers_stay_within_an_asset_and_between_two_existing_accounts(
+    database: Database, alice: int
+) -> None:
+    accounts = await cash_of(database, alice, 1_000)
+    async with database.transaction() as connection:
+        await service.create_asset(connection, PROGRAMME, AT_US)
+        voucher_id = await service.open_account(connection, alice, PROGRAMME, Purpose.VOUCHER, 5, at_us=AT_US)
+    wrong: list[tuple[Transfer, type[Exception]]] = [
+        (transfer(TransferKind.POSTED, accounts.cash_id, voucher_id, 1), ForeignKeyViolation),
+        (transfer(TransferKind.POSTED, accounts.cash_id, voucher_id, 1, PROGRAMME), ForeignKeyViolation),
+        (transfer(TransferKind.POSTED, accounts.cash_id, 10**9, 1), ForeignKeyViolation),
+        (transfer(TransferKind.POSTED, accounts.cash_id, accounts.cash_id, 1), CheckViolation),
+        (transfer(TransferKind.POSTED, accounts.cash_id, accounts.escrow_id, 0), CheckViolation),
+        (transfer(TransferKind.POSTED, accounts.cash_id, accounts.escrow_id, -5), CheckViolation),
+    ]
+    for each, error in wrong:
+        with pytest.raises(error):
+            async with database.transaction() as connection:
+                await service.post(connection, [each], AT_US)
+    async with database.connection() as connection:
+        assert await service.check(connection) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE ledger_transfer SET amount_fen = amount_fen + 1",
+        "UPDATE ledger_transfer SET amount_fen = amount_fen WHERE FALSE",
+        "DELETE FROM ledger_transfer",
+        "TRUNCATE ledger_transfer",
+    ],
+)
+async def test_transfers_are_insert_only(database: Database, alice: int, statement: str) -> None:
+    await cash_of(database, alice, 1_000)
+    async with database.connection() as connection:
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError, match="insert-only"):
+            await connection.execute(statement)
+        # "A": not even a session that plays the replica, which silences ordinary triggers, gets past it.
+        enabled = await connection.fetchval(
+            "SELECT tgenabled FROM pg_trigger WHERE tgname = 'ledger_transfer_insert_only'"
+        )
+        assert enabled == b"A"
+        assert len(await service.statement(connection, alice, StatementFilter(), 10)) == 1
+
+
+async def test_fifty_connections_spending_one_account_never_overdraw_it(
+    database_url: str, database: Database, alice: int, bob: int
+) -> None:
+    spender, shop = await cash_of(database, alice, 1_000), await cash_of(database, bob)
+    pool = await Database.connect(database_url, connections_min=1, connections_max=50)
+    try:
+
+        async def spend(amount_fen: int) -> int:
+            try:
+                async with pool.transaction() as connection:
+                    payment = transfer(TransferKind.POSTED, spender.cash_id, shop.cash_id, amount_fen)
+                    await service.post(connection, [payment], AT_US)
+            except NotEnoughMoney:
+                return 0
+            return amount_fen
+
+        spent = await asyncio.gather(*(spend(30) for _ in range(100)))
+    finally:
+        await pool.close()
+    assert sum(spent) == 33 * 30
+    async with database.connection() as connection:
+        assert (await sums(connection, alice))[Purpose.CASH] == (0, 990, 0, 1_000)
+        assert (await sums(connection, bob))[Purpose.CASH] == (0, 0, 0, 990)
+        assert await service.check(connection) == []
+
+
+async def test_calls_over_the_same_accounts_in_opposite_orders_do_not_deadlock(
+    database_url: str, database: Database
+) -> None:
+    owners = [await new_provider(database, f"owner {number}") for number in range(8)]
+    ids = [(await cash_of(database, owner, 10_000)).cash_id for owner in owners]
+    pool = await Database.connect(database_url, connections_min=1, connections_max=50)
+    try:
+
+        async def around(turn: int) -> None:
+            ring = ids if turn % 2 else ids[::-1]
+            ring = [*ring[turn % len(ring) :], *ring[: turn % len(ring)]]
+            async with pool.transaction() as connection:
+                pairs = zip(ring, [*ring[1:], ring[0]], strict=True)
+                await service.post(
+                    connection, [transfer(TransferKind.POSTED, a, b, 1) for a, b in pairs], AT_US
+                )
+
+        await asyncio.gather(*(around(turn) for turn in range(200)))
+    finally:
+        await pool.close()
+    async with database.connection() as connection:
+        assert set((await service.available_for_update(connection, ids)).values()) == {10_000}
+        assert await service.check(connection) == []
+
+
+async def test_the_directory_opens_accounts_once_for_many_callers(database: Database) -> None:
+    owners = [await new_provider(database, f"owner {number}") for number in range(5)]
+    directory = service.AccountDirectory()
+
+    async def find(order: Sequence[int]) -> dict[int, CashAccounts]:
+        async with database.transaction() as connection:
+            return await directory.cash_of(connection, order)
+
+    found = await asyncio.gather(*(find(owners if turn % 2 else owners[::-1]) for turn in range(10)))
+    assert all(each == found[0] for each in found)
+    assert len({id_ for each in found[0].values() for id_ in (each.cash_id, each.escrow_id)}) == 10
+
+
+async def test_the_directory_forgets_accounts_whose_opening_was_rolled_back(
+    database: Database, alice: int
+) -> None:
+    directory = service.AccountDirectory()
+    with pytest.raises(LookupError):
+        async with database.transaction() as connection, connection.transaction():
+            await directory.cash_of(connection, [alice])
+            await directory.cash_of(connection, [alice])
+            raise LookupError
+    async with database.transaction() as connection:
+        found = await directory.cash_of(connection, [alice])
+        payment = transfer(
+            TransferKind.PENDING, await directory.external_id(connection), found[alice].cash_id, 5
+        )
+        await service.post(connection, [payment], AT_US)
+        assert (await sums(connection, alice))[Purpose.CASH] == (0, 0, 5, 0)
+
+
+async def test_the_directory_asks_the_database_only_for_what_it_does_not_know(
+    database: Database, alice: int
+) -> None:
+    expected = await cash_of(database, alice, 1)
+    directory = service.AccountDirectory()
+    async with database.transaction() as connection:
+        await directory.cash_of(connection, [alice])
+    async with database.transaction() as connection:
+        await connection.execute("DROP TABLE ledger_account CASCADE")
+        assert await directory.cash_of(connection, [alice]) == {alice: expected}
+        with pytest.raises(asyncpg.UndefinedTableError):
+            await directory.cash_of(connection, [alice, EXCHANGE_ID])
+
+
+async def test_accounts_and_assets_are_opened_once(database: Database, alice: int) -> None:
+    key = AccountKey(alice, PROGRAMME, Purpose.RECEIVABLE)
+    async with database.transaction() as connection:
+        await service.create_asset(connection, PROGRAMME, AT_US)
+        opened = await service.ensure_accounts(connection, [key, key], AT_US)
+        again = await service.open_account(connection, alice, PROGRAMME, Purpose.RECEIVABLE, at_us=AT_US)
+        assert opened == {key: again}
+        source = await service.open_account(
+            connection, alice, PROGRAMME, Purpose.PROGRAMME_SOURCE, allows_overdraft=True, at_us=AT_US
+        )
+        await service.post(connection, [transfer(TransferKind.POSTED, source, again, 900, PROGRAMME)], AT_US)
+    with pytest.raises(Conflict):
+        async with database.transaction() as connection:
+            await service.create_asset(connection, PROGRAMME, AT_US)
+    with pytest.raises(CheckViolation):
+        async with database.transaction() as connection:
+            await service.open_account(
+                connection, alice, CNY, Purpose.CASH, 9, allows_overdraft=True, at_us=AT_US
+            )
+    async with database.connection() as connection:
+        assert await service.check(connection) == []
+
+
+async def test_deposits_and_withdrawals_are_booked_by_operators_against_the_outside_world(
+    database: Database, alice: int
+) -> None:
+    async with database.transaction() as connection:
+        put_in = await service.deposit(connection, operator(), alice, 10_000, "bank ref 77", AT_US)
+        took = await service.withdraw(connection, operator(), alice, 2_500, "", AT_US)
+    assert (put_in.available_fen, took.available_fen) == (10_000, 7_500)
+    with pytest.raises(NotEnoughMoney, match=r"75\.01 CNY were asked for, 75\.00 CNY are available"):
+        async with database.transaction() as connection:
+            await service.withdraw(connection, operator(), alice, 7_501, "", AT_US)
+    with pytest.raises(Forbidden):
+        async with database.transaction() as connection:
+            await service.deposit(connection, operator(Scope.TRADE), alice, 1, "", AT_US)
+    with pytest.raises(NotFound):
+        async with database.transaction() as connection:
+            await service.deposit(connection, operator(), 12345, 1, "", AT_US)
+    async with database.connection() as connection:
+        lines = await service.statement(connection, alice, StatementFilter(), 10)
+        assert [(line.transfer_id, line.reason, line.amount_fen, line.subject_id) for line in lines] == [
+            (took.transfer_id, TransferReason.WITHDRAWAL, 2_500, alice),
+            (put_in.transfer_id, TransferReason.DEPOSIT, 10_000, alice),
+        ]
+        assert (lines[1].debit_account_id, lines[1].credit_purpose) == (None, Purpose.CASH)
+        audited = await connection.fetch(
+            "SELECT participant_id, subject_id, detail->>'note' AS note FROM audit_record WHERE code = 'CASH'"
+            " ORDER BY id"
+        )
+        assert [tuple(row) for row in audited] == [
+            (alice, put_in.transfer_id, "bank ref 77"),
+            (alice, took.transfer_id, ""),
+        ]
+        assert await service.check(connection) == []
+
+
+async def test_the_statement_pages_without_gaps_or_repeats_while_money_moves(
+    database: Database, alice: int, bob: int
+) -> None:
+    mine, other = await cash_of(database, alice, 1_000), await cash_of(database, bob, 1_000)
+    async with database.transaction() as connection:
+        for _ in range(5):
+            await service.post(
+                connection,
+                [
+                    transfer(TransferKind.PENDING, mine.cash_id, mine.escrow_id, 10),
+                    transfer(TransferKind.POSTED, other.cash_id, mine.cash_id, 3),
+                    transfer(TransferKind.POSTED, other.cash_id, other.escrow_id, 1),
+                ],
+                AT_US,
+            )
+    seen: list[int] = []
+    wanted = StatementFilter()
+    async with database.connection() as connection:
+        while page := await service.statement(connection, alice, wanted, 3):
+            assert all(line.debit_account_id in {mine.cash_id, None} for line in page)
+            seen += [line.transfer_id for line in page]
+            wanted = StatementFilter(before_id=seen[-1])
+            await service.post(
+                connection, [transfer(TransferKind.PENDING, mine.cash_id, mine.escrow_id, 1)], AT_US
+            )
+        assert len(seen) == 11
+        assert seen == sorted(set(seen), reverse=True)
+        holds = StatementFilter(account_id=mine.escrow_id, reason=TransferReason.HOLD, before_id=seen[0] + 1)
+        assert len(await service.statement(connection, alice, holds, 100)) == 5
+        assert await service.statement(connection, alice, StatementFilter(account_id=other.cash_id), 9) == []
+        assert await service.statement(connection, alice, StatementFilter(asset=PROGRAMME), 9) == []
+
+
+async def test_every_reason_says_what_its_subject_is() -> None:
+    assert set(rules.SUBJECT_PREFIX) == set(TransferReason)
+
+
+async def test_the_check_finds_each_planted_fault(database: Database, alice: int) -> None:
+    accounts = await cash_of(database, alice, 1_000)
+    planted = {
+        "UPDATE ledger_account SET credits_posted_fen = credits_posted_fen + 1 WHERE id = $1": {
+            DifferenceKind.BALANCE_NOT_FOLD,
+            DifferenceKind.ASSET_NOT_ZERO,
+        },
+        "UPDATE ledger_account SET debits_pending_fen = 5 WHERE id = $1": {
+            DifferenceKind.BALANCE_NOT_FOLD,
+            DifferenceKind.ASSET_NOT_ZERO,
+            DifferenceKind.HOLD_NOT_PENDING,
+        },
+        "INSERT INTO ledger_transfer (group_id, kind, reason, asset, debit_account_id, credit_account_id,"
+        " amount_fen, subject_id, created_at) VALUES (1, 'posted', 'deposit', 'CNY', 1, $1, 5, 1, now())": {
+            DifferenceKind.BALANCE_NOT_FOLD,
+        },
+    }
+    for statement, kinds in planted.items():
+        async with database.connection() as connection:
+            undone = connection.transaction()
+            await undone.start()
+            await connection.execute(statement, accounts.cash_id)
+            found = await service.check(connection)
+            await undone.rollback()
+            assert {each.kind for each in found} == kinds, statement
+            assert await service.check(connection) == []
+
+
+async def test_the_check_finds_a_hold_without_an_order_and_an_overdraft_past_the_constraint(
+    database: Database, alice: int
+) -> None:
+    accounts = await cash_of(database, alice, 1_000)
+    async with database.transaction() as connection:
+        await service.post(
+            connection, [transfer(TransferKind.PENDING, accounts.cash_id, accounts.escrow_id, 400)], AT_US
+        )
+        found = await service.check(connection)
+        assert [each.kind for each in found] == [DifferenceKind.HOLD_NOT_PENDING] * 2
+        assert "400 fen are set aside from it and orders hold 0" in found[0].detail
+        await connection.execute("ALTER TABLE ledger_account DROP CONSTRAINT ledger_account_not_overdrawn")
+        await service.post(
+            connection, [transfer(TransferKind.POSTED, accounts.cash_id, accounts.escrow_id, 601)], AT_US
+        )
+        kinds = {each.kind: each.detail for each in await service.check(connection)}
+        assert kinds[DifferenceKind.OVERDRAWN] == "may not be overdrawn and is, by 1 fen"
+
+
+async def test_a_thousand_transfers_go_in_one_statement(database: Database, alice: int, bob: int) -> None:
+    mine, other = await cash_of(database, alice, 10_000), await cash_of(database, bob)
+    many = [
+        transfer(TransferKind.POSTED, mine.cash_id, other.cash_id if turn % 3 else mine.escrow_id, 7)
+        for turn in range(1_000)
+    ]
+    async with database.transaction() as connection:
+        before = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        await service.post(connection, many, AT_US)
+        assert await connection.fetchval("SELECT pg_current_xact_id()::text::bigint") == before
+        assert (await sums(connection, alice))[Purpose.CASH] == (0, 7_000, 0, 10_000)
+        lines = await service.statement(connection, alice, StatementFilter(), 1_000)
+        assert [line.credit_account_id for line in reversed(lines)] == [
+            mine.escrow_id if each.credit_account_id == mine.escrow_id else None for each in many
+        ]
+        assert await service.check(connection) == []
