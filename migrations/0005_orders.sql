@@ -70,12 +70,13 @@ CREATE INDEX orders_of_participant ON orders (participant_id, id);
 CREATE INDEX orders_live ON orders (partition_id) WHERE status IN ('accepted', 'resting', 'partially_filled');
 
 -- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
+-- The accounts are checked by the transfers, without which no hold exists.
 CREATE TABLE order_hold (
     order_id           BIGINT NOT NULL REFERENCES orders (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     position           SMALLINT NOT NULL,
-    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
-    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    source_account_id  BIGINT NOT NULL,
+    escrow_account_id  BIGINT NOT NULL,
     placed_fen         BIGINT NOT NULL CHECK (placed_fen >= 0),
     committed_fen      BIGINT NOT NULL DEFAULT 0 CHECK (committed_fen >= 0),
     released_fen       BIGINT NOT NULL DEFAULT 0 CHECK (released_fen >= 0),

@@ -1,14 +1,15 @@
--- From the trade to the delivered hour.
+-- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
+-- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
 
 CREATE TABLE trade (
     id               BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id     INTEGER NOT NULL,
     sequence         BIGINT NOT NULL,
-    product_id       TEXT NOT NULL REFERENCES product (id),
+    product_id       TEXT NOT NULL,
     bid_order_id     BIGINT NOT NULL REFERENCES orders (id),
     ask_order_id     BIGINT NOT NULL REFERENCES orders (id),
-    buyer_id         BIGINT NOT NULL REFERENCES participant (id),
-    provider_id      BIGINT NOT NULL REFERENCES participant (id),
+    buyer_id         BIGINT NOT NULL,
+    provider_id      BIGINT NOT NULL,
     aggressor        TEXT NOT NULL CHECK (aggressor IN ('buy', 'sell')),
     quantity_gpus    INTEGER NOT NULL CHECK (quantity_gpus > 0),
     starts_hour      INTEGER NOT NULL,
@@ -96,8 +97,8 @@ CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
 CREATE TABLE lease_funding (
     lease_id           BIGINT NOT NULL REFERENCES lease (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
-    source_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
-    escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
+    source_account_id  BIGINT NOT NULL,
+    escrow_account_id  BIGINT NOT NULL,
     committed_fen      BIGINT NOT NULL CHECK (committed_fen > 0),
     captured_fen       BIGINT NOT NULL DEFAULT 0 CHECK (captured_fen >= 0),
     returned_fen       BIGINT NOT NULL DEFAULT 0 CHECK (returned_fen >= 0),

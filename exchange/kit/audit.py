@@ -7,17 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from exchange.kit.database import Connection, from_us
+from exchange.kit.database import Connection, copy_rows, from_us
 
-_INSERT = """
-INSERT INTO audit_record (
-    partition_id, sequence, event_index, code, event_at, actor_participant_id, key_id, participant_id,
-    trade_group_id, product_id, order_id, trade_id, subject_id, detail
-)
-SELECT * FROM unnest(
-    $1::integer[], $2::bigint[], $3::integer[], $4::text[], $5::timestamptz[], $6::bigint[], $7::bigint[],
-    $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::jsonb[]
-)"""
+_COLUMNS = (
+    "partition_id", "sequence", "event_index", "code", "event_at", "actor_participant_id", "key_id",
+    "participant_id", "trade_group_id", "product_id", "order_id", "trade_id", "subject_id", "detail",
+)  # fmt: skip
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,20 +46,23 @@ async def insert_audit_records(connection: Connection, records: Sequence[AuditRe
     """Write records in one statement, in order."""
     if not records:
         return
-    await connection.execute(
-        _INSERT,
-        [record.partition_id for record in records],
-        [record.sequence for record in records],
-        [record.event_index for record in records],
-        [record.code for record in records],
-        [from_us(record.event_at_us) for record in records],
-        [record.actor_participant_id for record in records],
-        [record.key_id for record in records],
-        [record.participant_id for record in records],
-        [record.trade_group_id for record in records],
-        [record.product_id for record in records],
-        [record.order_id for record in records],
-        [record.trade_id for record in records],
-        [record.subject_id for record in records],
-        [_encoder.encode(record.detail).decode() for record in records],
-    )
+    rows = [
+        (
+            record.partition_id,
+            record.sequence,
+            record.event_index,
+            record.code,
+            from_us(record.event_at_us),
+            record.actor_participant_id,
+            record.key_id,
+            record.participant_id,
+            record.trade_group_id,
+            record.product_id,
+            record.order_id,
+            record.trade_id,
+            record.subject_id,
+            _encoder.encode(record.detail).decode(),
+        )
+        for record in records
+    ]
+    await copy_rows(connection, "audit_record", _COLUMNS, rows)

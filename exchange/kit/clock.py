@@ -11,11 +11,15 @@ import asyncio
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 US_PER_SECOND = 1_000_000
 US_PER_HOUR = 3_600 * US_PER_SECOND
 SLEEP_S_MAX = 60.0
+
+TIMES_REMEMBERED = 4096
+"""Times repeat: a batch happens at one microsecond, and orders begin and end on the same few thousand hours."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -148,6 +152,7 @@ def us_of_hour(hour: int) -> int:
     return hour * US_PER_HOUR
 
 
+@lru_cache(maxsize=TIMES_REMEMBERED)
 def datetime_of(us: int) -> datetime:
     """Return a time in microseconds as a datetime in UTC. OverflowError outside the years 1 to 9999."""
     return _EPOCH + timedelta(microseconds=us)
@@ -160,6 +165,7 @@ def us_of(moment: datetime) -> int:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+@lru_cache(maxsize=TIMES_REMEMBERED)
 def parse_rfc3339(text: str) -> int | None:
     """Read an RFC 3339 time with at most six decimals; None for anything else, leap seconds included."""
     match = _RFC3339.fullmatch(text)
@@ -180,6 +186,7 @@ def parse_rfc3339(text: str) -> int | None:
     return us if _US_MIN <= us <= _US_MAX else None
 
 
+@lru_cache(maxsize=TIMES_REMEMBERED)
 def format_rfc3339(us: int) -> str:
     """Write a time as RFC 3339 in UTC, with six decimals where it is not a whole second."""
     return datetime_of(us).replace(tzinfo=None).isoformat() + "Z"

@@ -9,9 +9,9 @@ Invariants:
 - `ConnectionLost` says whether the work may have been done: only a loss during COMMIT leaves that unknown.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -30,8 +30,8 @@ ForeignKeyViolation: Final = asyncpg.ForeignKeyViolationError
 ExclusionViolation: Final = asyncpg.ExclusionViolationError
 SerializationFailure: Final = asyncpg.SerializationError
 Deadlock: Final = asyncpg.DeadlockDetectedError
-RefusedChange: Final = asyncpg.RaiseError
-"""A trigger's RAISE EXCEPTION: an insert-only table was to be changed."""
+RefusedChange: Final = asyncpg.IntegrityConstraintViolationError
+"""A trigger's refusal to change an insert-only table; all the violations above are of this class too."""
 
 to_us = us_of
 from_us = datetime_of
@@ -103,7 +103,7 @@ class Database:
         try:
             yield connection
         except (*_LOST, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.InterfaceError) and not connection.is_closed():
+            if isinstance(error, asyncpg.InterfaceError) and not _is_lost(connection):
                 raise  # not a lost connection but a misuse of one
             raise ConnectionLost("the connection to the database was lost", outcome="unknown") from error
         finally:
@@ -120,13 +120,14 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                if not connection.is_closed():
+                if not _is_lost(connection):
                     await transaction.rollback()
                 raise
-            outcome = "unknown"
+            if not _is_lost(connection):  # where it is, commit only raises and nothing is sent
+                outcome = "unknown"
             await transaction.commit()
         except (*_LOST, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.InterfaceError) and not connection.is_closed():
+            if isinstance(error, asyncpg.InterfaceError) and not _is_lost(connection):
                 raise
             raise ConnectionLost("the connection to the database was lost", outcome=outcome) from error
         finally:
@@ -145,8 +146,23 @@ class Database:
             ) from error
 
 
+def _is_lost(connection: Connection) -> bool:
+    """Tell whether a lent connection is closed; the pool takes one that breaks back at once."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
+
+
 async def _keep_session(_connection: object) -> None:
     """Stand in for the pool's clean-up query: there is nothing to clean, see the module's invariants."""
+
+
+async def copy_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows by COPY: half the cost of an INSERT from arrays, on both sides. Constraints and triggers hold."""
+    await connection.copy_records_to_table(table, columns=columns, records=rows)
 
 
 def constraint_name(error: BaseException) -> str | None:

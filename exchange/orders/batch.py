@@ -162,7 +162,7 @@ class Batch:
             await store.update_orders(connection, list(self._changed.values()), self._at_us)
         await self._settlement.write(connection, self._at_us)
         if self._journal:
-            await store.insert_journal(connection, partition_id, self._journal, self._at_us)
+            await store.insert_journal(connection, partition_id, self._journal)
             await insert_outbox(connection, partition_id, self._sequence, self._feed_payload())
         if self._records:
             await insert_audit_records(connection, self._records)

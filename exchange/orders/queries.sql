@@ -4,24 +4,6 @@ SELECT orders.id, orders.participant_id, orders.client_order_id, orders.fingerpr
 FROM unnest($1::bigint[], $2::text[]) AS asked (participant_id, client_order_id)
 JOIN orders USING (participant_id, client_order_id);
 
--- name: insert_orders
--- New orders as the batch left them.
-INSERT INTO orders (
-    id, partition_id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
-    quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason,
-    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour,
-    created_at, updated_at)
-SELECT id, $2, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
-    quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason,
-    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour, $23, $23
-FROM unnest(
-    $1::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bytea[], $8::text[], $9::text[],
-    $10::integer[], $11::integer[], $12::integer[], $13::integer[], $14::bigint[], $15::jsonb[], $16::text[],
-    $17::text[], $18::integer[], $19::bigint[], $20::bigint[], $21::bigint[], $22::integer[])
-    AS placed (id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
-        quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason,
-        filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour);
-
 -- name: update_orders
 -- Orders of earlier commits as the batch left them.
 UPDATE orders
@@ -35,13 +17,6 @@ FROM unnest(
     AS moved (id, status, reason, quantity_gpus, filled_gpus, filled_gpu_hours, filled_notional_fen,
         eligible_notional_fen, run_starts_hour)
 WHERE orders.id = moved.id;
-
--- name: insert_journal
--- The commands of a batch and the events each had.
-INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)
-SELECT $1, sequence, product_id, $2, command, events, hash
-FROM unnest($3::bigint[], $4::text[], $5::bytea[], $6::bytea[], $7::bytea[])
-    AS written (sequence, product_id, command, events, hash);
 
 -- name: move_head
 -- Every commit moves the head under its leader's epoch. No row: another leader has taken over.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exchange.kit.database import from_us, to_us
+from exchange.kit.database import copy_rows, from_us, to_us
 from exchange.kit.queries import load_queries
 from exchange.orders.models import LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.orders")
+
+_ORDER_COLUMNS: Final = (
+    "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id", "fingerprint", "product_id",
+    "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks", "terms", "status", "reason",
+    "filled_gpus", "filled_gpu_hours", "filled_notional_fen", "eligible_notional_fen", "run_starts_hour",
+    "created_at", "updated_at",
+)  # fmt: skip
+_JOURNAL_COLUMNS: Final = (
+    "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash",
+)  # fmt: skip
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -50,33 +60,38 @@ async def known_outcomes(
 async def insert_orders(
     connection: Connection, partition_id: int, orders: Sequence[LiveOrder], at_us: int
 ) -> None:
-    """Store new orders. One statement."""
-    await connection.execute(
-        QUERIES.insert_orders,
-        [order.order_id for order in orders],
-        partition_id,
-        [order.sequence for order in orders],
-        [order.participant_id for order in orders],
-        [order.key_id for order in orders],
-        [order.client_order_id for order in orders],
-        [order.fingerprint for order in orders],
-        [order.product_id for order in orders],
-        [order.side for order in orders],
-        [order.quantity_gpus for order in orders],
-        [order.starts_hour for order in orders],
-        [order.ends_hour for order in orders],
-        [order.hours for order in orders],
-        [order.price_ticks for order in orders],
-        [msgspec.json.encode(order.terms).decode() for order in orders],
-        [order.status for order in orders],
-        [order.reason for order in orders],
-        [order.filled_gpus for order in orders],
-        [order.filled_gpu_hours for order in orders],
-        [order.filled_notional_fen for order in orders],
-        [order.eligible_notional_fen for order in orders],
-        [order.run_starts_hour for order in orders],
-        from_us(at_us),
-    )
+    """Store new orders."""
+    at = from_us(at_us)
+    rows = [
+        (
+            order.order_id,
+            partition_id,
+            order.sequence,
+            order.participant_id,
+            order.key_id,
+            order.client_order_id,
+            order.fingerprint,
+            order.product_id,
+            order.side,
+            order.quantity_gpus,
+            order.starts_hour,
+            order.ends_hour,
+            order.hours,
+            order.price_ticks,
+            msgspec.json.encode(order.terms).decode(),
+            order.status,
+            order.reason,
+            order.filled_gpus,
+            order.filled_gpu_hours,
+            order.filled_notional_fen,
+            order.eligible_notional_fen,
+            order.run_starts_hour,
+            at,
+            at,
+        )
+        for order in orders
+    ]
+    await copy_rows(connection, "orders", _ORDER_COLUMNS, rows)
 
 
 async def update_orders(connection: Connection, orders: Sequence[LiveOrder], at_us: int) -> None:
@@ -96,19 +111,24 @@ async def update_orders(connection: Connection, orders: Sequence[LiveOrder], at_
     )
 
 
-async def insert_journal(
-    connection: Connection, partition_id: int, rows: Sequence[JournalRow], at_us: int
-) -> None:
-    """Append to the journal. One statement."""
-    await connection.execute(
-        QUERIES.insert_journal,
-        partition_id,
-        from_us(at_us),
-        [row.sequence for row in rows],
-        [row.product_id for row in rows],
-        [row.command for row in rows],
-        [row.events for row in rows],
-        [row.hash for row in rows],
+async def insert_journal(connection: Connection, partition_id: int, rows: Sequence[JournalRow]) -> None:
+    """Append to the journal."""
+    await copy_rows(
+        connection,
+        "journal",
+        _JOURNAL_COLUMNS,
+        [
+            (
+                partition_id,
+                row.sequence,
+                row.product_id,
+                from_us(row.event_at_us),
+                row.command,
+                row.events,
+                row.hash,
+            )
+            for row in rows
+        ],
     )
 
 

@@ -1,10 +1,3 @@
--- name: insert_holds
--- What new orders set aside.
-INSERT INTO order_hold (
-    order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen)
-SELECT * FROM unnest(
-    $1::bigint[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]);
-
 -- name: update_holds
 -- What fills committed and what went back, of holds placed in earlier commits.
 UPDATE order_hold AS hold
@@ -12,30 +5,6 @@ SET committed_fen = moved.committed_fen, released_fen = moved.released_fen
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
     AS moved (order_id, voucher_id, committed_fen, released_fen)
 WHERE hold.order_id = moved.order_id AND hold.voucher_id = moved.voucher_id;
-
--- name: insert_trades
--- The fills of a batch.
-INSERT INTO trade (
-    id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
-    quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, fee_bps, traded_at)
-SELECT *, $18::timestamptz FROM unnest(
-    $1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::text[], $10::integer[], $11::integer[], $12::integer[], $13::bigint[], $14::bigint[], $15::bigint[],
-    $16::bigint[], $17::integer[]);
-
--- name: insert_leases
--- One lease for each trade of a batch.
-INSERT INTO lease (
-    id, trade_id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus,
-    starts_hour, ends_hour, price_ticks, fee_bps, next_settlement_hour, created_at)
-SELECT *, $13::timestamptz FROM unnest(
-    $1::bigint[], $2::bigint[], $3::integer[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[], $8::integer[],
-    $9::integer[], $10::integer[], $11::bigint[], $12::integer[], $9::integer[]);
-
--- name: insert_lease_funding
--- Where the money of new leases came from.
-INSERT INTO lease_funding (lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen)
-SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[]);
 
 -- name: live_holds
 -- The holds of a partition's live bids, in spending order.
