@@ -27,7 +27,7 @@ KEY_SCHEME: Final = "cx"
 _SECRET_BYTES: Final = 32
 _KEY_LENGTH_MAX: Final = 80
 _FRESH_US: Final = 1_000_000
-_CACHED_KEYS_MAX: Final = 10_000
+_REMEMBERED_MAX: Final = 10_000
 _NO_HASH: Final = bytes(32)
 
 
@@ -76,7 +76,7 @@ class NewKey(msgspec.Struct, frozen=True):
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return the SHA-256 of a key's secret part, 32 bytes."""
+    """Return the SHA-256 of a secret, 32 bytes."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -98,51 +98,60 @@ def split_key(text: str) -> tuple[int, str] | None:
     return None if key_id is None else (key_id, secret)
 
 
-class _Remembered(msgspec.Struct):
+class _Verified(msgspec.Struct, frozen=True):
     read_at_us: int
-    key: StoredKey | None
+    key: StoredKey
 
 
 class Authenticator:
     """Turns an Authorization header into a `Principal`.
 
-    `load` reads a stored key by id (None when unknown or revoked). What it returned is used for one second,
-    also when it is None, so that a stranger's retries do not reach the database each time.
+    `load` reads a stored key by id, None when unknown or revoked. A key that was verified is remembered for
+    one second under a hash of its whole text, keyed per process: only who has the secret can hit that entry,
+    and the table holds no secrets.
     """
 
     def __init__(self, load: Callable[[int], Awaitable[StoredKey | None]]) -> None:
         self._load = load
-        self._remembered: dict[int, _Remembered] = {}
+        self._verified: dict[bytes, _Verified] = {}
+        self._hash_key = secrets.token_bytes(32)
 
     def forget(self, key_id: int) -> None:
         """Read this key again at its next use; called after a key is revoked in this process."""
-        self._remembered.pop(key_id, None)
+        known = [digest for digest, entry in self._verified.items() if entry.key.principal.key_id == key_id]
+        for digest in known:
+            del self._verified[digest]
 
     async def authenticate(self, header: str | None, client_ip: str | None) -> Principal:
         """Return who holds the key in `Authorization: Bearer <key>`, or raise `Unauthenticated`."""
         if header is None or header[:7].lower() != "bearer ":
             raise Unauthenticated
-        parts = split_key(header[7:].strip())
-        if parts is None:
-            raise Unauthenticated
-        key_id, secret = parts
+        text = header[7:].strip()
         now_us = wall_now_us()
-        key = await self._stored(key_id, now_us)
-        genuine = hmac.compare_digest(hash_secret(secret), _NO_HASH if key is None else key.secret_sha256)
-        if key is None or not genuine or (key.expires_at_us is not None and key.expires_at_us <= now_us):
+        digest = hashlib.blake2b(text.encode(), key=self._hash_key, digest_size=32).digest()
+        entry = self._verified.get(digest)
+        if entry is not None and 0 <= now_us - entry.read_at_us < _FRESH_US:
+            key = entry.key
+        else:
+            key = await self._verify(text)
+            if len(self._verified) >= _REMEMBERED_MAX:
+                self._verified.clear()
+            self._verified[digest] = _Verified(now_us, key)
+        if key.expires_at_us is not None and key.expires_at_us <= now_us:
             raise Unauthenticated
         if key.allowed_networks and not _is_within(client_ip, key.allowed_networks):
             raise Unauthenticated
         return key.principal
 
-    async def _stored(self, key_id: int, now_us: int) -> StoredKey | None:
-        remembered = self._remembered.get(key_id)
-        if remembered is not None and 0 <= now_us - remembered.read_at_us < _FRESH_US:
-            return remembered.key
+    async def _verify(self, text: str) -> StoredKey:
+        parts = split_key(text)
+        if parts is None:
+            raise Unauthenticated
+        key_id, secret = parts
         key = await self._load(key_id)
-        if len(self._remembered) >= _CACHED_KEYS_MAX:
-            del self._remembered[next(iter(self._remembered))]
-        self._remembered[key_id] = _Remembered(now_us, key)
+        genuine = hmac.compare_digest(hash_secret(secret), _NO_HASH if key is None else key.secret_sha256)
+        if key is None or not genuine:
+            raise Unauthenticated
         return key
 
 

@@ -63,7 +63,7 @@ class Decoder(Generic[T]):
         self.type = type_
 
     def decode(self, body: bytes) -> T:
-        """Return `body` as the type, or raise `MalformedInput` (400) or `InvalidInput` (422) with all faults."""
+        """Return `body` as the type, or raise `MalformedInput` (400) or `InvalidInput` (422)."""
         faults = Faults()
         value = self.decode_with_holes(body, faults)
         faults.raise_if_any()

@@ -32,11 +32,18 @@ _IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
 class ApiRequest(Request[Principal, Any, State]):
     """A request with its principal, its faults and its query struct."""
 
-    __slots__ = ("faults",)
+    __slots__ = ("_faults",)
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.faults = Faults()
+    _faults: Faults
+
+    @property
+    def faults(self) -> Faults:
+        """What is wrong with this request so far; see `requires(keep_faults=True)`."""
+        try:
+            return self._faults
+        except AttributeError:  # made at first use: most requests have none
+            self._faults = Faults()
+            return self._faults
 
     @property
     def principal(self) -> Principal:

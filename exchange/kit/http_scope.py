@@ -1,15 +1,17 @@
 """Small readings of an ASGI scope that are cheaper than Litestar's request objects.
 
 The request id is made at first use: from the caller's X-Request-Id when that is harmless to log, else a fresh
-one.
+one of a random number for the process and a counter.
 """
 
 import re
+import secrets
+from itertools import count
 from typing import Any, Final
 
-from exchange.kit.ids import new_id
-
 _REQUEST_ID_KEY: Final = "exchange.request_id"
+_PROCESS: Final = f"req_{secrets.token_hex(6)}"
+_numbers: Final = count(1)
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -26,6 +28,6 @@ def request_id_of(scope: Any) -> str:
     known: str | None = scope.get(_REQUEST_ID_KEY)
     if known is None:
         sent = next((value for key, value in scope["headers"] if key == b"x-request-id"), b"")
-        known = sent.decode() if _HARMLESS.fullmatch(sent) else f"req_{new_id():016x}"
+        known = sent.decode() if _HARMLESS.fullmatch(sent) else f"{_PROCESS}{next(_numbers):08x}"
         scope[_REQUEST_ID_KEY] = known
     return known
