@@ -24,9 +24,9 @@ class TimeFaultError(ValueError):
     """A text that is no duration or start; the message names the text and the forms that are."""
 
 
-def next_whole_hour(now_us: int) -> int:
-    """Return the first hour that begins at or after `now_us`."""
-    return -(-now_us // US_PER_HOUR)
+def next_hour(now_us: int) -> int:
+    """Return the first hour that begins after `now_us`: an hour that has begun is not for sale."""
+    return hour_of(now_us) + 1
 
 
 def parse_duration(text: str) -> int:
@@ -54,13 +54,13 @@ def format_duration(hours: int) -> str:
 def parse_start(text: str, now_us: int) -> int:
     """Return the hour at which a window starts, given the present venue time in microseconds.
 
-    `now` is the next whole hour, `in 6h` six hours after that.
+    `now` is the next hour, `in 6h` six hours after that.
     """
     words = " ".join(text.split()).lower()
     if words == "now":
-        return next_whole_hour(now_us)
+        return next_hour(now_us)
     if words.startswith("in "):
-        return next_whole_hour(now_us) + parse_duration(words[3:])
+        return next_hour(now_us) + parse_duration(words[3:])
     day = _DAY.fullmatch(words)
     if day is not None:
         return _hour_of_day(text, day, now_us)

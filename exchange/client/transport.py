@@ -103,7 +103,11 @@ class Transport:
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            raise Unreachable(f"no answer from {self._url}: {error or type(error).__name__}") from error
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: httpx.HTTPError) -> Unreachable:
+        # Some of httpx's errors, timeouts above all, have no text.
+        return Unreachable(f"no answer from {self._url}: {str(error) or type(error).__name__}")
 
     async def _send(
         self,
@@ -116,7 +120,7 @@ class Transport:
         try:
             return await self._http.send(self._request(method, path, query, body, headers or {}))
         except httpx.HTTPError as error:
-            raise Unreachable(f"no answer from {self._url}: {error or type(error).__name__}") from error
+            raise self._no_answer(error) from error
 
     def _request(
         self,

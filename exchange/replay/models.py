@@ -11,6 +11,10 @@ import msgspec
 GPU_MILLI_WHOLE: Final = 1000
 
 
+class ReplayError(Exception):
+    """A replay that cannot begin; the message says why."""
+
+
 class LineFault(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One line that was left out: where, in which field (empty: all of it), which rule, and the value."""
 

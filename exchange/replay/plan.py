@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.kit.clock import US_PER_HOUR, hour_of, us_of_hour
+from exchange.kit.clock import hour_of, us_of_hour
 from exchange.replay.models import GPU_MILLI_WHOLE, Refused, TraceBid, TraceOffer
 from exchange.replay.pricing import (
     PriceRange,
@@ -25,10 +25,23 @@ PATIENCE_HOURS_MIN: Final = 24
 
 
 class Horizon(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The hours `[starts_hour, ends_hour)` that a replay offers, sells and delivers."""
+    """The hours `[starts_hour, ends_hour)` that a replay offers, sells and delivers.
+
+    An hour that has begun is not for sale, so the hours in which bids are submitted are each one earlier.
+    """
 
     starts_hour: int
     ends_hour: int
+
+    @property
+    def submitted_from_us(self) -> int:
+        """The first moment at which a bid is submitted."""
+        return us_of_hour(self.starts_hour - 1)
+
+    @property
+    def submitted_until_us(self) -> int:
+        """The moment after the last at which a bid is submitted."""
+        return us_of_hour(self.ends_hour - 1)
 
 
 class ModelMap(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +93,7 @@ class Supply(msgspec.Struct, frozen=True, kw_only=True):
     asks: tuple[PlannedAsk, ...]
     gpus: Mapping[str, int]
     ranges: Mapping[str, PriceRange]
-    refused: Mapping[Refused, int]
+    refused: Mapping[str, int]
 
 
 def plan_supply(
@@ -94,7 +107,7 @@ def plan_supply(
 
     Nodes that cannot be offered at all (no product, no quote) are counted and not chosen from.
     """
-    refused: dict[Refused, int] = {}
+    refused: dict[str, int] = {}
     usable: list[tuple[str, TraceOffer]] = []
     for offer in offers:
         accelerator = models.traded(offer.model)
@@ -130,14 +143,14 @@ def plan_bid(
     seed: int, bid: TraceBid, supply: Supply, models: ModelMap, horizon: Horizon
 ) -> PlannedBid | Refused:
     """Return the bid that a job becomes, or the first reason why it becomes none."""
-    if bid.submitted_at_us < us_of_hour(horizon.starts_hour):
+    if bid.submitted_at_us < horizon.submitted_from_us:
         return Refused.BEFORE_FROM
     if bid.gpu_milli < GPU_MILLI_WHOLE:
         return Refused.PART_OF_GPU
     usable = _usable_accelerators(seed, bid, supply, models)
     if isinstance(usable, Refused):
         return usable
-    earliest_hour = hour_of(bid.submitted_at_us + US_PER_HOUR - 1)
+    earliest_hour = hour_of(bid.submitted_at_us) + 1
     if earliest_hour + bid.hours > horizon.ends_hour:
         return Refused.BEYOND_HORIZON
     patience_hours = max(PATIENCE_HOURS_MIN, bid.hours)

@@ -14,7 +14,7 @@ from exchange.cli.times import (
     HOURS_MAX,
     TimeFaultError,
     format_duration,
-    next_whole_hour,
+    next_hour,
     parse_duration,
     parse_moment,
     parse_start,
@@ -54,10 +54,10 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @given(NOW_US)
-def test_now_is_the_first_hour_that_is_not_in_the_past(now_us: int) -> None:
+def test_now_is_the_first_hour_that_has_not_begun(now_us: int) -> None:
     hour = parse_start("now", now_us)
-    assert hour == next_whole_hour(now_us)
-    assert hour * US_PER_HOUR >= now_us > (hour - 1) * US_PER_HOUR
+    assert hour == next_hour(now_us)
+    assert hour * US_PER_HOUR > now_us >= (hour - 1) * US_PER_HOUR
 
 
 @given(NOW_US, HOURS)

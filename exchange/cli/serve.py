@@ -1,0 +1,131 @@
+"""`exchange serve`: the exchange as one process, until it is told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+import uvicorn
+from litestar import Litestar
+
+from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
+from exchange.cli.failures import CommandFailure, ExitCode
+from exchange.cli.options import database_options, run
+from exchange.kit.settings import Settings
+
+DRAIN_TIMEOUT_S = 10
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to us: we stop what feeds it first, and exit with our own code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Install nothing."""
+        yield
+
+
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a listening socket, so that a taken port is told before anything is started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CommandFailure(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; another program may use the port"
+            " (choose one with --port)",
+            ExitCode.UNAVAILABLE,
+        ) from error
+    return listener
+
+
+def server_of(app: Litestar) -> Server:
+    """Return a server for an application, quiet and quick."""
+    return Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            access_log=False,
+            log_config=None,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+        )
+    )
+
+
+async def serve_until(app: Litestar, listener: socket.socket, stopping: asyncio.Event) -> None:
+    """Answer requests until `stopping` is set, then answer those under way and return."""
+    server = server_of(app)
+
+    async def stop() -> None:
+        await stopping.wait()
+        server.should_exit = True
+
+    stopper = asyncio.create_task(stop())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        stopper.cancel()
+
+
+def stop_on_signals(stopping: asyncio.Event) -> None:
+    """Set `stopping` on SIGINT and SIGTERM."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+
+
+@click.command()
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
+@click.option("--hour-seconds", type=click.FloatRange(0.01, 3600), help="Scale time: how long an hour lasts.")
+@database_options
+@run
+async def serve(
+    host: str | None,
+    port: int | None,
+    hour_seconds: float | None,
+    database_url: str | None,
+    data_dir: Path | None,
+) -> None:
+    """Run the exchange.
+
+    Settings come from the environment (EXCHANGE_*, DATABASE_URL); an option given here comes first. Without a
+    database an embedded PostgreSQL is started. SIGINT and SIGTERM stop it after answering what is under way.
+    """
+    settings = settings_with(
+        host=host, port=port, seconds_per_hour=hour_seconds, database_url=database_url, data_dir=data_dir
+    )
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    listener = bound_socket(settings.host, settings.port)
+    try:
+        exchange = await Exchange.open(settings)
+    except StartError as error:
+        raise CommandFailure(str(error), ExitCode.USAGE) from error
+    try:
+        address = f"http://{settings.host}:{listener.getsockname()[1]}"
+        click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
+        click.echo(f"operator's key: {settings.data_dir.expanduser() / OPERATOR_KEY_FILE}", err=True)
+        await serve_until(create_app(exchange), listener, stopping)
+    finally:
+        await exchange.close()
+
+
+def settings_with(**overrides: object) -> Settings:
+    """Return the environment's settings with those overridden that are not None."""
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return msgspec.structs.replace(Settings.from_environment(os.environ), **given)

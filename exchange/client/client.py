@@ -1,0 +1,177 @@
+"""Every call of the public API that the command line and the demo make, typed.
+
+A method is one request; lists are async iterators that follow the cursor. Methods raise `ApiProblem` for a
+refusal and `Unreachable` where no usable answer came.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import httpx
+import msgspec
+
+from exchange.client.models import Account, CashReceipt, Ready, VenueTime
+from exchange.client.transport import QueryValue, Transport, Unreachable
+from exchange.kit.clock import parse_rfc3339
+from exchange.ledger.models import NewCashMovement
+from exchange.orders.models import NewOrder, OrderView
+from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
+from exchange.settlement.models import LeaseView, NewOutage
+from exchange.vouchers.models import ClaimView, NewClaim, NewRejection, NewVoucher, VoucherView
+from exchange.vouchers.programme_models import NewProgramme, ProgrammeView
+
+PAGE_ROWS: Final = 1000
+T = TypeVar("T")
+
+
+class ClientPage(msgspec.Struct, frozen=True):
+    """One page of a list, its rows still encoded."""
+
+    data: list[msgspec.Raw]
+    next_cursor: str | None = None
+
+
+class ExchangeClient:
+    """One exchange under one key. Use it as an async context manager, or close it."""
+
+    def __init__(self, url: str, key: str = "", http: httpx.AsyncClient | None = None) -> None:
+        """Name the exchange; nothing is sent yet. `http` lets several clients share connections."""
+        self._transport = Transport(url, key, http)
+        self._owns_http = http is None
+
+    async def __aenter__(self) -> Self:
+        """Return the client."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections that are the client's own."""
+        if self._owns_http:
+            await self._transport.close()
+
+    async def venue_now_us(self) -> int:
+        """Return venue time in microseconds."""
+        answer = await self._transport.call("GET", "/v1/time", VenueTime)
+        now_us = parse_rfc3339(answer.now)
+        if now_us is None:
+            raise Unreachable(f"the exchange gave {answer.now!r} as its time")
+        return now_us
+
+    async def ready(self) -> Ready:
+        """Return whether the exchange takes orders."""
+        return await self._transport.call("GET", "/readyz", Ready)
+
+    async def place(self, order: NewOrder) -> OrderView:
+        """Place one order; placing the same `client_order_id` again gives the stored outcome."""
+        return await self._transport.call("POST", "/v1/orders", OrderView, body=order)
+
+    async def order(self, order_id: str) -> OrderView:
+        """Return one of your orders."""
+        return await self._transport.call("GET", f"/v1/orders/{order_id}", OrderView)
+
+    async def cancel(self, order_id: str) -> OrderView:
+        """Withdraw what is left of an order."""
+        return await self._transport.call("DELETE", f"/v1/orders/{order_id}", OrderView)
+
+    def orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
+        """Yield your orders, newest first as the exchange lists them."""
+        return self._list("/v1/orders", OrderView, limit, filters)
+
+    async def products(self, **filters: QueryValue) -> list[dict[str, Any]]:
+        """Return what is traded, as the exchange describes it."""
+        return [row async for row in self._list("/v1/products", dict[str, Any], PAGE_ROWS * 10, filters)]
+
+    async def market(
+        self, product: str, what: str, query: Mapping[str, QueryValue] | None = None
+    ) -> dict[str, Any]:
+        """Return a product's calendar, depth or ticker."""
+        return await self._transport.call("GET", f"/v1/market/{product}/{what}", dict[str, Any], query=query)
+
+    def leases(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[LeaseView]:
+        """Yield your leases, as buyer or provider."""
+        return self._list("/v1/leases", LeaseView, limit, filters)
+
+    async def report_outage(self, lease_id: str, outage: NewOutage) -> None:
+        """Say, as its provider, that hours of a lease are not delivered."""
+        await self._once("POST", f"/v1/leases/{lease_id}/outages", dict[str, Any], outage)
+
+    async def accounts(self, participant_id: str | None = None) -> list[Account]:
+        """Return balances: your own, or as an operator anyone's."""
+        query = {"participant_id": participant_id}
+        answer = await self._transport.call("GET", "/v1/accounts", ClientPage, query=query)
+        return [msgspec.json.decode(row, type=Account) for row in answer.data]
+
+    async def deposit(self, movement: NewCashMovement, idempotency_key: str | None = None) -> CashReceipt:
+        """Book money in for a participant, as an operator."""
+        return await self._once("POST", "/v1/deposits", CashReceipt, movement, idempotency_key)
+
+    async def create_participant(self, new: NewParticipant) -> ParticipantView:
+        """Register a participant, as an operator."""
+        return await self._once("POST", "/v1/participants", ParticipantView, new)
+
+    async def create_key(self, new: NewKey) -> IssuedKey:
+        """Make a key; its secret is in this answer and nowhere else."""
+        return await self._once("POST", "/v1/keys", IssuedKey, new)
+
+    async def create_programme(self, new: NewProgramme) -> ProgrammeView:
+        """Open a voucher programme, as an issuer."""
+        return await self._once("POST", "/v1/programmes", ProgrammeView, new)
+
+    async def issue_voucher(self, new: NewVoucher) -> VoucherView:
+        """Issue a voucher of your programme to a buyer."""
+        return await self._once("POST", "/v1/vouchers", VoucherView, new)
+
+    def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
+        """Yield your vouchers, or as an issuer those of your programmes."""
+        return self._list("/v1/vouchers", VoucherView, limit, filters)
+
+    async def submit_claim(self, new: NewClaim) -> ClaimView:
+        """Claim, as a provider, all that was captured for you under a programme."""
+        return await self._once("POST", "/v1/claims", ClaimView, new)
+
+    def claims(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ClaimView]:
+        """Yield the claims you made, or as an issuer those made on you."""
+        return self._list("/v1/claims", ClaimView, limit, filters)
+
+    async def approve_claim(self, claim_id: str) -> ClaimView:
+        """Approve a claim on you."""
+        return await self._once("POST", f"/v1/claims/{claim_id}/approve", ClaimView)
+
+    async def reject_claim(self, claim_id: str, rejection: NewRejection) -> ClaimView:
+        """Reject a claim on you; its lines may be claimed again."""
+        return await self._once("POST", f"/v1/claims/{claim_id}/reject", ClaimView, rejection)
+
+    async def pay_claim(self, claim_id: str) -> ClaimView:
+        """Pay an approved claim from your cash."""
+        return await self._once("POST", f"/v1/claims/{claim_id}/pay", ClaimView)
+
+    def export_trades(
+        self, file_format: str, *, since: str | None, until: str | None, product: str | None
+    ) -> AsyncIterator[bytes]:
+        """Yield the venue's trades as CSV or NDJSON, for a key with the scope `audit`."""
+        query = {"format": file_format, "from": since, "to": until, "product": product}
+        return self._transport.stream("/v1/oversight/trades", query=query, headers={})
+
+    async def _once(
+        self, method: str, path: str, answer: type[T], body: object = None, idempotency_key: str | None = None
+    ) -> T:
+        headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+        return await self._transport.call(method, path, answer, body=body, headers=headers)
+
+    async def _list(
+        self, path: str, row_type: type[T], limit: int, filters: Mapping[str, QueryValue]
+    ) -> AsyncIterator[T]:
+        cursor: str | None = None
+        missing = limit
+        while missing > 0:
+            query = {**filters, "limit": min(missing, PAGE_ROWS), "cursor": cursor}
+            page = await self._transport.call("GET", path, ClientPage, query=query)
+            for row in page.data[:missing]:
+                yield msgspec.json.decode(row, type=row_type)
+            missing -= len(page.data)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
