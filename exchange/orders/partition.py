@@ -16,6 +16,7 @@ from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.service import live_holds
 from matching.book import OrderBook, apply
 from matching.codec import decode_events
+from matching.invariants import check_book
 from matching.order import Side
 from matching.snapshot import restore, snapshot
 from matching.units import BookCorrupt
@@ -141,6 +142,31 @@ def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
         filled_notional_fen=order.filled_notional_fen,
         eligible_notional_fen=order.eligible_notional_fen,
     )
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What `verify` looked at and found in order."""
+
+    commands: int
+    books: int
+    live_orders: int
+
+
+async def verify(connection: Connection, partition_id: int, products: Mapping[str, Product]) -> Verified:
+    """Check that the books a leader would start with are the fold of the whole journal, and sound.
+
+    Folds every command since the first, whatever is stored; raises `BookCorrupt` naming what differs. Run it in a
+    transaction: it holds the partition's head still while it reads.
+    """
+    head = await store.read_head(connection, partition_id)
+    recovered = await recover(connection, partition_id, products, head)
+    folded = {product_id: OrderBook(product) for product_id, product in products.items()}
+    await _fold_journal(connection, partition_id, folded, 0, head)
+    for product_id, book in recovered.books.items():
+        check_book(book)
+        if snapshot(book) != snapshot(folded[product_id]):
+            raise BookCorrupt(f"the book of {product_id} is not the fold of its journal")
+    return Verified(commands=head.last_sequence, books=len(folded), live_orders=len(recovered.live))
 
 
 async def store_snapshot(connection: Connection, partition: Partition) -> None:

@@ -22,6 +22,7 @@ from exchange.orders.models import (
     PlacedOrder,
     PlaceRequest,
 )
+from exchange.orders.partition import Verified, verify
 from exchange.orders.rules import (
     DOMESTIC_BIT,
     STARTUP_BIT,
@@ -195,6 +196,19 @@ class OrderService:
         if product is None:
             raise NotFound(detail="no such product")
         return self._sequencers[product.partition_id].book(product_id)
+
+    async def verify(self) -> list[Verified]:
+        """Check every partition's books against the fold of its journal; raises `BookCorrupt`."""
+        found = []
+        for partition_id in sorted(self._sequencers):
+            books = {
+                product.id: product.book_product()
+                for product in self.products.values()
+                if product.partition_id == partition_id
+            }
+            async with self._database.transaction() as connection:
+                found.append(await verify(connection, partition_id, books))
+        return found
 
     @property
     def is_ready(self) -> bool:
