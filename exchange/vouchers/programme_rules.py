@@ -38,7 +38,7 @@ def pays_for_origin(required: RequiredOrigin, product_origin: str) -> bool:
 
 def find_rule_faults(rules: ProgrammeRules, faults: Faults, pointer: str = "/rules") -> None:
     """Record every part of well-formed rules that this version does not obey, or that contradicts itself."""
-    document: dict[str, Any] = msgspec.to_builtins(rules)
+    document = msgspec.json.decode(msgspec.json.encode(rules), type=dict[str, Any])
     for path, only in SUPPORTED_VALUES.items():
         value: Any = document
         for part in path[1:].split("/"):

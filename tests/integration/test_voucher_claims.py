@@ -1,0 +1,264 @@
+"""Claims on the real PostgreSQL: from captured vouchers to cash, every step by the right one and once.
+
+After each test the books balance, and a provider's receivable is what it has captured and not claimed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+
+import pytest
+
+from exchange.kit.auth import Principal
+from exchange.kit.database import Database
+from exchange.kit.errors import Conflict, Forbidden, NotEnoughMoney, NotFound, Refusal
+from exchange.kit.ids import new_id
+from exchange.ledger import service as ledger
+from exchange.ledger.models import CNY, Purpose
+from exchange.ledger.rules import available_fen
+from exchange.participants.models import ParticipantKind
+from exchange.vouchers import claims
+from exchange.vouchers.models import Balances, Claim, ClaimStatus, Voucher
+from exchange.vouchers.programme_models import Programme
+from tests.voucher_world import VoucherWorld
+
+BEFORE_ANY = (0, 0, 0)
+
+
+class ClaimWorld(VoucherWorld):
+    """A voucher of 100.00 CNY of which 60.00 was captured over three hours, 40.00 of it by `provider`."""
+
+    issuer: Principal
+    buyer: Principal
+    provider: Principal
+    other_provider: Principal
+    plan: Programme
+    issued: Voucher
+
+    async def settle(self) -> None:
+        """Bring the world to its beginning."""
+        self.issuer, self.buyer = [
+            await self.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER)
+        ]
+        self.provider, self.other_provider = [await self.join(ParticipantKind.PROVIDER) for _ in range(2)]
+        self.plan = await self.programme(self.issuer, self.provider)
+        self.issued = await self.issue(self.issuer, self.plan, self.buyer, 10_000)
+        await self.captured(self.issued, self.provider, 1_000, hour=1)
+        await self.captured(self.issued, self.provider, 3_000, hour=2)
+        await self.captured(self.issued, self.other_provider, 2_000, hour=3)
+
+    async def submit(self, provider: Principal | None = None) -> Claim:
+        """Claim everything of a provider."""
+        async with self.database.transaction() as connection:
+            return await claims.submit_claim(connection, provider or self.provider, self.plan.id, self.now_us)
+
+    async def approve(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Approve a claim."""
+        async with self.database.transaction() as connection:
+            return await claims.approve_claim(connection, by or self.issuer, claim.id, self.now_us)
+
+    async def reject(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Reject a claim."""
+        async with self.database.transaction() as connection:
+            return await claims.reject_claim(
+                connection, by or self.issuer, claim.id, "no invoice", self.now_us
+            )
+
+    async def pay(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Pay a claim."""
+        async with self.database.transaction() as connection:
+            return await claims.pay_claim(connection, by or self.issuer, claim.id, self.now_us, self.accounts)
+
+    async def read(self, claim: Claim, seen_by: Principal) -> Claim:
+        """Read a claim again."""
+        async with self.database.connection() as connection:
+            return await claims.get_claim(connection, seen_by, claim.id)
+
+    async def has_fen(self, owner: Principal, asset: str, purpose: Purpose) -> int:
+        """Return what a participant has in its account of a purpose; 0 where none is open."""
+        async with self.database.connection() as connection:
+            found = await ledger.balances(connection, owner.participant_id, limit=1000)
+        return sum(available_fen(each) for each in found if (each.asset, each.purpose) == (asset, purpose))
+
+    async def parts(self) -> tuple[int, int, int]:
+        """Return what of the voucher is captured, claimed and paid."""
+        balances: Balances = (await self.voucher(self.issued, self.buyer)).balances
+        return balances.captured_fen, balances.claimed_fen, balances.paid_fen
+
+
+@pytest.fixture
+async def world(database: Database) -> AsyncIterator[ClaimWorld]:
+    world = ClaimWorld(database)
+    await world.settle()
+    yield world
+    async with database.connection() as connection:
+        assert await ledger.check(connection) == []
+        unclaimed = await connection.fetch(
+            "SELECT provider_id, sum(amount_fen) AS fen FROM voucher_capture WHERE claim_id IS NULL"
+            " GROUP BY provider_id"
+        )
+        receivable = await connection.fetch(
+            "SELECT participant_id, credits_posted_fen - debits_posted_fen AS fen FROM ledger_account"
+            " WHERE purpose = 'receivable' AND credits_posted_fen > debits_posted_fen"
+        )
+    assert {(row["provider_id"], row["fen"]) for row in unclaimed} == {
+        (row["participant_id"], row["fen"]) for row in receivable
+    }
+
+
+async def refused(attempt: Awaitable[object], expected: type[Refusal], code: str) -> Refusal:
+    """Await an attempt that must be refused; return the refusal."""
+    with pytest.raises(expected) as caught:
+        await attempt
+    assert caught.value.code == code
+    return caught.value
+
+
+async def test_a_claim_takes_everything_that_is_not_claimed(world: ClaimWorld) -> None:
+    claim = await world.submit()
+    assert (claim.amount_fen, claim.line_count, claim.status) == (4_000, 2, ClaimStatus.SUBMITTED)
+    assert await world.read(claim, world.provider) == claim == await world.read(claim, world.issuer)
+    assert await world.parts() == (2_000, 4_000, 0)
+    assert await world.has_fen(world.provider, world.plan.asset, Purpose.RECEIVABLE) == 0
+    assert await world.has_fen(world.provider, world.plan.asset, Purpose.CLAIMED) == 4_000
+    async with world.database.connection() as connection:
+        lines = await claims.list_claim_lines(connection, world.issuer, claim.id, after=BEFORE_ANY, limit=9)
+        last = lines[0].lease_id, lines[0].delivery_hour, lines[0].voucher_id
+        rest = await claims.list_claim_lines(connection, world.provider, claim.id, after=last, limit=9)
+    assert [(line.delivery_hour, line.amount_fen) for line in lines] == [(1, 1_000), (2, 3_000)]
+    assert rest == lines[1:]
+    await refused(world.submit(), Conflict, "nothing_to_claim")
+    await world.captured(world.issued, world.provider, 5, hour=4)
+    assert (await world.submit()).amount_fen == 5
+
+
+async def test_submitting_is_for_providers_and_for_programmes_that_exist(world: ClaimWorld) -> None:
+    for principal in (world.issuer, world.buyer, await world.join(ParticipantKind.OPERATOR)):
+        await refused(world.submit(principal), Forbidden, "forbidden")
+    await refused(world.submit(await world.join(ParticipantKind.PROVIDER)), Conflict, "nothing_to_claim")
+    async with world.database.connection() as connection:
+        await refused(
+            claims.submit_claim(connection, world.provider, new_id(), world.now_us), NotFound, "not_found"
+        )
+
+
+async def test_a_paid_claim_moves_cash_and_redeems_the_vouchers(world: ClaimWorld) -> None:
+    await world.deposit(world.issuer, 4_001)
+    claim = await world.submit()
+    approved = await world.approve(claim)
+    assert (approved.status, approved.decided_at_us) == (ClaimStatus.APPROVED, world.now_us)
+    assert await world.parts() == (2_000, 4_000, 0)
+    world.now_us += 1
+    paid = await world.pay(claim)
+    assert (paid.status, paid.paid_at_us, paid.line_count) == (ClaimStatus.PAID, world.now_us, 2)
+    assert await world.read(claim, world.provider) == paid
+    assert await world.parts() == (2_000, 0, 4_000)
+    assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 1
+    assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 4_000
+    assert await world.has_fen(world.issuer, world.plan.asset, Purpose.REDEEMED) == 4_000
+    assert await world.has_fen(world.provider, world.plan.asset, Purpose.CLAIMED) == 0
+    assert await world.has_fen(world.buyer, CNY, Purpose.CASH) == 0
+    async with world.database.connection() as connection:
+        groups = await connection.fetch(
+            "SELECT reason FROM ledger_transfer WHERE group_id = $1 ORDER BY id", claim.id
+        )
+        codes = await connection.fetch(
+            "SELECT code FROM audit_record WHERE subject_id = $1 ORDER BY id", claim.id
+        )
+    assert [row["reason"] for row in groups] == ["claim_submission", "claim_redemption", "claim_payment"]
+    assert [row["code"] for row in codes] == ["CLMS", "CLMA", "CLMP"]
+
+
+async def test_too_little_cash_pays_nothing_until_there_is_enough(world: ClaimWorld) -> None:
+    claim = await world.submit()
+    approved = await world.approve(claim)
+    refusal = await refused(world.pay(claim), NotEnoughMoney, "not_enough_money")
+    assert "40.00" in refusal.detail
+    await world.deposit(world.issuer, 3_999)
+    await refused(world.pay(claim), NotEnoughMoney, "not_enough_money")
+    assert await world.read(claim, world.issuer) == approved
+    assert await world.parts() == (2_000, 4_000, 0)
+    assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 3_999
+    assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 0
+    await world.deposit(world.issuer, 1)
+    assert (await world.pay(claim)).status is ClaimStatus.PAID
+    assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 4_000
+
+
+async def test_a_rejected_claim_can_be_claimed_again(world: ClaimWorld) -> None:
+    claim = await world.submit()
+    rejected = await world.reject(claim)
+    assert (rejected.status, rejected.reason, rejected.line_count) == (ClaimStatus.REJECTED, "no invoice", 0)
+    assert await world.read(claim, world.provider) == rejected
+    assert await world.parts() == (6_000, 0, 0)
+    assert await world.has_fen(world.provider, world.plan.asset, Purpose.RECEIVABLE) == 4_000
+    again = await world.submit()
+    assert (again.amount_fen, again.line_count) == (4_000, 2)
+    assert again.id != claim.id
+
+
+async def test_every_step_is_allowed_from_one_state_only(world: ClaimWorld) -> None:
+    await world.deposit(world.issuer, 100_000)
+    claim = await world.submit()
+    await refused(world.pay(claim), Conflict, "state_conflict")
+    await world.approve(claim)
+    for step in (world.approve, world.reject):
+        await refused(step(claim), Conflict, "state_conflict")
+    await world.pay(claim)
+    for step in (world.approve, world.reject, world.pay):
+        await refused(step(claim), Conflict, "state_conflict")
+    other = await world.reject(await world.submit(world.other_provider))
+    for step in (world.approve, world.reject, world.pay):
+        await refused(step(other), Conflict, "state_conflict")
+    assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 4_000
+
+
+async def test_claims_are_decided_by_the_programmes_issuer_and_nobody_else(world: ClaimWorld) -> None:
+    claim = await world.submit()
+    strangers = [await world.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.OPERATOR)]
+    for stranger in (*strangers, world.provider, world.buyer):
+        for step in (world.approve, world.reject, world.pay):
+            await refused(step(claim, stranger), NotFound, "not_found")
+    async with world.database.connection() as connection:
+        unknown = claims.approve_claim(connection, world.issuer, new_id(), world.now_us)
+        await refused(unknown, NotFound, "not_found")
+
+
+async def test_claims_are_seen_by_those_they_concern(world: ClaimWorld) -> None:
+    own, other = await world.submit(), await world.submit(world.other_provider)
+    approved = await world.approve(other)
+    other_issuer = await world.join(ParticipantKind.ISSUER)
+    overseers = [await world.join(kind) for kind in (ParticipantKind.OPERATOR, ParticipantKind.REGULATOR)]
+    async with world.database.connection() as connection:
+        for principal, expected in (
+            (world.provider, [own]),
+            (world.other_provider, [approved]),
+            (world.issuer, [approved, own]),
+            (other_issuer, []),
+            (world.buyer, []),
+            *((overseer, [approved, own]) for overseer in overseers),
+        ):
+            assert await claims.list_claims(connection, principal, limit=10) == expected
+        wanted = {"status": ClaimStatus.APPROVED, "programme_id": world.plan.id}
+        assert await claims.list_claims(connection, world.issuer, limit=10, **wanted) == [approved]  # type: ignore[arg-type]  # each of its own type
+        assert await claims.list_claims(connection, world.issuer, before_id=approved.id, limit=10) == [own]
+        assert await claims.list_claims(connection, world.issuer, programme_id=new_id(), limit=10) == []
+    for stranger in (world.other_provider, other_issuer, world.buyer):
+        await refused(world.read(own, stranger), NotFound, "not_found")
+
+
+async def test_of_many_steps_at_once_one_happens(world: ClaimWorld) -> None:
+    await world.deposit(world.issuer, 100_000)
+    submissions = await asyncio.gather(*(world.submit() for _ in range(10)), return_exceptions=True)
+    (claim,) = [each for each in submissions if isinstance(each, Claim)]
+    assert claim.amount_fen == 4_000
+    decisions = await asyncio.gather(
+        *(step(claim) for step in (world.approve, world.reject) for _ in range(5)), return_exceptions=True
+    )
+    (decided,) = [each for each in decisions if isinstance(each, Claim)]
+    if decided.status is ClaimStatus.REJECTED:
+        decided = await world.approve(await world.submit())
+    payments = await asyncio.gather(*(world.pay(decided) for _ in range(10)), return_exceptions=True)
+    assert [type(each) for each in payments].count(Claim) == 1
+    failures = [each for each in (*submissions, *decisions, *payments) if not isinstance(each, Claim)]
+    assert {type(each) for each in failures} == {Conflict}
+    assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 4_000
