@@ -161,7 +161,7 @@ async def _keep_session(_connection: object) -> None:
 async def copy_rows(
     connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
 ) -> None:
-    """Insert rows by COPY: half the cost of an INSERT from arrays, on both sides. Constraints and triggers hold."""
+    """Insert rows by COPY, at half the cost of an INSERT from arrays. Constraints and triggers hold."""
     await connection.copy_records_to_table(table, columns=columns, records=rows)
 
 

@@ -9,41 +9,16 @@ from collections.abc import Iterator
 
 from tests.architecture.source import dotted
 
-ALLOWED_IMPORTS = frozenset(
-    [
-        "__future__",
-        "abc",
-        "bisect",
-        "collections",
-        "dataclasses",
-        "enum",
-        "functools",
-        "heapq",
-        "itertools",
-        "matching",
-        "msgspec",
-        "operator",
-        "types",
-        "typing",
-    ]
-)
-FORBIDDEN_NAMES = frozenset(
-    [
-        "open",
-        "print",
-        "input",
-        "hash",
-        "id",
-        "float",
-        "complex",
-        "eval",
-        "exec",
-        "globals",
-        "vars",
-        "__import__",
-        "breakpoint",
-    ]
-)
+# fmt: off
+ALLOWED_IMPORTS = frozenset({
+    "__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "heapq", "itertools",
+    "matching", "msgspec", "operator", "types", "typing",
+})
+FORBIDDEN_NAMES = frozenset({
+    "open", "print", "input", "hash", "id", "float", "complex", "eval", "exec", "globals", "vars",
+    "breakpoint", "__import__",
+})
+# fmt: on
 SET_TYPES = frozenset({"set", "frozenset", "AbstractSet", "MutableSet", "Set"})
 ORDER_TAKERS = frozenset(
     {"list", "tuple", "iter", "enumerate", "zip", "map", "filter", "reversed", "next", "deque"}

@@ -1,4 +1,4 @@
-"""Goal: a domain's SQL and its store match one to one. Method: compare both."""
+"""Goal: a domain's SQL and its store match one to one. Method: compare the two files."""
 
 import ast
 from collections.abc import Iterator

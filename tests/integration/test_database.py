@@ -1,0 +1,205 @@
+"""Goal: callers learn what became of their transaction. Method: broken rules, killed backends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from exchange.kit.clock import us_of_hour
+from exchange.kit.database import (
+    CheckViolation,
+    ConnectionLost,
+    Database,
+    Deadlock,
+    ForeignKeyViolation,
+    SerializationFailure,
+    UniqueViolation,
+    constraint_name,
+    from_us,
+    to_us,
+)
+from exchange.kit.embedded_postgres import EmbeddedPostgres
+
+TABLES = """
+CREATE TABLE thing (
+    id BIGINT CONSTRAINT thing_key PRIMARY KEY,
+    amount_fen BIGINT CONSTRAINT thing_positive CHECK (amount_fen > 0)
+);
+CREATE TABLE part (thing_id BIGINT CONSTRAINT part_of REFERENCES thing (id));
+INSERT INTO thing VALUES (1, 1), (2, 1);
+"""
+
+DIE_AT_COMMIT = """
+CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_terminate_backend(pg_backend_pid());
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER die AFTER UPDATE ON thing DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION die();
+"""
+
+
+@pytest.fixture
+async def things(empty_database_url: str) -> AsyncIterator[Database]:
+    database = await Database.connect(empty_database_url, connections_min=2)
+    async with database.connection() as connection:
+        await connection.execute(TABLES)
+    yield database
+    await database.close()
+
+
+async def _amounts(database: Database) -> list[int]:
+    async with database.connection() as connection:
+        return [
+            row["amount_fen"] for row in await connection.fetch("SELECT amount_fen FROM thing ORDER BY id")
+        ]
+
+
+async def test_a_transaction_is_committed_whole_or_rolled_back_whole(things: Database) -> None:
+    async with things.transaction() as connection:
+        await connection.execute("UPDATE thing SET amount_fen = 5")
+    assert await _amounts(things) == [5, 5]
+    with pytest.raises(LookupError):
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 6")
+            raise LookupError
+    assert await _amounts(things) == [5, 5]
+
+
+async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_serves_on(things: Database) -> None:
+    inside = asyncio.Event()
+
+    async def work() -> None:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 9")
+            inside.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    task = asyncio.create_task(work())
+    await inside.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await _amounts(things) == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "statement, violation, name",
+    [
+        ("INSERT INTO thing VALUES (1, 1)", UniqueViolation, "thing_key"),
+        ("UPDATE thing SET amount_fen = 0", CheckViolation, "thing_positive"),
+        ("INSERT INTO part VALUES (7)", ForeignKeyViolation, "part_of"),
+    ],
+)
+async def test_a_broken_constraint_is_named(
+    things: Database, statement: str, violation: type[Exception], name: str
+) -> None:
+    with pytest.raises(violation) as broken:
+        async with things.transaction() as connection:
+            await connection.execute(statement)
+    assert constraint_name(broken.value) == name
+    assert constraint_name(LookupError()) is None
+
+
+async def test_a_serialization_failure_is_told(things: Database) -> None:
+    with pytest.raises(SerializationFailure):
+        async with things.transaction(isolation="repeatable_read") as slow:
+            await slow.fetchval("SELECT 1")
+            async with things.transaction() as fast:
+                await fast.execute("UPDATE thing SET amount_fen = 2 WHERE id = 1")
+            await slow.execute("UPDATE thing SET amount_fen = 3 WHERE id = 1")
+    assert await _amounts(things) == [2, 1]
+
+
+async def test_a_deadlock_is_told_to_one_and_the_other_commits(things: Database) -> None:
+    barrier = asyncio.Barrier(2)
+
+    async def work(first: int, second: int) -> None:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 4 WHERE id = $1", first)
+            await barrier.wait()
+            await connection.execute("UPDATE thing SET amount_fen = 4 WHERE id = $1", second)
+
+    outcomes = await asyncio.gather(work(1, 2), work(2, 1), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes if outcome is not None] == [Deadlock]
+    assert await _amounts(things) == [4, 4]
+
+
+async def test_a_connection_lost_before_the_commit_leaves_nothing_and_the_pool_serves_on(
+    things: Database,
+) -> None:
+    with pytest.raises(ConnectionLost) as lost:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 7")
+            await _kill(things, await connection.fetchval("SELECT pg_backend_pid()"))
+            await connection.execute("SELECT 1")
+    assert lost.value.outcome == "not_applied"
+    assert await _amounts(things) == [1, 1]
+
+
+async def test_a_connection_lost_at_the_commit_leaves_the_outcome_unknown(things: Database) -> None:
+    async with things.connection() as connection:
+        await connection.execute(DIE_AT_COMMIT)
+    with pytest.raises(ConnectionLost) as lost:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 7")
+    assert lost.value.outcome == "unknown"
+    assert await _amounts(things) == [1, 1]
+
+
+async def test_a_connection_seen_lost_before_the_commit_was_sent_leaves_nothing(things: Database) -> None:
+    with pytest.raises(ConnectionLost) as lost:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 7")
+            await _kill(things, await connection.fetchval("SELECT pg_backend_pid()"))
+    assert lost.value.outcome == "not_applied"
+    assert await _amounts(things) == [1, 1]
+
+
+async def test_a_misused_connection_is_an_error_of_ours_not_a_lost_one(things: Database) -> None:
+    with pytest.raises(asyncpg.InterfaceError):
+        async with things.transaction() as connection:
+            await asyncio.gather(connection.fetchval("SELECT pg_sleep(0.1)"), connection.fetchval("SELECT 1"))
+    assert await _amounts(things) == [1, 1]
+
+
+async def test_a_stopped_server_is_said_to_be_lost_and_found_again(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    database = await Database.connect(server.start(), connections_min=1)
+    await asyncio.to_thread(server.stop)
+    with pytest.raises(ConnectionLost) as lost:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT 1")
+    assert lost.value.outcome == "not_applied"
+    await asyncio.to_thread(server.start)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    await database.close()
+    await asyncio.to_thread(server.stop)
+
+
+async def test_nobody_at_the_address_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionLost) as lost:
+        await Database.connect(f"postgresql://exchange@/exchange?host={tmp_path}")
+    assert lost.value.outcome == "not_applied"
+
+
+async def test_a_session_is_in_utc_and_times_cross_to_the_microsecond(things: Database) -> None:
+    us = us_of_hour(497_000) + 123_457
+    async with things.connection() as connection:
+        assert await connection.fetchval("SHOW timezone") == "UTC"
+        assert await connection.fetchval("SHOW jit") == "off"
+        back = await connection.fetchval("SELECT $1::timestamptz", from_us(us))
+        microseconds = await connection.fetchval(
+            "SELECT extract(epoch FROM $1::timestamptz) * 1000000", from_us(us)
+        )
+    assert to_us(back) == us
+    assert int(microseconds) == us
+
+
+async def _kill(database: Database, pid: int) -> None:
+    async with database.connection() as other:
+        await other.execute("SELECT pg_terminate_backend($1, 5000)", pid)

@@ -1,0 +1,85 @@
+"""Goal: a service starts with what was meant or not at all. Method: good, bad and misspelt variables."""
+
+from pathlib import Path
+
+import pytest
+
+from exchange.kit.settings import Settings, SettingsError
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    settings = Settings.from_environment({"PATH": "/bin", "EXCHANGE_PORT": ""})
+    assert settings == Settings()
+    assert (settings.port, settings.fee_bps, settings.settlement_delay_hours) == (8000, 50, 1)
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_environment(
+        {
+            "DATABASE_URL": "postgresql://host/name",
+            "EXCHANGE_DATA_DIR": "/data",
+            "EXCHANGE_HOST": "0.0.0.0",  # noqa: S104 - a value, nothing is bound
+            "EXCHANGE_PORT": "0",
+            "EXCHANGE_REDIS_URL": "redis://host",
+            "EXCHANGE_SECONDS_PER_HOUR": "0.5",
+            "EXCHANGE_FEE_BPS": "0",
+            "EXCHANGE_SETTLEMENT_DELAY_HOURS": "24",
+            "EXCHANGE_BENCH_ECHO": "1",
+            "EXCHANGE_LOG_LEVEL": "debug",
+            "EXCHANGE_URL": "http://host:8000",
+            "EXCHANGE_KEY": "cx_secret",
+        }
+    )
+    assert settings == Settings(
+        database_url="postgresql://host/name",
+        data_dir=Path("/data"),
+        host="0.0.0.0",  # noqa: S104 - a value, nothing is bound
+        port=0,
+        redis_url="redis://host",
+        seconds_per_hour=0.5,
+        fee_bps=0,
+        settlement_delay_hours=24,
+        bench_echo=True,
+        log_level="debug",
+    )
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("EXCHANGE_PORT", "65536"),
+        ("EXCHANGE_PORT", "-1"),
+        ("EXCHANGE_PORT", "8_000"),
+        ("EXCHANGE_PORT", "9" * 5000),
+        ("EXCHANGE_FEE_BPS", "10001"),
+        ("EXCHANGE_FEE_BPS", "0.5"),
+        ("EXCHANGE_SECONDS_PER_HOUR", "nan"),
+        ("EXCHANGE_SECONDS_PER_HOUR", "inf"),
+        ("EXCHANGE_SECONDS_PER_HOUR", "0"),
+        ("EXCHANGE_BENCH_ECHO", "yes"),
+        ("EXCHANGE_LOG_LEVEL", "loud"),
+        ("EXCHANGE_HOST", "a b"),
+        ("EXCHANGE_REDIS_URL", "http://host"),
+        ("DATABASE_URL", "mysql://host/name"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_name_and_rule(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} must be "):
+        Settings.from_environment({name: value})
+
+
+def test_all_faults_are_named_at_once_and_no_password_is_shown() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment(
+            {
+                "DATABASE_URL": "mysql://me:secret@host",
+                "EXCHANGE_PORT": "x",
+                "EXCHANGE_FEE_BP": "5",
+            }
+        )
+    text = str(refusal.value)
+    assert "DATABASE_URL must be" in text
+    assert "EXCHANGE_PORT must be an integer from 0 to 65535" in text
+    assert "not 'x'" in text
+    assert "EXCHANGE_FEE_BP is not a setting" in text
+    assert "secret" not in text
