@@ -1,0 +1,172 @@
+"""Goal: whatever is wrong with an order is said, all of it at once, each fault by field, rule and value.
+
+Method: a good order, then one field made wrong at a time, then many at once; and the rules that tie fields together.
+"""
+
+import msgspec
+import pytest
+
+from exchange.kit.errors import Faults
+from exchange.kit.fields import format_hour
+from exchange.orders.models import NewOrder
+from exchange.orders.rules import average_price, fingerprint, needs_mask, parse_order
+from exchange.products.models import Origin, ProductSpec
+from matching.order import Side
+
+FIRST_HOUR = 500_000
+PRODUCT = ProductSpec(
+    id="nvidia-h100-sxm.guian.ib",
+    accelerator_id="nvidia-h100-sxm",
+    cluster_code="guian",
+    interconnect_code="ib",
+    lot_gpus=8,
+    tick_fen=1,
+    collar_bps=5000,
+    reference_price_ticks=1500,
+    listing_horizon_hours=2160,
+    partition_id=1,
+    origin=Origin.FOREIGN,
+    hub_code="guizhou",
+)
+BID = NewOrder(
+    client_order_id="b-1",
+    product=PRODUCT.id,
+    side=Side.BUY,
+    quantity_gpus=16,
+    starts_at=format_hour(FIRST_HOUR),
+    ends_at=format_hour(FIRST_HOUR + 48),
+    hours=24,
+    price_cny_per_gpu_hour="12.35",
+)
+ASK = NewOrder(
+    client_order_id="a-1",
+    product=PRODUCT.id,
+    side=Side.SELL,
+    quantity_gpus=16,
+    starts_at=format_hour(FIRST_HOUR),
+    ends_at=format_hour(FIRST_HOUR + 48),
+    price_cny_per_gpu_hour="12.35",
+)
+
+
+def faults_of(order: NewOrder, product: ProductSpec | None = PRODUCT) -> dict[str, str]:
+    """Return what is found wrong, code by pointer."""
+    faults = Faults()
+    parsed = parse_order(order, product, first_hour=FIRST_HOUR, faults=faults)
+    assert (parsed is None) == bool(faults)
+    return {fault.pointer: fault.code for fault in faults.faults}
+
+
+def changed(order: NewOrder, **fields: object) -> NewOrder:
+    return msgspec.structs.replace(order, **fields)
+
+
+def test_a_good_bid_and_a_good_ask_become_integers() -> None:
+    faults = Faults()
+    bid = parse_order(BID, PRODUCT, first_hour=FIRST_HOUR, faults=faults)
+    ask = parse_order(ASK, PRODUCT, first_hour=FIRST_HOUR, faults=faults)
+    assert not faults
+    assert bid is not None
+    assert ask is not None
+    assert (bid.starts_hour, bid.ends_hour, bid.hours, bid.price_ticks) == (
+        FIRST_HOUR,
+        FIRST_HOUR + 48,
+        24,
+        1235,
+    )
+    assert ask.hours == 48
+
+
+@pytest.mark.parametrize(
+    "order,fields,found",
+    [
+        (BID, {"quantity_gpus": 12}, {"/quantity_gpus": "not_a_lot_multiple"}),
+        (BID, {"starts_at": format_hour(FIRST_HOUR - 1)}, {"/starts_at": "window_in_past"}),
+        (BID, {"starts_at": "2027-01-15T09:30:00Z"}, {"/starts_at": "not_on_the_hour"}),
+        (BID, {"starts_at": "2027-02-30T09:00:00Z"}, {"/starts_at": "bad_time"}),
+        (BID, {"ends_at": format_hour(FIRST_HOUR)}, {"/ends_at": "window_inverted"}),
+        (BID, {"ends_at": format_hour(FIRST_HOUR - 5)}, {"/ends_at": "window_inverted"}),
+        (BID, {"ends_at": format_hour(FIRST_HOUR + 2161)}, {"/ends_at": "beyond_horizon"}),
+        (BID, {"hours": 49}, {"/hours": "longer_than_window"}),
+        (ASK, {"min_hours": 49}, {"/min_hours": "longer_than_window"}),
+        (BID, {"price_cny_per_gpu_hour": "0"}, {"/price_cny_per_gpu_hour": "not_positive"}),
+        (BID, {"price_cny_per_gpu_hour": "10000000.01"}, {"/price_cny_per_gpu_hour": "out_of_range"}),
+        (BID, {"time_in_force": "gtd"}, {"/expires_at": "required"}),
+        (BID, {"expires_at": format_hour(FIRST_HOUR + 1)}, {"/expires_at": "not_applicable"}),
+        (BID, {"time_in_force": "ioc", "post_only": True}, {"/post_only": "not_applicable"}),
+        (BID, {"time_in_force": "fok", "fill": "partial"}, {"/fill": "not_applicable"}),
+        (
+            BID,
+            {"time_in_force": "gtd", "expires_at": format_hour(FIRST_HOUR - 2)},
+            {"/expires_at": "in_past"},
+        ),
+        (BID, {"min_hours": 2}, {"/min_hours": "not_applicable"}),
+        (BID, {"reserved_for": ["startup"]}, {"/reserved_for": "not_applicable"}),
+        (
+            ASK,
+            {"hours": 4, "fill": "partial", "vouchers": "auto"},
+            {"/hours": "not_applicable", "/fill": "not_applicable", "/vouchers": "not_applicable"},
+        ),
+        (BID, {"vouchers": []}, {"/vouchers": "too_short"}),
+        (BID, {"vouchers": ["vch_x"]}, {"/vouchers/0": "bad_id"}),
+        (
+            BID,
+            {"vouchers": ["vch_0000000000001", "vch_0000000000001"]},
+            {"/vouchers/1": "duplicate"},
+        ),
+    ],
+)
+def test_each_broken_rule_is_named(
+    order: NewOrder, fields: dict[str, object], found: dict[str, str]
+) -> None:
+    assert faults_of(changed(order, **fields)) == found
+
+
+def test_an_unknown_product_is_named_and_the_rest_still_judged() -> None:
+    order = changed(BID, price_cny_per_gpu_hour="0.00")
+    assert faults_of(order, None) == {
+        "/product": "unknown_product",
+        "/price_cny_per_gpu_hour": "not_positive",
+    }
+
+
+def test_all_faults_come_at_once_and_unread_fields_are_passed_over() -> None:
+    order = changed(
+        BID,
+        quantity_gpus=msgspec.UNSET,
+        product=msgspec.UNSET,
+        starts_at=format_hour(FIRST_HOUR - 3),
+        price_cny_per_gpu_hour="0",
+        post_only=True,
+        time_in_force="ioc",
+        vouchers=["prg_0000000000001"],
+    )
+    faults = Faults()
+    faults.add("/quantity_gpus", "wrong_type", "must be an integer", "x")
+    faults.add("/product", "required", "must be given")
+    assert parse_order(order, None, first_hour=FIRST_HOUR, faults=faults) is None
+    assert {fault.pointer for fault in faults.faults} == {
+        "/quantity_gpus",
+        "/product",
+        "/starts_at",
+        "/price_cny_per_gpu_hour",
+        "/post_only",
+        "/vouchers/0",
+    }
+
+
+def test_the_fingerprint_is_of_the_meaning() -> None:
+    assert fingerprint(BID) == fingerprint(changed(BID, time_in_force="gtc"))
+    assert fingerprint(BID) != fingerprint(changed(BID, quantity_gpus=24))
+
+
+def test_masks_hold_what_an_order_demands() -> None:
+    assert needs_mask(changed(BID, require=["domestic", "state_owned", "domestic"])) == 0b11
+    assert needs_mask(changed(ASK, reserved_for=["startup"])) == 0b100
+
+
+@pytest.mark.parametrize(
+    "notional,gpu_hours,text", [(0, 0, None), (100, 3, "0.3333"), (200, 3, "0.6667"), (1235, 1, "12.3500")]
+)
+def test_the_average_price_is_rounded_to_four_decimals(notional: int, gpu_hours: int, text: str | None) -> None:
+    assert average_price(notional, gpu_hours) == text
