@@ -27,7 +27,8 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
                 seller=ask.participant,
             )
             for ask in barred
-            if ask.order_id not in bid.prevented
+            # A replacement may keep the id of an ask that the bid was told of: it is a new order all the same.
+            if ask is working.arriving or ask.order_id not in bid.prevented
         )
         match = match_bid(working, bid, wanted)
         if match is None:
