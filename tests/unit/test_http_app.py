@@ -1,5 +1,4 @@
-"""Goal: what holds for every answer of the application: keys, refusals as problems, limits, headers,
-documentation.
+"""Goal: what holds for every answer of the application: keys, problems, limits, headers, documentation.
 
 Method: a small application built as the real one is, asked over ASGI; the OpenAPI description read as a
 client would.
@@ -247,9 +246,9 @@ def test_declarations_can_be_listed() -> None:
     access = {
         (entry.method, entry.path): entry.scopes for entry in declared_access(build(ThingsController, greet))
     }
-    assert access["POST", "/v1/things"] == {Scope.TRADE, Scope.LIST_CAPACITY}
-    assert access["GET", "/v1/things/{thing:str}"] == {Scope.READ}
-    assert access["WEBSOCKET", "/v1/socket"] == {Scope.READ}
+    assert access["POST", "/v1/things"] == frozenset({Scope.TRADE, Scope.LIST_CAPACITY})
+    assert access["GET", "/v1/things/{thing:str}"] == frozenset({Scope.READ})
+    assert access["WEBSOCKET", "/v1/socket"] == frozenset({Scope.READ})
     assert access["GET", "/healthz"] == frozenset()
     assert None not in access.values()
 
