@@ -12,7 +12,8 @@ import msgspec
 from litestar import Litestar, get
 
 from exchange.feed.relay import Relay
-from exchange.feed.routes import MarketController, StreamController
+from exchange.feed.routes import MarketController, stream
+from exchange.feed.service import MarketService
 from exchange.kit.auth import Authenticator, StoredKey
 from exchange.kit.clock import (
     US_PER_HOUR,
@@ -38,6 +39,7 @@ from exchange.orders.routes import OrdersController, PhasesController
 from exchange.orders.sequencer import Sequencer, SequencerSettings
 from exchange.orders.service import OrderService, latest_event_at_us
 from exchange.oversight.routes import OversightController
+from exchange.oversight.service import OversightService
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
 from exchange.participants.service import first_operator_key, load_stored_key
 from exchange.products.models import ProductSpec
@@ -232,9 +234,9 @@ def create_app(exchange: Exchange) -> Litestar:
             ParticipantsController,
             PhasesController,
             ProgrammesController,
-            StreamController,
             TradeGroupsController,
             VouchersController,
+            stream,
             venue_time,
         ],
         authenticator=authenticator,
@@ -244,7 +246,9 @@ def create_app(exchange: Exchange) -> Litestar:
             "authenticator": authenticator,
             "clock": exchange.clock,
             "database": exchange.database,
+            "market": MarketService(orders=exchange.orders, tape=exchange.relay.tape, clock=exchange.clock),
             "orders": exchange.orders,
+            "oversight": OversightService(database=exchange.database, clock=exchange.clock),
             "programmes": exchange.programmes,
             "relay": exchange.relay,
             "settings": exchange.settings,

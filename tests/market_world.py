@@ -1,0 +1,110 @@
+"""A whole exchange to try the market in: the real one, opened on a test's database, its clock driven by hand."""
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from exchange.app import Exchange
+from exchange.kit.auth import Principal
+from exchange.kit.clock import ManualClock, us_of_hour
+from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.settings import Settings
+from exchange.ledger import service as ledger
+from exchange.ledger.models import CNY, Difference, Purpose
+from exchange.ledger.rules import available_fen
+from exchange.orders.models import NewOrder, OrderView
+from matching.order import Side
+from tests.voucher_world import NOW_US, VoucherWorld
+
+FOREIGN_PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
+SEED_CASH_FEN: Final = 10**12
+
+_numbers = itertools.count(1)
+
+
+class MarketWorld(VoucherWorld):
+    """Participants and orders on a running exchange. Hours are told from `first_hour`, the first one for sale."""
+
+    def __init__(self, exchange: Exchange, clock: ManualClock) -> None:
+        """Begin where the clock stands."""
+        super().__init__(exchange.database)
+        self.exchange = exchange
+        self.clock = clock
+        self.now_us = clock.now_us()
+
+    @property
+    def first_hour(self) -> int:
+        """The first hour still for sale."""
+        return self.clock.hour() + 1
+
+    def product(self, *, domestic: bool = False, lot_gpus: int = 1) -> str:
+        """Return a product of an origin with a lot."""
+        wanted = "domestic" if domestic else "foreign"
+        return next(
+            product.id
+            for product in sorted(self.exchange.products.values(), key=lambda each: each.id)
+            if product.origin == wanted and product.lot_gpus == lot_gpus
+        )
+
+    def order(self, side: Side, product: str, **fields: Any) -> NewOrder:
+        """Return an order: one GPU for the next four hours at the reference price unless told otherwise.
+
+        `window` is (start, end) in hours from the first hour for sale, `price` in fen.
+        """
+        start, end = fields.pop("window", (0, 4))
+        price = fields.pop("price", self.exchange.products[product].reference_price_ticks)
+        return NewOrder(
+            **{
+                "client_order_id": f"order-{next(_numbers)}",
+                "product": product,
+                "side": side,
+                "quantity_gpus": self.exchange.products[product].lot_gpus,
+                "starts_at": format_hour(self.first_hour + start),
+                "ends_at": format_hour(self.first_hour + end),
+                "price_cny_per_gpu_hour": format_cny(price),
+                **fields,
+            }
+        )
+
+    async def ask(self, provider: Principal, product: str, **fields: Any) -> OrderView:
+        """Place an ask."""
+        return (await self.exchange.orders.place(provider, self.order(Side.SELL, product, **fields))).view
+
+    async def bid(self, buyer: Principal, product: str, **fields: Any) -> OrderView:
+        """Place a bid."""
+        return (await self.exchange.orders.place(buyer, self.order(Side.BUY, product, **fields))).view
+
+    async def pass_hours(self, hours: int) -> None:
+        """Let venue time pass, hour by hour, and all that comes with it."""
+        for _ in range(hours):
+            hour = self.clock.hour() + 1
+            self.clock.advance_to_us(us_of_hour(hour))
+            await self.exchange.orders.advance_to(hour)
+        self.now_us = self.clock.now_us()
+
+    async def free_fen(self, owner: Principal, asset: str = CNY, purpose: Purpose = Purpose.CASH) -> int:
+        """Return what an owner can use of its accounts of an asset and purpose."""
+        async with self.database.connection() as connection:
+            found = await ledger.balances(connection, owner.participant_id, limit=1000)
+        return sum(available_fen(each) for each in found if (each.asset, each.purpose) == (asset, purpose))
+
+    async def differences(self) -> list[Difference]:
+        """Return everything in which the books of the ledger do not agree with themselves."""
+        async with self.database.connection() as connection:
+            return await ledger.check(connection)
+
+
+@asynccontextmanager
+async def open_market(database_url: str, data_dir: Path, now_us: int = NOW_US) -> AsyncIterator[MarketWorld]:
+    """Open an exchange on a database and close it; what it left behind must be sound."""
+    clock = ManualClock(now_us)
+    exchange = await Exchange.open(Settings(database_url=database_url, data_dir=data_dir), clock)
+    world = MarketWorld(exchange, clock)
+    try:
+        yield world
+        assert await world.differences() == []
+        await exchange.orders.verify()
+    finally:
+        await exchange.close()
