@@ -141,7 +141,7 @@ class VouchersController(Controller):
         programme_id = typed_id(faults, "/programme_id", "prg", data.programme_id)
         buyer_id = typed_id(faults, "/buyer_id", "par", data.buyer_id)
         amount_fen = money_fen(faults, "/amount_cny", data.amount_cny)
-        if programme_id is None or buyer_id is None or amount_fen is None:
+        if faults or programme_id is None or buyer_id is None or amount_fen is None:
             raise faults.refusal()
         now_us = request.app.state.clock.now_us()
 

@@ -1,0 +1,347 @@
+"""Programmes, vouchers and claims over HTTP: the way of one voucher, and what each route refuses."""
+
+import itertools
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
+from exchange.kit.clock import ManualClock
+from exchange.kit.database import Database
+from exchange.kit.http_app import build_app
+from exchange.kit.ids import encode_id, new_id
+from exchange.participants.models import ParticipantKind
+from exchange.vouchers import service
+from exchange.vouchers.programmes import ProgrammeRegistry
+from exchange.vouchers.routes import ClaimsController, ProgrammesController, VouchersController
+from tests.voucher_world import NOW_US, VoucherWorld
+
+SECRET = "s" * 43
+
+
+class Caller:
+    """A participant with a key, at the door of the application."""
+
+    def __init__(self, client: httpx.AsyncClient, principal: Principal) -> None:
+        """Speak for a principal."""
+        self._client = client
+        self._numbers = itertools.count(1)
+        self.principal = principal
+        self.id = encode_id("par", principal.participant_id)
+        public = encode_id("key", principal.key_id).removeprefix("key_")
+        self._headers = {"Authorization": f"Bearer cx_{public}_{SECRET}"}
+
+    async def get(self, path: str, status: int = 200) -> Any:
+        """Read a path and expect a status."""
+        answer = await self._client.get(path, headers=self._headers)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    async def post(self, path: str, body: object = None, status: int = 201, key: str = "") -> Any:
+        """Post to a path, under a fresh Idempotency-Key unless one is given, and expect a status."""
+        headers = {**self._headers, "Idempotency-Key": key or f"{self.id}-{next(self._numbers)}"}
+        answer = await self._client.post(path, headers=headers, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+
+class Door:
+    """The application on a world, and keys for those who join it."""
+
+    def __init__(self, database: Database) -> None:
+        """Open the application."""
+        self.world = VoucherWorld(database)
+        self.registry = ProgrammeRegistry()
+        self.clock = ManualClock(NOW_US)
+        self._keys: dict[int, StoredKey] = {}
+        app = build_app(
+            [ProgrammesController, VouchersController, ClaimsController],
+            authenticator=Authenticator(self._stored_key),
+            is_ready=self._is_ready,
+            state={
+                "database": database,
+                "clock": self.clock,
+                "accounts": self.world.accounts,
+                "programmes": self.registry,
+            },
+        )
+        transport = httpx.ASGITransport(cast("Any", app))
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://exchange")
+
+    async def _stored_key(self, key_id: int) -> StoredKey | None:
+        return self._keys.get(key_id)
+
+    async def _is_ready(self) -> bool:
+        return True
+
+    async def join(self, kind: ParticipantKind) -> Caller:
+        """Register a participant and give it a key."""
+        principal = await self.world.join(kind)
+        self._keys[principal.key_id] = StoredKey(principal=principal, secret_sha256=hash_secret(SECRET))
+        return Caller(self.client, principal)
+
+
+@pytest.fixture
+async def door(module_database: Database) -> AsyncIterator[Door]:
+    door = Door(module_database)
+    yield door
+    await door.client.aclose()
+
+
+def rules(*admitted: Caller, **changes: object) -> dict[str, object]:
+    return {
+        "budget_fen": 100_000,
+        "rate_tiers": [{"bps": 3_000}],
+        "cap_per_year_fen": 50_000,
+        "validity_days": 90,
+        "provider": {"admitted": [each.id for each in admitted]},
+        **changes,
+    }
+
+
+def code_of() -> str:
+    return f"code-{new_id()}"
+
+
+async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> None:
+    issuer, buyer, provider = [
+        await door.join(kind)
+        for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER)
+    ]
+    posted = rules(provider, capacity={"origin": "domestic"})
+    body = {"code": code_of(), "name": "贵州算力券", "rules": posted}
+    programme = await issuer.post("/v1/programmes", body)
+    assert programme["rules"]["capacity"] == {"origin": "domestic", "accelerators": [], "hubs": []}
+    for name in ("budget_fen", "cap_per_year_fen", "validity_days"):
+        assert programme["rules"][name] == posted[name]
+    assert (programme["issuer_id"], programme["status"], programme["version"]) == (issuer.id, "open", 1)
+    assert (programme["budget_cny"], programme["issued_cny"], programme["unissued_cny"]) == (
+        "1000.00",
+        "0.00",
+        "1000.00",
+    )
+    assert door.registry.ask_mask(provider.principal.participant_id, "domestic") != 0
+
+    request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "300"}
+    voucher = await issuer.post("/v1/vouchers", request)
+    assert (voucher["face_cny"], voucher["available_cny"], voucher["status"]) == (
+        "300.00",
+        "300.00",
+        "active",
+    )
+    assert (voucher["issued_at"], voucher["expires_at"]) == ("2026-02-25T06:13:20Z", "2026-05-26T06:13:20Z")
+    assert await buyer.get(f"/v1/vouchers/{voucher['id']}") == voucher
+    assert (await buyer.get("/v1/vouchers"))["data"] == [voucher]
+    assert (await buyer.get(f"/v1/programmes/{programme['id']}"))["unissued_cny"] == "700.00"
+
+    async with door.world.database.connection() as connection:
+        (stored,) = await service.list_vouchers(connection, buyer.principal, limit=1)
+    await door.world.captured(stored, provider.principal, 12_345, hour=492_223)
+    await door.world.deposit(issuer.principal, 12_345)
+    claim = await provider.post("/v1/claims", {"programme_id": programme["id"]})
+    assert (claim["amount_cny"], claim["status"], claim["line_count"]) == ("123.45", "submitted", 1)
+    lines = await issuer.get(f"/v1/claims/{claim['id']}/lines")
+    assert lines == {
+        "data": [
+            {
+                "lease_id": encode_id("lse", stored.id),
+                "starts_at": "2026-02-25T07:00:00Z",
+                "voucher_id": voucher["id"],
+                "amount_cny": "123.45",
+            }
+        ],
+        "next_cursor": None,
+    }
+    assert (await issuer.post(f"/v1/claims/{claim['id']}/approve", status=200))["status"] == "approved"
+    paid = await issuer.post(f"/v1/claims/{claim['id']}/pay", status=200)
+    assert (paid["status"], paid["paid_at"]) == ("paid", "2026-02-25T06:13:20Z")
+    assert await provider.get(f"/v1/claims/{claim['id']}") == paid
+    assert (await provider.get("/v1/claims?status=paid"))["data"] == [paid]
+    assert (await provider.get("/v1/claims?status=submitted"))["data"] == []
+    seen = await buyer.get(f"/v1/vouchers/{voucher['id']}")
+    assert (seen["available_cny"], seen["paid_cny"]) == ("176.55", "123.45")
+
+
+async def test_a_rejection_gives_its_reason(door: Door) -> None:
+    issuer, buyer, provider = [
+        await door.join(kind)
+        for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER)
+    ]
+    programme = await door.world.programme(issuer.principal, provider.principal)
+    voucher = await door.world.issue(issuer.principal, programme, buyer.principal, 100)
+    await door.world.captured(voucher, provider.principal, 100)
+    claim = await provider.post("/v1/claims", {"programme_id": encode_id("prg", programme.id)})
+    path = f"/v1/claims/{claim['id']}/reject"
+    problem = await issuer.post(path, {"reason": ""}, status=422)
+    assert [fault["pointer"] for fault in problem["errors"]] == ["/reason"]
+    assert (await issuer.post(path, {"reason": "hours not run"}, status=200))["reason"] == "hours not run"
+    assert (await issuer.post(path, {"reason": "again"}, status=409))["code"] == "state_conflict"
+    assert (await issuer.get(f"/v1/claims/{claim['id']}/lines"))["data"] == []
+
+
+async def test_a_request_sent_twice_has_one_effect(door: Door) -> None:
+    issuer, buyer, provider = [
+        await door.join(kind)
+        for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER)
+    ]
+    body = {"code": code_of(), "name": "twice", "rules": rules(provider)}
+    programme = await issuer.post("/v1/programmes", body, key="p")
+    assert await issuer.post("/v1/programmes", body, key="p") == programme
+    request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "10.00"}
+    voucher = await issuer.post("/v1/vouchers", request, key="v")
+    assert await issuer.post("/v1/vouchers", request, key="v") == voucher
+    problem = await issuer.post("/v1/vouchers", request | {"amount_cny": "10.01"}, status=422, key="v")
+    assert problem["code"] == "idempotency_key_reused"
+    assert len((await issuer.get("/v1/vouchers"))["data"]) == 1
+    answer = await door.client.post("/v1/vouchers", headers=issuer._headers, json=request)
+    assert (answer.status_code, answer.json()["code"]) == (400, "idempotency_key_missing")
+
+
+async def test_pages_join_to_the_whole(door: Door) -> None:
+    issuer, buyer, provider = [
+        await door.join(kind)
+        for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER)
+    ]
+    programme = await door.world.programme(issuer.principal, provider.principal)
+    vouchers = [await door.world.issue(issuer.principal, programme, buyer.principal, 100) for _ in range(3)]
+    for hour in range(3):
+        await door.world.captured(vouchers[0], provider.principal, 10, hour)
+    claim = await provider.post("/v1/claims", {"programme_id": encode_id("prg", programme.id)})
+    await door.world.captured(vouchers[1], provider.principal, 10)
+    await provider.post("/v1/claims", {"programme_id": encode_id("prg", programme.id)})
+    for path, count in (
+        (f"/v1/vouchers?programme_id={encode_id('prg', programme.id)}", 3),
+        (f"/v1/claims?programme_id={encode_id('prg', programme.id)}", 2),
+        (f"/v1/claims/{claim['id']}/lines?", 3),
+    ):
+        whole = await issuer.get(path)
+        assert (len(whole["data"]), whole["next_cursor"]) == (count, None)
+        joined: list[Any] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await issuer.get(f"{path}&limit=1{cursor}")
+            assert len(page["data"]) == 1
+            joined += page["data"]
+            cursor = None if page["next_cursor"] is None else f"&cursor={page['next_cursor']}"
+        assert joined == whole["data"]
+    first = await issuer.get("/v1/programmes?limit=1")
+    assert [each["id"] for each in first["data"]] == [encode_id("prg", programme.id)]
+
+
+async def test_each_route_is_closed_to_keys_without_its_scope(door: Door) -> None:
+    buyer, issuer = await door.join(ParticipantKind.BUYER), await door.join(ParticipantKind.ISSUER)
+    claim = f"/v1/claims/{encode_id('clm', new_id())}"
+    for caller, path in (
+        (buyer, "/v1/programmes"),
+        (buyer, "/v1/vouchers"),
+        (buyer, f"{claim}/approve"),
+        (buyer, f"{claim}/reject"),
+        (buyer, f"{claim}/pay"),
+        (issuer, "/v1/claims"),
+    ):
+        assert (await caller.post(path, {}, status=403))["code"] == "forbidden"
+    operator = await door.join(ParticipantKind.OPERATOR)
+    body = {"code": code_of(), "name": "x", "rules": rules(await door.join(ParticipantKind.PROVIDER))}
+    assert (await operator.post("/v1/programmes", body, status=403))["code"] == "forbidden"
+
+
+async def test_what_is_not_there_is_not_found(door: Door) -> None:
+    issuer = await door.join(ParticipantKind.ISSUER)
+    provider = await door.join(ParticipantKind.PROVIDER)
+    for noun, prefix in (("programmes", "prg"), ("vouchers", "vch"), ("claims", "clm")):
+        for name in ("x", encode_id("ord", 1), encode_id(prefix, new_id())):
+            assert (await issuer.get(f"/v1/{noun}/{name}", status=404))["code"] == "not_found"
+    for step in ("approve", "pay"):
+        await issuer.post(f"/v1/claims/{encode_id('clm', new_id())}/{step}", status=404)
+        await issuer.post(f"/v1/claims/nonsense/{step}", status=404)
+    unknown = encode_id("prg", new_id())
+    await provider.post("/v1/claims", {"programme_id": unknown}, status=404)
+    request = {"programme_id": unknown, "buyer_id": provider.id, "amount_cny": "1"}
+    await issuer.post("/v1/vouchers", request, status=404)
+
+
+@pytest.mark.parametrize(
+    "changes, faults",
+    [
+        ({"code": "Not A Code"}, {"/code": "pattern"}),
+        ({"code": "a" * 65}, {"/code": "too_long"}),
+        ({"code": 5, "name": ""}, {"/code": "wrong_type", "/name": "too_short"}),
+        ({"more": 1}, {"/more": "unknown_field"}),
+        ({"rules": None}, {"/rules": "wrong_type"}),
+        ({"rules": {}}, {f"/rules/{name}": "required" for name in rules()}),
+        ({"rules": rules(budget_fen=0)}, {"/rules/budget_fen": "out_of_range"}),
+        ({"rules": rules(budget_fen="5")}, {"/rules/budget_fen": "wrong_type"}),
+        ({"rules": rules(budget_fen=1.5)}, {"/rules/budget_fen": "wrong_type"}),
+        ({"rules": rules(cap_per_year_fen=10**15)}, {"/rules/cap_per_year_fen": "out_of_range"}),
+        ({"rules": rules(validity_days=0)}, {"/rules/validity_days": "out_of_range"}),
+        ({"rules": rules(rate_tiers=[])}, {"/rules/rate_tiers": "too_short"}),
+        ({"rules": rules(rate_tiers=[{"bps": 10_001}])}, {"/rules/rate_tiers/0/bps": "out_of_range"}),
+        ({"rules": rules(mode="later")}, {"/rules/mode": "not_one_of"}),
+        ({"rules": rules(colour="red")}, {"/rules/colour": "unknown_field"}),
+        ({"rules": rules(buyer={"regions": ["X"]})}, {"/rules/buyer/regions/0": "pattern"}),
+        ({"rules": rules(capacity={"origin": "lunar"})}, {"/rules/capacity/origin": "not_one_of"}),
+    ],
+)
+async def test_every_fault_of_a_programme_has_its_place(
+    door: Door, changes: dict[str, object], faults: dict[str, str]
+) -> None:
+    issuer = await door.join(ParticipantKind.ISSUER)
+    provider = await door.join(ParticipantKind.PROVIDER)
+    body = {"code": code_of(), "name": "x", "rules": rules(provider)} | changes
+    problem = await issuer.post("/v1/programmes", body, status=422)
+    found = {fault["pointer"]: fault["code"] for fault in problem["errors"]}
+    if "rules" in changes:  # these rules admit nobody, which is one fault more
+        found.pop("/rules/provider/admitted", None)
+    assert found == faults
+
+
+async def test_faults_of_form_and_of_sense_are_told_together(door: Door) -> None:
+    issuer = await door.join(ParticipantKind.ISSUER)
+    buyer = await door.join(ParticipantKind.BUYER)
+    body = {"code": "No", "name": "x", "rules": rules(buyer, mode="reimburse")}
+    problem = await issuer.post("/v1/programmes", body, status=422)
+    assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
+        ("/code", "pattern"),
+        ("/rules/mode", "not_supported_yet"),
+        ("/rules/provider/admitted/0", "not_a_provider"),
+    ]
+    assert problem["errors"][1]["value"] == "reimburse"
+
+
+@pytest.mark.parametrize(
+    "changes, faults",
+    [
+        ({"amount_cny": "0.00"}, {"/amount_cny": "not_positive"}),
+        ({"amount_cny": "1.001"}, {"/amount_cny": "pattern"}),
+        ({"amount_cny": "-1"}, {"/amount_cny": "pattern"}),
+        ({"amount_cny": 5}, {"/amount_cny": "wrong_type"}),
+        ({"buyer_id": "par_x", "programme_id": "x"}, {"/buyer_id": "bad_id", "/programme_id": "bad_id"}),
+        ({"buyer_id": None, "amount_cny": "x"}, {"/buyer_id": "wrong_type", "/amount_cny": "pattern"}),
+        ({"note": "x"}, {"/note": "unknown_field"}),
+    ],
+)
+async def test_every_fault_of_a_voucher_has_its_place(
+    door: Door, changes: dict[str, object], faults: dict[str, str]
+) -> None:
+    issuer = await door.join(ParticipantKind.ISSUER)
+    body = {"programme_id": encode_id("prg", 1), "buyer_id": issuer.id, "amount_cny": "1"} | changes
+    problem = await issuer.post("/v1/vouchers", body, status=422)
+    assert {fault["pointer"]: fault["code"] for fault in problem["errors"]} == faults
+
+
+async def test_queries_and_claims_are_checked_too(door: Door) -> None:
+    issuer = await door.join(ParticipantKind.ISSUER)
+    provider = await door.join(ParticipantKind.PROVIDER)
+    for path, pointer in (
+        ("/v1/vouchers?programme_id=x", "?programme_id"),
+        ("/v1/claims?status=lost", "?status"),
+        ("/v1/claims?cursor=x", "?cursor"),
+        ("/v1/programmes?limit=0", "?limit"),
+    ):
+        problem = await issuer.get(path, status=422)
+        assert [fault["pointer"] for fault in problem["errors"]] == [pointer]
+        assert problem["code"] == "invalid_query"
+    problem = await provider.post("/v1/claims", {"programme_id": "prg_"}, status=422)
+    assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [("/programme_id", "bad_id")]
