@@ -1,7 +1,7 @@
 """`check_book`: everything that must hold of a book between two commands, each worked out anew.
 
-Costs time in proportion to the book; with `uncrossed` each resting bid is matched again. For tests, recovery and
-operators, not for every command.
+Costs time in proportion to the book; with `uncrossed` each resting bid is matched again. For tests, recovery
+and operators, not for every command.
 """
 
 from typing import TypeVar

@@ -27,7 +27,7 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
                 seller=ask.participant,
             )
             for ask in barred
-            # A replacement may keep the id of an ask that the bid was told of: it is a new order all the same.
+            # A replacement may keep the id of an ask that the bid was told of: it is a new order.
             if ask is working.arriving or ask.order_id not in bid.prevented
         )
         match = match_bid(working, bid, wanted)
