@@ -40,6 +40,7 @@ bench: .venv/.dev-stamp
 	@exec $(BIN)/exchange bench $(BENCH)
 
 env: .venv/.dev-stamp
+	@echo ".venv is ready"
 
 .venv/.venv-stamp:
 	@echo "creating .venv"

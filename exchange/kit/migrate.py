@@ -24,7 +24,7 @@ LOCK_KEY = 0x65786368616E6765  # "exchange"
 
 _FILE_NAME = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _CREATE_TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migration (
+CREATE TABLE schema_migration (
     version     INTEGER PRIMARY KEY CHECK (version > 0),
     name        TEXT NOT NULL,
     sha256      TEXT NOT NULL,
@@ -62,7 +62,9 @@ async def migrate(target: str | Connection, folder: Path = MIGRATIONS_FOLDER) ->
     """
     migrations = read_migrations(folder)
     async with _locked(target) as connection:
-        await connection.execute(_CREATE_TABLE)
+        # A role that may not create tables can still start on a database that lacks nothing.
+        if await connection.fetchval("SELECT to_regclass('schema_migration') IS NULL"):
+            await connection.execute(_CREATE_TABLE)
         rows = await connection.fetch("SELECT version, name, sha256 FROM schema_migration ORDER BY version")
         check_history(migrations, [(row["version"], row["name"], row["sha256"]) for row in rows])
         missing = migrations[len(rows) :]
