@@ -3,7 +3,6 @@ window.SwaggerUIBundle({
   url: "/schema/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
-  persistAuthorization: true,
   validatorUrl: null,
   docExpansion: "list",
 });
