@@ -15,6 +15,7 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
 from exchange.orders.models import NewOrder, OrderView
+from exchange.vouchers.programme_models import Programme
 from matching.order import Side
 from tests.voucher_world import NOW_US, VoucherWorld
 
@@ -75,6 +76,13 @@ class MarketWorld(VoucherWorld):
     async def bid(self, buyer: Principal, product: str, **fields: Any) -> OrderView:
         """Place a bid."""
         return (await self.exchange.orders.place(buyer, self.order(Side.BUY, product, **fields))).view
+
+    async def programme(self, issuer: Principal, provider: Principal, **rules: object) -> Programme:
+        """Start a programme, and let the order path know of it as the route does."""
+        programme = await super().programme(issuer, provider, **rules)
+        async with self.database.connection() as connection:
+            await self.exchange.programmes.refresh(connection)
+        return programme
 
     async def pass_hours(self, hours: int) -> None:
         """Let venue time pass, hour by hour, and all that comes with it."""
