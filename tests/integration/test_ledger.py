@@ -466,19 +466,45 @@ async def test_the_check_finds_a_hold_without_an_order_and_an_overdraft_past_the
         assert kinds[DifferenceKind.OVERDRAWN] == "may not be overdrawn and is, by 1 fen"
 
 
-async def test_a_thousand_transfers_go_in_one_statement(database: Database, alice: int, bob: int) -> None:
+async def test_a_thousand_transfers_are_kept_in_the_order_sent(
+    database: Database, alice: int, bob: int
+) -> None:
     mine, other = await cash_of(database, alice, 10_000), await cash_of(database, bob)
-    many = [
-        transfer(TransferKind.POSTED, mine.cash_id, other.cash_id if turn % 3 else mine.escrow_id, 7)
-        for turn in range(1_000)
-    ]
+    amounts = [1 + turn * 7 % 13 for turn in range(1_000)]
+    many = [transfer(TransferKind.POSTED, mine.cash_id, other.cash_id, amount) for amount in amounts]
     async with database.transaction() as connection:
-        before = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
         await service.post(connection, many, AT_US)
-        assert await connection.fetchval("SELECT pg_current_xact_id()::text::bigint") == before
-        assert (await sums(connection, alice))[Purpose.CASH] == (0, 7_000, 0, 10_000)
+        assert (await sums(connection, alice))[Purpose.CASH] == (0, sum(amounts), 0, 10_000)
         lines = await service.statement(connection, alice, StatementFilter(), 1_000)
-        assert [line.credit_account_id for line in reversed(lines)] == [
-            mine.escrow_id if each.credit_account_id == mine.escrow_id else None for each in many
-        ]
+        assert [line.amount_fen for line in reversed(lines)] == amounts
         assert await service.check(connection) == []
+
+
+async def test_a_call_takes_its_accounts_in_the_order_of_their_ids(database: Database) -> None:
+    owners = [await new_provider(database, f"owner {number}") for number in range(6)]
+    ids = [(await cash_of(database, owner)).cash_id for owner in owners]
+    for owner in reversed(owners):
+        await cash_of(database, owner, 100)  # so that the rows do not lie in the order of their ids
+    shuffled = [ids[position] for position in (3, 0, 5, 2, 4, 1)]
+    ring = [
+        transfer(TransferKind.POSTED, a, b, 1)
+        for a, b in zip(shuffled, [*shuffled[1:], shuffled[0]], strict=True)
+    ]
+
+    async def post_ring(pid: asyncio.Future[int]) -> None:
+        async with database.transaction() as connection:
+            pid.set_result(await connection.fetchval("SELECT pg_backend_pid()"))
+            await service.post(connection, ring, AT_US)
+
+    for position, held_id in enumerate(ids):
+        pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        async with database.transaction() as holder, database.connection() as observer:
+            await service.available_for_update(holder, [held_id])
+            posting = asyncio.create_task(post_ring(pid))
+            while not await observer.fetchval("SELECT cardinality(pg_blocking_pids($1))", await pid):
+                assert not posting.done()
+            free = await observer.fetch(
+                "SELECT id FROM ledger_account WHERE id = ANY ($1::BIGINT[]) FOR UPDATE SKIP LOCKED", ids
+            )
+            assert sorted(row["id"] for row in free) == ids[position + 1 :]
+        await posting
