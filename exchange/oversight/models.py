@@ -1,0 +1,210 @@
+"""What a regulator asks for and gets: trades with everything about them, and the life of an order.
+
+`TradeQuery` is the query string, `TradeFilter` the same in the tables' own values. A `TradeRow` is one line
+of an answer or an export: flat, so that CSV and NDJSON have the same names.
+
+Known limit: size class, region, ownership and trade group are as registered now; the audit record has the
+group as it was at each step.
+"""
+
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from exchange.kit.fields import CnyText, IdText, SlugText, TimeText
+from exchange.products.models import Origin
+from exchange.settlement.models import Aggressor
+
+VENUE: Final = "compute-exchange"
+
+
+class Row(Protocol):
+    """A row of a table, read by column."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """Return a column's value."""
+
+
+class RowOrder(StrEnum):
+    """Which trades come first."""
+
+    NEWEST_FIRST = "newest_first"
+    OLDEST_FIRST = "oldest_first"
+
+
+class ExportFormat(StrEnum):
+    """How an export is written."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+class TradeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which trades; a parameter left out does not narrow, and all that are given must hold.
+
+    `traded_from` is included and `traded_until` is not; `participant` and `trade_group` hold for either side;
+    `side` is the aggressor's; prices are included at both ends.
+    """
+
+    traded_from: TimeText | None = None
+    traded_until: TimeText | None = None
+    product: SlugText | None = None
+    accelerator: SlugText | None = None
+    origin: Origin | None = None
+    hub: SlugText | None = None
+    participant: IdText | None = None
+    buyer: IdText | None = None
+    provider: IdText | None = None
+    trade_group: IdText | None = None
+    side: Aggressor | None = None
+    price_min_cny_per_gpu_hour: CnyText | None = None
+    price_max_cny_per_gpu_hour: CnyText | None = None
+    programme: IdText | None = None
+    voucher_funded: bool | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A `TradeQuery` with its texts read, before its names are looked up."""
+
+    traded_from_us: int | None = None
+    traded_until_us: int | None = None
+    product_id: str | None = None
+    accelerator_id: str | None = None
+    origin: str | None = None
+    hub_code: str | None = None
+    participant_id: int | None = None
+    buyer_id: int | None = None
+    provider_id: int | None = None
+    trade_group_id: int | None = None
+    aggressor: str | None = None
+    price_ticks_min: int | None = None
+    price_ticks_max: int | None = None
+    programme_id: int | None = None
+    is_voucher_funded: bool | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What the names of a `Wanted` stand for, and which of them exist; one that was not given exists."""
+
+    product_ids: tuple[str, ...]
+    group_member_ids: tuple[int, ...]
+    is_known: dict[str, bool]
+
+
+class TradeFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which trades, as the tables have it: times in venue microseconds; None does not narrow."""
+
+    traded_from_us: int | None = None
+    traded_until_us: int | None = None
+    product_ids: tuple[str, ...] | None = None
+    participant_id: int | None = None
+    group_member_ids: tuple[int, ...] | None = None
+    buyer_id: int | None = None
+    provider_id: int | None = None
+    aggressor: str | None = None
+    price_ticks_min: int | None = None
+    price_ticks_max: int | None = None
+    programme_id: int | None = None
+    is_voucher_funded: bool | None = None
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """Where a trade stands in the order of all trades; what a cursor holds."""
+
+    traded_at_us: int
+    trade_id: int
+
+
+class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One trade. Money is decimal CNY; the delivery window runs from `starts_at` to `ends_at`."""
+
+    id: str
+    venue: str
+    partition: int
+    sequence: int
+    traded_at: str
+    product: str
+    accelerator: str
+    origin: str
+    hub: str
+    cluster: str
+    interconnect: str
+    starts_at: str
+    ends_at: str
+    hours: int
+    quantity_gpus: int
+    gpu_hours: int
+    price_cny_per_gpu_hour: str
+    notional_cny: str
+    voucher_cny: str
+    programme_id: str | None
+    programme: str | None
+    fee_bps: int
+    aggressor: str
+    bid_order_id: str
+    bid_client_order_id: str
+    ask_order_id: str
+    ask_client_order_id: str
+    buyer_id: str
+    buyer_name: str
+    buyer_size_class: str | None
+    buyer_region: str | None
+    buyer_trade_group_id: str | None
+    buyer_trade_group_name: str | None
+    provider_id: str
+    provider_name: str
+    provider_ownership: str | None
+    provider_region: str | None
+    provider_trade_group_id: str | None
+    provider_trade_group_name: str | None
+
+
+class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it came in and as it stands; `terms` as it was placed."""
+
+    id: str
+    client_order_id: str
+    participant_id: str
+    participant_name: str
+    trade_group_id: str | None
+    key_id: str
+    partition: int
+    sequence: int | None
+    product: str
+    side: str
+    quantity_gpus: int
+    starts_at: str
+    ends_at: str
+    hours: int
+    price_cny_per_gpu_hour: str
+    terms: msgspec.Raw
+    status: str
+    reason: str
+    filled_gpus: int
+    filled_gpu_hours: int
+    created_at: str
+    updated_at: str
+
+
+class OrderStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One audit record of an order; `detail` as it was written."""
+
+    code: str
+    event_at: str
+    partition: int | None
+    sequence: int | None
+    event_index: int
+    actor_participant_id: str | None
+    key_id: str | None
+    trade_group_id: str | None
+    trade_id: str | None
+    detail: msgspec.Raw
+
+
+class OrderLife(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, every step it took in order, and its trades."""
+
+    order: OrderFacts
+    steps: list[OrderStep]
+    trades: list[TradeRow]
