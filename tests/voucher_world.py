@@ -157,8 +157,8 @@ class VoucherWorld:
             )
             await ledger.post(connection, [step], self.now_us)
 
-    async def deliver(self, voucher: Voucher, provider: Principal, fen: int, hour: int) -> None:
-        """Capture escrowed money for a provider, as a delivered hour does; the lease is the voucher's."""
+    async def deliver(self, voucher: Voucher, provider: Principal, fen: int, hour: int) -> Capture:
+        """Capture escrowed money for a provider, as a delivered hour does; the lease has the voucher's id."""
         provider_id = provider.participant_id
         capture = Capture(
             lease_id=voucher.id,
@@ -182,6 +182,7 @@ class VoucherWorld:
             )
             await ledger.post(connection, [step], self.now_us)
             await service.record_captures(connection, [capture], self.now_us)
+        return capture
 
     async def captured(self, voucher: Voucher, provider: Principal, fen: int, hour: int = 1) -> None:
         """Take some of a voucher all the way to a capture."""
