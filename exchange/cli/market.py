@@ -31,7 +31,7 @@ async def products(
     if as_json:
         write_json(found)
         return
-    columns = ["id", "origin", "hub", "lot_gpus", "reference_price_cny_per_gpu_hour"]
+    columns = ["id", "origin", "hub", "cluster", "lot_gpus", "reference_price_cny_per_gpu_hour"]
     write_table(columns, ([product.get(column) for column in columns] for product in found))
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import functools
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
+import uvloop
 
 from exchange.cli.times import START_FORMS, TimeFaultError, parse_duration
 from exchange.client import ExchangeClient
@@ -47,9 +48,15 @@ def run(command: Callable[P, Awaitable[T]]) -> Callable[P, T]:
         async def whole() -> T:
             return await command(*args, **kwargs)
 
-        return asyncio.run(whole())
+        return run_to_end(whole())
 
     return runs
+
+
+def run_to_end(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the fast event loop, and return what it returns."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]]) -> Callable[..., T]:
@@ -65,7 +72,7 @@ def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]])
             async with ExchangeClient(url, os.environ.get("EXCHANGE_KEY", "")) as client:
                 return await command(client, *args, **kwargs)
 
-        return asyncio.run(whole())
+        return run_to_end(whole())
 
     return runs
 

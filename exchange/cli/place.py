@@ -11,6 +11,7 @@ from exchange.cli.times import TimeFaultError, format_duration, parse_start
 from exchange.client import ExchangeClient
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder, OrderView
+from matching.order import Side
 
 TIME_IN_FORCE: Final = click.Choice(["gtc", "gtd", "ioc", "fok"])
 PRICE_HELP: Final = "CNY per GPU-hour, such as 12.35."
@@ -78,7 +79,7 @@ async def buy(
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
         product=product,
-        side="buy",
+        side=Side.BUY,
         quantity_gpus=gpus,
         starts_at=format_hour(starts_hour),
         ends_at=format_hour(ends_hour),
@@ -141,7 +142,7 @@ async def sell(
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
         product=product,
-        side="sell",
+        side=Side.SELL,
         quantity_gpus=gpus,
         starts_at=format_hour(starts_hour),
         ends_at=format_hour(starts_hour + hours),

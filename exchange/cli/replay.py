@@ -1,6 +1,5 @@
 """`exchange replay`: a recorded trace as real orders, with a report and its two checks."""
 
-import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from exchange.cli.failures import CommandFailure, ExitCode
-from exchange.cli.options import database_options, json_option
+from exchange.cli.options import database_options, json_option, run_to_end
 from exchange.cli.output import write_json
 from exchange.cli.replay_report import write_report
 from exchange.cli.times import TimeFaultError, parse_moment
@@ -91,7 +90,7 @@ def replay(
     try:
         with _appended(acknowledged) as descriptor, _Bar(hours) as bar:
             request = msgspec.structs.replace(request, acknowledged=descriptor)
-            report = asyncio.run(Session(request, fault=faults.show, progress=bar.advance).run())
+            report = run_to_end(Session(request, fault=faults.show, progress=bar.advance).run())
     except (ReplayError, FileFaultError) as error:
         raise CommandFailure(str(error), ExitCode.USAGE) from error
     faults.show_rest()

@@ -1,7 +1,8 @@
 """Every call of the public API that the command line and the demo make, typed.
 
 A method is one request; lists are async iterators that follow the cursor. Methods raise `ApiProblem` for a
-refusal and `Unreachable` where no usable answer came.
+refusal and `Unreachable` where no usable answer came. A `once_key` is sent as the Idempotency-Key: the same
+key and body have one effect and one answer, however often they are sent.
 """
 
 import secrets
@@ -12,10 +13,10 @@ from typing import Any, Final, Self, TypeVar
 import httpx
 import msgspec
 
-from exchange.client.models import Account, CashReceipt, Ready, VenueTime
+from exchange.client.models import Ready, VenueTime
 from exchange.client.transport import QueryValue, Transport, Unreachable
 from exchange.kit.clock import parse_rfc3339
-from exchange.ledger.models import NewCashMovement
+from exchange.ledger.models import AccountView, CashMovementView, NewCashMovement
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.settlement.models import LeaseView, NewOutage
@@ -54,11 +55,15 @@ class ExchangeClient:
 
     async def venue_now_us(self) -> int:
         """Return venue time in microseconds."""
-        answer = await self._transport.call("GET", "/v1/time", VenueTime)
-        now_us = parse_rfc3339(answer.now)
+        time = await self.venue_time()
+        now_us = parse_rfc3339(time.now_at)
         if now_us is None:
-            raise Unreachable(f"the exchange gave {answer.now!r} as its time")
+            raise Unreachable(f"the exchange gave {time.now_at!r} as its time")
         return now_us
+
+    async def venue_time(self) -> VenueTime:
+        """Return where venue time stands."""
+        return await self._transport.call("GET", "/v1/time", VenueTime)
 
     async def ready(self) -> Ready:
         """Return whether the exchange takes orders."""
@@ -98,31 +103,29 @@ class ExchangeClient:
         """Say, as its provider, that hours of a lease are not delivered."""
         await self._once("POST", f"/v1/leases/{lease_id}/outages", dict[str, Any], outage)
 
-    async def accounts(self, participant_id: str | None = None) -> list[Account]:
-        """Return balances: your own, or as an operator anyone's."""
-        query = {"participant_id": participant_id}
-        answer = await self._transport.call("GET", "/v1/accounts", ClientPage, query=query)
-        return [msgspec.json.decode(row, type=Account) for row in answer.data]
+    def accounts(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[AccountView]:
+        """Yield balances: your own, or as an operator anyone's (`participant_id`)."""
+        return self._list("/v1/accounts", AccountView, limit, filters)
 
-    async def deposit(self, movement: NewCashMovement, idempotency_key: str | None = None) -> CashReceipt:
+    async def deposit(self, movement: NewCashMovement, once_key: str | None = None) -> CashMovementView:
         """Book money in for a participant, as an operator."""
-        return await self._once("POST", "/v1/deposits", CashReceipt, movement, idempotency_key)
+        return await self._once("POST", "/v1/deposits", CashMovementView, movement, once_key)
 
-    async def create_participant(self, new: NewParticipant) -> ParticipantView:
+    async def create_participant(self, new: NewParticipant, once_key: str | None = None) -> ParticipantView:
         """Register a participant, as an operator."""
-        return await self._once("POST", "/v1/participants", ParticipantView, new)
+        return await self._once("POST", "/v1/participants", ParticipantView, new, once_key)
 
     async def create_key(self, new: NewKey) -> IssuedKey:
         """Make a key; its secret is in this answer and nowhere else."""
         return await self._once("POST", "/v1/keys", IssuedKey, new)
 
-    async def create_programme(self, new: NewProgramme) -> ProgrammeView:
+    async def create_programme(self, new: NewProgramme, once_key: str | None = None) -> ProgrammeView:
         """Open a voucher programme, as an issuer."""
-        return await self._once("POST", "/v1/programmes", ProgrammeView, new)
+        return await self._once("POST", "/v1/programmes", ProgrammeView, new, once_key)
 
-    async def issue_voucher(self, new: NewVoucher) -> VoucherView:
+    async def issue_voucher(self, new: NewVoucher, once_key: str | None = None) -> VoucherView:
         """Issue a voucher of your programme to a buyer."""
-        return await self._once("POST", "/v1/vouchers", VoucherView, new)
+        return await self._once("POST", "/v1/vouchers", VoucherView, new, once_key)
 
     def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""
@@ -152,13 +155,13 @@ class ExchangeClient:
         self, file_format: str, *, since: str | None, until: str | None, product: str | None
     ) -> AsyncIterator[bytes]:
         """Yield the venue's trades as CSV or NDJSON, for a key with the scope `audit`."""
-        query = {"format": file_format, "from": since, "to": until, "product": product}
-        return self._transport.stream("/v1/oversight/trades", query=query, headers={})
+        query = {"format": file_format, "traded_from": since, "traded_until": until, "product": product}
+        return self._transport.stream("/v1/oversight/trades/export", query=query)
 
     async def _once(
-        self, method: str, path: str, answer: type[T], body: object = None, idempotency_key: str | None = None
+        self, method: str, path: str, answer: type[T], body: object = None, once_key: str | None = None
     ) -> T:
-        headers = {"Idempotency-Key": idempotency_key or secrets.token_hex(16)}
+        headers = {"Idempotency-Key": once_key or secrets.token_hex(16)}
         return await self._transport.call(method, path, answer, body=body, headers=headers)
 
     async def _list(

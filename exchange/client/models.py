@@ -6,10 +6,11 @@ Unknown fields of an answer are ignored, so a newer exchange still makes sense t
 import msgspec
 
 
-class VenueTime(msgspec.Struct, frozen=True):
-    """The exchange's own time; `seconds_per_hour` is null where it is wall time."""
+class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange's own time: where it stands, and the first hour that can still be bought."""
 
-    now: str
+    now_at: str
+    first_hour_for_sale_at: str
     seconds_per_hour: float | None = None
 
 
@@ -17,17 +18,3 @@ class Ready(msgspec.Struct, frozen=True):
     """Whether the exchange takes orders."""
 
     status: str = ""
-
-
-class Account(msgspec.Struct, frozen=True):
-    """One account's balances, in decimal CNY."""
-
-    asset: str
-    purpose: str
-    available_cny: str = "0.00"
-
-
-class CashReceipt(msgspec.Struct, frozen=True):
-    """A deposit as booked."""
-
-    available_cny: str = ""

@@ -88,10 +88,10 @@ class Transport:
             ) from error
 
     async def stream(
-        self, path: str, *, query: Mapping[str, QueryValue] | None = None, headers: Mapping[str, str]
+        self, path: str, *, query: Mapping[str, QueryValue] | None = None
     ) -> AsyncIterator[bytes]:
         """Yield the body of a GET as it comes."""
-        request = self._request("GET", path, query, None, headers)
+        request = self._request("GET", path, query, None, {})
         try:
             response = await self._http.send(request, stream=True)
             try:

@@ -1,0 +1,246 @@
+"""What the demo's participants do: seeded, endless, and only through their own keys.
+
+A refusal is part of a market and is counted; the exchange being out of reach is not, and ends the simulation.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from exchange.cli.demo.cast import PROGRAMMES, Buyer, Provider
+from exchange.cli.demo.setup import DemoMarket
+from exchange.client import ApiProblem, ExchangeClient
+from exchange.kit.clock import hour_of, parse_rfc3339
+from exchange.kit.fields import format_cny, format_hour
+from exchange.orders.models import NewOrder, OrderView
+from exchange.settlement.models import LeaseStatus, NewOutage
+from exchange.vouchers.models import ClaimStatus, NewClaim, NewRejection
+from matching.order import Side
+
+LISTED_HOURS: Final = 24
+BID_HOURS: Final = (1, 1, 2, 2, 3, 4, 6, 8, 12)
+CLAIM_EVERY_HOURS: Final = 4
+OUTAGE_PERCENT: Final = 3
+REJECTED_PERCENT: Final = 10
+CANCELLED_PERCENT: Final = 5
+
+
+class Traded:
+    """A product as the agents need it."""
+
+    def __init__(self, description: dict[str, object]) -> None:
+        """Read the exchange's description."""
+        self.id = str(description["id"])
+        self.lot_gpus = int(str(description["lot_gpus"]))
+        self.is_domestic = description["origin"] == "domestic"
+        self.reference_fen = int(str(description["reference_price_cny_per_gpu_hour"]).replace(".", ""))
+
+
+class Scene:
+    """What all agents share: the market, its products, the pace, and the count of refusals."""
+
+    def __init__(self, market: DemoMarket, products: dict[str, Traded], hour_s: float, run: str) -> None:
+        """`run` makes client order ids unique among all starts of the demo."""
+        self.market = market
+        self.products = products
+        self.hour_s = hour_s
+        self.refused: Counter[str] = Counter()
+        self._run = run
+        self._count = 0
+
+    def next_id(self) -> str:
+        """Return a new client order id."""
+        self._count += 1
+        return f"demo-{self._run}-{self._count}"
+
+    def refuse(self, problem: ApiProblem) -> None:
+        """Count a refusal."""
+        self.refused[problem.problem.code] += 1
+
+
+def _rng(seed: int, name: str) -> random.Random:
+    """Return a participant's own sequence of choices, whatever the others do."""
+    return random.Random(f"{seed} {name}")  # noqa: S311  (a simulation, no secret)
+
+
+async def first_hour(client: ExchangeClient) -> int:
+    """Return the first hour that can still be bought."""
+    return _hour((await client.venue_time()).first_hour_for_sale_at)
+
+
+def _hour(text: str) -> int:
+    at_us = parse_rfc3339(text)
+    if at_us is None:
+        raise ValueError(f"the exchange gave {text!r} as a time")
+    return hour_of(at_us)
+
+
+class ProviderAgent:
+    """Keeps a day of capacity on offer, reports an outage now and then, and claims what vouchers paid."""
+
+    def __init__(self, scene: Scene, provider: Provider, seed: int) -> None:
+        """Act for `provider`."""
+        self._scene = scene
+        self._provider = provider
+        self._rng = _rng(seed, provider.name)
+        self._client = scene.market.client(provider.name)
+        self._listed_until: dict[str, int] = {}
+
+    async def find_listed(self) -> None:
+        """Learn from an earlier start what is on offer already."""
+        async for order in self._client.orders(limit=200, side="sell"):
+            until = self._listed_until.get(order.product, 0)
+            self._listed_until[order.product] = max(until, _hour(order.ends_at))
+
+    async def list_capacity(self) -> None:
+        """Offer what is missing of the next day, at a price around the provider's level."""
+        hour = await first_hour(self._client)
+        for product_id, gpus in self._provider.gpus.items():
+            starts_hour = max(hour, self._listed_until.get(product_id, 0))
+            if starts_hour >= hour + LISTED_HOURS:
+                continue
+            ends_hour = starts_hour + LISTED_HOURS
+            reference_fen = self._scene.products[product_id].reference_fen
+            price_fen = reference_fen * self._provider.price_percent * self._rng.randint(94, 108) // 10_000
+            offer = NewOrder(
+                client_order_id=self._scene.next_id(),
+                product=product_id,
+                side=Side.SELL,
+                quantity_gpus=gpus,
+                starts_at=format_hour(starts_hour),
+                ends_at=format_hour(ends_hour),
+                price_cny_per_gpu_hour=format_cny(max(1, price_fen)),
+            )
+            await self._client.place(offer)
+            self._listed_until[product_id] = ends_hour
+
+    async def live(self) -> None:
+        """Do all of it for ever."""
+        passed_hours = self._rng.randrange(CLAIM_EVERY_HOURS)
+        while True:
+            await asyncio.sleep(self._scene.hour_s * self._rng.uniform(0.8, 1.2))
+            passed_hours += 1
+            try:
+                await self.list_capacity()
+                if self._rng.randrange(100) < OUTAGE_PERCENT:
+                    await self._report_outage()
+            except ApiProblem as problem:
+                self._scene.refuse(problem)
+            if passed_hours % CLAIM_EVERY_HOURS == 0:
+                await self._claim()
+
+    async def _report_outage(self) -> None:
+        hour = await first_hour(self._client)
+        async for lease in self._client.leases(limit=50):
+            runs_then = _hour(lease.starts_at) <= hour < _hour(lease.ends_at)
+            if lease.status in {LeaseStatus.SCHEDULED, LeaseStatus.RUNNING} and runs_then:
+                outage = NewOutage(hours=[format_hour(hour)], reason="cooling failure in one row of racks")
+                await self._client.report_outage(lease.id, outage)
+                return
+
+    async def _claim(self) -> None:
+        for programme in PROGRAMMES:
+            if self._provider.region not in programme.provider_regions:
+                continue
+            try:
+                await self._client.submit_claim(
+                    NewClaim(programme_id=self._scene.market.programme_ids[programme.code])
+                )
+            except ApiProblem as problem:
+                self._scene.refuse(problem)
+
+
+class BuyerAgent:
+    """Bids for jobs of all sizes, with vouchers where it has some, and cancels one now and then."""
+
+    def __init__(self, scene: Scene, buyer: Buyer, seed: int) -> None:
+        """Act for `buyer`."""
+        self._scene = scene
+        self._buyer = buyer
+        self._rng = _rng(seed, buyer.name)
+        self._client = scene.market.client(buyer.name)
+        self._has_vouchers = any(buyer.name in programme.recipients for programme in PROGRAMMES)
+        self._products = [
+            product for product in scene.products.values() if product.is_domestic or not buyer.domestic_only
+        ]
+
+    async def live(self) -> None:
+        """Bid for ever, twice an hour on average."""
+        while True:
+            await asyncio.sleep(self._rng.expovariate(2.0) * self._scene.hour_s)
+            try:
+                placed = await self.bid()
+                if placed.status == "resting" and self._rng.randrange(100) < CANCELLED_PERCENT:
+                    await self._client.cancel(placed.id)
+            except ApiProblem as problem:
+                self._scene.refuse(problem)
+
+    async def bid(self) -> OrderView:
+        """Place one bid."""
+        rng = self._rng
+        product = rng.choice(self._products)
+        hours = rng.choice(BID_HOURS)
+        starts_hour = await first_hour(self._client) + rng.randrange(4)
+        # Small jobs are many and large ones few.
+        lots = max(1, round(self._buyer.lots_max * rng.random() ** 3))
+        order = NewOrder(
+            client_order_id=self._scene.next_id(),
+            product=product.id,
+            side=Side.BUY,
+            quantity_gpus=lots * product.lot_gpus,
+            hours=hours,
+            starts_at=format_hour(starts_hour),
+            ends_at=format_hour(starts_hour + hours + rng.choice((0, 6, 12))),
+            price_cny_per_gpu_hour=format_cny(product.reference_fen * rng.randint(88, 130) // 100),
+            fill=rng.choice(("partial", "all_or_none")),
+            vouchers="auto" if self._has_vouchers else "none",
+            voucher_policy="prefer" if self._has_vouchers else None,
+            time_in_force="ioc" if rng.randrange(10) == 0 else "gtc",
+        )
+        return await self._client.place(order)
+
+
+class IssuerAgent:
+    """Decides on claims and pays those it approved."""
+
+    def __init__(self, scene: Scene, issuer: str, seed: int) -> None:
+        """Act for `issuer`."""
+        self._scene = scene
+        self._rng = _rng(seed, issuer)
+        self._client = scene.market.client(issuer)
+
+    async def live(self) -> None:
+        """Look through the claims twice an hour, for ever."""
+        while True:
+            await asyncio.sleep(self._scene.hour_s / 2)
+            try:
+                await self.decide()
+            except ApiProblem as problem:
+                self._scene.refuse(problem)
+
+    async def decide(self) -> None:
+        """Reject some claims, approve and pay the others."""
+        async for claim in self._client.claims(limit=100, status=ClaimStatus.SUBMITTED):
+            if self._rng.randrange(100) < REJECTED_PERCENT:
+                await self._client.reject_claim(claim.id, NewRejection(reason="the delivery log is missing"))
+            else:
+                await self._client.approve_claim(claim.id)
+        async for claim in self._client.claims(limit=100, status=ClaimStatus.APPROVED):
+            await self._client.pay_claim(claim.id)
+
+
+Agent = ProviderAgent | BuyerAgent | IssuerAgent
+
+
+async def live_all(agents: list[Agent], tell: Callable[[str], None]) -> None:
+    """Let all agents act until cancelled; one that fails ends them all."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for agent in agents:
+                tasks.create_task(agent.live())
+    except* Exception as failures:
+        for failure in failures.exceptions:
+            tell(f"the simulation has stopped: {type(failure).__name__}: {failure}")
+        raise

@@ -1,0 +1,67 @@
+"""One ready-to-paste curl for each kind of user, with a working key.
+
+Venue time runs fast in a demo, so a printed date would soon be past: each order asks the exchange for its
+time in the moment it is pasted. Needs GNU date, which every Linux has.
+"""
+
+from typing import Final
+
+from exchange.cli.demo.cast import PROGRAMMES, REGULATOR, SHOWN_BUYER, SHOWN_PRODUCT, SHOWN_PROVIDER
+from exchange.cli.demo.setup import DemoMarket
+
+JSON_HEADER: Final = "-H 'Content-Type: application/json'"
+
+
+def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
+    """Return (who and what, command) for buyer, provider, issuer, regulator and operator."""
+    url = market.url
+    buyer, provider = market.member(SHOWN_BUYER), market.member(SHOWN_PROVIDER)
+    programme = next(each for each in PROGRAMMES if SHOWN_BUYER in each.recipients)
+    issuer = market.member(programme.issuer)
+    bid = (
+        f'{{"client_order_id":"mine-\'$(date +%s%N)\'","product":"{SHOWN_PRODUCT}","side":"buy",'
+        f'"quantity_gpus":8,"hours":2,"starts_at":"\'{_at(url, 1)}\'","ends_at":"\'{_at(url, 25)}\'",'
+        '"price_cny_per_gpu_hour":"3.50","vouchers":"auto"}'
+    )
+    ask = (
+        f'{{"client_order_id":"mine-\'$(date +%s%N)\'","product":"{SHOWN_PRODUCT}","side":"sell",'
+        f'"quantity_gpus":64,"starts_at":"\'{_at(url, 1)}\'","ends_at":"\'{_at(url, 25)}\'",'
+        '"price_cny_per_gpu_hour":"2.05"}'
+    )
+    voucher = (
+        f'{{"programme_id":"{market.programme_ids[programme.code]}","buyer_id":"{buyer.id}",'
+        '"amount_cny":"1000.00"}'
+    )
+    once = '-H "Idempotency-Key: $(date +%s%N)"'
+    return [
+        (
+            "buyer: bid for 8 GPUs over 2 hours within the next day, a share of it paid by vouchers",
+            f"curl -s {url}/v1/orders {_key(buyer.key)} {JSON_HEADER} -d '{bid}'",
+        ),
+        (
+            "provider: offer 64 GPUs for a day",
+            f"curl -s {url}/v1/orders {_key(provider.key)} {JSON_HEADER} -d '{ask}'",
+        ),
+        (
+            "issuer: issue a voucher of 1,000 CNY to that buyer",
+            f"curl -s {url}/v1/vouchers {_key(issuer.key)} {JSON_HEADER} {once} -d '{voucher}'",
+        ),
+        (
+            "regulator: every trade of the venue as CSV",
+            f"curl -s '{url}/v1/oversight/trades/export?format=csv' {_key(market.member(REGULATOR).key)}",
+        ),
+        (
+            "operator: that buyer's balances",
+            f"curl -s '{url}/v1/accounts?participant_id={buyer.id}' {_key(market.operator_key)}",
+        ),
+    ]
+
+
+def _key(key: str) -> str:
+    return f"-H 'Authorization: Bearer {key}'"
+
+
+def _at(url: str, hours: int) -> str:
+    """Return shell text for the venue time `hours` after the first hour for sale."""
+    first = f"$(curl -s {url}/v1/time | cut -d'\"' -f8)"
+    return f'$(date -u -d "{first} +{hours} hours" +%FT%TZ)'
