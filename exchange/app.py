@@ -1,8 +1,8 @@
 """The composition root: from settings to a running exchange, and to its HTTP application.
 
-`Exchange.open` brings everything up in the order in which each part needs the one before it: the database, its
-schema, the catalogue, the first key, then the partitions with their books, then the relay. `close` takes it down in
-the opposite order, so that every request that was taken is answered first.
+`Exchange.open` brings everything up in the order in which each part needs the one before it: the database,
+its schema, the catalogue, the first key, then the partitions with their books, then the relay. `close` takes
+it down in the opposite order, so that every request that was taken is answered first.
 """
 
 import logging
@@ -96,8 +96,9 @@ class Exchange:
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
         """Bring an exchange up; raises `StartError`, or what its database raises.
 
-        Without `settings.database_url` an embedded PostgreSQL is started in `settings.data_dir` and stopped by
-        `close`. Without `clock` venue time is wall time, or scaled time that goes on where the database left it.
+        Without `settings.database_url` an embedded PostgreSQL is started in `settings.data_dir` and stopped
+        by `close`. Without `clock` venue time is wall time, or scaled time that goes on where the database
+        left it.
         """
         server = None if settings.database_url else EmbeddedPostgres(settings.data_dir.expanduser())
         url = settings.database_url or (server.start() if server else "")
@@ -185,14 +186,14 @@ def _clock(settings: Settings, latest_us: int | None) -> Clock:
         return ScaledClock(max(latest_us or 0, wall_now_us()), settings.seconds_per_hour)
     if latest_us is not None and latest_us > wall_now_us() + US_PER_HOUR:
         raise StartError(
-            f"this database has lived in venue time {format_rfc3339(latest_us)}, ahead of the clock: it belongs to a "
-            "scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
+            f"this database has lived in venue time {format_rfc3339(latest_us)}, ahead of the clock: it belongs to "
+            "a scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
         )
     return SystemClock()
 
 
 class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
-    """Where venue time stands. `seconds_per_hour` is 3600 unless time is scaled; null where it is driven by hand."""
+    """Where venue time stands. `seconds_per_hour` is 3600 unless scaled; null where time is driven by hand."""
 
     now_at: str
     first_hour_for_sale_at: str

@@ -1,4 +1,4 @@
-"""A whole exchange to try the market in: the real one, opened on a test's database, its clock driven by hand."""
+"""A whole exchange to try the market in: the real one, on a test's database, its clock driven by hand."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ _numbers = itertools.count(1)
 
 
 class MarketWorld(VoucherWorld):
-    """Participants and orders on a running exchange. Hours are told from `first_hour`, the first one for sale."""
+    """Participants and orders on a running exchange. Windows are told from the first hour for sale."""
 
     def __init__(self, exchange: Exchange, clock: ManualClock) -> None:
         """Begin where the clock stands."""
@@ -84,10 +84,10 @@ class MarketWorld(VoucherWorld):
             await self.exchange.programmes.refresh(connection)
         return programme
 
-    async def pass_hours(self, hours: int) -> None:
-        """Let venue time pass, hour by hour, and all that comes with it."""
-        for _ in range(hours):
-            hour = self.clock.hour() + 1
+    async def pass_hours(self, hours: int, *, at_once: bool = False) -> None:
+        """Let venue time pass, hour by hour or in one leap, and all that comes with it."""
+        for step in [hours] if at_once else [1] * hours:
+            hour = self.clock.hour() + step
             self.clock.advance_to_us(us_of_hour(hour))
             await self.exchange.orders.advance_to(hour)
         self.now_us = self.clock.now_us()

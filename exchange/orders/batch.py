@@ -1,17 +1,18 @@
 """Hops 3 to 5 in memory: what one batch of requests does to the books, the orders and the money.
 
-A `Batch` is made from a `Partition` (which it changes) and what was read for it (accounts locked, vouchers, earlier
-outcomes). Requests run through it one by one in their order; then `write` stores everything with one statement a
-table. If that transaction does not commit, the partition's memory is ahead of the truth and must be dropped.
+A `Batch` is made from a `Partition` (which it changes) and what was read for it (accounts locked, vouchers,
+earlier outcomes). Requests run through it one by one in their order; then `write` stores everything with one
+statement a table. If that transaction does not commit, the partition's memory is ahead of the truth and must
+be dropped.
 
-Invariants: every command that reaches a book has the next sequence and one journal row; an order that cannot be paid
-never reaches its book; whatever an event does to an order or its money, it does in `_follow`, and nowhere else.
+Invariants: every command that reaches a book has the next sequence and one journal row; an order that cannot
+be paid never reaches its book; whatever an event does to an order or its money, it does in `_follow`, and
+nowhere else.
 """
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,10 +25,13 @@ from exchange.orders.models import (
     CancelRequest,
     DenialReason,
     Fill,
+    Head,
+    JournalRow,
     LiveOrder,
     OrderStatus,
     PlaceRequest,
 )
+from exchange.orders.rules import journal_hash
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
 from exchange.settlement.service import Settlement
@@ -55,8 +59,6 @@ if TYPE_CHECKING:
     from matching.commands import Command
     from matching.events import Event
     from matching.product import Phase
-
-_LENGTH_BYTES: Final = 8
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,38 +94,20 @@ class Means(msgspec.Struct, kw_only=True):
     vouchers: Mapping[int, Sequence[UsableVoucher]]
 
 
-def chain(previous: bytes, *parts: bytes) -> bytes:
-    """The hash that seals a journal row to the one before it: SHA-256 over length-prefixed parts."""
-    digest = hashlib.sha256(previous)
-    for part in parts:
-        digest.update(len(part).to_bytes(_LENGTH_BYTES, "big"))
-        digest.update(part)
-    return digest.digest()
-
-
-def journal_hash(previous: bytes, row: store.JournalRow) -> bytes:
-    """The hash of a journal row, given that of the row before it."""
-    return chain(
-        previous,
-        row.sequence.to_bytes(_LENGTH_BYTES, "big"),
-        row.product_id.encode(),
-        row.event_at_us.to_bytes(_LENGTH_BYTES, "big"),
-        row.command,
-        row.events,
-    )
-
-
 class Batch:
     """One group commit in the making."""
 
-    def __init__(self, partition: Partition, means: Means, *, at_us: int, fee_bps: int) -> None:
+    def __init__(
+        self, partition: Partition, means: Means, *, at_us: int, first_hour: int, fee_bps: int
+    ) -> None:
         self._partition = partition
+        self._first_hour = first_hour
         self._means = means
         self._at_us = at_us
         self._settlement = Settlement(partition_id=partition.partition_id, fee_bps=fee_bps)
         self._sequence = partition.head.last_sequence
         self._hash = partition.head.last_hash
-        self._journal: list[store.JournalRow] = []
+        self._journal: list[JournalRow] = []
         self._added: dict[int, LiveOrder] = {}
         self._changed: dict[int, LiveOrder] = {}
         self._placed_here: dict[tuple[int, str], LiveOrder] = {}
@@ -135,18 +119,25 @@ class Batch:
             return self._place(request)
         return self._cancel(request)
 
-    def advance(self, product_id: str, hour: int) -> None:
-        """Let a book's past hours fall off."""
-        self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=hour))
+    def advance(self) -> None:
+        """Let the past hours of every book with orders fall off; an empty one follows when it is next used."""
+        for product_id, book in self._partition.books.items():
+            if book.orders:
+                self._reach_first_hour(product_id)
+
+    def _reach_first_hour(self, product_id: str) -> None:
+        if self._partition.books[product_id].hour < self._first_hour:
+            self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=self._first_hour))
 
     def set_phase(self, product_id: str, phase: Phase) -> None:
         """Open, restrict or halt a book."""
+        self._reach_first_hour(product_id)
         self._execute(product_id, SetPhase(sequence=self._sequence + 1, phase=phase))
 
     @property
-    def head(self) -> store.Head:
+    def head(self) -> Head:
         """The partition's head once this batch has committed."""
-        return store.Head(
+        return Head(
             epoch=self._partition.head.epoch,
             last_sequence=self._sequence,
             last_hash=self._hash,
@@ -172,7 +163,8 @@ class Batch:
             [(row.sequence, row.product_id, row.event_at_us, row.events) for row in self._journal]
         )
 
-    # -- placing ---------------------------------------------------------------------------------------------------
+    # -- placing
+    # ---------------------------------------------------------------------------------------------------
 
     def _place(self, request: PlaceRequest) -> Outcome:
         key = (request.participant_id, request.client_order_id)
@@ -192,6 +184,7 @@ class Batch:
                 return denial
             if order.funded is not None and order.funded.terms.only_eligible:
                 needs_mask |= order.funded.terms.programme_mask
+        self._reach_first_hour(order.product_id)
         order.sequence = self._sequence + 1
         self._record("NEWO", order, sequence=order.sequence, detail=_order_detail(order))
         self._partition.live[order.order_id] = order
@@ -253,7 +246,8 @@ class Batch:
         accounts = self._means.cash[request.participant_id]
         available_fen = self._means.available_fen[accounts.cash_id] - self._net_held(accounts.cash_id)
         if wanted.cash_kept_fen > available_fen:
-            detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {max(available_fen, 0)} are there"
+            free_fen = max(available_fen, 0)
+            detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {free_fen} are there"
             return self._deny(order, DenialReason.INSUFFICIENT_FUNDS, detail)
         order.terms = msgspec.structs.replace(
             terms,
@@ -320,7 +314,8 @@ class Batch:
         self._record("REMO", order, detail={**_order_detail(order), "reason": reason})
         return Placed(order=order, detail=detail, refusals=refusals)
 
-    # -- cancelling ------------------------------------------------------------------------------------------------
+    # -- cancelling
+    # ------------------------------------------------------------------------------------------------
 
     def _cancel(self, request: CancelRequest) -> Cancelled:
         order = self._partition.live.get(request.order_id)
@@ -335,12 +330,13 @@ class Batch:
         )
         return Cancelled(order=order)
 
-    # -- events ----------------------------------------------------------------------------------------------------
+    # -- events
+    # ----------------------------------------------------------------------------------------------------
 
     def _execute(self, product_id: str, command: Command, key_id: int | None = None) -> None:
         events = execute(self._partition.books[product_id], command)
         self._sequence = command.sequence
-        row = store.JournalRow(
+        row = JournalRow(
             sequence=command.sequence,
             product_id=product_id,
             event_at_us=self._at_us,
@@ -370,7 +366,8 @@ class Batch:
         elif isinstance(event, OrderExpired):
             self._end(event.order_id, OrderStatus.EXPIRED, event.reason, "EXPI", index, None)
         elif isinstance(event, OrderRejected):
-            # Only an arriving order can be rejected: cancels are checked against memory before the book sees them.
+            # Only an arriving order can be rejected: cancels are checked against memory before the book sees
+            # them.
             self._partition.live[event.order_id].funded = None
             self._end(event.order_id, OrderStatus.REJECTED, event.reason, "REMO", index, None)
         elif isinstance(event, SelfTradePrevented):

@@ -1,8 +1,9 @@
 """Orders as they come in, as they live in memory, and as they are shown.
 
-`NewOrder` is the wire form, `PlaceRequest` the same with every field parsed to the integers the book works in,
-`LiveOrder` the row of `orders` that a partition keeps in memory while the order can still change, `OrderView` the
-answer. Prices are ticks (1 tick = 1 fen) per GPU-hour; hours are whole hours since the Unix epoch.
+`NewOrder` is the wire form, `PlaceRequest` the same with every field parsed to the integers the book works
+in, `LiveOrder` the row of `orders` that a partition keeps in memory while the order can still change,
+`OrderView` the answer. Prices are ticks (1 tick = 1 fen) per GPU-hour; hours are whole hours since the Unix
+epoch.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ class DenialReason(StrEnum):
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order as a participant sends it.
 
-    A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid) wants
-    `quantity_gpus` over `hours` contiguous hours inside `[starts_at, ends_at)`; without `hours`, over all of it.
+    A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid)
+    wants `quantity_gpus` over `hours` contiguous hours inside `[starts_at, ends_at)`; without `hours`, over
+    all of it.
     """
 
     client_order_id: ClientText
@@ -138,7 +140,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LiveOrder(msgspec.Struct, kw_only=True):
-    """An order in a partition's memory: a row of `orders`, and the money of a bid. Changes only as events say."""
+    """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say."""
 
     order_id: int
     participant_id: int
@@ -169,6 +171,26 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     fills: list[Fill] = []
 
 
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a partition stands: the row that every commit moves."""
+
+    epoch: int
+    last_sequence: int
+    last_hash: bytes
+    last_event_at_us: int
+
+
+class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One command to one book, the events it had, and the chain's hash after it."""
+
+    sequence: int
+    product_id: str
+    event_at_us: int
+    command: bytes
+    events: bytes
+    hash: bytes
+
+
 class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True):
     """What an order still sets aside of one voucher."""
 
@@ -197,8 +219,8 @@ class FillView(msgspec.Struct, frozen=True, kw_only=True):
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order as its owner sees it.
 
-    `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time as
-    well, so it is told by `filled_gpu_hours` alone.
+    `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
+    as well, so it is told by `filled_gpu_hours` alone.
     """
 
     id: str

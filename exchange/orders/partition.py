@@ -1,7 +1,7 @@
-"""A partition's memory: its books, its live orders, and where it stands; and how all of it comes back from the truth.
+"""A partition's memory: its books, its live orders, where it stands; and how all of it comes back.
 
-Nothing here is truth: the journal, `orders` and `order_hold` are. `recover` builds the same memory from them at
-start-up, after a commit that failed, and after one whose outcome is unknown; there is no second way.
+Nothing here is truth: the journal, `orders` and `order_hold` are. `recover` builds the same memory from them
+at start-up, after a commit that failed, and after one whose outcome is unknown; there is no second way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exchange.orders import store
-from exchange.orders.batch import journal_hash
+from exchange.orders.models import Head
+from exchange.orders.rules import journal_hash
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.service import live_holds
 from matching.book import OrderBook, apply
@@ -36,14 +37,14 @@ class Partition(msgspec.Struct, kw_only=True):
     """What a leader knows. `books` is by product, `live` by order id; both change only through a `Batch`."""
 
     partition_id: int
-    head: store.Head
+    head: Head
     snapshot_sequence: int
     books: dict[str, OrderBook]
     live: dict[int, LiveOrder]
 
 
 async def recover(
-    connection: Connection, partition_id: int, products: Mapping[str, Product], head: store.Head
+    connection: Connection, partition_id: int, products: Mapping[str, Product], head: Head
 ) -> Partition:
     """Rebuild a partition as of `head`: stored books, then the journal after them, then orders and holds.
 
@@ -82,7 +83,7 @@ async def _fold_journal(
     partition_id: int,
     books: dict[str, OrderBook],
     after_sequence: int,
-    head: store.Head,
+    head: Head,
 ) -> None:
     """Apply the journal after `after_sequence` to the books, checking density and the chain of hashes."""
     sequence = after_sequence
@@ -155,8 +156,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
 async def verify(connection: Connection, partition_id: int, products: Mapping[str, Product]) -> Verified:
     """Check that the books a leader would start with are the fold of the whole journal, and sound.
 
-    Folds every command since the first, whatever is stored; raises `BookCorrupt` naming what differs. Run it in a
-    transaction: it holds the partition's head still while it reads.
+    Folds every command since the first, whatever is stored; raises `BookCorrupt` naming what differs. Run it
+    in a transaction: it holds the partition's head still while it reads.
     """
     head = await store.read_head(connection, partition_id)
     recovered = await recover(connection, partition_id, products, head)

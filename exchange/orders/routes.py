@@ -65,8 +65,8 @@ class OrdersController(Controller):
     async def place(self, request: ApiRequest, data: JSONBody[NewOrder]) -> Response[OrderView]:
         """Place a bid (scope trade) or an ask (scope list_capacity); answered once it is committed.
 
-        `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the header
-        `Idempotent-Replayed: true`; another order under the same id is refused with 422.
+        `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the
+        header `Idempotent-Replayed: true`; another order under the same id is refused with 422.
         """
         if was_read(data.side):
             request.principal.must_have(Scope.TRADE if data.side is Side.BUY else Scope.LIST_CAPACITY)

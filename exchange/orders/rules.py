@@ -1,7 +1,7 @@
 """The rules an order must meet before it reaches its book, and how a row of it is shown.
 
-Pure. `parse_order` turns the wire form into integers and says everything that is wrong with it at once; it knows
-nothing of money or of the book, which judge later, in sequence.
+Pure. `parse_order` turns the wire form into integers and says everything that is wrong with it at once; it
+knows nothing of money or of the book, which judge later, in sequence.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from matching.order import Side
 
 if TYPE_CHECKING:
     from exchange.kit.errors import Faults
-    from exchange.orders.models import NewOrder
+    from exchange.orders.models import JournalRow, NewOrder
     from exchange.products.models import ProductSpec
 
 DOMESTIC_BIT: Final = 1 << 0
@@ -25,6 +25,8 @@ STATE_OWNED_BIT: Final = 1 << 1
 STARTUP_BIT: Final = 1 << 2
 REQUIRE_BITS: Final = {"domestic": DOMESTIC_BIT, "state_owned": STATE_OWNED_BIT}
 RESERVE_BITS: Final = {"startup": STARTUP_BIT}
+
+_LENGTH_BYTES: Final = 8
 
 PRICE_TICKS_MAX: Final = 10**9
 """Keeps price x quantity x hours inside 63 bits for every order the field limits allow."""
@@ -67,8 +69,8 @@ def parse_order(
 ) -> ParsedOrder | None:
     """Read and judge an order; records every fault and returns None when there is one.
 
-    `first_hour` is the first hour still for sale: the one after the venue's running hour. A field of `order` may be
-    `UNSET` when decoding already found fault with it; rules that need it are then skipped.
+    `first_hour` is the first hour still for sale: the one after the venue's running hour. A field of `order`
+    may be `UNSET` when decoding already found fault with it; rules that need it are then skipped.
     """
     starts_hour = whole_hour(faults, "/starts_at", order.starts_at)
     ends_hour = whole_hour(faults, "/ends_at", order.ends_at)
@@ -209,8 +211,29 @@ def _terms(order: NewOrder, expire_hour: int) -> OrderTerms:
 
 
 def average_price(notional_fen: int, gpu_hours: int) -> str | None:
-    """The mean price of what was filled, in CNY with four decimals rounded half up; None where nothing was."""
+    """The mean price of what was filled, in CNY with four decimals, half up; None where nothing was."""
     if not gpu_hours:
         return None
     ten_thousandths = (notional_fen * 200 + gpu_hours) // (2 * gpu_hours)
     return f"{ten_thousandths // 10_000}.{ten_thousandths % 10_000:04d}"
+
+
+def chain(previous: bytes, *parts: bytes) -> bytes:
+    """The hash that seals a journal row to the one before it: SHA-256 over length-prefixed parts."""
+    digest = hashlib.sha256(previous)
+    for part in parts:
+        digest.update(len(part).to_bytes(_LENGTH_BYTES, "big"))
+        digest.update(part)
+    return digest.digest()
+
+
+def journal_hash(previous: bytes, row: JournalRow) -> bytes:
+    """The hash of a journal row, given that of the row before it."""
+    return chain(
+        previous,
+        row.sequence.to_bytes(_LENGTH_BYTES, "big"),
+        row.product_id.encode(),
+        row.event_at_us.to_bytes(_LENGTH_BYTES, "big"),
+        row.command,
+        row.events,
+    )

@@ -1,17 +1,20 @@
 """The single writer of a partition: queue, group commit, and what happens when a commit does not.
 
-Requests queue; whatever has queued while the last batch committed is the next batch. A batch is numbered, funded,
-matched and settled in memory inside one transaction, and every caller is answered only after its commit.
+Requests queue; whatever has queued while the last batch committed is the next batch. A batch is numbered,
+funded, matched and settled in memory inside one transaction, and every caller is answered only after its
+commit.
 
 Invariants:
-- one task writes; the head row moves in every commit under this leader's epoch, else the leader stops (`Fenced`);
+- one task writes; the head row moves in every commit under this leader's epoch, else the leader stops
+  (`Fenced`);
 - hours advance before requests are taken: a book never trades an hour that has begun;
-- a commit that failed leaves nothing: memory is dropped and rebuilt by the path that start-up uses. One whose outcome
-  is unknown is looked up by the head's hash, so its callers are told the truth where the database still answers;
+- a commit that failed leaves nothing: memory is dropped and rebuilt by the path that start-up uses. One whose
+  outcome is unknown is looked up by the head's hash, so its callers are told the truth where the database
+  still answers;
 - after a failed batch its requests run again one by one, so that a request the database refuses fails alone.
 
-Known limit: partitions of one process are separate writers; a buyer trading in several at once queues on its own
-account rows.
+Known limit: partitions of one process are separate writers; a buyer trading in several at once queues on its
+own account rows.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
 from exchange.orders.batch import Batch, Cancelled, Means, Outcome
-from exchange.orders.models import CancelRequest, PlaceRequest
+from exchange.orders.models import CancelRequest, Head, PlaceRequest
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due, vouchers_for_update
@@ -113,7 +116,8 @@ class Sequencer:
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
-    # -- for callers -----------------------------------------------------------------------------------------------
+    # -- for callers
+    # -----------------------------------------------------------------------------------------------
 
     @property
     def is_ready(self) -> bool:
@@ -131,7 +135,7 @@ class Sequencer:
         return self._partition.head.last_event_at_us if self._partition else 0
 
     def book(self, product_id: str) -> OrderBook:
-        """The live book of a product, for reading between commits; raises `Unavailable` while there is none."""
+        """The live book of a product, to read between commits; raises `Unavailable` while there is none."""
         if self._partition is None:
             raise Unavailable("rebuilding", "the partition is being rebuilt")
         return self._partition.books[product_id]
@@ -183,7 +187,8 @@ class Sequencer:
         async with self._advanced:
             self._advanced.notify_all()
 
-    # -- the writer ------------------------------------------------------------------------------------------------
+    # -- the writer
+    # ------------------------------------------------------------------------------------------------
 
     async def _write_for_ever(self) -> None:
         try:
@@ -196,7 +201,7 @@ class Sequencer:
                     await self._advance_if_due()
         except (Fenced, BookCorrupt):
             _log.exception("partition %d stops", self._settings.partition_id)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a dead writer must say so, and let its callers go
             _log.exception("partition %d stops on a fault of ours", self._settings.partition_id)
         finally:
             self._stopping = True
@@ -252,7 +257,7 @@ class Sequencer:
         """The outcomes once they are committed; None when nothing was. Raises `Fenced`."""
         partition = self._led()
         requests = [each.request for each in waiting]
-        head: store.Head | None = None
+        head: Head | None = None
         outcomes: list[Outcome] = []
         try:
             async with self._database.transaction() as connection:
@@ -260,6 +265,7 @@ class Sequencer:
                     partition,
                     await self._means(connection, requests),
                     at_us=self._now_us(),
+                    first_hour=self._hour + 1,
                     fee_bps=self._settings.fee_bps,
                 )
                 outcomes = [self._run(batch, request) for request in requests]
@@ -268,7 +274,7 @@ class Sequencer:
                 await self._move_head(connection, head)
         except (Fenced, BookCorrupt):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
             _log.exception("a batch of %d requests was not committed", len(requests))
             await self._rebuild()
             unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
@@ -302,7 +308,7 @@ class Sequencer:
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(known=known, cash=cash, available_fen=available, vouchers=vouchers)
 
-    async def _move_head(self, connection: Connection, head: store.Head) -> None:
+    async def _move_head(self, connection: Connection, head: Head) -> None:
         moved = await store.move_head(
             connection,
             self._settings.partition_id,
@@ -318,10 +324,11 @@ class Sequencer:
     def _now_us(self) -> int:
         return max(self._clock.now_us(), self._led().head.last_event_at_us)
 
-    # -- hours -----------------------------------------------------------------------------------------------------
+    # -- hours
+    # -----------------------------------------------------------------------------------------------------
 
     async def _advance_if_due(self) -> None:
-        """Bring the partition to the clock's hour: books first, then the money of the hours that have ended."""
+        """Bring the partition to the clock's hour: its books, then the money of the hours that ended."""
         hour = max(self._clock.hour(), self._hour)
         if hour == self._hour:
             return
@@ -340,13 +347,12 @@ class Sequencer:
             partition,
             Means(known={}, cash={}, available_fen={}, vouchers={}),
             at_us=at_us,
+            first_hour=hour + 1,
             fee_bps=self._settings.fee_bps,
         )
         try:
             async with self._database.transaction() as connection:
-                for product_id, book in partition.books.items():
-                    if book.hour <= hour:
-                        batch.advance(product_id, hour + 1)
+                batch.advance()
                 await batch.write(connection)
                 await settle_due_hours(
                     connection,
@@ -362,14 +368,15 @@ class Sequencer:
                     await store_snapshot(connection, partition)
         except (Fenced, BookCorrupt):
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the same
             _log.exception("hour %d was not committed", hour)
             await self._rebuild()
             return False
         self._on_commit()
         return True
 
-    # -- leading ---------------------------------------------------------------------------------------------------
+    # -- leading
+    # ---------------------------------------------------------------------------------------------------
 
     def _led(self) -> Partition:
         if self._partition is None:

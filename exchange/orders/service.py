@@ -1,7 +1,7 @@
 """Placing, cancelling and reading orders: hop 2, and the answers.
 
-`place` judges what can be judged without the book, stamps the id, and hands the order to its partition; what comes
-back has been committed. Facts that never change (participants, products) are remembered in memory.
+`place` judges what can be judged without the book, stamps the id, and hands the order to its partition; what
+comes back has been committed. Facts that never change (participants, products) are remembered in memory.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotEnoughMoney, NotFound
-from exchange.kit.ids import decode_id, encode_id, new_id
+from exchange.kit.ids import encode_id, new_id
 from exchange.orders import store
 from exchange.orders.batch import Cancelled, Duplicate, Placed
 from exchange.orders.models import (
-    LIVE_STATUSES,
     CancelRequest,
     DenialReason,
     Fill,
@@ -126,14 +125,14 @@ class OrderService:
         if isinstance(outcome, Duplicate):
             return await self._replay(principal.participant_id, outcome.order_id, request.fingerprint)
         if not isinstance(outcome, Placed):
-            raise AssertionError(f"placing an order came to {outcome}")
+            raise TypeError(f"placing an order came to {outcome}")
         placed = outcome.order
         if placed.status is OrderStatus.REJECTED:
             raise _rejection(placed, outcome, replayed=False)
         return PlacedOrder(view=view_of(placed, placed.fills, open_holds_of(placed)), replayed=False)
 
     async def cancel(self, principal: Principal, order_id: int) -> OrderView:
-        """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left of it."""
+        """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left."""
         async with self._database.connection() as connection:
             row = await store.partition_of_order(connection, order_id, principal.participant_id)
         if row is None:
@@ -215,7 +214,8 @@ class OrderService:
         """Whether every partition takes requests."""
         return all(sequencer.is_ready for sequencer in self._sequencers.values())
 
-    # -- inside ----------------------------------------------------------------------------------------------------
+    # -- inside
+    # ----------------------------------------------------------------------------------------------------
 
     async def _participant(self, participant_id: int) -> Participant:
         known = self._participants.get(participant_id)

@@ -8,7 +8,7 @@ import msgspec
 
 from exchange.kit.database import copy_rows, from_us, to_us
 from exchange.kit.queries import load_queries
-from exchange.orders.models import LiveOrder, OrderStatus, OrderTerms
+from exchange.orders.models import Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -18,35 +18,12 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("exchange.orders")
 
-_ORDER_COLUMNS: Final = (
-    "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id", "fingerprint", "product_id",
-    "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks", "terms", "status", "reason",
-    "filled_gpus", "filled_gpu_hours", "filled_notional_fen", "eligible_notional_fen", "run_starts_hour",
-    "created_at", "updated_at",
-)  # fmt: skip
-_JOURNAL_COLUMNS: Final = (
-    "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash",
-)  # fmt: skip
-
-
-class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a partition stands: the row that every commit moves."""
-
-    epoch: int
-    last_sequence: int
-    last_hash: bytes
-    last_event_at_us: int
-
-
-class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One command to one book, the events it had, and the chain's hash after it."""
-
-    sequence: int
-    product_id: str
-    event_at_us: int
-    command: bytes
-    events: bytes
-    hash: bytes
+_ORDER_COLUMNS: Final = ( "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id",
+    "fingerprint", "product_id", "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks",
+    "terms", "status", "reason", "filled_gpus", "filled_gpu_hours", "filled_notional_fen",
+    "eligible_notional_fen", "run_starts_hour", "created_at", "updated_at", )  # fmt: skip _JOURNAL_COLUMNS:
+    Final = ( "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash", )  # fmt:
+    skip
 
 
 async def known_outcomes(

@@ -1,9 +1,10 @@
 """What a delivered hour pays, and to whom.
 
-The hour clock settles every leased hour once, `settlement_delay_hours` after it ended, which leaves its provider
-that long to report that it failed. A delivered hour's cash leaves the buyer's escrow for the provider less the
-exchange's fee, and its voucher part becomes the provider's receivable on the programme. A failed hour goes back to
-where it came from: cash as cash, vouchers as vouchers, so a voucher never turns into a buyer's money.
+The hour clock settles every leased hour once, `settlement_delay_hours` after it ended, which leaves its
+provider that long to report that it failed. A delivered hour's cash leaves the buyer's escrow for the
+provider less the exchange's fee, and its voucher part becomes the provider's receivable on the programme. A
+failed hour goes back to where it came from: cash as cash, vouchers as vouchers, so a voucher never turns into
+a buyer's money.
 
 Known limit: an outage is of a whole lease-hour, not of some of its GPUs.
 """

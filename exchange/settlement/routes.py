@@ -89,7 +89,7 @@ class LeasesController(Controller):
     async def report_outage(
         self, request: ApiRequest, lease_id: FromPath[str], data: JSONBody[NewOutage]
     ) -> LeaseDelivery:
-        """The provider's own word; the hours' money goes back to the buyer. Reporting an hour again changes nothing."""
+        """The provider's own word: the hours' money goes back to the buyer. An hour reported twice is one."""
         async with _database(request).transaction() as connection:
             return await report_outage(
                 connection, request.principal, _lease_id(lease_id), data, _now_us(request)

@@ -94,8 +94,8 @@ def apportion(total_fen: int, weights_fen: Sequence[int]) -> list[int]:
 def hour_parts(price_ticks: int, quantity_gpus: int, funding: Sequence[LeaseFunding]) -> list[HourPart]:
     """What each source of a lease pays for its next hour.
 
-    The weights are what each source still has in escrow, and those sum to the price of the hours left; so every
-    hour is paid exactly, and after the last hour nothing is left.
+    The weights are what each source still has in escrow, and those sum to the price of the hours left; so
+    every hour is paid exactly, and after the last hour nothing is left.
     """
     hour_price_fen = price_ticks * quantity_gpus
     amounts = apportion(hour_price_fen, [each.open_fen for each in funding])
@@ -106,7 +106,7 @@ def hour_parts(price_ticks: int, quantity_gpus: int, funding: Sequence[LeaseFund
 
 
 def fee_fen(hour_price_fen: int, fee_bps: int, cash_fen: int) -> int:
-    """The exchange's fee on a delivered hour: on its whole price, taken from the cash the provider receives."""
+    """The fee on a delivered hour: a share of its whole price, taken from the cash the provider receives."""
     return min(hour_price_fen * fee_bps // BASIS_POINTS, cash_fen)
 
 

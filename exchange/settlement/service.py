@@ -1,13 +1,13 @@
 """Hop 5 of an order: what the events of a batch do to money, as one set of rows written in one go.
 
-`Settlement` gathers, in memory and in sequence order, the transfers, holds, trades and leases of one batch of the
-sequencer. `write` stores them in the batch's transaction with one statement a table. Nothing is read: all that is
-needed to settle a fill stands in the bid's `FundedOrder`.
+`Settlement` gathers, in memory and in sequence order, the transfers, holds, trades and leases of one batch of
+the sequencer. `write` stores them in the batch's transaction with one statement a table. Nothing is read: all
+that is needed to settle a fill stands in the bid's `FundedOrder`.
 
 The order of things for one bid, and the only place that says it:
 1. `place`: its most possible cost is set aside (pending), cash and vouchers apart;
-2. `trade`: the fill's price is committed to escrow (posted), vouchers first by their share, cash for the rest;
-   what the better price freed goes back; a lease opens;
+2. `trade`: the fill's price is committed to escrow (posted), vouchers first by their share, cash for the
+   rest; what the better price freed goes back; a lease opens;
 3. `close`: when the order can fill no more, what is still set aside goes back.
 """
 
@@ -36,7 +36,7 @@ class Settlement:
     def __init__(self, *, partition_id: int, fee_bps: int) -> None:
         self.trades: list[Trade] = []
         self.net_held_fen: Counter[int] = Counter()
-        """By source account: set aside less given back in this batch; later orders of the batch cannot use it."""
+        """By source account: set aside less given back in this batch; its later orders cannot use that."""
         self._partition_id = partition_id
         self._fee_bps = fee_bps
         self._transfers: list[Transfer] = []

@@ -1,7 +1,8 @@
 """Goal: capacity and demand trade end to end, and the money of every step is exact.
 
-Method: the whole exchange in one process on the real PostgreSQL, venue time driven by hand. Every test ends with the
-ledger's own check of all balances and with each book compared with the fold of its journal (see `open_market`).
+Method: the whole exchange in one process on the real PostgreSQL, venue time driven by hand. Every test ends
+with the ledger's own check of all balances and with each book compared with the fold of its journal (see
+`open_market`).
 """
 
 import asyncio
@@ -83,7 +84,8 @@ async def test_money_goes_hour_by_hour_to_the_provider_less_the_fee(
     for _ in range(7):
         await world.pass_hours(1)
         paid.append(await world.free_fen(provider))
-    # The first hour begins after one hour, ends after two, and is paid when its report time is over after three.
+    # The first hour begins after one hour, ends after two, and is paid when its report time is over after
+    # three.
     assert paid == [0, 0, *[(hour_fen - fee_fen) * hours for hours in (1, 2, 3, 4, 4)]]
     assert await fees(world) == 4 * fee_fen
     assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
