@@ -17,7 +17,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # Counts packages while pip works; pip's own messages on failure go to standard error untouched.
-COUNT := awk '/^Collecting/ { n++; printf "\r  %d packages", n; fflush() } END { print "" }'
+COUNT := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
+  '/^Collecting/ { n++; if (terminal) { printf "\r  %d packages", n; fflush() } } END { printf "\r  %d packages\n", n }'
 
 .PHONY: demo test check bench env lock clean
 

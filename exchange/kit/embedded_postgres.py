@@ -22,6 +22,7 @@ import contextlib
 import fcntl
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,7 @@ class EmbeddedPostgres:
             if not keeper.is_alive():
                 break
         self._process = self._keeper = self._url = None
+        self._remove_run_folder()
 
     def __enter__(self) -> Self:
         """Start the server."""
@@ -187,7 +189,7 @@ class EmbeddedPostgres:
         """Make an empty cluster with our role and database aside, then move it into place."""
         fresh = self.data_dir / "cluster.new"
         if fresh.exists():
-            subprocess.run(["rm", "-rf", "--", fresh], check=True)  # what an interrupted start left
+            shutil.rmtree(fresh)  # what an interrupted start left
         fresh.mkdir(mode=0o700)
         os.chown(fresh, *user)
         self._run_once(
@@ -240,6 +242,12 @@ class EmbeddedPostgres:
         for name in ("hba.conf", "ident.conf"):
             (run / name).chmod(0o644)
         return run
+
+    def _remove_run_folder(self) -> None:
+        """Tidy up, unless another starter has the data in use already."""
+        with (self.data_dir / "lock").open("rb") as lock, contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(run_folder(self.data_dir), ignore_errors=True)
 
     def _launch(self, binaries: Path, socket_folder: Path, user: User, lock: int) -> None:
         """Start the server from a thread that lives as long as we do.

@@ -147,6 +147,7 @@ def test_a_zombie_and_a_reused_process_id_do_not_count_as_running(data_dir: Path
     for pid in (zombie.pid, os.getpid()):
         cluster = data_dir / "cluster"
         (cluster / "postmaster.pid").write_text(f"{pid}\n{cluster}\n0\n5432\n/tmp\n\n0 0\nready   \n")
+        socket_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (socket_folder / ".s.PGSQL.5432.lock").write_text(f"{pid}\n{cluster}\n0\n5432\n{socket_folder}\n")
         (data_dir / "owner").write_text(f"{zombie.pid}\npostgresql://nowhere\n")
         assert running_url(data_dir) is None
@@ -189,6 +190,7 @@ def test_start_and_stop_are_idempotent_and_restart_finds_the_same_address(data_d
     server.stop()
     server.stop()
     assert server.pid is None
+    assert not Path(url.partition("host=")[2]).parent.exists()
     with pytest.raises(RuntimeError):
         _ = server.url
     assert server.start() == url
