@@ -6,7 +6,7 @@ trade (uncrossed). Replaying events through `apply` needs no matching code and g
 book stands at hour 0.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from matching.events import (
@@ -24,7 +24,7 @@ from matching.events import (
     Traded,
 )
 from matching.index import RestingIndex
-from matching.live import LiveAsk, LiveBid, LiveOrder, live
+from matching.live import LiveAsk, LiveBid, LiveOrder, live, pair
 from matching.product import Phase, Product
 from matching.units import BookCorrupt
 
@@ -89,8 +89,11 @@ class OrderBook:
                 self.asks.remove(order)
             else:
                 self.bids.remove(order)
-        for other_id in order.prevented:
-            del self.orders[other_id].prevented[order_id]
+        if order.prevented is not None:
+            for other_id in order.prevented:
+                other = self.orders[other_id].prevented
+                if other is not None:
+                    del other[order_id]
 
     def order(self, order_id: int) -> LiveOrder:
         """Return a live order; raises BookCorrupt for an id that is not live."""
@@ -106,6 +109,14 @@ def apply(book: OrderBook, event: Event) -> None:
     book.sequence = event.sequence
 
 
+def apply_all(book: OrderBook, events: Sequence[Event]) -> None:
+    """Apply the events of one command."""
+    for event in events:
+        _APPLY[type(event)](book, event)
+    if events:
+        book.sequence = events[-1].sequence
+
+
 def _accepted(book: OrderBook, event: OrderAccepted) -> None:
     book.add(live(event.order, event.sequence, book.hour))
 
@@ -115,12 +126,10 @@ def _rested(book: OrderBook, event: OrderRested) -> None:
 
 
 def _traded(book: OrderBook, event: Traded) -> None:
-    ask = book.order(event.ask_order_id)
-    bid = book.order(event.bid_order_id)
+    ask = book.orders.get(event.ask_order_id)
+    bid = book.orders.get(event.bid_order_id)
     if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
-        raise BookCorrupt(
-            f"trade between orders {event.bid_order_id} and {event.ask_order_id} of wrong sides"
-        )
+        raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no live bid and ask")
     starts_hour = event.starts_hour
     sold_out = ask.profile.carve(starts_hour, starts_hour + event.hours, event.quantity_gpus)
     bid.remaining_gpus -= event.quantity_gpus
@@ -178,8 +187,11 @@ def _rejected(_book: OrderBook, _event: OrderRejected) -> None:
 
 
 def _prevented(book: OrderBook, event: SelfTradePrevented) -> None:
-    book.order(event.bid_order_id).prevented[event.ask_order_id] = None
-    book.order(event.ask_order_id).prevented[event.bid_order_id] = None
+    bid = book.order(event.bid_order_id)
+    ask = book.order(event.ask_order_id)
+    if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
+        raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no bid and ask")
+    pair(bid, ask)
 
 
 def _advanced(book: OrderBook, event: HourAdvanced) -> None:

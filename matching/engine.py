@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from matching.admission import refuse
-from matching.book import OrderBook, apply
+from matching.book import OrderBook, apply_all
 from matching.commands import (
     AdvanceHour,
     CancelAll,
@@ -43,6 +43,11 @@ from matching.trades import expired, sell, try_bid
 from matching.units import run_starts
 from matching.walk import Working
 
+# Reading a member off its class is slow, and every command asks.
+_OPEN = Phase.OPEN
+_IOC = TimeInForce.IOC
+_FOK = TimeInForce.FOK
+
 
 def decide(book: OrderBook, command: Command) -> tuple[Event, ...]:
     """Return the events of a command; the book is not changed.
@@ -57,14 +62,13 @@ def decide(book: OrderBook, command: Command) -> tuple[Event, ...]:
 def execute(book: OrderBook, command: Command) -> tuple[Event, ...]:
     """Decide, apply every event, and return the events. A command that raises in `decide` changes nothing."""
     events = decide(book, command)
-    for event in events:
-        apply(book, event)
+    apply_all(book, events)
     return events
 
 
 def _place(book: OrderBook, command: PlaceOrder) -> list[Event]:
     order = command.order
-    reason = refuse(book, order, None) if book.phase is Phase.OPEN else RejectReason.PHASE
+    reason = refuse(book, order, None) if book.phase is _OPEN else RejectReason.PHASE
     if reason is None:
         events = _arrive(book, order, command.sequence, None)
         if events is not None:
@@ -130,12 +134,12 @@ def _arrive_ask(
     working = Working(book, ask, replaced if isinstance(replaced, LiveAsk) else None)
     sell(working, ask, sequence, events)
     left = ask.remaining_gpu_hours
-    if left and order.time_in_force is TimeInForce.FOK:
+    if left and order.time_in_force is _FOK:
         # The whole rectangle was not wanted: nothing of this trial happened.
         del events[1:]
         _rest(order, sequence, order.quantity_gpus, offered, events)
         return False
-    if left and order.time_in_force is not TimeInForce.IOC and not ask.sellable():
+    if left and order.time_in_force is not _IOC and not ask.sellable():
         events.append(expired(sequence, ask, ExpireReason.TOO_SHORT_TO_SELL, ask.remaining_gpus, left))
     else:
         _rest(order, sequence, ask.remaining_gpus, left, events)
@@ -147,14 +151,14 @@ def _rest(order: Order, sequence: int, gpus: int, gpu_hours: int, events: list[E
     if not gpus:
         return
     time_in_force = order.time_in_force
-    if time_in_force is TimeInForce.IOC or time_in_force is TimeInForce.FOK:
+    if time_in_force is _IOC or time_in_force is _FOK:
         events.append(
             OrderCancelled(
                 sequence=sequence,
                 order_id=order.order_id,
                 participant=order.participant,
                 reason=CancelReason.IMMEDIATE_REMAINDER
-                if time_in_force is TimeInForce.IOC
+                if time_in_force is _IOC
                 else CancelReason.NOT_FILLED_WHOLE,
                 remaining_gpus=gpus,
                 remaining_gpu_hours=gpu_hours,

@@ -49,9 +49,9 @@ def _require(holds: bool, order: LiveOrder, rule: str) -> None:  # noqa: FBT001 
 
 
 def _check_pairs(book: OrderBook, order: LiveOrder) -> None:
-    for other_id in order.prevented:
+    for other_id in order.prevented or ():
         other = book.orders.get(other_id)
-        if other is None or order.order_id not in other.prevented:
+        if other is None or other.prevented is None or order.order_id not in other.prevented:
             raise BookCorrupt(f"order {order.order_id} is paired with {other_id}, which does not know it")
         bid, ask = (order, other) if isinstance(order, LiveBid) else (other, order)
         if not isinstance(bid, LiveBid) or not isinstance(ask, LiveAsk) or not same_group(bid, ask):

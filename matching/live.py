@@ -5,10 +5,14 @@ Masks count from the book's hour. `due_hour` is the first hour at which the orde
 the hour after its last possible start.
 """
 
-from matching.index import ask_key, bid_key
 from matching.order import Ask, Bid, FillPolicy, Order, Placement, TimeInForce
 from matching.profile import Profile
-from matching.units import run_starts
+from matching.units import SEQUENCE_BITS, run_starts
+
+# Reading a member off its class is slow, and every order is asked.
+_SINGLE_SITE = Placement.SINGLE_SITE
+_ALL_OR_NONE = FillPolicy.ALL_OR_NONE
+_FOK = TimeInForce.FOK
 
 
 class LiveAsk:
@@ -40,7 +44,7 @@ class LiveAsk:
         self.trade_group = order.trade_group
         self.price_ticks = order.price_ticks
         self.sequence = sequence
-        self.key = ask_key(order.price_ticks, sequence)
+        self.key = (order.price_ticks << SEQUENCE_BITS) + sequence
         self.quantity_gpus = order.quantity_gpus
         self.min_hours = order.min_hours
         self.is_mask = order.is_mask
@@ -48,7 +52,7 @@ class LiveAsk:
         if profile is None:
             starts_hour = order.starts_hour
             ends_hour = order.ends_hour
-            self.profile = Profile([starts_hour, ends_hour], [order.quantity_gpus])
+            self.profile = Profile.flat(starts_hour, ends_hour, order.quantity_gpus)
             self.mask = (1 << (ends_hour - book_hour)) - (1 << (starts_hour - book_hour))
             self.due_hour = ends_hour - order.min_hours + 1
             if order.expire_hour and order.expire_hour < self.due_hour:
@@ -59,8 +63,8 @@ class LiveAsk:
             self.due_hour = 0
             self.renew_due(book_hour)
         self.rested = False
-        # Bids of the same group that have been told of this ask: ids, in the order told.
-        self.prevented: dict[int, None] = {}
+        # Bids of the same group that have been told of this ask.
+        self.prevented: dict[int, None] | None = None
 
     @property
     def remaining_gpus(self) -> int:
@@ -127,19 +131,19 @@ class LiveBid:
         self.trade_group = order.trade_group
         self.price_ticks = order.limit_ticks
         self.sequence = sequence
-        self.key = bid_key(order.limit_ticks, sequence)
+        self.key = (-order.limit_ticks << SEQUENCE_BITS) + sequence
         self.quantity_gpus = order.quantity_gpus
         self.remaining_gpus = order.quantity_gpus
         self.hours = order.hours
         self.is_mask = order.is_mask
         self.needs_mask = order.needs_mask
-        self.single = order.placement is Placement.SINGLE_SITE
+        self.single = order.placement is _SINGLE_SITE
         self.whole = (
-            self.single or order.fill is FillPolicy.ALL_OR_NONE or order.time_in_force is TimeInForce.FOK
+            self.single or order.fill is _ALL_OR_NONE or order.time_in_force is _FOK
         )
         self.rested = False
-        # Asks of the same group that this bid has been told of: ids, in the order told.
-        self.prevented: dict[int, None] = {}
+        # Asks of the same group that this bid has been told of.
+        self.prevented: dict[int, None] | None = None
         self.earliest_hour, self.last_start_hour = starts or (
             order.earliest_hour,
             order.latest_hour - order.hours,
@@ -165,6 +169,16 @@ class LiveBid:
         self.due_hour = last_start_hour + 1
         if self.order.expire_hour and self.order.expire_hour < self.due_hour:
             self.due_hour = self.order.expire_hour
+
+
+def pair(bid: "LiveBid", ask: LiveAsk) -> None:
+    """Note on both sides that the two have been told of each other."""
+    if bid.prevented is None:
+        bid.prevented = {}
+    if ask.prevented is None:
+        ask.prevented = {}
+    bid.prevented[ask.order_id] = None
+    ask.prevented[bid.order_id] = None
 
 
 def same_group(bid: LiveBid, ask: LiveAsk) -> bool:

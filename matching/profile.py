@@ -20,6 +20,15 @@ class Profile:
         self.free = free
         self.gpu_hours = sum((edges[i + 1] - edges[i]) * free[i] for i in range(len(free)))
 
+    @staticmethod
+    def flat(starts_hour: int, ends_hour: int, quantity: int) -> "Profile":
+        """Return a profile of one run."""
+        profile = Profile.__new__(Profile)
+        profile.edges = [starts_hour, ends_hour]
+        profile.free = [quantity]
+        profile.gpu_hours = (ends_hour - starts_hour) * quantity
+        return profile
+
     def copy(self) -> "Profile":
         """Return an independent profile of the same content."""
         twin = Profile.__new__(Profile)

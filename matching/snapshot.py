@@ -11,7 +11,7 @@ import msgspec
 
 from matching.book import OrderBook
 from matching.codec import WireOrder, from_wire, to_wire
-from matching.live import LiveAsk, LiveBid, LiveOrder
+from matching.live import LiveAsk, LiveBid, LiveOrder, pair
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
@@ -82,8 +82,9 @@ def restore(data: bytes) -> OrderBook:
         book.rest(order)
     for entry in saved.orders:
         for ask_order_id in entry.prevented:
-            book.order(entry.order.order_id).prevented[ask_order_id] = None
-            book.order(ask_order_id).prevented[entry.order.order_id] = None
+            bid, ask = book.order(entry.order.order_id), book.order(ask_order_id)
+            if isinstance(bid, LiveBid) and isinstance(ask, LiveAsk):
+                pair(bid, ask)
     return book
 
 
@@ -93,7 +94,7 @@ def _save(order: LiveOrder) -> _SavedOrder:
     else:
         hours, gpus = [order.earliest_hour, order.last_start_hour], [order.remaining_gpus]
         # The order in which pairs were told means nothing; one order keeps the bytes stable.
-        prevented = sorted(order.prevented)
+        prevented = sorted(order.prevented or ())
     return _SavedOrder(to_wire(order.order), order.sequence, order.quantity_gpus, hours, gpus, prevented)
 
 

@@ -28,7 +28,7 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
             )
             for ask in barred
             # A replacement may keep the id of an ask that the bid was told of: it is a new order.
-            if ask is working.arriving or ask.order_id not in bid.prevented
+            if ask is working.arriving or ask.order_id not in (bid.prevented or ())
         )
         match = match_bid(working, bid, wanted)
         if match is None:

@@ -1,8 +1,8 @@
 """The slow, obvious book: `docs/matching.md` read aloud. The oracle for `matching`.
 
-It shares no code with the fast book: only the value types (orders, commands, events) are common. Capacity is a
-dictionary from hour to free GPUs, orders are plain lists sorted whenever an order matters, and a trial that must
-leave no trace is made on a deep copy.
+It shares no code with the fast book: only the value types (orders, commands, events) are common. Capacity is
+a dictionary from hour to free GPUs, orders are plain lists sorted whenever an order matters, and a trial that
+must leave no trace is made on a deep copy.
 """
 
 from copy import deepcopy

@@ -1,0 +1,1 @@
+"""Benchmarks: importable functions that return results; `exchange bench` prints them."""
