@@ -186,14 +186,14 @@ def _clock(settings: Settings, latest_us: int | None) -> Clock:
         return ScaledClock(max(latest_us or 0, wall_now_us()), settings.seconds_per_hour)
     if latest_us is not None and latest_us > wall_now_us() + US_PER_HOUR:
         raise StartError(
-            f"this database has lived in venue time {format_rfc3339(latest_us)}, ahead of the clock: it belongs to "
-            "a scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
+            f"this database has lived in venue time {format_rfc3339(latest_us)}, ahead of the clock: it "
+            "belongs to a scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
         )
     return SystemClock()
 
 
 class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
-    """Where venue time stands. `seconds_per_hour` is 3600 unless scaled; null where time is driven by hand."""
+    """Where venue time stands. `seconds_per_hour` is 3600 unless scaled, null where driven by hand."""
 
     now_at: str
     first_hour_for_sale_at: str

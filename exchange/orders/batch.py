@@ -120,7 +120,7 @@ class Batch:
         return self._cancel(request)
 
     def advance(self) -> None:
-        """Let the past hours of every book with orders fall off; an empty one follows when it is next used."""
+        """Let past hours fall off every book with orders; an empty one follows when it is next used."""
         for product_id, book in self._partition.books.items():
             if book.orders:
                 self._reach_first_hour(product_id)

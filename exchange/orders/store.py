@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("exchange.orders")
 
-_ORDER_COLUMNS: Final = ( "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id",
-    "fingerprint", "product_id", "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks",
-    "terms", "status", "reason", "filled_gpus", "filled_gpu_hours", "filled_notional_fen",
-    "eligible_notional_fen", "run_starts_hour", "created_at", "updated_at", )  # fmt: skip _JOURNAL_COLUMNS:
-    Final = ( "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash", )  # fmt:
-    skip
+_ORDER_COLUMNS: Final = (
+    "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id", "fingerprint",
+    "product_id", "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks", "terms",
+    "status", "reason", "filled_gpus", "filled_gpu_hours", "filled_notional_fen", "eligible_notional_fen",
+    "run_starts_hour", "created_at", "updated_at",
+)  # fmt: skip
+_JOURNAL_COLUMNS: Final = (
+    "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash",
+)  # fmt: skip
 
 
 async def known_outcomes(

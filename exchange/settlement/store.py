@@ -17,13 +17,19 @@ QUERIES = load_queries("exchange.settlement")
 
 _HOLD_COLUMNS: Final = (
     "order_id", "voucher_id", "position", "source_account_id", "escrow_account_id", "placed_fen",
-    "committed_fen", "released_fen", "id", "partition_id", "sequence", "product_id", "bid_order_id",
-    "ask_order_id", "buyer_id", "provider_id", "aggressor", "quantity_gpus", "starts_hour", "ends_hour",
-    "price_ticks", "notional_fen", "voucher_fen", "programme_id", "fee_bps", "traded_at", "id", "trade_id",
-    "partition_id", "product_id", "ask_order_id", "buyer_id", "provider_id", "quantity_gpus", "starts_hour",
-    "ends_hour", "price_ticks", "fee_bps", "next_settlement_hour", "created_at",
+    "committed_fen", "released_fen",
 )  # fmt: skip
-    _FUNDING_COLUMNS: Final = (
+_TRADE_COLUMNS: Final = (
+    "id", "partition_id", "sequence", "product_id", "bid_order_id", "ask_order_id", "buyer_id", "provider_id",
+    "aggressor", "quantity_gpus", "starts_hour", "ends_hour", "price_ticks", "notional_fen", "voucher_fen",
+    "programme_id", "fee_bps", "traded_at",
+)  # fmt: skip
+_LEASE_COLUMNS: Final = (
+    "id", "trade_id", "partition_id", "product_id", "ask_order_id", "buyer_id", "provider_id",
+    "quantity_gpus", "starts_hour", "ends_hour", "price_ticks", "fee_bps", "next_settlement_hour",
+    "created_at",
+)  # fmt: skip
+_FUNDING_COLUMNS: Final = (
     "lease_id", "voucher_id", "source_account_id", "escrow_account_id", "committed_fen",
 )  # fmt: skip
 
