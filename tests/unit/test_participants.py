@@ -1,0 +1,160 @@
+"""Goal: who counts as a start-up, and what a key may be given.
+
+Method: each edge of each rule by hand, and the property that a key never opens what its maker did not.
+"""
+
+import datetime as dt
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from exchange.kit.auth import Scope
+from exchange.kit.errors import Faults
+from exchange.participants import rules
+from exchange.participants.models import (
+    Key,
+    KeyGrant,
+    Network,
+    Ownership,
+    Participant,
+    ParticipantKind,
+    SizeClass,
+)
+
+DAY_US = 86_400_000_000
+NOW_US = 1_800_000_000_000_000
+NETWORKS: list[Network] = [
+    ip_network("10.0.0.0/8"),
+    ip_network("10.1.0.0/16"),
+    ip_network("10.1.2.3/32"),
+    ip_network("192.168.0.0/16"),
+    ip_network("fd00::/8"),
+    ip_network("fd00::1/128"),
+]
+
+
+def buyer(size_class: SizeClass, founded_on: dt.date) -> Participant:
+    return Participant(
+        id=5,
+        kind=ParticipantKind.BUYER,
+        name="lab",
+        trade_group_id=None,
+        region="beijing",
+        ownership=None,
+        size_class=size_class,
+        founded_on=founded_on,
+        sectors=(),
+        created_at_us=0,
+    )
+
+
+def us_of(date: dt.date) -> int:
+    return (date - dt.date(1970, 1, 1)).days * DAY_US
+
+
+@pytest.mark.parametrize("size_class", list(SizeClass))
+@pytest.mark.parametrize(
+    "founded_on,last_day",
+    [
+        (dt.date(2020, 3, 15), dt.date(2025, 3, 15)),
+        (dt.date(2020, 2, 29), dt.date(2025, 3, 1)),
+        (dt.date(2019, 12, 31), dt.date(2024, 12, 31)),
+    ],
+)
+def test_a_start_up_is_small_and_at_most_five_years_old(
+    size_class: SizeClass, founded_on: dt.date, last_day: dt.date
+) -> None:
+    company = buyer(size_class, founded_on)
+    small = size_class in {SizeClass.MICRO, SizeClass.SMALL}
+    assert rules.is_startup(company, us_of(last_day) + DAY_US - 1) is small
+    assert not rules.is_startup(company, us_of(last_day) + DAY_US)
+
+
+def test_nobody_but_a_buyer_is_a_start_up() -> None:
+    provider = Participant(
+        id=5,
+        kind=ParticipantKind.PROVIDER,
+        name="cloud",
+        trade_group_id=None,
+        region="guizhou",
+        ownership=Ownership.STATE,
+        size_class=None,
+        founded_on=None,
+        sectors=(),
+        created_at_us=0,
+    )
+    assert not rules.is_startup(provider, NOW_US)
+
+
+def test_every_kind_reads_and_only_operators_operate() -> None:
+    assert set(rules.KIND_SCOPES) == set(ParticipantKind)
+    for kind, scopes in rules.KIND_SCOPES.items():
+        assert Scope.READ in scopes
+        assert (Scope.OPERATE in scopes) is (kind is ParticipantKind.OPERATOR)
+    assert rules.KIND_SCOPES[ParticipantKind.OPERATOR] == frozenset(Scope)
+
+
+@st.composite
+def grants(draw: st.DrawFn) -> KeyGrant:
+    return KeyGrant(
+        participant_id=5,
+        scopes=frozenset(draw(st.sets(st.sampled_from(Scope), min_size=1))),
+        allowed_networks=tuple(draw(st.lists(st.sampled_from(NETWORKS), max_size=3))),
+        expires_at_us=draw(st.one_of(st.none(), st.integers(NOW_US - 2, NOW_US + 5))),
+    )
+
+
+def key_of(grant: KeyGrant) -> Key:
+    return Key(
+        id=9,
+        participant_id=5,
+        label="",
+        scopes=grant.scopes,
+        allowed_networks=grant.allowed_networks,
+        created_at_us=0,
+        expires_at_us=grant.expires_at_us,
+        revoked_at_us=None,
+    )
+
+
+@given(grants(), grants(), st.sampled_from(ParticipantKind), st.sampled_from(NETWORKS), st.integers(-3, 6))
+def test_what_an_accepted_key_opens_its_maker_opened(
+    wanted: KeyGrant, made_from: KeyGrant, kind: ParticipantKind, origin: Network, after_us: int
+) -> None:
+    maker = key_of(made_from)
+    faults = Faults()
+    rules.check_grant(faults, wanted, kind, maker, NOW_US)
+    at_us, address = NOW_US + after_us, origin[0]
+
+    def opens(
+        scopes: frozenset[Scope], networks: tuple[Network, ...], expires_at_us: int | None
+    ) -> set[Scope]:
+        alive = expires_at_us is None or at_us < expires_at_us
+        inside = not networks or any(address in network for network in networks)
+        return set(scopes) if alive and inside else set()
+
+    if not faults:
+        opened = opens(wanted.scopes, wanted.allowed_networks, wanted.expires_at_us)
+        assert opened <= opens(maker.scopes, maker.allowed_networks, maker.expires_at_us)
+        assert wanted.scopes <= rules.KIND_SCOPES[kind]
+
+
+@given(grants(), st.sampled_from(ParticipantKind))
+def test_the_same_again_is_always_allowed_while_the_maker_lives(
+    made_from: KeyGrant, kind: ParticipantKind
+) -> None:
+    assume(made_from.expires_at_us is None or made_from.expires_at_us > NOW_US)
+    faults = Faults()
+    rules.check_grant(faults, made_from, kind, key_of(made_from), NOW_US)
+    assert bool(faults) is not (made_from.scopes <= rules.KIND_SCOPES[kind])
+
+
+def test_a_network_with_host_bits_is_a_fault_and_an_address_is_a_network() -> None:
+    faults = Faults()
+    assert rules.read_networks(faults, "/n", ["10.0.0.1", "10.0.0.1/8", "::1", "nowhere"]) == (
+        ip_network("10.0.0.1/32"),
+        ip_network("::1/128"),
+    )
+    assert [fault.pointer for fault in faults.faults] == ["/n/1", "/n/3"]
