@@ -19,7 +19,7 @@ US_PER_HOUR = 3_600 * US_PER_SECOND
 SLEEP_S_MAX = 60.0
 
 TIMES_REMEMBERED = 4096
-"""Times repeat: a batch happens at one microsecond, and orders begin and end on the same few thousand hours."""
+"""Times repeat: a batch happens at one microsecond, and orders begin and end on few different hours."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
