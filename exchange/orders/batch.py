@@ -18,12 +18,12 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.outbox import insert_outbox
-from exchange.ledger.models import CNY
 from exchange.orders import store
+from exchange.orders.forms import book_order, funded_terms, order_detail
+from exchange.orders.funding import Denial, fund
 from exchange.orders.models import (
     LIVE_STATUSES,
     CancelRequest,
-    DenialReason,
     Fill,
     Head,
     JournalRow,
@@ -32,10 +32,7 @@ from exchange.orders.models import (
     PlaceRequest,
 )
 from exchange.orders.rules import journal_hash
-from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
-from exchange.settlement.rules import targets
 from exchange.settlement.service import Settlement
-from exchange.vouchers.rules import asset_of, choose, share_fen
 from matching.codec import encode_command, encode_events
 from matching.commands import AdvanceHour, CancelOrder, PlaceOrder, SetPhase
 from matching.engine import execute
@@ -47,18 +44,18 @@ from matching.events import (
     SelfTradePrevented,
     Traded,
 )
-from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
+from matching.order import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from exchange.kit.database import Connection
-    from exchange.ledger.models import CashAccounts
+    from exchange.orders.funding import Means
+    from exchange.orders.models import PhaseRequest
     from exchange.orders.partition import Partition
-    from exchange.vouchers.models import UsableVoucher, VoucherRefusal, VoucherWish
+    from exchange.vouchers.models import VoucherRefusal
     from matching.commands import Command
     from matching.events import Event
-    from matching.product import Phase
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,15 +80,6 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Outcome = Placed | Duplicate | Cancelled
-
-
-class Means(msgspec.Struct, kw_only=True):
-    """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers."""
-
-    known: Mapping[tuple[int, str], tuple[int, bytes]]
-    cash: Mapping[int, CashAccounts]
-    available_fen: Mapping[int, int]
-    vouchers: Mapping[int, Sequence[UsableVoucher]]
 
 
 class Batch:
@@ -129,10 +117,22 @@ class Batch:
         if self._partition.books[product_id].hour < self._first_hour:
             self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=self._first_hour))
 
-    def set_phase(self, product_id: str, phase: Phase) -> None:
+    def set_phase(self, request: PhaseRequest) -> None:
         """Open, restrict or halt a book."""
-        self._reach_first_hour(product_id)
-        self._execute(product_id, SetPhase(sequence=self._sequence + 1, phase=phase))
+        self._reach_first_hour(request.product_id)
+        self._execute(request.product_id, SetPhase(sequence=self._sequence + 1, phase=request.phase))
+        self._records.append(
+            AuditRecord(
+                code="PHAS",
+                event_at_us=self._at_us,
+                partition_id=self._partition.partition_id,
+                sequence=self._sequence,
+                actor_participant_id=request.participant_id,
+                key_id=request.key_id,
+                product_id=request.product_id,
+                detail={"phase": request.phase},
+            )
+        )
 
     @property
     def head(self) -> Head:
@@ -163,9 +163,6 @@ class Batch:
             [(row.sequence, row.product_id, row.event_at_us, row.events) for row in self._journal]
         )
 
-    # -- placing
-    # ---------------------------------------------------------------------------------------------------
-
     def _place(self, request: PlaceRequest) -> Outcome:
         key = (request.participant_id, request.client_order_id)
         known = self._means.known.get(key)
@@ -179,18 +176,20 @@ class Batch:
         self._added[order.order_id] = order
         needs_mask = request.needs_mask
         if order.side is Side.BUY:
-            denial = self._fund(order, request)
-            if denial is not None:
-                return denial
-            if order.funded is not None and order.funded.terms.only_eligible:
-                needs_mask |= order.funded.terms.programme_mask
+            funded = fund(order, request, self._means, self._settlement.net_held_fen, self._at_us)
+            if isinstance(funded, Denial):
+                return self._deny(order, funded)
+            order.funded = funded
+            order.terms = funded_terms(order.terms, funded.terms)
+            if funded.terms.only_eligible:
+                needs_mask |= funded.terms.programme_mask
         self._reach_first_hour(order.product_id)
         order.sequence = self._sequence + 1
-        self._record("NEWO", order, sequence=order.sequence, detail=_order_detail(order))
+        self._record("NEWO", order, sequence=order.sequence, detail=order_detail(order))
         self._partition.live[order.order_id] = order
         self._execute(
             order.product_id,
-            PlaceOrder(sequence=order.sequence, order=_book_order(order, needs_mask)),
+            PlaceOrder(sequence=order.sequence, order=book_order(order, needs_mask)),
         )
         return Placed(order=order)
 
@@ -215,107 +214,11 @@ class Batch:
             updated_at_us=self._at_us,
         )
 
-    def _fund(self, order: LiveOrder, request: PlaceRequest) -> Placed | None:
-        """Set a bid's money aside; returns the denial where it cannot be."""
-        terms = order.terms
-        wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
-        choice = choose(
-            self._usable_vouchers(request.participant_id), wish, request.product_origin, self._at_us
-        )
-        if choice.refusals or (terms.only_eligible and choice.programme_id is None):
-            return self._deny(
-                order, DenialReason.NO_USABLE_VOUCHER, "no voucher can pay for this order", choice.refusals
-            )
-        money = Terms(
-            limit_ticks=order.price_ticks,
-            hours=order.hours,
-            rate_bps=choice.rate_bps,
-            only_eligible=terms.only_eligible,
-            programme_id=choice.programme_id,
-            programme_mask=choice.mask,
-        )
-        notional_fen = order.price_ticks * order.hours * order.quantity_gpus
-        wanted_fen = min(share_fen(notional_fen, choice.rate_bps), choice.available_fen)
-        wanted = targets(
-            money,
-            voucher_placed_fen=wanted_fen,
-            filled_notional_fen=0,
-            eligible_notional_fen=0,
-            open_gpus=order.quantity_gpus,
-        )
-        accounts = self._means.cash[request.participant_id]
-        available_fen = self._means.available_fen[accounts.cash_id] - self._net_held(accounts.cash_id)
-        if wanted.cash_kept_fen > available_fen:
-            free_fen = max(available_fen, 0)
-            detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {free_fen} are there"
-            return self._deny(order, DenialReason.INSUFFICIENT_FUNDS, detail)
-        order.terms = msgspec.structs.replace(
-            terms,
-            rate_bps=choice.rate_bps,
-            programme_id=choice.programme_id,
-            programme_mask_hex=f"{choice.mask:x}",
-        )
-        order.funded = FundedOrder(
-            order_id=order.order_id,
-            buyer_id=order.participant_id,
-            terms=money,
-            cash=Hold(
-                order_id=order.order_id,
-                voucher_id=CASH_VOUCHER_ID,
-                position=0,
-                asset=CNY,
-                source_account_id=accounts.cash_id,
-                escrow_account_id=accounts.escrow_id,
-                placed_fen=wanted.cash_kept_fen,
-            ),
-            vouchers=self._voucher_holds(order, choice.vouchers, wanted_fen),
-        )
-        return None
-
-    def _voucher_holds(
-        self, order: LiveOrder, vouchers: Sequence[UsableVoucher], wanted_fen: int
-    ) -> list[Hold]:
-        holds: list[Hold] = []
-        for voucher in vouchers:
-            part_fen = min(wanted_fen, voucher.available_fen)
-            if part_fen <= 0:
-                break
-            wanted_fen -= part_fen
-            holds.append(
-                Hold(
-                    order_id=order.order_id,
-                    voucher_id=voucher.voucher_id,
-                    position=len(holds) + 1,
-                    asset=asset_of(voucher.programme_id),
-                    source_account_id=voucher.account_id,
-                    escrow_account_id=voucher.escrow_account_id,
-                    placed_fen=part_fen,
-                )
-            )
-        return holds
-
-    def _usable_vouchers(self, buyer_id: int) -> list[UsableVoucher]:
-        """The buyer's vouchers with what earlier orders of this batch have left of them."""
-        return [
-            msgspec.structs.replace(
-                voucher, available_fen=voucher.available_fen - self._net_held(voucher.account_id)
-            )
-            for voucher in self._means.vouchers.get(buyer_id, ())
-        ]
-
-    def _net_held(self, account_id: int) -> int:
-        return self._settlement.net_held_fen[account_id]
-
-    def _deny(
-        self, order: LiveOrder, reason: DenialReason, detail: str, refusals: tuple[VoucherRefusal, ...] = ()
-    ) -> Placed:
+    def _deny(self, order: LiveOrder, denial: Denial) -> Placed:
         order.status = OrderStatus.REJECTED
-        order.reason = reason
-        self._record("REMO", order, detail={**_order_detail(order), "reason": reason})
-        return Placed(order=order, detail=detail, refusals=refusals)
-
-    # -- cancelling
-    # ------------------------------------------------------------------------------------------------
+        order.reason = denial.reason
+        self._record("REMO", order, detail={**order_detail(order), "reason": denial.reason})
+        return Placed(order=order, detail=denial.detail, refusals=denial.refusals)
 
     def _cancel(self, request: CancelRequest) -> Cancelled:
         order = self._partition.live.get(request.order_id)
@@ -329,9 +232,6 @@ class Batch:
             key_id=request.key_id,
         )
         return Cancelled(order=order)
-
-    # -- events
-    # ----------------------------------------------------------------------------------------------------
 
     def _execute(self, product_id: str, command: Command, key_id: int | None = None) -> None:
         events = execute(self._partition.books[product_id], command)
@@ -473,63 +373,3 @@ class Batch:
                 detail=detail or {},
             )
         )
-
-
-def _order_detail(order: LiveOrder) -> dict[str, object]:
-    """What the audit trail says of an order as it came in."""
-    detail: dict[str, object] = {
-        "client_order_id": order.client_order_id,
-        "side": order.side,
-        "quantity_gpus": order.quantity_gpus,
-        "starts_hour": order.starts_hour,
-        "ends_hour": order.ends_hour,
-        "hours": order.hours,
-        "price_ticks": order.price_ticks,
-        "terms": msgspec.to_builtins(order.terms),
-    }
-    if order.funded is not None:
-        detail["held_cash_fen"] = order.funded.cash.placed_fen
-        detail["held_vouchers_fen"] = {
-            str(hold.voucher_id): hold.placed_fen for hold in order.funded.vouchers
-        }
-    return detail
-
-
-def _book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
-    """The order as its book knows it."""
-    terms = order.terms
-    if order.side is Side.SELL:
-        return Ask(
-            order_id=order.order_id,
-            participant=order.participant_id,
-            trade_group=order.trade_group_id,
-            product=order.product_id,
-            quantity_gpus=order.quantity_gpus,
-            starts_hour=order.starts_hour,
-            ends_hour=order.ends_hour,
-            price_ticks=order.price_ticks,
-            min_hours=terms.min_hours,
-            time_in_force=TimeInForce(terms.time_in_force),
-            expire_hour=terms.expire_hour,
-            post_only=terms.post_only,
-            is_mask=order.is_mask,
-            needs_mask=needs_mask,
-        )
-    return Bid(
-        order_id=order.order_id,
-        participant=order.participant_id,
-        trade_group=order.trade_group_id,
-        product=order.product_id,
-        quantity_gpus=order.quantity_gpus,
-        hours=order.hours,
-        earliest_hour=order.starts_hour,
-        latest_hour=order.ends_hour,
-        limit_ticks=order.price_ticks,
-        fill=FillPolicy(terms.fill),
-        placement=Placement(terms.placement),
-        time_in_force=TimeInForce(terms.time_in_force),
-        expire_hour=terms.expire_hour,
-        post_only=terms.post_only,
-        is_mask=order.is_mask,
-        needs_mask=needs_mask,
-    )

@@ -15,6 +15,7 @@ import msgspec
 
 from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
 from matching.order import Side
+from matching.product import Phase
 
 if TYPE_CHECKING:
     from exchange.settlement.models import FundedOrder
@@ -124,6 +125,15 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A participant's wish to withdraw one of its orders."""
 
     order_id: int
+    participant_id: int
+    key_id: int
+
+
+class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An operator's wish to open, restrict or halt a product."""
+
+    product_id: str
+    phase: Phase
     participant_id: int
     key_id: int
 

@@ -121,5 +121,5 @@ class PhasesController(Controller):
         self, request: ApiRequest, product_id: FromPath[str], data: JSONBody[NewPhase]
     ) -> NewPhase:
         """`open` takes everything, `cancel_only` cancels and reductions, `halted` cancels."""
-        await _service(request).set_phase(product_id, data.phase)
+        await _service(request).set_phase(request.principal, product_id, data.phase)
         return data

@@ -32,13 +32,13 @@ from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
-from exchange.orders.batch import Batch, Cancelled, Means, Outcome
-from exchange.orders.models import CancelRequest, Head, PlaceRequest
+from exchange.orders.batch import Batch, Cancelled, Outcome
+from exchange.orders.funding import Means
+from exchange.orders.models import CancelRequest, Head, PhaseRequest, PlaceRequest
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due, vouchers_for_update
 from matching.order import Side
-from matching.product import Phase
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
@@ -57,13 +57,6 @@ SNAPSHOT_AFTER_COMMANDS: Final = 20_000
 RETRY_SECONDS: Final = 0.2
 
 _log = logging.getLogger(__name__)
-
-
-class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An operator's wish to open, restrict or halt a product."""
-
-    product_id: str
-    phase: Phase
 
 
 Request = PlaceRequest | CancelRequest | PhaseRequest
@@ -115,9 +108,6 @@ class Sequencer:
         self._epoch = 0
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
-
-    # -- for callers
-    # -----------------------------------------------------------------------------------------------
 
     @property
     def is_ready(self) -> bool:
@@ -186,9 +176,6 @@ class Sequencer:
                     await store_snapshot(connection, self._partition)
         async with self._advanced:
             self._advanced.notify_all()
-
-    # -- the writer
-    # ------------------------------------------------------------------------------------------------
 
     async def _write_for_ever(self) -> None:
         try:
@@ -288,7 +275,7 @@ class Sequencer:
     @staticmethod
     def _run(batch: Batch, request: Request) -> Outcome:
         if isinstance(request, PhaseRequest):
-            batch.set_phase(request.product_id, request.phase)
+            batch.set_phase(request)
             return Cancelled(order=None)
         return batch.run(request)
 
@@ -324,9 +311,6 @@ class Sequencer:
     def _now_us(self) -> int:
         return max(self._clock.now_us(), self._led().head.last_event_at_us)
 
-    # -- hours
-    # -----------------------------------------------------------------------------------------------------
-
     async def _advance_if_due(self) -> None:
         """Bring the partition to the clock's hour: its books, then the money of the hours that ended."""
         hour = max(self._clock.hour(), self._hour)
@@ -345,7 +329,7 @@ class Sequencer:
         at_us = max(self._now_us(), us_of_hour(hour))
         batch = Batch(
             partition,
-            Means(known={}, cash={}, available_fen={}, vouchers={}),
+            Means(),
             at_us=at_us,
             first_hour=hour + 1,
             fee_bps=self._settings.fee_bps,
@@ -374,9 +358,6 @@ class Sequencer:
             return False
         self._on_commit()
         return True
-
-    # -- leading
-    # ---------------------------------------------------------------------------------------------------
 
     def _led(self) -> Partition:
         if self._partition is None:

@@ -18,6 +18,7 @@ from exchange.orders.models import (
     Fill,
     LiveOrder,
     OrderStatus,
+    PhaseRequest,
     PlacedOrder,
     PlaceRequest,
 )
@@ -31,7 +32,6 @@ from exchange.orders.rules import (
     parse_order,
     was_read,
 )
-from exchange.orders.sequencer import PhaseRequest
 from exchange.orders.views import open_holds_of, view_of
 from exchange.participants.models import Ownership, ParticipantKind
 from exchange.participants.rules import is_startup
@@ -177,12 +177,19 @@ class OrderService:
             )
             return await self._views(connection, orders)
 
-    async def set_phase(self, product_id: str, phase: Phase) -> None:
+    async def set_phase(self, principal: Principal, product_id: str, phase: Phase) -> None:
         """Open, restrict or halt a product; raises `NotFound`."""
         product = self.products.get(product_id)
         if product is None:
             raise NotFound(detail="no such product")
-        await self._sequencers[product.partition_id].submit(PhaseRequest(product_id=product_id, phase=phase))
+        await self._sequencers[product.partition_id].submit(
+            PhaseRequest(
+                product_id=product_id,
+                phase=phase,
+                participant_id=principal.participant_id,
+                key_id=principal.key_id,
+            )
+        )
 
     async def advance_to(self, hour: int) -> None:
         """Return when every partition has settled and advanced to a venue hour that the clock has reached."""
@@ -213,9 +220,6 @@ class OrderService:
     def is_ready(self) -> bool:
         """Whether every partition takes requests."""
         return all(sequencer.is_ready for sequencer in self._sequencers.values())
-
-    # -- inside
-    # ----------------------------------------------------------------------------------------------------
 
     async def _participant(self, participant_id: int) -> Participant:
         known = self._participants.get(participant_id)

@@ -263,11 +263,11 @@ async def test_a_halted_product_takes_no_orders_until_it_opens(
     world: MarketWorld, provider: Principal
 ) -> None:
     product = world.product()
-    await world.exchange.orders.set_phase(product, Phase.HALTED)
+    await world.exchange.orders.set_phase(provider, product, Phase.HALTED)
     with pytest.raises(Conflict) as refused:
         await world.ask(provider, product)
     assert refused.value.errors[0].code == "phase"
-    await world.exchange.orders.set_phase(product, Phase.OPEN)
+    await world.exchange.orders.set_phase(provider, product, Phase.OPEN)
     assert (await world.ask(provider, product)).status is OrderStatus.RESTING
 
 

@@ -1,0 +1,124 @@
+"""What a bid must set aside, and whether its buyer has it: the judgement between a request and its book.
+
+Works on what was read for the batch (`Means`, its accounts locked) less what earlier orders of the same batch
+have set aside. Nothing is moved here: a `FundedOrder` is placed only once the book has accepted the order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from exchange.ledger.models import CNY
+from exchange.orders.models import DenialReason
+from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
+from exchange.settlement.rules import targets
+from exchange.vouchers.rules import asset_of, choose, share_fen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from exchange.ledger.models import CashAccounts
+    from exchange.orders.models import LiveOrder, PlaceRequest
+    from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherRefusal, VoucherWish
+
+
+class Means(msgspec.Struct, kw_only=True):
+    """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers."""
+
+    known: Mapping[tuple[int, str], tuple[int, bytes]] = {}
+    cash: Mapping[int, CashAccounts] = {}
+    available_fen: Mapping[int, int] = {}
+    vouchers: Mapping[int, Sequence[UsableVoucher]] = {}
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a bid never reaches its book."""
+
+    reason: DenialReason
+    detail: str
+    refusals: tuple[VoucherRefusal, ...] = ()
+
+
+def fund(
+    order: LiveOrder, request: PlaceRequest, means: Means, net_held_fen: Mapping[int, int], at_us: int
+) -> FundedOrder | Denial:
+    """Return the holds a bid needs, or why it is denied.
+
+    `net_held_fen` is what earlier orders of the batch have set aside, by account.
+    """
+    terms = order.terms
+    wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
+    vouchers = _left_of(means.vouchers.get(order.participant_id, ()), net_held_fen)
+    choice = choose(vouchers, wish, request.product_origin, at_us)
+    if choice.refusals or (terms.only_eligible and choice.programme_id is None):
+        detail = "no voucher can pay for this order"
+        return Denial(reason=DenialReason.NO_USABLE_VOUCHER, detail=detail, refusals=choice.refusals)
+    money = Terms(
+        limit_ticks=order.price_ticks,
+        hours=order.hours,
+        rate_bps=choice.rate_bps,
+        only_eligible=terms.only_eligible,
+        programme_id=choice.programme_id,
+        programme_mask=choice.mask,
+    )
+    notional_fen = order.price_ticks * order.hours * order.quantity_gpus
+    voucher_fen = min(share_fen(notional_fen, choice.rate_bps), choice.available_fen)
+    wanted = targets(
+        money,
+        voucher_placed_fen=voucher_fen,
+        filled_notional_fen=0,
+        eligible_notional_fen=0,
+        open_gpus=order.quantity_gpus,
+    )
+    accounts = means.cash[order.participant_id]
+    free_fen = means.available_fen[accounts.cash_id] - net_held_fen[accounts.cash_id]
+    if wanted.cash_kept_fen > free_fen:
+        detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {max(free_fen, 0)} are there"
+        return Denial(reason=DenialReason.INSUFFICIENT_FUNDS, detail=detail)
+    return FundedOrder(
+        order_id=order.order_id,
+        buyer_id=order.participant_id,
+        terms=money,
+        cash=Hold(
+            order_id=order.order_id,
+            voucher_id=CASH_VOUCHER_ID,
+            position=0,
+            asset=CNY,
+            source_account_id=accounts.cash_id,
+            escrow_account_id=accounts.escrow_id,
+            placed_fen=wanted.cash_kept_fen,
+        ),
+        vouchers=_voucher_holds(order, choice, voucher_fen),
+    )
+
+
+def _left_of(vouchers: Sequence[UsableVoucher], net_held_fen: Mapping[int, int]) -> list[UsableVoucher]:
+    """Return vouchers with what earlier orders of the batch have left of them."""
+    return [
+        msgspec.structs.replace(each, available_fen=each.available_fen - net_held_fen[each.account_id])
+        for each in vouchers
+    ]
+
+
+def _voucher_holds(order: LiveOrder, choice: VoucherChoice, wanted_fen: int) -> list[Hold]:
+    """Spread the voucher part over the chosen vouchers in spending order."""
+    holds: list[Hold] = []
+    for voucher in choice.vouchers:
+        part_fen = min(wanted_fen, voucher.available_fen)
+        if part_fen <= 0:
+            continue
+        wanted_fen -= part_fen
+        holds.append(
+            Hold(
+                order_id=order.order_id,
+                voucher_id=voucher.voucher_id,
+                position=len(holds) + 1,
+                asset=asset_of(voucher.programme_id),
+                source_account_id=voucher.account_id,
+                escrow_account_id=voucher.escrow_account_id,
+                placed_fen=part_fen,
+            )
+        )
+    return holds
