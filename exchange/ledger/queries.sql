@@ -96,7 +96,7 @@ LIMIT $3;
 
 -- name: statement_before
 -- A page of one participant's transfers, newest first. Each account gives at most a page from each of its two
--- indexes, so the cost does not grow with the table.
+-- indexes, so the cost does not grow with the table (with a rare reason it grows with the account's own transfers).
 WITH own AS (
     SELECT id, purpose
     FROM ledger_account
@@ -137,7 +137,9 @@ ORDER BY transfer.id DESC;
 
 -- name: last_transfer_of
 -- The newest transfer that moved money into or out of an account, which the caller has locked.
-SELECT max(id) FROM ledger_transfer WHERE debit_account_id = $1 OR credit_account_id = $1;
+SELECT greatest(
+    (SELECT max(id) FROM ledger_transfer WHERE debit_account_id = $1),
+    (SELECT max(id) FROM ledger_transfer WHERE credit_account_id = $1));
 
 -- name: balance_differences
 -- Accounts whose stored sums are not what their transfers add up to.
