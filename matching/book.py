@@ -152,7 +152,7 @@ def _traded(book: OrderBook, event: Traded) -> None:
         book.remove(bid)
     elif bid.earliest_hour != bid.last_start_hour:
         starts = bid.mask
-        bid.bound(starts_hour, starts_hour, book.hour)
+        bid.pin(starts_hour, book.hour)
         if bid.rested:
             book.bids.shrink(bid, starts)
     book.last_price_ticks = event.price_ticks

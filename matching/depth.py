@@ -108,8 +108,8 @@ def depth(
     """Return what `quantity_gpus` for [starts_hour, starts_hour + hours) would be made of, cheapest first."""
     match = _match(book, starts_hour, starts_hour + hours, hours, quantity_gpus, is_mask, needs_mask)
     gpus: dict[int, int] = {}
-    for take in match.takes if match is not None else ():
-        gpus[take.ask.price_ticks] = gpus.get(take.ask.price_ticks, 0) + take.quantity
+    for ask, quantity in match[1] if match is not None else ():
+        gpus[ask.price_ticks] = gpus.get(ask.price_ticks, 0) + quantity
     return tuple(DepthLevel(price_ticks=price, quantity_gpus=quantity) for price, quantity in gpus.items())
 
 
@@ -127,9 +127,9 @@ def best_start(
     if match is None:
         return None
     return BestStart(
-        starts_hour=match.starts_hour,
-        quantity_gpus=sum(take.quantity for take in match.takes),
-        notional_ticks=sum(take.quantity * take.ask.price_ticks for take in match.takes) * hours,
+        starts_hour=match[0],
+        quantity_gpus=sum(quantity for _, quantity in match[1]),
+        notional_ticks=sum(quantity * ask.price_ticks for ask, quantity in match[1]) * hours,
     )
 
 

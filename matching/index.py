@@ -53,9 +53,9 @@ class Block(Generic[T]):
     def uncover(self, lost: int) -> None:
         """Drop from the cover those of the `lost` hours that no order of the block has any more."""
         for item in self.items:
-            lost &= ~item.mask
-            if not lost:
+            if item.mask & lost == lost:
                 return
+            lost &= ~item.mask
         self.cover &= ~lost
 
 
@@ -86,15 +86,17 @@ class RestingIndex(Generic[T]):
             self.blocks.append(Block([item]))
             self.firsts.append(key)
             return
-        place = max(bisect_right(self.firsts, key) - 1, 0)
+        # An order before all others goes to the first block.
+        place = bisect_right(self.firsts, key) - 1 if key > self.firsts[0] else 0
         block = self.blocks[place]
-        i = bisect_left(block.keys, key)
-        block.keys.insert(i, key)
+        keys = block.keys
+        i = bisect_left(keys, key)
+        keys.insert(i, key)
         block.items.insert(i, item)
         block.cover |= item.mask
         if i == 0:
             self.firsts[place] = key
-        if len(block.keys) > BLOCK_MAX:
+        if len(keys) > BLOCK_MAX:
             upper = Block(block.items[BLOCK_MAX // 2 :])
             self.blocks[place : place + 1] = [Block(block.items[: BLOCK_MAX // 2]), upper]
             self.firsts.insert(place + 1, upper.keys[0])

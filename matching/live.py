@@ -138,35 +138,35 @@ class LiveBid:
         self.is_mask = order.is_mask
         self.needs_mask = order.needs_mask
         self.single = order.placement is _SINGLE_SITE
-        self.whole = (
-            self.single or order.fill is _ALL_OR_NONE or order.time_in_force is _FOK
-        )
+        self.whole = self.single or order.fill is _ALL_OR_NONE or order.time_in_force is _FOK
         self.rested = False
         # Asks of the same group that this bid has been told of.
         self.prevented: dict[int, None] | None = None
-        self.earliest_hour, self.last_start_hour = starts or (
-            order.earliest_hour,
-            order.latest_hour - order.hours,
-        )
-        self.mask = 0
-        self.due_hour = 0
-        self.bound(self.earliest_hour, self.last_start_hour, book_hour)
+        if starts is None:
+            earliest_hour = order.earliest_hour
+            last_start_hour = order.latest_hour - order.hours
+        else:
+            earliest_hour, last_start_hour = starts
+        self.earliest_hour = earliest_hour
+        self.last_start_hour = last_start_hour
+        if earliest_hour == last_start_hour:
+            self.mask = 1 << (earliest_hour - book_hour)
+        else:
+            self.mask = (1 << (last_start_hour + 1 - book_hour)) - (1 << (earliest_hour - book_hour))
+        self.due_hour = last_start_hour + 1
+        if order.expire_hour and order.expire_hour < self.due_hour:
+            self.due_hour = order.expire_hour
 
     @property
     def remaining_gpu_hours(self) -> int:
         """The GPU-hours still wanted."""
         return self.remaining_gpus * self.hours
 
-    def bound(self, earliest_hour: int, last_start_hour: int, book_hour: int) -> None:
-        """Set the possible starts; there are none where the first is after the last."""
-        self.earliest_hour = earliest_hour
-        self.last_start_hour = last_start_hour
-        self.mask = (
-            (1 << (last_start_hour + 1 - book_hour)) - (1 << (earliest_hour - book_hour))
-            if earliest_hour <= last_start_hour
-            else 0
-        )
-        self.due_hour = last_start_hour + 1
+    def pin(self, starts_hour: int, book_hour: int) -> None:
+        """Fix the start."""
+        self.earliest_hour = self.last_start_hour = starts_hour
+        self.mask = 1 << (starts_hour - book_hour)
+        self.due_hour = starts_hour + 1
         if self.order.expire_hour and self.order.expire_hour < self.due_hour:
             self.due_hour = self.order.expire_hour
 

@@ -7,8 +7,8 @@ lower sequence.
 
 from matching.events import Event, ExpireReason, OrderExpired, SelfTradePrevented, Traded
 from matching.live import LiveAsk, LiveBid, same_group
-from matching.units import run_starts
-from matching.walk import Match, Working, eligible, last_bid_key, match_bid
+from matching.units import SEQUENCE_BITS, run_starts
+from matching.walk import Match, Working, eligible, match_bid
 
 
 def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: list[Event]) -> int:
@@ -16,7 +16,7 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
     match = match_bid(working, bid, wanted, own=True)
     if match is None:
         return wanted
-    barred = [take.ask for take in match.takes if same_group(bid, take.ask)]
+    barred = [ask for ask, _ in match[1] if same_group(bid, ask)]
     if barred:
         events.extend(
             SelfTradePrevented(
@@ -43,7 +43,7 @@ def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> 
     against the whole book, since one that takes all or nothing may need older asks too.
     """
     book = working.book
-    for bid in book.bids.touching(ask.mask, last_bid_key(ask.price_ticks)):
+    for bid in book.bids.touching(ask.mask, ((1 - ask.price_ticks) << SEQUENCE_BITS) - 1):
         if not eligible(bid, ask) or not run_starts(ask.mask, bid.hours) & bid.mask:
             continue
         try_bid(working, bid, bid.remaining_gpus, sequence, events)
@@ -69,12 +69,13 @@ def _trade(
     working: Working, bid: LiveBid, wanted: int, match: Match, sequence: int, events: list[Event]
 ) -> int:
     hours = bid.hours
-    for ask, quantity in match.takes:
+    starts_hour, takes = match
+    for ask, quantity in takes:
         wanted -= quantity
         bid_rested_first = bid.sequence < ask.sequence
         # A copy of the profile is needed only where the command goes on to look at the ask again.
         if working.arriving is not None or ask.min_hours > 1:
-            profile = working.carve(ask, match.starts_hour, hours, quantity)
+            profile = working.carve(ask, starts_hour, hours, quantity)
             left = profile.gpu_hours
         else:
             profile = None
@@ -89,7 +90,7 @@ def _trade(
                 buyer=bid.participant,
                 seller=ask.participant,
                 quantity_gpus=quantity,
-                starts_hour=match.starts_hour,
+                starts_hour=starts_hour,
                 hours=hours,
                 price_ticks=bid.price_ticks if bid_rested_first else ask.price_ticks,
                 bid_remaining_gpus=wanted,

@@ -6,28 +6,18 @@ dropped (more filled, then cheaper as paid, then earlier). `Working` holds what 
 that one command can match many bids.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 from matching.book import OrderBook
-from matching.index import ask_key
 from matching.live import LiveAsk, LiveBid, same_group
 from matching.profile import Profile
 from matching.units import SEQUENCE_BITS, run_starts
 
+Take = tuple[LiveAsk, int]
+"""An ask and the GPUs taken of it for the bid's whole run."""
 
-class Take(NamedTuple):
-    """`quantity` GPUs of an ask for the bid's whole run."""
-
-    ask: LiveAsk
-    quantity: int
-
-
-class Match(NamedTuple):
-    """What a bid would take, at least one take, all for the run beginning at `starts_hour`."""
-
-    starts_hour: int
-    takes: list[Take]
+Match = tuple[int, list[Take]]
+"""The first hour of the run and what is taken for it, at least one take. Tuples: every match builds some."""
 
 
 class Working:
@@ -64,6 +54,17 @@ class Working:
             ask.lose(sold_out << (starts_hour - self.book.hour), self.book.hour)
         return profile
 
+    def fixed_candidates(self, need: int, limit_ticks: int) -> Iterable[LiveAsk]:
+        """Return, best first, the asks within the limit that have something free in all hours of `need`."""
+        asks = self.book.asks
+        last_key = ((limit_ticks + 1) << SEQUENCE_BITS) - 1
+        arriving = self.arriving
+        if not asks.firsts or asks.firsts[0] > last_key:
+            return () if arriving is None or arriving.price_ticks > limit_ticks else (arriving,)
+        if arriving is None and self.withdrawn is None:
+            return asks.covering(need, last_key)
+        return self.merged(asks.covering(need, last_key), limit_ticks)
+
     def merged(self, asks: Iterator[LiveAsk], limit_ticks: int) -> Iterator[LiveAsk]:
         """Yield the indexed asks with the arriving one in its place and without the withdrawn one."""
         arriving = self.arriving
@@ -80,12 +81,9 @@ class Working:
 
 
 def eligible(bid: LiveBid, ask: LiveAsk) -> bool:
-    """Whether price, shortest piece and masks let the two trade, their group aside."""
+    """Whether shortest piece and masks let the two trade; price and group are looked at elsewhere."""
     return (
-        ask.price_ticks <= bid.price_ticks
-        and ask.min_hours <= bid.hours
-        and not bid.needs_mask & ~ask.is_mask
-        and not ask.needs_mask & ~bid.is_mask
+        ask.min_hours <= bid.hours and not bid.needs_mask & ~ask.is_mask and not ask.needs_mask & ~bid.is_mask
     )
 
 
@@ -95,33 +93,35 @@ def match_bid(working: Working, bid: LiveBid, wanted: int, *, own: bool = False)
     `own` admits the asks of the bid's own group.
     """
     if bid.earliest_hour == bid.last_start_hour:
-        takes = _match_fixed(working, bid, wanted, own)
-        return Match(bid.earliest_hour, takes) if takes else None
+        return _match_fixed(working, bid, wanted, own)
     return _match_flexible(working, bid, wanted, own)
 
 
-def _match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> list[Take]:  # noqa: FBT001
+def _match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
     starts_hour = bid.earliest_hour
-    ends_hour = starts_hour + bid.hours
-    need = ((1 << bid.hours) - 1) << (starts_hour - working.book.hour)
-    limit_ticks = bid.price_ticks
-    candidates = working.book.asks.covering(need, last_ask_key(limit_ticks))
-    if working.arriving is not None or working.withdrawn is not None:
-        candidates = working.merged(candidates, limit_ticks)
+    hours = bid.hours
+    ends_hour = starts_hour + hours
+    need = ((1 << hours) - 1) << (starts_hour - working.book.hour)
+    candidates = working.fixed_candidates(need, bid.price_ticks)
     profiles = working.profiles
     takes: list[Take] = []
     for ask in candidates:
-        if not eligible(bid, ask) or (not own and same_group(bid, ask)):
+        if (
+            ask.min_hours > hours
+            or bid.needs_mask & ~ask.is_mask
+            or ask.needs_mask & ~bid.is_mask
+            or (not own and same_group(bid, ask))
+        ):
             continue
         profile = profiles.get(ask.order_id, ask.profile) if profiles else ask.profile
         room = profile.room(starts_hour, ends_hour)
         if room >= wanted:
-            takes.append(Take(ask, wanted))
-            return takes
+            takes.append((ask, wanted))
+            return starts_hour, takes
         if room and not bid.single:
-            takes.append(Take(ask, room))
+            takes.append((ask, room))
             wanted -= room
-    return [] if bid.whole else takes
+    return (starts_hour, takes) if takes and not bid.whole else None
 
 
 class _Tally:
@@ -167,7 +167,7 @@ class _Sweep:
                 tally = self.tallies[start] = _Tally()
             tally.filled += take
             tally.paid += take * price
-            tally.takes.append(Take(ask, take))
+            tally.takes.append((ask, take))
             if take == missing:
                 self.still_open &= ~(1 << start)
                 if self.best is None or (tally.paid, start) < self.best:
@@ -204,7 +204,7 @@ class _Sweep:
             return None
         else:
             start = min(tallies, key=lambda place: (-tallies[place].filled, tallies[place].paid, place))
-        return Match(self.hour + start, tallies[start].takes)
+        return self.hour + start, tallies[start].takes
 
 
 def _match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
@@ -212,7 +212,7 @@ def _match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> M
     hours = bid.hours
     limit_ticks = bid.price_ticks
     window = (1 << (bid.last_start_hour + hours - hour)) - (1 << (bid.earliest_hour - hour))
-    candidates = working.book.asks.offering(bid.mask, window, hours, last_ask_key(limit_ticks))
+    candidates = working.book.asks.offering(bid.mask, window, hours, ((limit_ticks + 1) << SEQUENCE_BITS) - 1)
     if working.arriving is not None or working.withdrawn is not None:
         candidates = working.merged(candidates, limit_ticks)
     sweep = _Sweep(bid, wanted, hour)
@@ -229,13 +229,3 @@ def _match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> M
         if not sweep.still_open:
             break
     return sweep.result()
-
-
-def last_ask_key(limit_ticks: int) -> int:
-    """Return the greatest key an ask within the limit can have."""
-    return ask_key(limit_ticks + 1, 0) - 1
-
-
-def last_bid_key(price_ticks: int) -> int:
-    """Return the greatest key a bid that reaches the price can have."""
-    return ((1 - price_ticks) << SEQUENCE_BITS) - 1

@@ -39,7 +39,7 @@ def one_hour_tape(standing: int, commands: int) -> Tape:
     sequence = 0
     for step in range(-standing, commands):
         sequence += 1
-        middle += random.choice((-1, 0, 0, 1))
+        middle += random.choice((-1, 1)) if step % 10 == 0 else 0
         draw = random.random()
         command: Command
         order_id = _draw_live(random, book, drawn) if step >= 0 and draw < 0.3 else 0
