@@ -1,0 +1,132 @@
+"""What the events of a command mean to the owners of its orders. Pure.
+
+Nobody hears of another's order: a trade is told to each side with its own order only.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from exchange.feed.models import OrderNews
+from exchange.kit.clock import format_rfc3339
+from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.ids import encode_id
+from matching.events import (
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
+    OrderReduced,
+    OrderRejected,
+    OrderReplaced,
+    OrderRested,
+    SelfTradePrevented,
+    Traded,
+)
+from matching.order import Ask, Side
+
+_Remaining = OrderRested | OrderReduced | OrderReplaced | OrderCancelled | OrderExpired
+_Told = tuple[int, int, str, dict[str, Any]]
+"""Whom, about which order, the kind of news, and the fields that go with it."""
+
+
+def news_by_participant(
+    product_id: str, event_at_us: int, events: Iterable[Event], wants: Callable[[int], bool]
+) -> dict[int, list[OrderNews]]:
+    """Return the news of one command for each participant that wants any, in order."""
+    news: dict[int, list[OrderNews]] = {}
+    at = format_rfc3339(event_at_us)
+    for event in events:
+        tell = _TELLERS.get(type(event))
+        if tell is None:  # a matter of the whole book
+            continue
+        for participant_id, order_id, kind, fields in tell(event):
+            if wants(participant_id):
+                told = OrderNews(
+                    order_id=encode_id("ord", order_id), kind=kind, product=product_id, at=at, **fields
+                )
+                news.setdefault(participant_id, []).append(told)
+    return news
+
+
+def _remaining(event: _Remaining) -> dict[str, Any]:
+    return {"remaining_gpus": event.remaining_gpus, "remaining_gpu_hours": event.remaining_gpu_hours}
+
+
+def _accepted(event: OrderAccepted) -> list[_Told]:
+    order = event.order
+    fields: dict[str, Any] = {"quantity_gpus": order.quantity_gpus}
+    if isinstance(order, Ask):
+        side, price_ticks = Side.SELL, order.price_ticks
+        starts_hour, ends_hour = order.starts_hour, order.ends_hour
+    else:
+        side, price_ticks = Side.BUY, order.limit_ticks
+        starts_hour, ends_hour = order.earliest_hour, order.latest_hour
+    fields |= {
+        "side": side,
+        "price_cny_per_gpu_hour": format_cny(price_ticks),
+        "starts_at": format_hour(starts_hour),
+        "ends_at": format_hour(ends_hour),
+    }
+    return [(order.participant, order.order_id, "accepted", fields)]
+
+
+def _traded(event: Traded) -> list[_Told]:
+    fill = {
+        "quantity_gpus": event.quantity_gpus,
+        "price_cny_per_gpu_hour": format_cny(event.price_ticks),
+        "starts_at": format_hour(event.starts_hour),
+        "ends_at": format_hour(event.starts_hour + event.hours),
+    }
+    bid = {"side": Side.BUY, "remaining_gpus": event.bid_remaining_gpus}
+    ask = {"side": Side.SELL, "remaining_gpu_hours": event.ask_remaining_gpu_hours}
+    return [
+        (event.buyer, event.bid_order_id, "traded", bid | fill),
+        (event.seller, event.ask_order_id, "traded", ask | fill),
+    ]
+
+
+def _rested(event: OrderRested) -> list[_Told]:
+    return [(event.participant, event.order_id, "rested", _remaining(event))]
+
+
+def _reduced(event: OrderReduced) -> list[_Told]:
+    fields = _remaining(event) | {"quantity_gpus": event.quantity_gpus}
+    return [(event.participant, event.order_id, "reduced", fields)]
+
+
+def _replaced(event: OrderReplaced) -> list[_Told]:
+    replacement_id = encode_id("ord", event.replacement_order_id)
+    fields = _remaining(event) | {"replacement_order_id": replacement_id}
+    return [(event.participant, event.order_id, "replaced", fields)]
+
+
+def _cancelled(event: OrderCancelled) -> list[_Told]:
+    return [(event.participant, event.order_id, "cancelled", _remaining(event) | {"reason": event.reason})]
+
+
+def _expired(event: OrderExpired) -> list[_Told]:
+    return [(event.participant, event.order_id, "expired", _remaining(event) | {"reason": event.reason})]
+
+
+def _rejected(event: OrderRejected) -> list[_Told]:
+    return [(event.participant, event.order_id, "rejected", {"reason": event.reason})]
+
+
+def _self_trade_prevented(event: SelfTradePrevented) -> list[_Told]:
+    return [
+        (event.buyer, event.bid_order_id, "self_trade_prevented", {"side": Side.BUY}),
+        (event.seller, event.ask_order_id, "self_trade_prevented", {"side": Side.SELL}),
+    ]
+
+
+_TELLERS: Final[dict[type, Callable[[Any], list[_Told]]]] = {
+    OrderAccepted: _accepted,
+    Traded: _traded,
+    OrderRested: _rested,
+    OrderReduced: _reduced,
+    OrderReplaced: _replaced,
+    OrderCancelled: _cancelled,
+    OrderExpired: _expired,
+    OrderRejected: _rejected,
+    SelfTradePrevented: _self_trade_prevented,
+}

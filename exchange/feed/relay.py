@@ -1,0 +1,175 @@
+"""Hop 6: from the outbox to whoever listens, in commit order.
+
+One task reads the rows that commits have left, tells the tape and the hub, and deletes them. `notify` wakes
+it; it also looks by itself every `IDLE_S`, so a lost wake-up costs a second and nothing else. What an earlier
+process left is told first.
+
+Invariants: a sequence is told once a process, after its commit, and never before one with a smaller sequence
+of its partition; losing the database delays and loses nothing. Rows are deleted in the background without
+waiting for the disk, because a row told again at the next start meets no reader and a tape that knows it.
+
+Known limit: one relay a database; it reads every event once more than the partition did.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+
+from exchange.feed import rules, store
+from exchange.feed.hub import Hub, orders_key
+from exchange.feed.models import ORDERS_CHANNEL, TRADES_CHANNEL, Delta, TapeTrade
+from exchange.feed.news import news_by_participant
+from exchange.feed.tape import TRADES_KEPT, Tape
+from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.outbox import OutboxRow, delete_outbox, read_outbox
+from matching.codec import decode_events
+from matching.events import Event
+
+ROWS_AT_ONCE: Final = 50
+ROWS_UNDELETED_MAX: Final = 500
+IDLE_S: Final = 1.0
+HELD_BACK_S: Final = 0.005
+RETRY_S: Final = 0.2
+
+_Payload = list[tuple[int, str, int, bytes]]
+_decoder: Final = msgspec.msgpack.Decoder(_Payload)
+_log = logging.getLogger(__name__)
+
+
+class Relay:
+    """Feeds `tape` and `hub`. `start` before use; `notify` after every commit; `stop` at the end."""
+
+    def __init__(self, database: Database) -> None:
+        self.tape = Tape()
+        self.hub = Hub()
+        self._database = database
+        self._wake = asyncio.Event()
+        self._told_id = 0
+        self._deleted_id = 0
+        self._undeleted = 0
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Learn the past, tell what an earlier process left, and begin."""
+        await self._seed()
+        await self._drain()
+        self._task = asyncio.create_task(self._run(), name="relay")
+
+    def notify(self) -> None:
+        """Say that something was committed."""
+        self._wake.set()
+
+    async def stop(self) -> None:
+        """Tell what was committed until now, close every reader, and end."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        with suppress(ConnectionLost):
+            await self._drain()
+            await self._delete()
+        self.hub.shut_down()
+
+    async def _seed(self) -> None:
+        async with self._database.transaction(isolation="repeatable_read") as connection:
+            self.hub.sequences.update(await store.heads(connection))
+            trades = await store.last_trades(connection, TRADES_KEPT)
+            minutes = await store.minute_volumes(connection)
+        for product_id, latest in trades.items():
+            self.tape.seed(product_id, latest, minutes.get(product_id, ()))
+
+    async def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                has_more = await self._drain()
+                if self._undeleted >= ROWS_UNDELETED_MAX or not has_more:
+                    await self._delete()
+                pause_s = HELD_BACK_S if has_more else IDLE_S
+            except ConnectionLost as error:
+                _log.warning("the relay waits for the database: %s", error)
+                await asyncio.sleep(RETRY_S)
+                continue
+            except Exception:  # noqa: BLE001 - logged; a feed that has ended would go unnoticed
+                _log.exception("the relay failed and tries again")
+                await asyncio.sleep(IDLE_S)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause_s)
+
+    async def _drain(self) -> bool:
+        """Tell all that may be read; returns whether there was any, or more waits for older transactions."""
+        told_id = self._told_id
+        async with self._database.connection() as connection:
+            while True:
+                rows = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
+                for row in rows:
+                    self._tell(row)
+                    self._told_id = row.id
+                    self._undeleted += 1
+                    await asyncio.sleep(0)  # readers take what they were given before the next commit is told
+                if len(rows) < ROWS_AT_ONCE:
+                    break
+            return self._told_id > told_id or await store.is_held_back(connection, told_id)
+
+    async def _delete(self) -> None:
+        """Delete what was told."""
+        through_id = self._told_id
+        if through_id == self._deleted_id:
+            return
+        async with self._database.transaction() as connection:
+            await store.forget_lazily(connection)
+            await delete_outbox(connection, through_id)
+        self._deleted_id = through_id
+        self._undeleted = 0
+
+    def _tell(self, row: OutboxRow) -> None:
+        partition_id = row.partition_id
+        for sequence, product_id, event_at_us, events_bytes in _decoder.decode(row.payload):
+            if sequence <= self.hub.sequences.get(partition_id, 0):
+                continue
+            self.hub.sequences[partition_id] = sequence
+            events = decode_events(events_bytes)
+            trades = rules.tape_trades(partition_id, event_at_us, events)
+            for trade in trades:
+                self.tape.add(product_id, trade)
+            if trades:
+                self._tell_trades(partition_id, sequence, product_id, trades)
+            self._tell_owners(partition_id, sequence, product_id, event_at_us, events)
+
+    def _tell_trades(
+        self, partition_id: int, sequence: int, product_id: str, trades: Sequence[TapeTrade]
+    ) -> None:
+        channel = f"{TRADES_CHANNEL}{product_id}"
+        if self.hub.has_readers(channel):
+            views = [rules.trade_view(trade) for trade in trades]
+            self.hub.publish(
+                channel,
+                Delta(
+                    channel=channel, partition=partition_id, prev_sequence=0, sequence=sequence, trades=views
+                ),
+            )
+
+    def _tell_owners(
+        self, partition_id: int, sequence: int, product_id: str, event_at_us: int, events: Sequence[Event]
+    ) -> None:
+        hub = self.hub
+        told = news_by_participant(
+            product_id, event_at_us, events, lambda owner_id: hub.has_readers(orders_key(owner_id))
+        )
+        for participant_id, news in told.items():
+            hub.publish(
+                orders_key(participant_id),
+                Delta(
+                    channel=ORDERS_CHANNEL,
+                    partition=partition_id,
+                    prev_sequence=0,
+                    sequence=sequence,
+                    orders=news,
+                ),
+            )

@@ -1,0 +1,150 @@
+"""Market data over HTTP and WebSocket.
+
+Public: prices and volumes of an open venue are everyone's; who trades is only the regulator's business. Needs
+`market` (`MarketService`), `relay` (`Relay`), `database` and `authenticator` in the application's state.
+
+Known limit: a key is looked at when its connection opens; revoking it does not end an open stream.
+"""
+
+from functools import partial
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Controller, WebSocket, get, websocket
+from litestar.datastructures import State
+from litestar.exceptions import WebSocketDisconnect, WebSocketException
+from litestar.params import FromPath
+
+from exchange.feed.models import STREAM_PATH, CalendarView, DepthView, MarketView, TapeView, TickerView
+from exchange.feed.service import QUANTITY_GPUS_MAX, MarketService, live_orders
+from exchange.feed.stream import Gone, Session, Sources
+from exchange.feed.tape import TRADES_KEPT
+from exchange.kit.auth import Authenticator, Principal
+from exchange.kit.errors import Refusal
+from exchange.kit.fields import TimeText
+from exchange.kit.http_auth import public
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.http_scope import header, request_id_of
+
+_CLOSE_REFUSED: Final = 4000
+
+
+class CalendarQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which delivery hours; by default the next seven days."""
+
+    starts_at: TimeText | None = None
+    ends_at: TimeText | None = None
+
+
+class DepthQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which window; with `hours` the cheapest run of that length inside it. No quantity: everything."""
+
+    starts_at: TimeText
+    ends_at: TimeText
+    hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | None = None
+    quantity_gpus: Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_GPUS_MAX)] | None = None
+
+
+class TapeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many trades."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=TRADES_KEPT)] = 100
+
+
+def _market(request: ApiRequest) -> MarketService:
+    market: MarketService = request.app.state.market
+    return market
+
+
+class MarketController(Controller):
+    """What can be bought and sold at which price, and what was."""
+
+    path = "/v1/market"
+    tags = ("Market data",)
+    opt = public()
+
+    @get("", summary="Summarise all products with activity")
+    async def summary(self, request: ApiRequest) -> MarketView:
+        """Every product that has live orders or has traded, in one line each."""
+        return _market(request).summary()
+
+    @get("/{product:str}/calendar", opt=public(query=CalendarQuery), summary="Read prices hour by hour")
+    async def calendar(self, request: ApiRequest, product: FromPath[str]) -> CalendarView:
+        """For each delivery hour the cheapest ask, the best bid and the free GPUs."""
+        query = request.query(CalendarQuery)
+        return _market(request).calendar(product, query.starts_at, query.ends_at)
+
+    @get("/{product:str}/depth", opt=public(query=DepthQuery), summary="Read what would fill at which price")
+    async def depth(self, request: ApiRequest, product: FromPath[str]) -> DepthView:
+        """What a bid for the window would fill now, price by price, without capacity reserved for others."""
+        query = request.query(DepthQuery)
+        return _market(request).depth(
+            product, query.starts_at, query.ends_at, query.hours, query.quantity_gpus
+        )
+
+    @get("/{product:str}/trades", opt=public(query=TapeQuery), summary="Read the latest trades")
+    async def trades(self, request: ApiRequest, product: FromPath[str]) -> TapeView:
+        """The tape, newest first."""
+        return _market(request).tape(product, request.query(TapeQuery).limit)
+
+    @get("/{product:str}/ticker", summary="Read a product's market in short")
+    async def ticker(self, request: ApiRequest, product: FromPath[str]) -> TickerView:
+        """Last price, best prices of the next 24 delivery hours, and the last 24 hours of trading."""
+        return _market(request).ticker(product)
+
+
+class _LitestarSocket:
+    """A Litestar WebSocket as a session knows it."""
+
+    def __init__(self, socket: WebSocket[Any, Any, State]) -> None:
+        self._socket = socket
+
+    async def receive(self) -> str:
+        """Return the next message; binary ones count as empty."""
+        try:
+            return await self._socket.receive_data("text")
+        except WebSocketDisconnect as error:
+            raise Gone from error
+
+    async def send(self, text: str) -> None:
+        """Send a message."""
+        try:
+            await self._socket.send_data(text)
+        except WebSocketDisconnect as error:
+            raise Gone from error
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection."""
+        try:
+            await self._socket.close(code, reason)
+        except WebSocketDisconnect as error:
+            raise Gone from error
+
+
+async def _principal_of(socket: WebSocket[Any, Any, State]) -> Principal | None:
+    """Return whose key the connection came with, None without one; a bad key ends the connection."""
+    authorization = header(socket.scope, b"authorization")
+    if authorization is None:
+        return None
+    authenticator: Authenticator = socket.app.state.authenticator
+    client = socket.scope["client"]
+    try:
+        return await authenticator.authenticate(authorization, client[0] if client else None)
+    except Refusal as refusal:
+        raise WebSocketException(detail=refusal.title, code=_CLOSE_REFUSED + refusal.status) from None
+
+
+@websocket(STREAM_PATH, opt=public())
+async def stream(socket: WebSocket[Any, Any, State]) -> None:
+    """Serve live market data, and with a key its owner's orders."""
+    principal = await _principal_of(socket)
+    state = socket.app.state
+    sources = Sources(
+        hub=state.relay.hub,
+        tape=state.relay.tape,
+        products=state.market.products,
+        live_orders=partial(live_orders, state.database),
+    )
+    await socket.accept()
+    session = Session(_LitestarSocket(socket), sources, principal, request_id=request_id_of(socket.scope))
+    await session.run()

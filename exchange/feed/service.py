@@ -1,0 +1,217 @@
+"""Market data: questions about the present are answered from the books and the tape in memory.
+
+Known limit: a book is read as it stands between two commands, which can be the few milliseconds of a commit
+ahead of what is committed. Trades, the tape and the stream tell only what was committed.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from exchange.feed import rules, store
+from exchange.feed.models import (
+    CalendarView,
+    DepthView,
+    MarketView,
+    PartitionOrders,
+    SummaryView,
+    TapeView,
+    TickerView,
+)
+from exchange.feed.tape import Tape
+from exchange.kit.clock import Clock, format_rfc3339
+from exchange.kit.database import Database
+from exchange.kit.errors import Faults, NotFound
+from exchange.kit.fields import format_cny, format_hour, whole_hour
+from exchange.orders.rules import average_price
+from exchange.orders.service import OrderService
+from exchange.products.models import ProductSpec
+from matching.book import OrderBook
+from matching.depth import CalendarHour, best_start, calendar, depth
+
+CALENDAR_HOURS_DEFAULT: Final = 7 * 24
+TICKER_HOURS: Final = 24
+QUANTITY_GPUS_MAX: Final = 1_000_000
+SNAPSHOT_ORDERS_MAX: Final = 1000
+
+
+class _NextHours(msgspec.Struct, frozen=True):
+    """A book's next hours, as of one state of it."""
+
+    book: OrderBook
+    sequence: int
+    hour: int
+    hours: tuple[CalendarHour, ...]
+
+
+class MarketService:
+    """Answers about all products."""
+
+    def __init__(self, *, orders: OrderService, tape: Tape, clock: Clock) -> None:
+        self._orders = orders
+        self._tape = tape
+        self._clock = clock
+        self._next_hours: dict[str, _NextHours] = {}
+
+    @property
+    def products(self) -> Mapping[str, ProductSpec]:
+        """Every listed product."""
+        return self._orders.products
+
+    def calendar(self, product_id: str, starts_at: str | None, ends_at: str | None) -> CalendarView:
+        """Return prices hour by hour, by default of the next seven days.
+
+        Raises `NotFound`, `InvalidInput`.
+        """
+        product, book = self._book(product_id)
+        starts_hour, ends_hour = self._window(product, book, starts_at, ends_at)
+        return CalendarView(
+            product=product_id,
+            sequence=book.sequence,
+            starts_at=format_hour(starts_hour),
+            ends_at=format_hour(ends_hour),
+            hours=[rules.calendar_hour_view(hour) for hour in calendar(book, starts_hour, ends_hour)],
+        )
+
+    def depth(
+        self,
+        product_id: str,
+        starts_at: str,
+        ends_at: str,
+        hours: int | None,
+        quantity_gpus: int | None,
+    ) -> DepthView:
+        """Return what a bid would fill now: for the whole window, or the cheapest run of `hours` inside it.
+
+        Without a quantity everything that can be had is listed. Raises `NotFound`, `InvalidInput`.
+        """
+        product, book = self._book(product_id)
+        faults = Faults("invalid_query")
+        if quantity_gpus is not None and quantity_gpus % product.lot_gpus:
+            detail = f"must be a multiple of the lot, {product.lot_gpus}"
+            faults.add("?quantity_gpus", "not_a_multiple", detail, quantity_gpus)
+        starts_hour, ends_hour = self._window(product, book, starts_at, ends_at, faults)
+        run_hours = ends_hour - starts_hour if hours is None else hours
+        if run_hours > ends_hour - starts_hour:
+            faults.add("?hours", "out_of_range", "must fit between starts_at and ends_at", hours)
+        faults.raise_if_any()
+        wanted_gpus = quantity_gpus or QUANTITY_GPUS_MAX
+        best = best_start(book, starts_hour, ends_hour, run_hours, wanted_gpus)
+        run_starts_hour = starts_hour if best is None else best.starts_hour
+        levels = depth(book, run_starts_hour, run_hours, wanted_gpus)
+        filled_gpus = sum(level.quantity_gpus for level in levels)
+        per_hour_fen = sum(level.quantity_gpus * level.price_ticks for level in levels)
+        return DepthView(
+            product=product_id,
+            sequence=book.sequence,
+            starts_at=format_hour(run_starts_hour),
+            ends_at=format_hour(run_starts_hour + run_hours),
+            hours=run_hours,
+            filled_gpus=filled_gpus,
+            average_price_cny_per_gpu_hour=average_price(per_hour_fen, filled_gpus),
+            notional_cny=format_cny(per_hour_fen * run_hours),
+            levels=rules.depth_level_views(levels, run_hours),
+        )
+
+    def tape(self, product_id: str, limit: int) -> TapeView:
+        """Return the latest trades, newest first; raises `NotFound`."""
+        self._product(product_id)
+        trades = self._tape.latest(product_id, limit)
+        return TapeView(product=product_id, data=[rules.trade_view(trade) for trade in trades])
+
+    def ticker(self, product_id: str) -> TickerView:
+        """Return a product's market with its next hours; raises `NotFound`."""
+        product, book = self._book(product_id)
+        hours = [rules.calendar_hour_view(hour) for hour in self._hours(product_id, book)]
+        return TickerView(**msgspec.structs.asdict(self._summary(product, book)), next_hours=hours)
+
+    def summary(self) -> MarketView:
+        """Return every product that has live orders or trades on the tape, by id."""
+        found = []
+        for product_id, product in sorted(self.products.items()):
+            book = self._orders.book(product_id)
+            if book.orders or self._tape.latest(product_id, 1):
+                found.append(self._summary(product, book))
+        return MarketView(data=found)
+
+    def _product(self, product_id: str) -> ProductSpec:
+        product = self.products.get(product_id)
+        if product is None:
+            raise NotFound(detail="there is no product of this id; GET /v1/products lists them")
+        return product
+
+    def _book(self, product_id: str) -> tuple[ProductSpec, OrderBook]:
+        return self._product(product_id), self._orders.book(product_id)
+
+    @staticmethod
+    def _window(
+        product: ProductSpec,
+        book: OrderBook,
+        starts_at: str | None,
+        ends_at: str | None,
+        faults: Faults | None = None,
+    ) -> tuple[int, int]:
+        faults = faults or Faults("invalid_query")
+        horizon_hour = book.hour + product.listing_horizon_hours
+        starts_hour = whole_hour(faults, "?starts_at", starts_at)
+        ends_hour = whole_hour(faults, "?ends_at", ends_at)
+        if starts_hour is not None and not book.hour <= starts_hour < horizon_hour:
+            detail = f"must be from {format_hour(book.hour)} and before {format_hour(horizon_hour)}"
+            faults.add("?starts_at", "out_of_range", detail, starts_at)
+        first_hour = book.hour if starts_hour is None else starts_hour
+        if ends_hour is not None and not first_hour < ends_hour <= horizon_hour:
+            detail = f"must be after {format_hour(first_hour)} and at most {format_hour(horizon_hour)}"
+            faults.add("?ends_at", "out_of_range", detail, ends_at)
+        faults.raise_if_any()
+        return first_hour, ends_hour or min(first_hour + CALENDAR_HOURS_DEFAULT, horizon_hour)
+
+    def _hours(self, product_id: str, book: OrderBook) -> tuple[CalendarHour, ...]:
+        """Return the book's next hours; made anew only when the book has changed."""
+        known = self._next_hours.get(product_id)
+        is_same = known is not None and known.book is book and known.hour == book.hour
+        if known is None or not is_same or known.sequence != book.sequence:
+            hours = calendar(book, book.hour, book.hour + TICKER_HOURS)
+            known = self._next_hours[product_id] = _NextHours(book, book.sequence, book.hour, hours)
+        return known.hours
+
+    def _summary(self, product: ProductSpec, book: OrderBook) -> SummaryView:
+        last = next(iter(self._tape.latest(product.id, 1)), None)
+        day = self._tape.day(product.id, self._clock.now_us())
+        hours = self._hours(product.id, book)
+        asks = [hour.ask_price_ticks for hour in hours if hour.ask_price_ticks]
+        return SummaryView(
+            product=product.id,
+            accelerator=product.accelerator_id,
+            origin=product.origin,
+            hub=product.hub_code,
+            phase=book.phase,
+            last_price_cny_per_gpu_hour=None if last is None else format_cny(last.price_ticks),
+            last_traded_at=None if last is None else format_rfc3339(last.traded_at_us),
+            best_ask_cny_per_gpu_hour=rules.price_text(min(asks, default=0)),
+            best_bid_cny_per_gpu_hour=rules.price_text(max(hour.bid_price_ticks for hour in hours)),
+            low_24h_cny_per_gpu_hour=rules.price_text(day.low_ticks),
+            high_24h_cny_per_gpu_hour=rules.price_text(day.high_ticks),
+            trades_24h=day.trades,
+            gpu_hours_24h=day.gpu_hours,
+            notional_24h_cny=format_cny(day.notional_fen),
+        )
+
+
+async def live_orders(database: Database, participant_id: int) -> list[PartitionOrders]:
+    """Return a participant's live orders by partition, each with the sequence it is as of."""
+    async with database.transaction(isolation="repeatable_read") as connection:
+        heads = await store.heads(connection)
+        rows = await store.live_orders_of_participant(connection, participant_id, SNAPSHOT_ORDERS_MAX + 1)
+    kept = rows[:SNAPSHOT_ORDERS_MAX]
+    return [
+        PartitionOrders(
+            partition_id=partition_id,
+            sequence=sequence,
+            orders=[
+                rules.own_order(dict(row.items())) for row in kept if row["partition_id"] == partition_id
+            ],
+            is_complete=len(kept) == len(rows),
+        )
+        for partition_id, sequence in heads.items()
+    ]
