@@ -19,7 +19,7 @@ from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.ledger.models import CNY, Transfer, TransferKind, TransferReason
 from exchange.ledger.service import post
 from exchange.settlement import store
-from exchange.settlement.models import CASH_VOUCHER_ID
+from exchange.settlement.models import CASH_VOUCHER_ID, DueLease
 from exchange.settlement.rules import fee_fen, hour_parts
 from exchange.vouchers.models import Capture
 from exchange.vouchers.service import receivable_accounts, record_captures
@@ -27,7 +27,7 @@ from exchange.vouchers.service import receivable_accounts, record_captures
 if TYPE_CHECKING:
     from exchange.kit.database import Connection
     from exchange.ledger.service import AccountDirectory
-    from exchange.settlement.models import DueLease, LeaseFunding
+    from exchange.settlement.models import LeaseFunding
 
 
 class SettledHour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -180,7 +180,7 @@ async def settle_due_hours(
 
     Set-based: the statements do not grow with the leases. Runs in the caller's transaction.
     """
-    leases = await store.due_leases(connection, partition_id, through_hour)
+    leases = await _due_leases(connection, partition_id, through_hour)
     if not leases:
         return []
     cash = await accounts.cash_of(connection, {lease.provider_id for lease in leases})
@@ -204,3 +204,36 @@ async def settle_due_hours(
     await store.advance_lease_funding(connection, delivery.funding)
     await insert_audit_records(connection, delivery.records)
     return delivery.hours
+
+
+async def _due_leases(connection: Connection, partition_id: int, through_hour: int) -> list[DueLease]:
+    """Read the due leases, locked, with their money and outages: three statements, however many."""
+    rows = await store.due_leases(connection, partition_id, through_hour)
+    if not rows:
+        return []
+    lease_ids = [row["id"] for row in rows]
+    funding: dict[int, list[LeaseFunding]] = {lease_id: [] for lease_id in lease_ids}
+    for part in await store.funding_of_leases(connection, lease_ids):
+        funding[part.lease_id].append(part)
+    outages: dict[int, set[int]] = {lease_id: set() for lease_id in lease_ids}
+    for outage in await store.outages_of_leases(connection, lease_ids):
+        outages[outage["lease_id"]].add(outage["delivery_hour"])
+    return [
+        DueLease(
+            lease_id=row["id"],
+            trade_id=row["trade_id"],
+            product_id=row["product_id"],
+            buyer_id=row["buyer_id"],
+            provider_id=row["provider_id"],
+            quantity_gpus=row["quantity_gpus"],
+            starts_hour=row["starts_hour"],
+            ends_hour=row["ends_hour"],
+            price_ticks=row["price_ticks"],
+            fee_bps=row["fee_bps"],
+            next_settlement_hour=row["next_settlement_hour"],
+            failed_hours=row["failed_hours"],
+            funding=tuple(funding[row["id"]]),
+            outage_hours=frozenset(outages[row["id"]]),
+        )
+        for row in rows
+    ]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from exchange.kit.database import copy_rows, from_us
 from exchange.kit.queries import load_queries
-from exchange.settlement.models import Aggressor, DueLease, Hold, LeaseFunding, Trade
+from exchange.settlement.models import Aggressor, Hold, LeaseFunding, Trade
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -176,48 +176,26 @@ async def fills_of_orders(connection: Connection, order_ids: Collection[int]) ->
     ]
 
 
-async def due_leases(connection: Connection, partition_id: int, through_hour: int) -> list[DueLease]:
-    """Leases with an unsettled hour up to and including `through_hour`, locked, with money and outages."""
-    rows = await connection.fetch(QUERIES.due_leases, partition_id, through_hour)
-    if not rows:
-        return []
-    lease_ids = [row["id"] for row in rows]
-    funding: dict[int, list[LeaseFunding]] = {lease_id: [] for lease_id in lease_ids}
-    for part in await connection.fetch(QUERIES.funding_of_leases, lease_ids):
-        funding[part["lease_id"]].append(
-            LeaseFunding(
-                lease_id=part["lease_id"],
-                voucher_id=part["voucher_id"],
-                asset=part["asset"],
-                source_account_id=part["source_account_id"],
-                escrow_account_id=part["escrow_account_id"],
-                committed_fen=part["committed_fen"],
-                captured_fen=part["captured_fen"],
-                returned_fen=part["returned_fen"],
-                programme_id=part["programme_id"],
-            )
-        )
-    outages: dict[int, set[int]] = {}
-    for outage in await outages_of_leases(connection, lease_ids):
-        outages.setdefault(outage["lease_id"], set()).add(outage["delivery_hour"])
+async def due_leases(connection: Connection, partition_id: int, through_hour: int) -> list[Record]:
+    """Leases with an unsettled hour up to and including `through_hour`, locked."""
+    return await connection.fetch(QUERIES.due_leases, partition_id, through_hour)
+
+
+async def funding_of_leases(connection: Connection, lease_ids: Collection[int]) -> list[LeaseFunding]:
+    """The escrowed parts of some leases, cash first."""
     return [
-        DueLease(
-            lease_id=row["id"],
-            trade_id=row["trade_id"],
-            product_id=row["product_id"],
-            buyer_id=row["buyer_id"],
-            provider_id=row["provider_id"],
-            quantity_gpus=row["quantity_gpus"],
-            starts_hour=row["starts_hour"],
-            ends_hour=row["ends_hour"],
-            price_ticks=row["price_ticks"],
-            fee_bps=row["fee_bps"],
-            next_settlement_hour=row["next_settlement_hour"],
-            failed_hours=row["failed_hours"],
-            funding=tuple(funding[row["id"]]),
-            outage_hours=frozenset(outages.get(row["id"], ())),
+        LeaseFunding(
+            lease_id=row["lease_id"],
+            voucher_id=row["voucher_id"],
+            asset=row["asset"],
+            source_account_id=row["source_account_id"],
+            escrow_account_id=row["escrow_account_id"],
+            committed_fen=row["committed_fen"],
+            captured_fen=row["captured_fen"],
+            returned_fen=row["returned_fen"],
+            programme_id=row["programme_id"],
         )
-        for row in rows
+        for row in await connection.fetch(QUERIES.funding_of_leases, list(lease_ids))
     ]
 
 

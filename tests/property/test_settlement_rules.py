@@ -1,8 +1,11 @@
 """Goal: a bid's money is exact at every moment of its life, and a lease's at every hour.
 
-Method: random bids filled in random pieces at random better prices, by eligible and other providers, against the
-plain statements of what must hold; no model is needed, because the statements are the contract with the buyer.
+Method: random bids filled in random pieces at random better prices, by eligible and other providers, against
+the plain statements of what must hold; no model is needed, because the statements are the contract with the
+buyer.
 """
+
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -122,7 +125,7 @@ def test_the_hours_of_a_lease_sum_to_its_funding(
 ) -> None:
     notional = price * gpus * hours
     marks = [0, *sorted(notional * cut // 10_000 for cut in cuts), notional]
-    amounts = [end - start for start, end in zip(marks, marks[1:], strict=False)]
+    amounts = [end - start for start, end in pairwise(marks)]
     funding = [
         LeaseFunding(
             lease_id=1,
@@ -151,7 +154,9 @@ def test_the_hours_of_a_lease_sum_to_its_funding(
 
 
 @given(st.integers(1, 10**12), st.integers(0, 10_000), st.integers(0, 10**12))
-def test_the_fee_never_exceeds_its_rate_nor_the_cash_it_is_taken_from(price: int, bps: int, cash: int) -> None:
+def test_the_fee_never_exceeds_its_rate_nor_the_cash_it_is_taken_from(
+    price: int, bps: int, cash: int
+) -> None:
     fee = fee_fen(price, bps, cash)
     assert 0 <= fee <= cash
     assert fee * 10_000 <= price * bps

@@ -1,6 +1,7 @@
 """Goal: whatever is wrong with an order is said, all of it at once, each fault by field, rule and value.
 
-Method: a good order, then one field made wrong at a time, then many at once; and the rules that tie fields together.
+Method: a good order, then one field made wrong at a time, then many at once; and the rules that tie fields
+together.
 """
 
 import msgspec
@@ -116,9 +117,7 @@ def test_a_good_bid_and_a_good_ask_become_integers() -> None:
         ),
     ],
 )
-def test_each_broken_rule_is_named(
-    order: NewOrder, fields: dict[str, object], found: dict[str, str]
-) -> None:
+def test_each_broken_rule_is_named(order: NewOrder, fields: dict[str, object], found: dict[str, str]) -> None:
     assert faults_of(changed(order, **fields)) == found
 
 
@@ -168,5 +167,7 @@ def test_masks_hold_what_an_order_demands() -> None:
 @pytest.mark.parametrize(
     "notional,gpu_hours,text", [(0, 0, None), (100, 3, "0.3333"), (200, 3, "0.6667"), (1235, 1, "12.3500")]
 )
-def test_the_average_price_is_rounded_to_four_decimals(notional: int, gpu_hours: int, text: str | None) -> None:
+def test_the_average_price_is_rounded_to_four_decimals(
+    notional: int, gpu_hours: int, text: str | None
+) -> None:
     assert average_price(notional, gpu_hours) == text
