@@ -151,36 +151,37 @@ async def last_transfer_of(connection: Connection, account_id: int) -> int:
 
 
 async def balance_differences(connection: Connection) -> list[Difference]:
-    """Return accounts that are not the fold of their transfers or overdrawn, and assets not at zero."""
-    return [
-        *(
-            rules.not_the_fold(row["account_id"], row["stored_fen"], row["folded_fen"])
-            for row in await connection.fetch(QUERIES.balance_differences)
-        ),
-        *(
-            rules.not_zero(row["asset"], row["posted_fen"], row["pending_fen"])
-            for row in await connection.fetch(QUERIES.asset_differences)
-        ),
-        *(
-            rules.overdrawn(row["account_id"], row["available_fen"])
-            for row in await connection.fetch(QUERIES.overdrawn_accounts)
-        ),
-    ]
+    """Return the accounts whose stored sums are not the fold of their transfers."""
+    rows = await connection.fetch(QUERIES.balance_differences)
+    return [rules.not_the_fold(row["account_id"], row["stored_fen"], row["folded_fen"]) for row in rows]
+
+
+async def asset_differences(connection: Connection) -> list[Difference]:
+    """Return the assets in which credits and debits are apart."""
+    rows = await connection.fetch(QUERIES.asset_differences)
+    return [rules.not_zero(row["asset"], row["posted_fen"], row["pending_fen"]) for row in rows]
+
+
+async def overdrawn_accounts(connection: Connection) -> list[Difference]:
+    """Return the accounts that may not be overdrawn and are."""
+    rows = await connection.fetch(QUERIES.overdrawn_accounts)
+    return [rules.overdrawn(row["account_id"], row["available_fen"]) for row in rows]
 
 
 async def hold_differences(connection: Connection) -> list[Difference]:
-    """Return where what is set aside is not what live orders hold."""
+    """Return the accounts in which what is set aside is not what orders hold."""
+    rows = await connection.fetch(QUERIES.hold_differences)
     return [
-        *(
-            rules.not_held(
-                row["account_id"],
-                (row["debits_pending_fen"], row["held_from_fen"]),
-                (row["credits_pending_fen"], row["held_for_fen"]),
-            )
-            for row in await connection.fetch(QUERIES.hold_differences)
-        ),
-        *(
-            rules.held_when_closed(row["order_id"], row["open_fen"])
-            for row in await connection.fetch(QUERIES.closed_order_holds)
-        ),
+        rules.not_held(
+            row["account_id"],
+            (row["debits_pending_fen"], row["held_from_fen"]),
+            (row["credits_pending_fen"], row["held_for_fen"]),
+        )
+        for row in rows
     ]
+
+
+async def closed_order_holds(connection: Connection) -> list[Difference]:
+    """Return the orders that are over and still hold something."""
+    rows = await connection.fetch(QUERIES.closed_order_holds)
+    return [rules.held_when_closed(row["order_id"], row["open_fen"]) for row in rows]

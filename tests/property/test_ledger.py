@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from exchange.kit.auth import Principal, Scope
 from exchange.kit.database import CheckViolation, Connection, Database
 from exchange.kit.errors import NotEnoughMoney
-from exchange.ledger import service, store
+from exchange.ledger import service
 from exchange.ledger.models import (
     CNY,
     EXCHANGE_ID,
@@ -285,7 +285,7 @@ class LedgerMachine(RuleBasedStateMachine):
                         each.credits_pending_fen,
                         each.credits_posted_fen,
                     )
-        return stored, await store.balance_differences(self.connection)
+        return stored, await service.check_balances(self.connection)
 
     def teardown(self) -> None:
         """Roll the example back."""
