@@ -1,7 +1,8 @@
-"""The matching core: `core.*` of the benchmark list. Each function measures on one pinned core and returns results.
+"""The matching core: `core.*` of the benchmark list. Each function measures on one pinned core.
 
-Throughput is `execute` (decide, apply, events built). Latency is one `execute` a sample, `time.perf_counter_ns` around
-it. Books are rebuilt from their snapshot for each run, so that every run does the same work.
+Throughput is `execute` (decide, apply, events built). Latency is one `execute` a sample,
+`time.perf_counter_ns` around it. Books are rebuilt from their snapshot for each run, so that every run does
+the same work.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Books and commands for the core benchmarks: seeded, so that each run measures the same work.
 
-One-hour tapes are what an ordinary limit order book trades: every order is for the same delivery hour. Mixed books hold
-windows of one hour to 30 days within 90 days.
+One-hour tapes are what an ordinary limit order book trades: every order is for the same delivery hour. Mixed
+books hold windows of one hour to 30 days within 90 days.
 """
 
 from random import Random
@@ -36,9 +36,7 @@ def one_hour_tape(standing: int, commands: int) -> Tape:
     middle = 10_000
     drawn: list[int] = []
     tape = Tape([], [])
-    sequence = 0
-    for step in range(-standing, commands):
-        sequence += 1
+    for sequence, step in enumerate(range(-standing, commands), start=1):
         middle += random.choice((-1, 1)) if step % 10 == 0 else 0
         draw = random.random()
         command: Command
@@ -78,13 +76,26 @@ def one_hour_order(order_id: int, random: Random, middle: int, away: int) -> Ask
     lots = random.randint(1, 10) * PRODUCT.lot_gpus
     if random.random() < 0.5:
         return Ask(
-            order_id=order_id, participant=participant, trade_group=0, product=PRODUCT.id, quantity_gpus=lots,
-            starts_hour=HOUR, ends_hour=HOUR + 1, price_ticks=middle + away,
-        )  # fmt: skip
+            order_id=order_id,
+            participant=participant,
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=lots,
+            starts_hour=HOUR,
+            ends_hour=HOUR + 1,
+            price_ticks=middle + away,
+        )
     return Bid(
-        order_id=order_id, participant=participant, trade_group=0, product=PRODUCT.id, quantity_gpus=lots,
-        hours=1, earliest_hour=HOUR, latest_hour=HOUR + 1, limit_ticks=middle - away,
-    )  # fmt: skip
+        order_id=order_id,
+        participant=participant,
+        trade_group=0,
+        product=PRODUCT.id,
+        quantity_gpus=lots,
+        hours=1,
+        earliest_hour=HOUR,
+        latest_hour=HOUR + 1,
+        limit_ticks=middle - away,
+    )
 
 
 def mixed_asks(count: int) -> OrderBook:
@@ -95,10 +106,15 @@ def mixed_asks(count: int) -> OrderBook:
         hours = random.choice(WINDOWS)
         starts_hour = HOUR + random.randrange(HORIZON_HOURS - hours + 1)
         ask = Ask(
-            order_id=order_id, participant=random.randint(1, 400), trade_group=0, product=PRODUCT.id,
-            quantity_gpus=random.choice((8, 8, 16, 32, 64)), starts_hour=starts_hour, ends_hour=starts_hour + hours,
+            order_id=order_id,
+            participant=random.randint(1, 400),
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=random.choice((8, 8, 16, 32, 64)),
+            starts_hour=starts_hour,
+            ends_hour=starts_hour + hours,
             price_ticks=random.randint(1_000, 3_000),
-        )  # fmt: skip
+        )
         live = LiveAsk(ask, order_id, HOUR)
         book.add(live)
         book.rest(live)
@@ -113,10 +129,15 @@ def sold_out_asks(count: int, day: int) -> OrderBook:
     gap = HOUR + day * 24
     for order_id in range(1, count + 1):
         ask = Ask(
-            order_id=order_id, participant=random.randint(1, 400), trade_group=0, product=PRODUCT.id,
-            quantity_gpus=8, starts_hour=HOUR, ends_hour=HOUR + HORIZON_HOURS,
+            order_id=order_id,
+            participant=random.randint(1, 400),
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=8,
+            starts_hour=HOUR,
+            ends_hour=HOUR + HORIZON_HOURS,
             price_ticks=random.randint(1_000, 3_000),
-        )  # fmt: skip
+        )
         sold = order_id % 2_000 != 0
         edges = [HOUR, gap, gap + 24, HOUR + HORIZON_HOURS] if sold else [HOUR, HOUR + HORIZON_HOURS]
         live = LiveAsk(ask, order_id, HOUR, Profile(edges, [8, 0, 8] if sold else [8]))
@@ -135,10 +156,16 @@ def mixed_bids(count: int) -> OrderBook:
         slack = random.choice((0, 0, 0, 24))
         earliest_hour = HOUR + random.randrange(HORIZON_HOURS - hours - slack + 1)
         bid = Bid(
-            order_id=order_id, participant=random.randint(1, 400), trade_group=0, product=PRODUCT.id,
-            quantity_gpus=random.choice((8, 8, 16, 32)), hours=hours, earliest_hour=earliest_hour,
-            latest_hour=earliest_hour + hours + slack, limit_ticks=random.randint(500, 1_500),
-        )  # fmt: skip
+            order_id=order_id,
+            participant=random.randint(1, 400),
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=random.choice((8, 8, 16, 32)),
+            hours=hours,
+            earliest_hour=earliest_hour,
+            latest_hour=earliest_hour + hours + slack,
+            limit_ticks=random.randint(500, 1_500),
+        )
         live = LiveBid(bid, order_id, HOUR)
         book.add(live)
         book.rest(live)
@@ -153,11 +180,17 @@ def arriving_bids(book: OrderBook, count: int, hours: int, slack: int) -> list[C
     for sequence in range(book.sequence + 1, book.sequence + 1 + count):
         earliest_hour = HOUR + random.randrange(HORIZON_HOURS - hours - slack + 1)
         bid = Bid(
-            order_id=1_000_000 + sequence, participant=500 + random.randint(1, 400), trade_group=0,
-            product=PRODUCT.id, quantity_gpus=random.choice((8, 8, 16, 32, 64)), hours=hours,
-            earliest_hour=earliest_hour, latest_hour=earliest_hour + hours + slack,
-            limit_ticks=random.randint(1_000, 3_000), time_in_force=TimeInForce.IOC,
-        )  # fmt: skip
+            order_id=1_000_000 + sequence,
+            participant=500 + random.randint(1, 400),
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=random.choice((8, 8, 16, 32, 64)),
+            hours=hours,
+            earliest_hour=earliest_hour,
+            latest_hour=earliest_hour + hours + slack,
+            limit_ticks=random.randint(1_000, 3_000),
+            time_in_force=TimeInForce.IOC,
+        )
         commands.append(PlaceOrder(sequence=sequence, order=bid))
     return commands
 
@@ -168,13 +201,20 @@ def bids_for_day(book: OrderBook, count: int, day: int) -> list[Command]:
         PlaceOrder(
             sequence=sequence,
             order=Bid(
-                order_id=1_000_000 + sequence, participant=501, trade_group=0, product=PRODUCT.id, quantity_gpus=8,
-                hours=24, earliest_hour=HOUR + day * 24, latest_hour=HOUR + day * 24 + 24, limit_ticks=3_000,
+                order_id=1_000_000 + sequence,
+                participant=501,
+                trade_group=0,
+                product=PRODUCT.id,
+                quantity_gpus=8,
+                hours=24,
+                earliest_hour=HOUR + day * 24,
+                latest_hour=HOUR + day * 24 + 24,
+                limit_ticks=3_000,
                 time_in_force=TimeInForce.IOC,
             ),
         )
         for sequence in range(book.sequence + 1, book.sequence + 1 + count)
-    ]  # fmt: skip
+    ]
 
 
 def arriving_asks(book: OrderBook, count: int) -> list[Command]:
@@ -185,10 +225,15 @@ def arriving_asks(book: OrderBook, count: int) -> list[Command]:
         hours = random.choice(WINDOWS)
         starts_hour = HOUR + random.randrange(HORIZON_HOURS - hours + 1)
         ask = Ask(
-            order_id=1_000_000 + sequence, participant=500 + random.randint(1, 400), trade_group=0,
-            product=PRODUCT.id, quantity_gpus=random.choice((8, 8, 16, 32, 64)), starts_hour=starts_hour,
-            ends_hour=starts_hour + hours, price_ticks=random.randint(1_300, 1_700),
+            order_id=1_000_000 + sequence,
+            participant=500 + random.randint(1, 400),
+            trade_group=0,
+            product=PRODUCT.id,
+            quantity_gpus=random.choice((8, 8, 16, 32, 64)),
+            starts_hour=starts_hour,
+            ends_hour=starts_hour + hours,
+            price_ticks=random.randint(1_300, 1_700),
             time_in_force=TimeInForce.IOC,
-        )  # fmt: skip
+        )
         commands.append(PlaceOrder(sequence=sequence, order=ask))
     return commands

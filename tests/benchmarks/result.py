@@ -1,6 +1,7 @@
 """What one benchmark says: the JSON line, and the conditions it was measured under.
 
-`value` is the median of `runs`. `baseline` and `ratio` (value / baseline) stand where a second thing was measured in the same run.
+`value` is the median of `runs`. `baseline` and `ratio` (value / baseline) stand where a second thing was
+measured in the same run.
 """
 
 import gc
@@ -61,9 +62,10 @@ def result(
 
 def conditions(**more: Any) -> dict[str, Any]:
     """Return the machine and the interpreter, and whatever the benchmark adds (sizes, seed)."""
+    # `one_core` pins to the last core.
     return {
         "cores": os.cpu_count(),
-        "pinned_to": sorted(os.sched_getaffinity(0)),
+        "pinned_to": [max(os.sched_getaffinity(0))],
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "machine": f"{platform.system()} {platform.machine()}",
         **more,
