@@ -1,26 +1,52 @@
-"""The group of all commands."""
+"""The group of all commands. A command's module is loaded when it is called or described, not before."""
+
+from importlib import import_module
+from typing import Final
 
 import click
 
-from exchange.cli.bench import bench
-from exchange.cli.database import keys, ledger, migrate_command
-from exchange.cli.demo.command import demo
 from exchange.cli.failures import ExitCode, FailureGroup
-from exchange.cli.market import market
-from exchange.cli.orders import orders
-from exchange.cli.place import buy, sell
-from exchange.cli.replay import replay
-from exchange.cli.serve import serve
-from exchange.cli.trades import trades
 
-EPILOG = (
+COMMANDS: Final = {
+    "bench": "exchange.cli.bench:bench",
+    "buy": "exchange.cli.place:buy",
+    "demo": "exchange.cli.demo.command:demo",
+    "keys": "exchange.cli.database:keys",
+    "ledger": "exchange.cli.database:ledger",
+    "market": "exchange.cli.market:market",
+    "migrate": "exchange.cli.database:migrate_command",
+    "orders": "exchange.cli.orders:orders",
+    "replay": "exchange.cli.replay:replay",
+    "sell": "exchange.cli.place:sell",
+    "serve": "exchange.cli.serve:serve",
+    "trades": "exchange.cli.trades:trades",
+}
+EPILOG: Final = (
     "\b\nExit codes: 0 done, 1 a fault of this program, 2 wrong use or settings,\n"
     "3 refused by the exchange, 4 no answer from the exchange or its database,\n"
     "5 a check found a difference, 130 interrupted."
 )
 
 
-@click.group(cls=FailureGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(FailureGroup):
+    """Finds commands by name in `COMMANDS`: what trades over HTTP need not load the server."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        """Return the names."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is no command")
+        return command
+
+
+@click.group(cls=LazyGroup, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="compute-exchange", prog_name="exchange")
 def cli() -> None:
     """Trade GPU-hours: rectangles of GPUs and whole hours, by price and time priority.
@@ -29,13 +55,9 @@ def cli() -> None:
     """
 
 
-for command in (serve, demo, migrate_command, keys, ledger, replay, bench, buy, sell, orders, market, trades):
-    cli.add_command(command)
-
-
 def main() -> None:
     """Run the command that the arguments name."""
     try:
-        cli(prog_name="exchange", standalone_mode=True)
+        cli(prog_name="exchange")
     except KeyboardInterrupt:
         raise SystemExit(ExitCode.INTERRUPTED) from None

@@ -22,7 +22,7 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before d
 start_option = click.option("--start", default="now", show_default=True, help=f"When: {START_FORMS}.")
 
 
-class DurationType(click.ParamType):
+class DurationType(click.ParamType[int]):
     """A duration such as `6h` or `7d`, as whole hours."""
 
     name = "duration"
@@ -66,7 +66,9 @@ def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]])
         "--url", envvar="EXCHANGE_URL", default=DEFAULT_URL, show_default=True, help="The exchange."
     )
     @functools.wraps(command)
-    def runs(*args: P.args, url: str, **kwargs: P.kwargs) -> T:
+    def runs(*args: Any, **kwargs: Any) -> T:
+        url: str = kwargs.pop("url")
+
         async def whole() -> T:
             # The key comes by the environment only: an argument would show in the list of processes.
             async with ExchangeClient(url, os.environ.get("EXCHANGE_KEY", "")) as client:

@@ -31,7 +31,10 @@ def write_report(report: Report) -> None:
             ("mean price paid", _cny(report.mean_paid_cny_per_gpu_hour)),
             ("mean limit", _cny(report.mean_limit_cny_per_gpu_hour)),
             ("paid against limit", share),
-            ("orders/s", report.orders_per_s),
+            (
+                "orders/s",
+                None if report.orders_per_s is None else f"{report.orders_per_s} with every hour settled",
+            ),
         ]
     )
     _write_counts("Lines left out", report.lines_refused)

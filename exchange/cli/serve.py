@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -23,7 +23,17 @@ DRAIN_TIMEOUT_S = 10
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to us: we stop what feeds it first, and exit with our own code."""
+    """A server that leaves signals to us, so that we exit with our own code, and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_listening = on_listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_listening()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,26 +58,22 @@ def bound_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-def server_of(app: Litestar) -> Server:
-    """Return a server for an application, quiet and quick."""
-    return Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            access_log=False,
-            log_config=None,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
-        )
-    )
-
-
-async def serve_until(app: Litestar, listener: socket.socket, stopping: asyncio.Event) -> None:
+async def serve_until(
+    app: Litestar, listener: socket.socket, stopping: asyncio.Event, on_listening: Callable[[], None]
+) -> None:
     """Answer requests until `stopping` is set, then answer those under way and return."""
-    server = server_of(app)
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        access_log=False,
+        log_config=None,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+    )
+    server = Server(config, on_listening)
 
     async def stop() -> None:
         await stopping.wait()
@@ -118,9 +124,13 @@ async def serve(
         raise CommandFailure(str(error), ExitCode.USAGE) from error
     try:
         address = f"http://{settings.host}:{listener.getsockname()[1]}"
-        click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
-        click.echo(f"operator's key: {settings.data_dir.expanduser() / OPERATOR_KEY_FILE}", err=True)
-        await serve_until(create_app(exchange), listener, stopping)
+        key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
+
+        def announce() -> None:
+            click.echo(f"operator's key: {key_file}", err=True)
+            click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
+
+        await serve_until(create_app(exchange), listener, stopping, announce)
     finally:
         await exchange.close()
 

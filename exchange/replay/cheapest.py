@@ -1,19 +1,15 @@
 """Which of several products a job is placed on: the one that would fill it most cheaply at this moment.
 
-The book itself is asked, with the very match an arriving bid would make. Where no product can fill the whole
-job now, it goes to the one with the highest limit, where it is likeliest to fill later; ties go to the
-trace's order.
+The book itself is asked, by the code that would place the bid. Where no product can fill the whole job now,
+it goes to the one with the highest limit, where it is likeliest to fill later; ties go to the trace's order.
 """
 
 from collections.abc import Callable
 
 from exchange.replay.plan import Alternative, PlannedBid
 from matching.book import OrderBook
-from matching.live import LiveBid
+from matching.depth import preview
 from matching.order import Bid, FillPolicy
-from matching.walk import Working, match_bid
-
-_LAST_SEQUENCE = 2**62
 
 
 def cheapest_alternative(bid: PlannedBid, book_of: Callable[[str], OrderBook]) -> Alternative:
@@ -29,7 +25,7 @@ def cheapest_alternative(bid: PlannedBid, book_of: Callable[[str], OrderBook]) -
 
 
 def cost_now_ticks(bid: PlannedBid, alternative: Alternative, book: OrderBook) -> int | None:
-    """Return what the whole job would cost for each hour of its run, None where the book cannot fill it."""
+    """Return what the whole job would cost, None where the book would not fill it."""
     wanted = Bid(
         order_id=0,
         participant=0,
@@ -42,5 +38,5 @@ def cost_now_ticks(bid: PlannedBid, alternative: Alternative, book: OrderBook) -
         limit_ticks=alternative.limit_ticks,
         fill=FillPolicy.ALL_OR_NONE,
     )
-    match = match_bid(Working(book), LiveBid(wanted, _LAST_SEQUENCE, book.hour), bid.quantity_gpus)
-    return None if match is None else sum(take.quantity * take.ask.price_ticks for take in match.takes)
+    found = preview(book, wanted)
+    return found.notional_ticks if found.filled_gpus == bid.quantity_gpus else None

@@ -51,7 +51,7 @@ class Driver:
         self.placed = 0
         self.replayed = 0
         self.refused: Counter[str] = Counter()
-        self.placing_s = 0.0
+        self.elapsed_s = 0.0
         self._database = database
         self._cast = Cast(database, accounts)
         self._orders = orders
@@ -64,6 +64,7 @@ class Driver:
 
     async def run(self, asks: Sequence[PlannedAsk], bids: Iterable[PlannedBid], last_hour: int) -> None:
         """Place everything and bring the venue to `last_hour`, from wherever it stands."""
+        begun_s = monotonic_s()
         begun_hour = hour_of(self._clock.now_us())
         await self._orders.advance_to(begun_hour)
         await self._cast.load()
@@ -78,6 +79,7 @@ class Driver:
             await self._advance_to(hour)
             await self._place_all(group, self._place_bid)
         await self._advance_to(last_hour)
+        self.elapsed_s = monotonic_s() - begun_s
 
     async def _advance_to(self, last_hour: int) -> None:
         """Pass every hour up to `last_hour`, each with its settlement."""
@@ -95,12 +97,10 @@ class Driver:
     ) -> None:
         """Place a group in chunks; each chunk is under way at once and answered before the next."""
         rest = iter(group)
-        begun_s = monotonic_s()
         while chunk := list(islice(rest, IN_FLIGHT_MAX)):
             async with asyncio.TaskGroup() as tasks:
                 for each in chunk:
                     tasks.create_task(place(each))
-        self.placing_s += monotonic_s() - begun_s
         self._progress(self._clock.hour(), self.placed)
 
     async def _place_ask(self, ask: PlannedAsk) -> None:

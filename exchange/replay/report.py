@@ -56,7 +56,10 @@ class MoneyCheck(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay came to. `orders_per_s` is of this run alone, everything else of the whole venue."""
+    """What a replay came to: the whole venue, whatever run did it.
+
+    `orders_per_s` alone is of this run; it includes the settlement of every hour.
+    """
 
     label: str = LABEL
     price_rule: str = RULE

@@ -164,7 +164,7 @@ class Session:
             capacity=figures.capacity,
             orders_this_run=driver.placed,
             replayed_this_run=driver.replayed,
-            orders_per_s=round(driver.placed / driver.placing_s, 1) if driver.placing_s else None,
+            orders_per_s=round(driver.placed / driver.elapsed_s, 1) if driver.elapsed_s else None,
         )
 
 

@@ -21,13 +21,12 @@ from exchange.cli.demo.status import show_status, status_line
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
 from exchange.cli.serve import bound_socket, serve_until, settings_with, stop_on_signals
-from exchange.client import ApiProblem, ExchangeClient, Unreachable
+from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.clock import monotonic_s, wall_now_us
 from exchange.kit.settings import Settings
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 HOUR_S: Final = 20.0
-READY_TIMEOUT_S: Final = 20.0
 OPENING_BIDS: Final = 12
 
 
@@ -90,11 +89,15 @@ async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, 
             listener.close()
             raise CommandFailure(str(error), ExitCode.USAGE) from error
     try:
-        stop_serving = asyncio.Event()
-        serving = asyncio.create_task(serve_until(create_app(exchange), listener, stop_serving))
+        listening, stop_serving = asyncio.Event(), asyncio.Event()
+        serving = asyncio.create_task(
+            serve_until(create_app(exchange), listener, stop_serving, listening.set)
+        )
+        # However it ends, nobody waits for it in vain.
+        serving.add_done_callback(lambda _done: listening.set())
         try:
             with _step(f"HTTP server on {url}"):
-                await _until_ready(url, serving)
+                await listening.wait()
             yield exchange, url
         finally:
             stop_serving.set()
@@ -158,24 +161,6 @@ def _welcome(market: DemoMarket, hour_s: float) -> None:
     for who, command in curl_commands(market):
         click.echo(f"\n# {who}\n{command}")
     click.echo("\nCtrl-C stops it.\n")
-
-
-async def _until_ready(url: str, serving: "asyncio.Task[None]") -> None:
-    """Return when the exchange answers that it takes orders."""
-    gives_up_s = monotonic_s() + READY_TIMEOUT_S
-    async with ExchangeClient(url) as client:
-        while True:
-            if serving.done():
-                await serving
-                raise CommandFailure("the HTTP server has stopped", ExitCode.UNEXPECTED)
-            try:
-                await client.ready()
-            except (Unreachable, ApiProblem):
-                if monotonic_s() > gives_up_s:
-                    raise
-                await asyncio.sleep(0.02)
-            else:
-                return
 
 
 @contextlib.contextmanager

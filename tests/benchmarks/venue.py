@@ -1,0 +1,131 @@
+"""A served exchange to measure: its own process and data folder, standing supply, funded buyers."""
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from exchange.client import ExchangeClient
+from exchange.kit.clock import hour_of
+from exchange.kit.fields import format_hour
+from exchange.ledger.models import NewCashMovement
+from exchange.orders.models import NewOrder
+from exchange.participants.models import NewKey, NewParticipant, Ownership, ParticipantKind, SizeClass
+from exchange.participants.rules import KIND_SCOPES
+from matching.order import Side
+
+PRODUCT = "nvidia-t4.zhangjiakou.pcie3"
+ASK_CNY = "2.31"
+STANDING_ASKS = 20
+SUPPLY_HOURS = 1_000
+SUPPLY_GPUS = 50_000
+BUYER_MONEY_CNY = "900000000.00"
+_ADDRESS = re.compile(r"exchange at (http://[0-9.]+:(\d+))")
+
+
+class Venue:
+    """A running exchange: `port`, and the keys of its buyers."""
+
+    def __init__(self, port: int, process: "subprocess.Popen[str]", folder: Path) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.buyer_keys: list[str] = []
+        self.first_hour = 0
+        self._process = process
+        self._operator_key = (folder / "operator.key").read_text().strip()
+
+    def pin(self, core: int) -> None:
+        """Keep the server's threads on one core; PostgreSQL stays free to use any."""
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {core})
+
+    def furnish(self, buyers: int) -> None:
+        """Register who is needed, fund the buyers, and list standing supply."""
+        asyncio.run(self._furnish(buyers))
+
+    async def _furnish(self, buyers: int) -> None:
+        async with httpx.AsyncClient(timeout=30.0) as http:
+            operator = ExchangeClient(self.url, self._operator_key, http)
+            provider = ExchangeClient(self.url, await _join(operator, ParticipantKind.PROVIDER, 0), http)
+            self.first_hour = hour_of(await operator.venue_now_us()) + 2
+            for number in range(STANDING_ASKS):
+                await provider.place(_ask(number, self.first_hour))
+            self.buyer_keys = [
+                await _join(operator, ParticipantKind.BUYER, number) for number in range(buyers)
+            ]
+
+
+async def _join(operator: ExchangeClient, kind: ParticipantKind, number: int) -> str:
+    is_buyer = kind is ParticipantKind.BUYER
+    participant = await operator.create_participant(
+        NewParticipant(
+            kind=kind,
+            name=f"{kind} {number}",
+            region="guizhou",
+            ownership=None if is_buyer else Ownership.PRIVATE,
+            size_class=SizeClass.LARGE if is_buyer else None,
+            founded_on="2000-01-01" if is_buyer else None,
+        )
+    )
+    if is_buyer:
+        await operator.deposit(NewCashMovement(participant_id=participant.id, amount_cny=BUYER_MONEY_CNY))
+    issued = await operator.create_key(
+        NewKey(scopes=tuple(sorted(KIND_SCOPES[kind])), participant_id=participant.id)
+    )
+    if issued.secret is None:
+        raise AssertionError("a key that was just made shows its secret")
+    return issued.secret
+
+
+def _ask(number: int, first_hour: int) -> NewOrder:
+    return NewOrder(
+        client_order_id=f"standing-{number}",
+        product=PRODUCT,
+        side=Side.SELL,
+        quantity_gpus=SUPPLY_GPUS,
+        starts_at=format_hour(first_hour),
+        ends_at=format_hour(first_hour + SUPPLY_HOURS),
+        price_cny_per_gpu_hour=ASK_CNY,
+    )
+
+
+@contextlib.contextmanager
+def served_venue() -> Iterator[Venue]:
+    """Give a venue on a fresh data folder, served by `exchange serve` in a process of its own."""
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("EXCHANGE_", "DATABASE_URL"))
+    }
+    with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "exchange", "serve", "--port", "0", "--data-dir", folder],
+            env={**environment, "EXCHANGE_BENCH_ECHO": "1", "EXCHANGE_LOG_LEVEL": "error"},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield Venue(_port_of(process), process, Path(folder))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+def _port_of(process: "subprocess.Popen[str]") -> int:
+    if process.stderr is None:
+        raise AssertionError("standard error is a pipe")
+    told: list[str] = []
+    for line in process.stderr:
+        told.append(line)
+        found = _ADDRESS.search(line)
+        if found is not None:
+            return int(found[2])
+    raise RuntimeError("the server did not start:\n" + "".join(told))
