@@ -6,7 +6,6 @@ must leave no trace is made on a deep copy.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass, field
 
 from matching.commands import (
     AdvanceHour,
@@ -35,72 +34,11 @@ from matching.events import (
     SelfTradePrevented,
     Traded,
 )
-from matching.order import Ask, Bid, FillPolicy, Order, Placement, Side, TimeInForce
+from matching.order import Ask, Order, Side, TimeInForce
 from matching.product import Phase, Product
+from tests.reference_orders import Need, Offer, fault
 
-HORIZON_HOURS = 17_568
 R = RejectReason
-
-
-@dataclass
-class Offer:
-    """A live ask."""
-
-    order: Ask
-    sequence: int
-    total: int
-    free: dict[int, int]
-
-    def room(self, start: int, hours: int) -> int:
-        """Return the GPUs free in every hour of the run."""
-        return min(self.free.get(hour, 0) for hour in range(start, start + hours))
-
-    @property
-    def most(self) -> int:
-        """GPUs: free in the best hour, or wanted."""
-        return max(self.free.values(), default=0)
-
-    @property
-    def gpu_hours(self) -> int:
-        """GPU-hours left."""
-        return sum(self.free.values())
-
-    def sellable(self) -> bool:
-        """Whether a piece of the shortest length is left."""
-        return any(self.room(hour, self.order.min_hours) > 0 for hour in self.free)
-
-
-@dataclass
-class Need:
-    """A live bid."""
-
-    order: Bid
-    sequence: int
-    total: int
-    wanted: int
-    starts: list[int]
-    told: set[int] = field(default_factory=set)
-
-    @property
-    def most(self) -> int:
-        """GPUs: free in the best hour, or wanted."""
-        return self.wanted
-
-    @property
-    def gpu_hours(self) -> int:
-        """GPU-hours left."""
-        return self.wanted * self.order.hours
-
-    @property
-    def single(self) -> bool:
-        """Whether one ask must give it all."""
-        return self.order.placement is Placement.SINGLE_SITE
-
-    @property
-    def whole(self) -> bool:
-        """Whether it takes all or nothing."""
-        order = self.order
-        return self.single or order.fill is FillPolicy.ALL_OR_NONE or order.time_in_force is TimeInForce.FOK
 
 
 Fills = list[tuple[Offer, int]]
@@ -178,45 +116,9 @@ class ReferenceBook:
 
     def fault(self, order: Order, replaced: Offer | Need | None) -> RejectReason | None:
         """Return the first rule of admission that an order breaks."""
-        ask = isinstance(order, Ask)
-        price = order.price_ticks if isinstance(order, Ask) else order.limit_ticks
-        first, end = (
-            (order.starts_hour, order.ends_hour)
-            if isinstance(order, Ask)
-            else (order.earliest_hour, order.latest_hour)
-        )
-        hours = order.ends_hour - order.starts_hour if isinstance(order, Ask) else order.hours
-        ids = [other.order.order_id for other in self.live() if other is not replaced]
         reference = self.last_price or self.product.reference_price_ticks
-        differs = replaced is not None and (
-            isinstance(replaced, Offer) != ask or replaced.order.participant != order.participant
-        )
-        gtd = order.time_in_force is TimeInForce.GTD
-        immediate = order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
-        rules = [
-            (order.product != self.product.id, R.WRONG_PRODUCT),
-            (differs, R.REPLACEMENT_DIFFERS),
-            (order.order_id in ids, R.DUPLICATE_ORDER_ID),
-            (order.quantity_gpus <= 0, R.QUANTITY_NOT_POSITIVE),
-            (order.quantity_gpus % self.product.lot_gpus != 0, R.NOT_A_LOT_MULTIPLE),
-            (price <= 0, R.PRICE_NOT_POSITIVE),
-            (end <= first or hours <= 0, R.WINDOW_EMPTY),
-            (end - first < hours, R.WINDOW_TOO_SHORT),
-            (first < self.hour, R.WINDOW_IN_PAST),
-            (end > self.hour + HORIZON_HOURS, R.WINDOW_BEYOND_HORIZON),
-            (isinstance(order, Ask) and not 1 <= order.min_hours <= hours, R.MIN_HOURS_OUT_OF_RANGE),
-            (price * order.quantity_gpus * hours >= 2**63, R.NOTIONAL_TOO_LARGE),
-            (min(order.is_mask, order.needs_mask) < 0, R.MASK_NEGATIVE),
-            (not gtd and order.expire_hour != 0, R.EXPIRE_HOUR_UNEXPECTED),
-            (gtd and order.expire_hour <= self.hour, R.EXPIRE_HOUR_IN_PAST),
-            (order.post_only and immediate, R.POST_ONLY_IMMEDIATE),
-            (
-                self.product.collar_bps > 0
-                and abs(price - reference) * 10_000 > self.product.collar_bps * reference,
-                R.PRICE_OUTSIDE_COLLAR,
-            ),
-        ]
-        return next((reason for broken, reason in rules if broken), None)
+        others = [other.order.order_id for other in self.live() if other is not replaced]
+        return fault(order, replaced, self.product, self.hour, reference, others)
 
     def enter(  # noqa: C901 - told in order
         self,
