@@ -1,13 +1,14 @@
 -- name: insert_programme
--- Stores a programme and returns its number among the eligibility bits.
-INSERT INTO programme (id, issuer_id, code, name, asset, status, budget_fen, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-RETURNING ordinal;
-
--- name: insert_programme_version
--- Stores the rules of one version.
-INSERT INTO programme_version (programme_id, version, effective_from, rules)
-VALUES ($1, $2, $3, $4::text::jsonb);
+-- Stores a programme with the rules of its version, and returns its number among the eligibility bits.
+WITH added AS (
+    INSERT INTO programme (id, issuer_id, code, name, asset, status, budget_fen, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    RETURNING id, ordinal
+), versioned AS (
+    INSERT INTO programme_version (programme_id, version, effective_from, rules)
+    SELECT id, $9, $10, $11::text::jsonb FROM added
+)
+SELECT ordinal FROM added;
 
 -- name: page_of_programmes
 -- Programmes created before one, newest first; a null limit is none.

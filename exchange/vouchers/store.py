@@ -96,10 +96,6 @@ async def insert_programme(connection: Connection, programme: Programme) -> int:
         programme.status.value,
         programme.budget_fen,
         from_us(programme.created_at_us),
-    )
-    await connection.execute(
-        QUERIES.insert_programme_version,
-        programme.id,
         programme.version,
         from_us(programme.effective_from_us),
         msgspec.json.encode(programme.rules).decode(),
