@@ -30,10 +30,9 @@ CREATE TRIGGER trade_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trade
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_insert_only;
 
--- The right to the hours, one per trade. next_settlement_hour is the first hour whose money is still in escrow.
+-- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow.
 CREATE TABLE lease (
-    id                    BIGINT PRIMARY KEY CHECK (id > 0),
-    trade_id              BIGINT NOT NULL UNIQUE REFERENCES trade (id),
+    id                    BIGINT PRIMARY KEY REFERENCES trade (id),
     partition_id          INTEGER NOT NULL,
     product_id            TEXT NOT NULL,
     ask_order_id          BIGINT NOT NULL,

@@ -166,7 +166,7 @@ class _Delivery:
                 partition_id=self._partition_id,
                 participant_id=lease.provider_id,
                 product_id=lease.product_id,
-                trade_id=lease.trade_id,
+                trade_id=lease.lease_id,
                 subject_id=lease.lease_id,
                 detail={"delivery_hour": hour, "amount_fen": price_fen, "fee_fen": hour_fee_fen},
             )
@@ -221,7 +221,6 @@ async def _due_leases(connection: Connection, partition_id: int, through_hour: i
     return [
         DueLease(
             lease_id=row["id"],
-            trade_id=row["trade_id"],
             product_id=row["product_id"],
             buyer_id=row["buyer_id"],
             provider_id=row["provider_id"],

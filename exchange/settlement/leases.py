@@ -23,7 +23,7 @@ def _view(row: Record, hour: int) -> LeaseView:
     gpu_hours = row["quantity_gpus"] * (row["ends_hour"] - row["starts_hour"])
     return LeaseView(
         id=encode_id("lse", row["id"]),
-        trade_id=encode_id("trd", row["trade_id"]),
+        trade_id=encode_id("trd", row["id"]),
         product=row["product_id"],
         status=lease_status(
             starts_hour=row["starts_hour"],
@@ -118,7 +118,7 @@ async def report_outage(
                 key_id=principal.key_id,
                 participant_id=principal.participant_id,
                 product_id=lease["product_id"],
-                trade_id=lease["trade_id"],
+                trade_id=lease_id,
                 subject_id=lease_id,
                 detail={"hours": hours, "reason": outage.reason},
             )

@@ -72,10 +72,9 @@ class FundedOrder(msgspec.Struct, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One fill. `notional_fen` = price x quantity x hours, of which `voucher_fen` is paid by vouchers."""
+    """One fill; its lease has its id. `notional_fen` is price x quantity x hours; vouchers pay `voucher_fen`."""
 
     trade_id: int
-    lease_id: int
     partition_id: int
     sequence: int
     product_id: str
@@ -114,10 +113,9 @@ class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class DueLease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A lease with at least one hour to settle, its money, and the hours its provider reported as failed."""
+    """A lease with an hour to settle, its money, and the hours reported as failed. Its id is its trade's."""
 
     lease_id: int
-    trade_id: int
     product_id: str
     buyer_id: int
     provider_id: int

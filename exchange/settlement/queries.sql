@@ -24,15 +24,14 @@ ORDER BY hold.order_id, hold.position;
 
 -- name: fills_of_orders
 -- The trades of some orders, oldest first.
-SELECT trade.*, lease.id AS lease_id
+SELECT trade.*
 FROM trade
-JOIN lease ON lease.trade_id = trade.id
 WHERE trade.bid_order_id = ANY ($1::bigint[]) OR trade.ask_order_id = ANY ($1::bigint[])
 ORDER BY trade.id;
 
 -- name: due_leases
 -- Leases with an unsettled hour up to $2, locked against a late outage report.
-SELECT id, trade_id, product_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour, price_ticks, fee_bps,
+SELECT id, product_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour, price_ticks, fee_bps,
     next_settlement_hour, failed_hours
 FROM lease
 WHERE partition_id = $1 AND next_settlement_hour <= $2 AND next_settlement_hour < ends_hour
@@ -95,7 +94,7 @@ WHERE lease.id = $1 AND (lease.buyer_id = $2 OR lease.provider_id = $2);
 
 -- name: lock_lease
 -- A provider's own lease, held still while an outage of it is recorded.
-SELECT id, trade_id, product_id, buyer_id, starts_hour, ends_hour, next_settlement_hour
+SELECT id, product_id, buyer_id, starts_hour, ends_hour, next_settlement_hour
 FROM lease WHERE id = $1 AND provider_id = $2
 FOR UPDATE;
 

@@ -71,21 +71,20 @@ class Settlement:
         funded.filled_notional_fen += notional_fen
         if terms.programme_mask & ask_mask:
             funded.eligible_notional_fen += notional_fen
-        trade_id, lease_id = new_id(), new_id()
+        trade_id = new_id()
         wanted = self._targets(funded, open_gpus)
         voucher_fen = 0
-        parts = self._commit(funded.cash, wanted.cash_committed_fen, trade_id, lease_id)
+        parts = self._commit(funded.cash, wanted.cash_committed_fen, trade_id)
         committed = spread_in_order(
             wanted.voucher_committed_fen, [hold.placed_fen for hold in funded.vouchers]
         )
         for hold, target_fen in zip(funded.vouchers, committed, strict=True):
-            voucher_fen += self._commit(hold, target_fen, trade_id, lease_id)
+            voucher_fen += self._commit(hold, target_fen, trade_id)
         if parts + voucher_fen != notional_fen:
             raise AssertionError(f"trade {trade_id}: parts sum to {parts + voucher_fen}, not {notional_fen}")
         self._release(funded, wanted)
         trade = Trade(
             trade_id=trade_id,
-            lease_id=lease_id,
             partition_id=self._partition_id,
             sequence=sequence,
             product_id=product_id,
@@ -135,7 +134,7 @@ class Settlement:
             open_gpus=open_gpus,
         )
 
-    def _commit(self, hold: Hold, target_fen: int, trade_id: int, lease_id: int) -> int:
+    def _commit(self, hold: Hold, target_fen: int, trade_id: int) -> int:
         """Post what the fill takes of a hold; returns it in fen."""
         amount_fen = target_fen - hold.committed_fen
         if amount_fen:
@@ -143,7 +142,7 @@ class Settlement:
             self._transfer(hold, TransferKind.POST_PENDING, TransferReason.TRADE, trade_id, amount_fen)
             self._funding.append(
                 LeaseFunding(
-                    lease_id=lease_id,
+                    lease_id=trade_id,
                     voucher_id=hold.voucher_id,
                     asset=hold.asset,
                     source_account_id=hold.source_account_id,

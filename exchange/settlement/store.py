@@ -25,7 +25,7 @@ _TRADE_COLUMNS: Final = (
     "programme_id", "fee_bps", "traded_at",
 )  # fmt: skip
 _LEASE_COLUMNS: Final = (
-    "id", "trade_id", "partition_id", "product_id", "ask_order_id", "buyer_id", "provider_id",
+    "id", "partition_id", "product_id", "ask_order_id", "buyer_id", "provider_id",
     "quantity_gpus", "starts_hour", "ends_hour", "price_ticks", "fee_bps", "next_settlement_hour",
     "created_at",
 )  # fmt: skip
@@ -97,7 +97,6 @@ async def insert_leases(connection: Connection, trades: Sequence[Trade], at_us: 
     at = from_us(at_us)
     rows = [
         (
-            trade.lease_id,
             trade.trade_id,
             trade.partition_id,
             trade.product_id,
@@ -154,7 +153,6 @@ async def fills_of_orders(connection: Connection, order_ids: Collection[int]) ->
     return [
         Trade(
             trade_id=row["id"],
-            lease_id=row["lease_id"],
             partition_id=row["partition_id"],
             sequence=row["sequence"],
             product_id=row["product_id"],
