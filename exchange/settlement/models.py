@@ -72,7 +72,7 @@ class FundedOrder(msgspec.Struct, kw_only=True):
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One fill; its lease has its id. `notional_fen` is price x quantity x hours; vouchers pay `voucher_fen`."""
+    """One fill; its lease has its id. `notional_fen` is price x quantity x hours, vouchers included."""
 
     trade_id: int
     partition_id: int
