@@ -51,6 +51,7 @@ class Relay:
         self._told_id = 0
         self._deleted_id = 0
         self._undeleted = 0
+        self._stopping = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -65,10 +66,11 @@ class Relay:
 
     async def stop(self) -> None:
         """Tell what was committed until now, close every reader, and end."""
+        # By a flag: a cancellation that meets a wake-up can get lost on its way.
+        self._stopping = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
             self._task = None
         with suppress(ConnectionLost):
             await self._drain()
@@ -84,7 +86,7 @@ class Relay:
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 has_more = await self._drain()
@@ -99,8 +101,10 @@ class Relay:
                 _log.exception("the relay failed and tries again")
                 await asyncio.sleep(IDLE_S)
                 continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+            if not self._stopping:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause_s):
+                        await self._wake.wait()
 
     async def _drain(self) -> bool:
         """Tell all that may be read; returns whether there was any, or more waits for older transactions."""

@@ -90,11 +90,11 @@ class MarketService:
         faults = Faults("invalid_query")
         if quantity_gpus is not None and quantity_gpus % product.lot_gpus:
             detail = f"must be a multiple of the lot, {product.lot_gpus}"
-            faults.add("?quantity_gpus", "not_a_multiple", detail, quantity_gpus)
+            faults.add("?quantity_gpus", "not_a_lot_multiple", detail, quantity_gpus)
         starts_hour, ends_hour = self._window(product, book, starts_at, ends_at, faults)
         run_hours = ends_hour - starts_hour if hours is None else hours
         if run_hours > ends_hour - starts_hour:
-            faults.add("?hours", "out_of_range", "must fit between starts_at and ends_at", hours)
+            faults.add("?hours", "longer_than_window", "must fit between starts_at and ends_at", hours)
         faults.raise_if_any()
         wanted_gpus = quantity_gpus or QUANTITY_GPUS_MAX
         best = best_start(book, starts_hour, ends_hour, run_hours, wanted_gpus)

@@ -1,0 +1,255 @@
+"""Goal: what was committed is told, in commit order, once, whatever happens to the database in between.
+
+Method: a seeded run of the real engine is written to the real outbox as the sequencer writes it, in batches;
+the relay reads it while connections are cut and relays are restarted. What the tape and a reader have at the
+end is compared with the run's own events.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+
+from exchange.feed import rules
+from exchange.feed.hub import Reader, orders_key
+from exchange.feed.models import OrderNews, TapeTrade, TradeView
+from exchange.feed.relay import Relay
+from exchange.kit.database import Database
+from exchange.kit.outbox import insert_outbox
+from exchange.products.service import seed_catalogue
+from matching.book import OrderBook
+from matching.codec import encode_events
+from matching.engine import execute
+from matching.events import Event, OrderAccepted, Traded
+from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
+from tests.tapes import tape
+
+AT_US = 1_790_000_000_000_000
+PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
+CHANNEL = f"trades:{PRODUCT}"
+COMMANDS = 400
+DEADLINE_S = 20.0
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A command's events and when they happened."""
+
+    sequence: int
+    at_us: int
+    events: tuple[Event, ...]
+
+
+def run_of_steps(seed: int) -> list[Step]:
+    """Return what the engine decides on a seeded run."""
+    product, commands = tape(seed, COMMANDS)
+    book = OrderBook(product)
+    return [
+        Step(command.sequence, AT_US + number * 1_000_000, execute(book, command))
+        for number, command in enumerate(commands)
+    ]
+
+
+def trades_of(steps: list[Step]) -> list[TapeTrade]:
+    return [trade for step in steps for trade in rules.tape_trades(1, step.at_us, step.events)]
+
+
+async def commit(database: Database, steps: list[Step]) -> None:
+    """Commit steps as the sequencer does: one row a batch."""
+    payload = msgspec.msgpack.encode(
+        [(step.sequence, PRODUCT, step.at_us, encode_events(step.events)) for step in steps]
+    )
+    async with database.transaction() as connection:
+        await insert_outbox(connection, 1, steps[-1].sequence, payload)
+
+
+def batches(steps: list[Step]) -> list[list[Step]]:
+    """Cut a run into batches of 1, 2, 3, 4, 1, 2 ... commands."""
+    cut, sizes = iter(steps), itertools.cycle([1, 2, 3, 4])
+    return list(iter(lambda: list(itertools.islice(cut, next(sizes))), []))
+
+
+async def wait_until(condition: Callable[[], bool], relay: Relay) -> None:
+    """Let the relay work until it is so."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not condition():
+            relay.notify()
+            await asyncio.sleep(0.001)
+
+
+def follow(relay: Relay, key: str) -> Reader:
+    """Follow a channel from the present on."""
+    reader = Reader(messages_max=100_000)
+    relay.hub.join(reader)
+    reader.hold(key)
+    relay.hub.subscribe(key, reader)
+    reader.begin(key, {}, relay.hub.sequences)
+    return reader
+
+
+@pytest.fixture
+async def relay(database: Database) -> AsyncIterator[Relay]:
+    started = Relay(database)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def outbox_rows(database: Database) -> int:
+    async with database.connection() as connection:
+        count: int = await connection.fetchval("SELECT count(*) FROM outbox")
+    return count
+
+
+async def test_readers_get_every_trade_in_commit_order_and_the_rows_go(
+    database: Database, relay: Relay
+) -> None:
+    steps = run_of_steps(1)
+    reader = follow(relay, CHANNEL)
+    for batch in batches(steps):
+        await commit(database, batch)
+        relay.notify()
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    expected = trades_of(steps)
+    assert len(expected) > 50
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == expected
+    messages = [msgspec.json.decode(text) for text in await reader.take()]
+    told = [msgspec.convert(trade, TradeView) for message in messages for trade in message["trades"]]
+    assert told == [rules.trade_view(trade) for trade in expected]
+    assert [message["prev_sequence"] for message in messages][1:] == [
+        message["sequence"] for message in messages
+    ][:-1]
+    await relay.stop()
+    assert await outbox_rows(database) == 0
+
+
+async def test_a_lost_database_delays_and_loses_nothing(database: Database, database_url: str) -> None:
+    steps = run_of_steps(2)
+    own = await Database.connect(database_url, connections_min=1, application_name="relay-under-test")
+    relay = Relay(own)
+    await relay.start()
+    reader = follow(relay, CHANNEL)
+    for number, batch in enumerate(batches(steps)):
+        await commit(database, batch)
+        relay.notify()
+        if number % 20 == 0:
+            async with database.connection() as connection:
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE application_name = 'relay-under-test' AND datname = current_database()"
+                )
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
+    told = [trade for text in await reader.take() for trade in msgspec.json.decode(text)["trades"]]
+    assert len(told) == len(trades_of(steps))
+    await relay.stop()
+    await own.close()
+
+
+async def test_what_an_earlier_process_left_is_told_at_the_start(database: Database) -> None:
+    steps = run_of_steps(3)
+    for batch in batches(steps):
+        await commit(database, batch)
+    relay = Relay(database)
+    await relay.start()
+    assert relay.hub.sequences == {1: steps[-1].sequence}
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
+    await relay.stop()
+    assert await outbox_rows(database) == 0
+
+
+async def test_a_restart_knows_the_past_from_the_trades_and_counts_nothing_twice(database: Database) -> None:
+    steps = run_of_steps(4)
+    cut = len(steps) // 2
+    await store_trades(database, steps[:cut])
+    async with database.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO partition_head VALUES (1, 1, $1, decode(repeat('00', 32), 'hex'), now())",
+            steps[cut - 1].sequence,
+        )
+    # The rows of all, told or not, are still in the outbox: deleting them had been lost.
+    for batch in [steps[:cut], steps[cut:]]:
+        await commit(database, batch)
+    relay = Relay(database)
+    await relay.start()
+    expected = trades_of(steps)
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == expected
+    day = relay.tape.day(PRODUCT, steps[-1].at_us)
+    assert day.trades == len(expected)
+    assert day.gpu_hours == sum(trade.gpu_hours for trade in expected)
+    assert day.notional_fen == sum(trade.gpu_hours * trade.price_ticks for trade in expected)
+    prices = [trade.price_ticks for trade in expected]
+    assert (day.low_ticks, day.high_ticks) == (min(prices), max(prices))
+    a_day_later = relay.tape.day(PRODUCT, steps[-1].at_us + 86_400_000_000)
+    assert (a_day_later.trades, a_day_later.low_ticks) == (0, 0)
+    await relay.stop()
+
+
+async def store_trades(database: Database, steps: list[Step]) -> None:
+    """Put the trades of some steps into the trade table."""
+    async with database.transaction() as connection:
+        await seed_catalogue(connection)
+        buyer = await insert_participant(connection, "buyer", "buyer")
+        provider = await insert_participant(connection, "provider", "provider")
+        window = {"product_id": PRODUCT, "starts_hour": 1, "ends_hour": 2}
+        bid = await insert_order(connection, buyer, side="buy", **window)  # type: ignore[arg-type]  # by name
+        ask = await insert_order(connection, provider, side="sell", **window)  # type: ignore[arg-type]  # by name
+        for number, trade in enumerate(trades_of(steps), start=1):
+            await insert_trade(
+                connection,
+                TradeFacts(
+                    id=number,
+                    sequence=trade.sequence,
+                    product_id=PRODUCT,
+                    bid_order_id=bid,
+                    ask_order_id=ask,
+                    buyer_id=buyer,
+                    provider_id=provider,
+                    aggressor=trade.aggressor,
+                    quantity_gpus=trade.quantity_gpus,
+                    starts_hour=trade.starts_hour,
+                    ends_hour=trade.starts_hour + trade.hours,
+                    price_ticks=trade.price_ticks,
+                    traded_at_us=trade.traded_at_us,
+                ),
+            )
+
+
+async def test_an_owner_hears_of_its_own_orders_and_of_nobody_elses(database: Database, relay: Relay) -> None:
+    steps = run_of_steps(5)
+    owners = {
+        event.order.order_id: event.order.participant
+        for step in steps
+        for event in step.events
+        if isinstance(event, OrderAccepted)
+    }
+    readers = {participant: follow(relay, orders_key(participant)) for participant in set(owners.values())}
+    for batch in batches(steps):
+        await commit(database, batch)
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    events = [event for step in steps for event in step.events]
+    for participant, reader in readers.items():
+        messages = [msgspec.json.decode(text) for text in await reader.take()]
+        news = [msgspec.convert(each, OrderNews) for message in messages for each in message["orders"]]
+        accepted = {each.order_id for each in news if each.kind == "accepted"}
+        assert len(accepted) == sum(owner == participant for owner in owners.values())
+        assert {each.order_id for each in news if each.kind != "rejected"} == accepted
+        fills = [event for event in events if isinstance(event, Traded)]
+        told = sum(each.kind == "traded" for each in news)
+        assert told == sum((each.buyer == participant) + (each.seller == participant) for each in fills)
+
+
+async def test_a_commit_behind_an_open_transaction_is_told_without_another_wake_up(
+    database: Database, relay: Relay
+) -> None:
+    steps = run_of_steps(6)
+    async with database.transaction() as slow:
+        await insert_outbox(slow, 2, 1, msgspec.msgpack.encode([]))
+        await commit(database, steps)
+        relay.notify()
+        await asyncio.sleep(0.02)
+        assert 1 not in relay.hub.sequences
+    async with asyncio.timeout(DEADLINE_S):
+        while relay.hub.sequences.get(1) != steps[-1].sequence:  # noqa: ASYNC110 - nobody signals it
+            await asyncio.sleep(0.001)
