@@ -109,7 +109,12 @@ def keys() -> None:
 @keys.command("create")
 @click.argument("participant")
 @click.option(
-    "--scope", "scopes", multiple=True, required=True, type=click.Choice([*Scope]), help="Repeatable."
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="Repeatable.",
 )
 @click.option("--label", default="", help="What the key is for.")
 @click.option("--expires-in", type=DURATION, help="How long the key works, such as 30d.")

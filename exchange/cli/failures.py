@@ -19,6 +19,7 @@ from exchange.kit.migrate import MigrationError
 from exchange.kit.settings import SettingsError
 
 HTTP_SERVER_FAULT: Final = 500
+WANTS_JSON: Final = "exchange.json"
 
 
 class ExitCode(IntEnum):
@@ -99,8 +100,4 @@ def show_failure(message: str, faults: list[str] | None = None, notes: list[str]
 
 def _wants_json() -> bool:
     context = click.get_current_context(silent=True)
-    while context is not None:
-        if context.params.get("as_json"):
-            return True
-        context = context.parent
-    return False
+    return context is not None and bool(context.meta.get(WANTS_JSON))

@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 import uvloop
 
+from exchange.cli.failures import WANTS_JSON
 from exchange.cli.times import START_FORMS, TimeFaultError, parse_duration
 from exchange.client import ExchangeClient
 
@@ -17,7 +18,16 @@ DEFAULT_URL: Final = "http://127.0.0.1:8000"
 P = ParamSpec("P")
 T = TypeVar("T")
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Write JSON instead of text.")
+
+def _note_json(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    # Failures are told by the group, after the command's own context is gone.
+    ctx.meta[WANTS_JSON] = value
+    return value
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_note_json, help="Write JSON instead of text."
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask before doing it.")
 start_option = click.option("--start", default="now", show_default=True, help=f"When: {START_FORMS}.")
 

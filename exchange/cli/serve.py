@@ -8,11 +8,11 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 import uvicorn
-from litestar import Litestar
 
 from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
 from exchange.cli.failures import CommandFailure, ExitCode
@@ -59,7 +59,10 @@ def bound_socket(host: str, port: int) -> socket.socket:
 
 
 async def serve_until(
-    app: Litestar, listener: socket.socket, stopping: asyncio.Event, on_listening: Callable[[], None]
+    app: Callable[..., Any],
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    on_listening: Callable[[], None],
 ) -> None:
     """Answer requests until `stopping` is set, then answer those under way and return."""
     config = uvicorn.Config(

@@ -115,6 +115,10 @@ class ExchangeClient:
         """Register a participant, as an operator."""
         return await self._once("POST", "/v1/participants", ParticipantView, new, once_key)
 
+    async def me(self) -> ParticipantView:
+        """Return the participant behind the key."""
+        return await self._transport.call("GET", "/v1/participants/me", ParticipantView)
+
     async def create_key(self, new: NewKey) -> IssuedKey:
         """Make a key; its secret is in this answer and nowhere else."""
         return await self._once("POST", "/v1/keys", IssuedKey, new)

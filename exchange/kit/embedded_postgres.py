@@ -133,6 +133,7 @@ class EmbeddedPostgres:
         process, keeper = self._process, self._keeper
         if process is None or keeper is None:
             return
+        self._write_owner("")  # while it is still ours: nobody is to find a server that is going
         for stop_signal in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             process.send_signal(stop_signal)
             keeper.join(STOP_TIMEOUT_S)

@@ -32,15 +32,17 @@ _ADDRESS = re.compile(r"exchange at (http://[0-9.]+:(\d+))")
 
 
 class Venue:
-    """A running exchange: `port`, and the keys of its buyers."""
+    """A running exchange: `port`, its data folder, and the keys of its operator and buyers."""
 
     def __init__(self, port: int, process: "subprocess.Popen[str]", folder: Path) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.buyer_keys: list[str] = []
         self.first_hour = 0
+        self.data_dir = folder
+        self.operator_key = (folder / "operator.key").read_text().strip()
+        self.operator_id = ""
         self._process = process
-        self._operator_key = (folder / "operator.key").read_text().strip()
 
     def pin(self, core: int) -> None:
         """Keep the server's threads on one core; PostgreSQL stays free to use any."""
@@ -53,8 +55,9 @@ class Venue:
 
     async def _furnish(self, buyers: int) -> None:
         async with httpx.AsyncClient(timeout=30.0) as http:
-            operator = ExchangeClient(self.url, self._operator_key, http)
+            operator = ExchangeClient(self.url, self.operator_key, http)
             provider = ExchangeClient(self.url, await _join(operator, ParticipantKind.PROVIDER, 0), http)
+            self.operator_id = (await operator.me()).id
             self.first_hour = hour_of(await operator.venue_now_us()) + 2
             for number in range(STANDING_ASKS):
                 await provider.place(_ask(number, self.first_hour))

@@ -1,7 +1,7 @@
 """Goal: a replay does with each line of a trace what its documentation says, and its two checks are exact.
 
-Method: generated traces in the real form through the real exchange; a second run on other data must come to the
-same report, and one on the same data must place nothing.
+Method: generated traces in the real form through the real exchange; a second run on other data must come to
+the same report, and one on the same data must place nothing.
 """
 
 import json

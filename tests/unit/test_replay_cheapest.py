@@ -1,4 +1,4 @@
-"""Goal: a job with alternatives goes where it is filled whole most cheaply now, else where its limit is highest.
+"""Goal: a job with alternatives goes where it is filled whole most cheaply now, else to the highest limit.
 
 Method: small books by hand.
 """
