@@ -65,7 +65,9 @@ class MarketService:
         Raises `NotFound`, `InvalidInput`.
         """
         product, book = self._book(product_id)
-        starts_hour, ends_hour = self._window(product, book, starts_at, ends_at)
+        faults = Faults("invalid_query")
+        starts_hour, ends_hour = _window(product, book, starts_at, ends_at, faults)
+        faults.raise_if_any()
         return CalendarView(
             product=product_id,
             sequence=book.sequence,
@@ -91,9 +93,9 @@ class MarketService:
         if quantity_gpus is not None and quantity_gpus % product.lot_gpus:
             detail = f"must be a multiple of the lot, {product.lot_gpus}"
             faults.add("?quantity_gpus", "not_a_lot_multiple", detail, quantity_gpus)
-        starts_hour, ends_hour = self._window(product, book, starts_at, ends_at, faults)
+        starts_hour, ends_hour = _window(product, book, starts_at, ends_at, faults)
         run_hours = ends_hour - starts_hour if hours is None else hours
-        if run_hours > ends_hour - starts_hour:
+        if "?ends_at" not in faults and run_hours > ends_hour - starts_hour:
             faults.add("?hours", "longer_than_window", "must fit between starts_at and ends_at", hours)
         faults.raise_if_any()
         wanted_gpus = quantity_gpus or QUANTITY_GPUS_MAX
@@ -129,8 +131,8 @@ class MarketService:
     def summary(self) -> MarketView:
         """Return every product that has live orders or trades on the tape, by id."""
         found = []
-        for product_id, product in sorted(self.products.items()):
-            book = self._orders.book(product_id)
+        for product_id in sorted(self.products):
+            product, book = self._book(product_id)
             if book.orders or self._tape.latest(product_id, 1):
                 found.append(self._summary(product, book))
         return MarketView(data=found)
@@ -142,29 +144,15 @@ class MarketService:
         return product
 
     def _book(self, product_id: str) -> tuple[ProductSpec, OrderBook]:
-        return self._product(product_id), self._orders.book(product_id)
-
-    @staticmethod
-    def _window(
-        product: ProductSpec,
-        book: OrderBook,
-        starts_at: str | None,
-        ends_at: str | None,
-        faults: Faults | None = None,
-    ) -> tuple[int, int]:
-        faults = faults or Faults("invalid_query")
-        horizon_hour = book.hour + product.listing_horizon_hours
-        starts_hour = whole_hour(faults, "?starts_at", starts_at)
-        ends_hour = whole_hour(faults, "?ends_at", ends_at)
-        if starts_hour is not None and not book.hour <= starts_hour < horizon_hour:
-            detail = f"must be from {format_hour(book.hour)} and before {format_hour(horizon_hour)}"
-            faults.add("?starts_at", "out_of_range", detail, starts_at)
-        first_hour = book.hour if starts_hour is None else starts_hour
-        if ends_hour is not None and not first_hour < ends_hour <= horizon_hour:
-            detail = f"must be after {format_hour(first_hour)} and at most {format_hour(horizon_hour)}"
-            faults.add("?ends_at", "out_of_range", detail, ends_at)
-        faults.raise_if_any()
-        return first_hour, ends_hour or min(first_hour + CALENDAR_HOURS_DEFAULT, horizon_hour)
+        product = self._product(product_id)
+        book = self._orders.book(product_id)
+        first_hour = self._clock.hour() + 1
+        if book.orders or book.hour >= first_hour:
+            return product, book
+        # Hours fall off an empty book only when it is used next; what it has to say is known without it.
+        empty = OrderBook(product.book_product(), first_hour)
+        empty.phase, empty.sequence = book.phase, book.sequence
+        return product, empty
 
     def _hours(self, product_id: str, book: OrderBook) -> tuple[CalendarHour, ...]:
         """Return the book's next hours; made anew only when the book has changed."""
@@ -196,6 +184,24 @@ class MarketService:
             gpu_hours_24h=day.gpu_hours,
             notional_24h_cny=format_cny(day.notional_fen),
         )
+
+
+def _window(
+    product: ProductSpec, book: OrderBook, starts_at: str | None, ends_at: str | None, faults: Faults
+) -> tuple[int, int]:
+    """Return a window of delivery hours that can be traded; what is wrong with it goes to `faults`."""
+    horizon_hour = book.hour + product.listing_horizon_hours
+    starts_hour = whole_hour(faults, "?starts_at", starts_at)
+    ends_hour = whole_hour(faults, "?ends_at", ends_at)
+    if starts_hour is not None and not book.hour <= starts_hour < horizon_hour:
+        detail = f"must be from {format_hour(book.hour)} and before {format_hour(horizon_hour)}"
+        faults.add("?starts_at", "out_of_range", detail, starts_at)
+        starts_hour = None
+    first_hour = book.hour if starts_hour is None else starts_hour
+    if ends_hour is not None and not first_hour < ends_hour <= horizon_hour:
+        detail = f"must be after {format_hour(first_hour)} and at most {format_hour(horizon_hour)}"
+        faults.add("?ends_at", "out_of_range", detail, ends_at)
+    return first_hour, ends_hour or min(first_hour + CALENDAR_HOURS_DEFAULT, horizon_hour)
 
 
 async def live_orders(database: Database, participant_id: int) -> list[PartitionOrders]:
