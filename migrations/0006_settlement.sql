@@ -48,32 +48,48 @@ CREATE TABLE lease (
     created_at            TIMESTAMPTZ NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
-CREATE INDEX lease_of_ask ON lease (ask_order_id, ends_hour);
 CREATE INDEX lease_of_buyer ON lease (buyer_id, id);
 CREATE INDEX lease_of_provider ON lease (provider_id, id);
 
--- No hour of any GPU is sold twice: the database's own word for it, beside the book's.
--- The load on an ask can only peak where some lease begins, so those hours are the ones to test.
-CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql AS $$
+-- What an ask has sold, by rectangle: kept by the trigger below from the leases themselves, and by nothing else.
+CREATE TABLE ask_load (
+    ask_order_id  BIGINT NOT NULL,
+    starts_hour   INTEGER NOT NULL,
+    ends_hour     INTEGER NOT NULL,
+    sold_gpus     BIGINT NOT NULL CHECK (sold_gpus > 0),
+    PRIMARY KEY (ask_order_id, ends_hour, starts_hour)
+) WITH (fillfactor = 60);
+
+-- No hour of any GPU is sold twice: the database's own word for it, beside the book's. The load on an ask can only
+-- peak where some rectangle begins, so those hours are the ones to test, once for each distinct rectangle.
+-- SECURITY DEFINER: the service itself may only read ask_load.
+CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     oversold RECORD;
 BEGIN
+    INSERT INTO ask_load AS load (ask_order_id, starts_hour, ends_hour, sold_gpus)
+    SELECT ask_order_id, starts_hour, ends_hour, sum(quantity_gpus)
+    FROM added
+    GROUP BY ask_order_id, starts_hour, ends_hour
+    ON CONFLICT (ask_order_id, ends_hour, starts_hour) DO UPDATE SET sold_gpus = load.sold_gpus + EXCLUDED.sold_gpus;
+
     SELECT peak.ask_order_id, peak.hour INTO oversold
     FROM (
-        SELECT DISTINCT added.ask_order_id, begun.starts_hour AS hour
-        FROM added
-        JOIN lease AS begun ON begun.ask_order_id = added.ask_order_id
-            AND begun.ends_hour > added.starts_hour
-            AND begun.starts_hour >= added.starts_hour AND begun.starts_hour < added.ends_hour
+        SELECT DISTINCT sold.ask_order_id, begun.starts_hour AS hour
+        FROM (SELECT DISTINCT ask_order_id, starts_hour, ends_hour FROM added) AS sold
+        JOIN ask_load AS begun ON begun.ask_order_id = sold.ask_order_id
+            AND begun.ends_hour > sold.starts_hour
+            AND begun.starts_hour >= sold.starts_hour AND begun.starts_hour < sold.ends_hour
     ) AS peak
     JOIN orders AS ask ON ask.id = peak.ask_order_id
     CROSS JOIN LATERAL (
-        SELECT sum(held.quantity_gpus) AS gpus
-        FROM lease AS held
+        SELECT sum(held.sold_gpus) AS gpus
+        FROM ask_load AS held
         WHERE held.ask_order_id = peak.ask_order_id
             AND held.ends_hour > peak.hour AND held.starts_hour <= peak.hour
     ) AS load
-    WHERE load.gpus > ask.quantity_gpus OR peak.hour < ask.starts_hour OR peak.hour >= ask.ends_hour
+    WHERE load.gpus > ask.quantity_gpus
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'ask % is sold beyond its capacity in hour %', oversold.ask_order_id, oversold.hour
@@ -81,7 +97,7 @@ BEGIN
     END IF;
     IF EXISTS (
         SELECT 1 FROM added JOIN orders AS ask ON ask.id = added.ask_order_id
-        WHERE added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
+        WHERE ask.side <> 'sell' OR added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
     ) THEN
         RAISE EXCEPTION 'a lease lies outside the window of its ask'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
@@ -91,6 +107,7 @@ END
 $$;
 CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_oversold_ask();
+ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_within_ask;
 
 -- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour.
 CREATE TABLE lease_funding (
