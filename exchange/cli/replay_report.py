@@ -39,7 +39,8 @@ def write_report(report: Report) -> None:
     )
     _write_counts("Lines left out", report.lines_refused)
     _write_counts("Nodes left out", report.nodes_refused)
-    _write_counts("Orders refused", report.orders_rejected)
+    _write_counts("Orders rejected", report.orders_rejected)
+    _write_counts("Orders turned down without a record", report.refused_this_run)
     _write_checks(report)
     click.echo(f"\nPrices: {report.price_rule} (seed {report.seed})")
 

@@ -33,7 +33,7 @@ Planned = TypeVar("Planned")
 
 
 class Driver:
-    """One replay on one venue. `placed`, `replayed` and `refused` count what this run saw."""
+    """One replay on one venue. `placed`, `replayed` and `refused` (not on record) count what this run saw."""
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Driver:
         self._acknowledged = acknowledged
         self._progress = progress
         self._chosen_before: dict[str, str] = {}
+        self._seen: set[str] = set()
 
     async def run(self, asks: Sequence[PlannedAsk], bids: Iterable[PlannedBid], last_hour: int) -> None:
         """Place everything and bring the venue to `last_hour`, from wherever it stands."""
@@ -72,12 +73,12 @@ class Driver:
             self._chosen_before = await store.products_of_orders_since(connection, us_of_hour(begun_hour))
         # The asks are placed before the first hour's end: a venue beyond it has them all.
         if begun_hour < self._horizon.starts_hour:
-            await self._place_all(asks, self._place_ask)
+            await self._place_all(asks, lambda ask: ask.provider, self._place_ask)
         for hour, group in bids_by_hour(bids):
             if hour < begun_hour:
                 continue
             await self._advance_to(hour)
-            await self._place_all(group, self._place_bid)
+            await self._place_all(group, lambda bid: bid.buyer, self._place_bid)
         await self._advance_to(last_hour)
         self.elapsed_s = monotonic_s() - begun_s
 
@@ -93,14 +94,27 @@ class Driver:
                 await asyncio.sleep(max(0.0, 1 / self._hours_per_second - passed_s))
 
     async def _place_all(
-        self, group: Iterable[Planned], place: Callable[[Planned], Coroutine[Any, Any, None]]
+        self,
+        group: Iterable[Planned],
+        who: Callable[[Planned], str],
+        place: Callable[[Planned], Coroutine[Any, Any, None]],
     ) -> None:
-        """Place a group in chunks; each chunk is under way at once and answered before the next."""
+        """Place a group in chunks; each chunk is under way at once and answered before the next.
+
+        The exchange takes them in the order of the trace: tasks begin in the order of their making, and an
+        order of a known participant waits for nothing before it is queued. The first order of a participant,
+        who has to be registered and looked up, is therefore awaited alone.
+        """
         rest = iter(group)
         while chunk := list(islice(rest, IN_FLIGHT_MAX)):
             async with asyncio.TaskGroup() as tasks:
                 for each in chunk:
-                    tasks.create_task(place(each))
+                    name = who(each)
+                    if name in self._seen:
+                        tasks.create_task(place(each))
+                    else:
+                        self._seen.add(name)
+                        await place(each)
         self._progress(self._clock.hour(), self.placed)
 
     async def _place_ask(self, ask: PlannedAsk) -> None:
@@ -146,10 +160,11 @@ class Driver:
         try:
             answer = await self._orders.place(principal, order)
         except Refusal as refusal:
-            reason = refusal.errors[0].code if refusal.errors else refusal.code
-            self.refused[reason] += 1
             if refusal.outcome == "applied":
+                # The order is on record with its reason, and the report finds it there.
                 self._acknowledge(order.client_order_id, "refused")
+            else:
+                self.refused[refusal.errors[0].code if refusal.errors else refusal.code] += 1
             return
         if answer.replayed:
             self.replayed += 1

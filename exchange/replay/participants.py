@@ -4,7 +4,6 @@ A participant, its key and its money are one transaction, so a replay that was k
 nothing. Every buyer gets the same sum, large enough that no bid of a trace is ever refused for money.
 """
 
-import asyncio
 from typing import Final
 
 from exchange.kit.auth import Principal, Scope
@@ -38,7 +37,6 @@ class Cast:
         self._database = database
         self._accounts = accounts
         self._known: dict[tuple[ParticipantKind, str], Principal] = {}
-        self._registering = asyncio.Lock()
 
     async def load(self) -> None:
         """Find the participants of an earlier run. `ReplayError` where there are others."""
@@ -49,17 +47,18 @@ class Cast:
                         raise ReplayError(f"this database has other participants too: {found.name}")
                     key_id = await store.first_key_of_participant(connection, found.id)
                     if key_id is not None:
-                        self._known[kind, found.name] = _principal(found, key_id)
+                        self._known[kind, found.name.removesuffix(_suffix(kind))] = _principal(found, key_id)
 
     async def member(self, kind: ParticipantKind, name: str, now_us: int) -> Principal:
-        """Return who acts under a name of the trace; registered where missing."""
-        # Many orders of a name may be under way at once, and only the first of them registers it.
-        async with self._registering:
-            known = self._known.get((kind, name))
-            if known is None:
-                async with self._database.transaction() as connection:
-                    known = await self._register(connection, kind, name, now_us)
-                self._known[kind, name] = known
+        """Return who acts under a name of the trace, at once where known.
+
+        A name is registered where it is missing; its first call must have returned before its second.
+        """
+        known = self._known.get((kind, name))
+        if known is None:
+            async with self._database.transaction() as connection:
+                known = await self._register(connection, kind, name, now_us)
+            self._known[kind, name] = known
         return known
 
     async def _register(
@@ -68,7 +67,7 @@ class Cast:
         is_buyer = kind is ParticipantKind.BUYER
         new = NewParticipant(
             kind=kind,
-            name=name,
+            name=name + _suffix(kind),
             region=REGION,
             ownership=None if is_buyer else Ownership.PRIVATE,
             size_class=SizeClass.LARGE if is_buyer else None,
@@ -91,6 +90,11 @@ class Cast:
             )
             await post(connection, [money], now_us)
         return _principal(participant, key.id)
+
+
+def _suffix(kind: ParticipantKind) -> str:
+    """Return what tells a provider from a buyer of the same name in the trace."""
+    return f" ({kind})"
 
 
 def _principal(participant: Participant, key_id: int) -> Principal:

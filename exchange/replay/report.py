@@ -58,7 +58,8 @@ class MoneyCheck(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay came to: the whole venue, whatever run did it.
 
-    `orders_per_s` alone is of this run; it includes the settlement of every hour.
+    Only what says `this_run` and `orders_per_s` are of one run; the latter includes the settlement of every
+    hour. `refused_this_run` are orders turned down before they came on record: a complete replay has none.
     """
 
     label: str = LABEL
@@ -83,6 +84,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     paid_share_of_limit: float | None
     money: MoneyCheck
     capacity: CapacityCheck
+    refused_this_run: Mapping[str, int]
     orders_this_run: int
     replayed_this_run: int
     orders_per_s: float | None

@@ -162,6 +162,7 @@ class Session:
             paid_share_of_limit=round(totals.paid_fen / totals.limit_fen, 4) if totals.limit_fen else None,
             money=figures.money,
             capacity=figures.capacity,
+            refused_this_run=driver.refused,
             orders_this_run=driver.placed,
             replayed_this_run=driver.replayed,
             orders_per_s=round(driver.placed / driver.elapsed_s, 1) if driver.elapsed_s else None,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.kit.database import Database
 from exchange.kit.settings import Settings
 from exchange.replay.models import LineFault, Refused, ReplayError
 from exchange.replay.report import Report
@@ -37,7 +38,7 @@ def request_of(traces: TraceFiles, database_url: str, folder: Path, **changes: A
 def outcome(report: Report) -> dict[str, Any]:
     """Return everything of a report that does not depend on the run or its speed."""
     found: dict[str, Any] = json.loads(msgspec.json.encode(report))
-    for name in ("orders_this_run", "replayed_this_run", "orders_per_s"):
+    for name in ("refused_this_run", "orders_this_run", "replayed_this_run", "orders_per_s"):
         del found[name]
     return found
 
@@ -65,9 +66,26 @@ async def test_a_replay_is_exact_and_comes_out_the_same_every_time(
     read = sum(first.lines_refused.values()) + first.bids + sum(first.orders_rejected.values())
     assert read == 400
     assert first.lines_refused[Refused.PART_OF_GPU] > 0
+    assert first.refused_this_run == {}
 
     second = await Session(request_of(traces, empty_database_url, tmp_path / "b")).run()
     assert outcome(second) == outcome(first)
+
+
+async def test_orders_reach_the_book_in_the_order_of_the_trace(
+    traces: TraceFiles, tmp_path: Path, database_url: str
+) -> None:
+    await Session(request_of(traces, database_url, tmp_path / "a")).run()
+    database = await Database.connect(database_url, connections_max=1)
+    async with database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT client_order_id FROM orders WHERE side = 'buy' ORDER BY sequence"
+        )
+    await database.close()
+    placed = [row["client_order_id"] for row in rows]
+    line_of = {line.split(",")[0]: number for number, line in enumerate(traces.bids.read_text().splitlines())}
+    assert len(placed) > 300
+    assert placed == sorted(placed, key=line_of.__getitem__)
 
 
 async def test_a_finished_replay_places_nothing_again(
