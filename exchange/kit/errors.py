@@ -112,7 +112,7 @@ class NotEnoughMoney(Refusal):
 
     status = 402
     title = "Not enough money"
-    default_code = "not_enough_money"
+    default_code = "insufficient_funds"
 
 
 class Unauthenticated(Refusal):

@@ -66,7 +66,7 @@ async def test_one_overdraft_refuses_the_whole_call(database: Database, alice: i
     with pytest.raises(NotEnoughMoney) as refused:
         async with database.transaction() as connection:
             await service.post(connection, linked, AT_US)
-    assert (refused.value.status, refused.value.code) == (402, "not_enough_money")
+    assert (refused.value.status, refused.value.code) == (402, "insufficient_funds")
     async with database.connection() as connection:
         assert await service.available_for_update(connection, [rich.cash_id, poor.cash_id]) == {
             rich.cash_id: 1_000,

@@ -90,7 +90,7 @@ async def test_money_in_held_and_out_is_read_back(
     assert booked.json()["available_cny"] == "100.50"
     await hold(database, owner, 4_000)
     too_much = await operator.post("/v1/withdrawals", {"participant_id": owner.id, "amount_cny": "60.51"})
-    assert (too_much.status_code, too_much.json()["code"]) == (402, "not_enough_money")
+    assert (too_much.status_code, too_much.json()["code"]) == (402, "insufficient_funds")
     taken = await operator.post("/v1/withdrawals", {"participant_id": owner.id, "amount_cny": "60.50"})
     assert taken.json()["available_cny"] == "0.00"
     assert await balances_of(owner) == {

@@ -171,10 +171,10 @@ async def test_a_paid_claim_moves_cash_and_redeems_the_vouchers(world: ClaimWorl
 async def test_too_little_cash_pays_nothing_until_there_is_enough(world: ClaimWorld) -> None:
     claim = await world.submit()
     approved = await world.approve(claim)
-    refusal = await refused(world.pay(claim), NotEnoughMoney, "not_enough_money")
+    refusal = await refused(world.pay(claim), NotEnoughMoney, "insufficient_funds")
     assert "40.00" in refusal.detail
     await world.deposit(world.issuer, 3_999)
-    await refused(world.pay(claim), NotEnoughMoney, "not_enough_money")
+    await refused(world.pay(claim), NotEnoughMoney, "insufficient_funds")
     assert await world.read(claim, world.issuer) == approved
     assert await world.parts() == (2_000, 4_000, 0)
     assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 3_999
