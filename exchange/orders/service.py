@@ -30,7 +30,6 @@ from exchange.orders.rules import (
     fingerprint,
     needs_mask,
     parse_order,
-    was_read,
 )
 from exchange.orders.views import open_holds_of, view_of
 from exchange.participants.models import Ownership, ParticipantKind
@@ -90,12 +89,13 @@ class OrderService:
         `faults` carries what decoding already found. Raises `InvalidInput` with every fault, `Forbidden`,
         `NotEnoughMoney`, `Conflict` (rejected by the book, or no usable voucher), `Unavailable`.
         """
-        faults = faults or Faults()
+        faults = Faults() if faults is None else faults
+        is_well_formed = not faults
         product = self.products.get(order.product)
         parsed = parse_order(order, product, first_hour=self._clock.hour() + 1, faults=faults)
         if parsed is None or product is None:
             # What was right when it was first sent may lie in the past now: its answer still stands.
-            earlier = await self._earlier(principal, order)
+            earlier = await self._earlier(principal, order) if is_well_formed else None
             if earlier is not None:
                 return earlier
             raise faults.refusal()
@@ -242,8 +242,6 @@ class OrderService:
 
     async def _earlier(self, principal: Principal, order: NewOrder) -> PlacedOrder | None:
         """The stored answer to the very same payload, if there is one."""
-        if not all(was_read(getattr(order, field)) for field in order.__struct_fields__):
-            return None
         key = (principal.participant_id, order.client_order_id)
         async with self._database.connection() as connection:
             known = await store.known_outcomes(connection, [key])

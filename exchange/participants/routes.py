@@ -262,13 +262,14 @@ def _read_grant(request: ApiRequest, data: NewKey) -> KeyGrant:
     """Read what is well-formed of a request for a key; what is not is in the request's faults already."""
     faults = request.faults
     owner_id = typed_id(faults, "/participant_id", "par", data.participant_id)
+    networks = rules.read_networks(faults, "/allowed_networks", rules.present(data.allowed_networks) or ())
+    expires_at_us = time_us(faults, "/expires_at", data.expires_at)
     if owner_id is None and data.participant_id is not None:
         faults.raise_if_any()  # what a key may do depends on whose it is
-    networks = rules.read_networks(faults, "/allowed_networks", rules.present(data.allowed_networks) or ())
     return KeyGrant(
         participant_id=request.principal.participant_id if owner_id is None else owner_id,
         label=rules.present(data.label) or "",
         scopes=frozenset(rules.present(data.scopes) or ()),
         allowed_networks=networks,
-        expires_at_us=time_us(faults, "/expires_at", data.expires_at),
+        expires_at_us=expires_at_us,
     )

@@ -81,19 +81,25 @@ async def _own(connection: Connection, principal: Principal, lease_id: int) -> R
 
 
 async def report_outage(
-    connection: Connection, principal: Principal, lease_id: int, outage: NewOutage, now_us: int
+    connection: Connection,
+    principal: Principal,
+    lease_id: int,
+    outage: NewOutage,
+    now_us: int,
+    faults: Faults | None = None,
 ) -> LeaseDelivery:
     """Record hours of an own lease as not delivered; their money goes back to the buyer when they settle.
 
-    An hour can be reported until it is settled. Raises `NotFound`, `InvalidInput` with every fault, and
-    `Conflict` when an hour is settled already; then nothing is recorded.
+    An hour can be reported until it is settled. `faults` carries what decoding already found. Raises
+    `NotFound`, `InvalidInput` with every fault, and `Conflict` when an hour is settled already; then nothing
+    is recorded.
     """
     lease = await store.lock_lease(connection, lease_id, principal.participant_id)
     if lease is None:
         raise NotFound(detail="no such lease")
-    faults = Faults()
+    faults = Faults() if faults is None else faults
     hours: list[int] = []
-    for index, text in enumerate(outage.hours):
+    for index, text in enumerate(outage.hours or ()):  # UNSET, which is false, where decoding found fault
         hour = whole_hour(faults, f"/hours/{index}", text)
         if hour is None:
             continue

@@ -82,7 +82,7 @@ class LeasesController(Controller):
 
     @post(
         "/{lease_id:str}/outages",
-        opt=requires(Scope.LIST_CAPACITY),
+        opt=requires(Scope.LIST_CAPACITY, keep_faults=True),
         summary="Report hours as not delivered",
         status_code=201,
     )
@@ -92,5 +92,5 @@ class LeasesController(Controller):
         """The provider's own word: the hours' money goes back to the buyer. An hour reported twice is one."""
         async with _database(request).transaction() as connection:
             return await report_outage(
-                connection, request.principal, _lease_id(lease_id), data, _now_us(request)
+                connection, request.principal, _lease_id(lease_id), data, _now_us(request), request.faults
             )

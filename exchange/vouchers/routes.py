@@ -186,11 +186,16 @@ class ClaimsController(Controller):
     path = "/v1/claims"
     tags = ("Vouchers",)
 
-    @post("", opt=requires(Scope.LIST_CAPACITY), status_code=201, summary="Claim what vouchers paid")
+    @post(
+        "",
+        opt=requires(Scope.LIST_CAPACITY, keep_faults=True),
+        status_code=201,
+        summary="Claim what vouchers paid",
+    )
     async def submit(self, request: ApiRequest, data: JSONBody[NewClaim]) -> Response[ClaimView]:
         """Claim all that the caller captured under a programme and has not claimed yet."""
         programme_id = typed_id(request.faults, "/programme_id", "prg", data.programme_id)
-        if programme_id is None:
+        if request.faults or programme_id is None:
             raise request.faults.refusal()
 
         async def work(connection: Connection, now_us: int) -> Claim:

@@ -1,0 +1,69 @@
+"""The API's own description, read for what a test has to try: routes, bodies, parameters, schemas."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+Schema = Mapping[str, Any]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One route: its method, its path with `{names}`, its query parameters, and its body's schema if any."""
+
+    method: str
+    path: str
+    query: dict[str, Schema]
+    names: tuple[str, ...]
+    body: Schema | None
+
+    @property
+    def title(self) -> str:
+        """The route as one speaks of it."""
+        return f"{self.method} {self.path}"
+
+
+class Description:
+    """An OpenAPI document."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.schemas: Mapping[str, Schema] = document["components"]["schemas"]
+        self.operations = {
+            operation.title: operation
+            for path, methods in document["paths"].items()
+            for method, described in methods.items()
+            for operation in [self._operation(method, path, described)]
+        }
+
+    def _operation(self, method: str, path: str, described: Mapping[str, Any]) -> Operation:
+        parameters = described.get("parameters", [])
+        body = described.get("requestBody")
+        return Operation(
+            method=method.upper(),
+            path=path,
+            query={each["name"]: each["schema"] for each in parameters if each["in"] == "query"},
+            names=tuple(each["name"] for each in parameters if each["in"] == "path"),
+            body=None if body is None else body["content"]["application/json"]["schema"],
+        )
+
+    def bodies(self) -> dict[str, Operation]:
+        """Return the routes that take a body, by title."""
+        return {title: each for title, each in self.operations.items() if each.body is not None}
+
+    def alternatives(self, schema: Schema) -> Iterator[Schema]:
+        """Yield what a value may be: the schema itself, or each member of a union, references followed."""
+        if "$ref" in schema:
+            yield from self.alternatives(self.schemas[schema["$ref"].rpartition("/")[2]])
+        elif "anyOf" in schema:
+            for member in schema["anyOf"]:
+                yield from self.alternatives(member)
+        else:
+            yield schema
+
+    def kinds(self, schema: Schema) -> set[str]:
+        """Return the JSON types a value may have."""
+        return {each.get("type", "string") for each in self.alternatives(schema)}
+
+    def member(self, schema: Schema, kind: str) -> Schema | None:
+        """Return what a value must obey if it has a JSON type, or None where it may not have it."""
+        return next((each for each in self.alternatives(schema) if each.get("type", "string") == kind), None)

@@ -1,0 +1,101 @@
+"""One body for each route that takes one, which that route would take: what bad bodies are made from."""
+
+from typing import Any
+
+import msgspec
+
+from tests.e2e.served import Caller
+from tests.e2e.stage import Stage, programme
+
+
+class Good(msgspec.Struct, frozen=True, kw_only=True):
+    """A body, where it goes, and who may send it there."""
+
+    title: str
+    caller: Caller
+    path: str
+    body: dict[str, Any]
+
+    @property
+    def method(self) -> str:
+        """The method of the route."""
+        return self.title.partition(" ")[0]
+
+
+BODIES = (
+    "POST /v1/bench/echo",
+    "POST /v1/claims/{claim_id}/reject",
+    "POST /v1/claims",
+    "POST /v1/deposits",
+    "POST /v1/keys",
+    "POST /v1/leases/{lease_id}/outages",
+    "POST /v1/orders",
+    "POST /v1/orders as ask",
+    "POST /v1/participants",
+    "POST /v1/participants as provider",
+    "POST /v1/programmes",
+    "POST /v1/trade-groups",
+    "POST /v1/vouchers",
+    "POST /v1/withdrawals",
+    "PUT /v1/products/{product_id}/phase",
+)
+"""The routes with a body, some with a second body for what the first cannot have.
+
+In an order in which each can be sent: what is rejected can be claimed again.
+"""
+
+
+def route_of(name: str) -> str:
+    """Return the route's title of a name in `BODIES`."""
+    return name.partition(" as ")[0]
+
+
+async def good(stage: Stage, name: str) -> Good:
+    """Return the good body of a name in `BODIES`."""
+    cast, ids, operator = stage.cast, stage.ids, stage.operator
+    window = (4, 8)
+    bid = stage.order("buy", "good-bid", window, hours=2, fill="partial", vouchers="none")
+    money = {"participant_id": cast.buyer.id, "amount_cny": "12.35", "note": "转账 1"}
+    buyer = {
+        "kind": "buyer",
+        "name": "某公司",
+        "region": "beijing",
+        "size_class": "small",
+        "founded_on": "2024-05-01",
+        "sectors": ["large-models"],
+    }
+    bodies: dict[str, tuple[Caller, dict[str, Any]]] = {
+        "POST /v1/bench/echo": (cast.buyer, bid),
+        "POST /v1/claims": (cast.provider, {"programme_id": ids["programme_id"]}),
+        "POST /v1/claims/{claim_id}/reject": (cast.issuer, {"reason": "材料不全"}),
+        "POST /v1/deposits": (operator, money),
+        "POST /v1/keys": (
+            operator,
+            {
+                "scopes": ["read"],
+                "participant_id": cast.buyer.id,
+                "label": "desk",
+                "expires_at": "2090-01-01T00:00:00Z",
+                "allowed_networks": ["10.0.0.0/8"],
+            },
+        ),
+        "POST /v1/leases/{lease_id}/outages": (cast.provider, {"hours": [stage.hour(6)], "reason": "停电"}),
+        "POST /v1/orders": (cast.buyer, bid),
+        "POST /v1/orders as ask": (cast.provider, stage.order("sell", "good-ask", window, min_hours=2)),
+        "POST /v1/participants": (operator, buyer),
+        "POST /v1/participants as provider": (
+            operator,
+            {"kind": "provider", "name": "数据中心", "region": "hebei", "ownership": "private"},
+        ),
+        "POST /v1/programmes": (cast.issuer, programme("good", cast.provider.id)),
+        "POST /v1/trade-groups": (operator, {"name": "集团"}),
+        "POST /v1/vouchers": (
+            cast.issuer,
+            {"programme_id": ids["programme_id"], "buyer_id": cast.buyer.id, "amount_cny": "10.00"},
+        ),
+        "POST /v1/withdrawals": (operator, money),
+        "PUT /v1/products/{product_id}/phase": (operator, {"phase": "open"}),
+    }
+    caller, body = bodies[name]
+    title = route_of(name)
+    return Good(title=title, caller=caller, path=title.partition(" ")[2].format(**ids), body=body)

@@ -1,0 +1,133 @@
+"""An exchange on which everything exists once: each kind of participant, and one of each thing they make.
+
+There is a bid and an ask that rest, a lease still to be delivered, one delivered and paid by a voucher in
+part, a claim on that voucher's programme, and a second of each kind of participant with nothing.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from exchange.kit.fields import format_hour
+from tests.e2e.served import Caller, Served, eventually, served
+
+PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
+LOT_PRODUCT: Final = "nvidia-h100-sxm.guian.ib-ndr400"
+PRICE: Final = "4.20"
+
+_SCOPES: Final = {
+    "provider": ["read", "list_capacity"],
+    "buyer": ["read", "trade"],
+    "issuer": ["read", "issue"],
+    "regulator": ["read", "audit"],
+}
+_FACTS: Final[dict[str, dict[str, object]]] = {
+    "provider": {"region": "hebei", "ownership": "state"},
+    "buyer": {"region": "beijing", "size_class": "micro", "founded_on": "2024-05-01", "sectors": ["ai"]},
+}
+
+
+class Cast(msgspec.Struct, frozen=True, kw_only=True):
+    """One participant of each kind."""
+
+    provider: Caller
+    buyer: Caller
+    issuer: Caller
+    regulator: Caller
+
+    def of(self, kind: str) -> Caller:
+        """Return the participant of a kind."""
+        caller: Caller = getattr(self, kind)
+        return caller
+
+
+class Stage:
+    """A served exchange, its cast, its strangers, and the ids of what the cast has made."""
+
+    def __init__(self, house: Served, cast: Cast, strangers: Cast) -> None:
+        self.house = house
+        self.cast = cast
+        self.strangers = strangers
+        self.operator = house.operator
+        self.ids: dict[str, str] = {}
+
+    def hour(self, offset: int) -> str:
+        """Return the start of an hour, counted from the first hour for sale."""
+        return format_hour(self.house.clock.hour() + 1 + offset)
+
+    def order(
+        self, side: str, client_order_id: str, window: tuple[int, int], **more: object
+    ) -> dict[str, Any]:
+        """Return an order for some GPUs in a window of hours from the first hour for sale."""
+        return {
+            "client_order_id": client_order_id,
+            "product": PRODUCT,
+            "side": side,
+            "quantity_gpus": 2,
+            "starts_at": self.hour(window[0]),
+            "ends_at": self.hour(window[1]),
+            "price_cny_per_gpu_hour": PRICE,
+            **more,
+        }
+
+
+def programme(code: str, provider_id: str) -> dict[str, Any]:
+    """Return a programme that pays half at one provider."""
+    return {
+        "code": code,
+        "name": "张家口算力券",
+        "rules": {
+            "budget_fen": 10_000_000,
+            "rate_tiers": [{"bps": 5_000}],
+            "cap_per_year_fen": 1_000_000,
+            "validity_days": 90,
+            "provider": {"admitted": [provider_id]},
+            "buyer": {"regions": ["beijing"], "size_classes": ["micro"]},
+        },
+    }
+
+
+async def join_all(house: Served) -> Cast:
+    """Register one participant of each kind."""
+    joined = {kind: await house.join(kind, _SCOPES[kind], **_FACTS.get(kind, {})) for kind in _SCOPES}
+    return Cast(**joined)
+
+
+async def set_scene(house: Served) -> Stage:
+    """Make one of each thing."""
+    stage = Stage(house, await join_all(house), await join_all(house))
+    cast, ids = stage.cast, stage.ids
+    for owner, amount in ((cast.buyer, "100000.00"), (cast.issuer, "100000.00")):
+        await stage.operator.post("/v1/deposits", {"participant_id": owner.id, "amount_cny": amount})
+    ids["programme_id"] = (await cast.issuer.post("/v1/programmes", programme("scene", cast.provider.id)))[
+        "id"
+    ]
+    voucher = {"programme_id": ids["programme_id"], "buyer_id": cast.buyer.id, "amount_cny": "1000.00"}
+    ids["voucher_id"] = (await cast.issuer.post("/v1/vouchers", voucher))["id"]
+    await cast.provider.post("/v1/orders", stage.order("sell", "scene-1", (0, 12)))
+    await cast.buyer.post("/v1/orders", stage.order("buy", "scene-1", (0, 1), vouchers="auto"))
+    await cast.buyer.post("/v1/orders", stage.order("buy", "scene-2", (9, 12)))
+    future, delivered = (await cast.buyer.get("/v1/leases"))["data"]
+    house.pass_hours(4)
+    await eventually(
+        lambda: cast.provider.get(f"/v1/leases/{delivered['id']}"), lambda lease: lease["status"] == "settled"
+    )
+    claim = await cast.provider.post("/v1/claims", {"programme_id": ids["programme_id"]})
+    ids |= {"lease_id": future["id"], "claim_id": claim["id"], "participant_id": cast.buyer.id}
+    bid = stage.order("buy", "scene-3", (20, 22), price_cny_per_gpu_hour="3.90")
+    ids["order_id"] = (await cast.buyer.post("/v1/orders", bid))["id"]
+    await cast.provider.post("/v1/orders", stage.order("sell", "scene-2", (30, 40)))
+    ids["key_id"] = (await cast.buyer.get("/v1/keys"))["data"][0]["id"]
+    ids["account_id"] = (await cast.buyer.get("/v1/accounts"))["data"][0]["id"]
+    ids["product_id"] = ids["product"] = PRODUCT
+    return stage
+
+
+@asynccontextmanager
+async def staged(database_url: str, data_dir: Path) -> AsyncIterator[Stage]:
+    """Serve an exchange with the scene set."""
+    async with served(database_url, data_dir) as house:
+        yield await set_scene(house)
