@@ -33,9 +33,9 @@ from exchange.replay.store import net_by_asset
 from tests.replay_traces import FROM, TraceFiles, generated_traces, real_traces
 
 KILLS: Final = 20
-HOURS: Final = 72
+HOURS: Final = 48
 SEED: Final = 20170924
-ORDERS_MAX: Final = 80
+ORDERS_MAX: Final = 60
 SECONDS_MAX: Final = 0.5
 ANSWER_TIMEOUT_S: Final = 60.0
 
