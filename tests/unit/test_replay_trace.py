@@ -118,8 +118,8 @@ def test_offers_and_quotes_name_their_faults(tmp_path: Path) -> None:
         (5, "gpus"),
     ]
     quotes = b"gpu_model,ask_usd_gpu_h\nT4,0.53\nT4,\nT4,NaN\nT4,-1\nT4,1e9\n"
-    quote, *faults = read_quotes(write(tmp_path, quotes, "quotes.csv"))
+    quote, *quote_faults = read_quotes(write(tmp_path, quotes, "quotes.csv"))
     assert quote == Quote(line=2, model="T4", ask_micro_usd_per_gpu_hour=530_000)
-    assert [(fault.line, fault.field) for fault in faults if isinstance(fault, LineFault)] == [
+    assert [(fault.line, fault.field) for fault in quote_faults if isinstance(fault, LineFault)] == [
         (line, "ask_usd_gpu_h") for line in (3, 4, 5, 6)
     ]
