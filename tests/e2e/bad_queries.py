@@ -1,0 +1,68 @@
+"""What a query parameter must refuse, percent-encoded: by its schema, and by the meaning of its text."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote
+
+from tests.e2e.bad_values import MEANINGS, example
+from tests.e2e.document import Description, Operation, Schema
+
+_NO_NUMBERS: Final = ("x", "", "1.5", "0x1", "1_0", "%EF%BC%91", "%001", "true")
+_NO_TRUTHS: Final = ("maybe", "1", "TRUE", "")
+_NO_CURSORS: Final = ("%3F", "rubbish", "", "e30", "W10", "bnVsbA", "%00")
+_LISTS: Final = ("orders", "leases", "keys", "claims", "claim_lines", "oversight-trades-newest_first")
+_NO_IDS: Final = (2**63, -(2**64), 1.5, None, "x", [1], True)
+
+
+def cursor_of(*parts: object) -> str:
+    """Return a cursor of these parts, in the form of real ones."""
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).rstrip(b"=").decode()
+
+
+def by_schema(description: Description, name: str, schema: Schema) -> Iterator[str]:
+    """Yield values that break the schema of a parameter; of a cursor, all that no page has given."""
+    if name == "cursor":
+        yield from _NO_CURSORS
+        yield cursor_of("another-list", 1)
+        yield from (cursor_of(list_name, part) for list_name in _LISTS for part in _NO_IDS)
+        return
+    for each in description.alternatives(schema):
+        kind = each.get("type", "string")
+        if kind == "array":
+            yield from by_schema(description, name, each["items"])
+        elif kind == "integer":
+            yield from (str(number) for number in (each["minimum"] - 1, each["maximum"] + 1, 10**25))
+            yield from _NO_NUMBERS
+        elif kind == "boolean":
+            yield from _NO_TRUTHS
+        elif "enum" in each:
+            yield from ("no-such-value", "", str(each["enum"][0]).upper(), "%00")
+        elif kind == "string":
+            yield from ("a%00b", "x" * 5_000)
+            yield from ("%3F", "", "%0A") if "pattern" in each else ()
+
+
+def by_meaning(description: Description, schema: Schema) -> Iterator[str]:
+    """Yield values of the right form that mean nothing."""
+    for each in description.alternatives(schema):
+        for meaning, texts in MEANINGS.items():
+            if each.get("description", "").startswith(meaning):
+                yield from map(quote, texts)
+
+
+def required_of(description: Description, operation: Operation) -> dict[str, str]:
+    """Return the parameters that a query cannot do without, each with a value of the right form."""
+    return {
+        name: quote(example(description, schema))
+        for name, schema in operation.query.items()
+        if "default" not in schema
+    }
+
+
+def query_of(required: dict[str, str], *given: tuple[str, str]) -> str:
+    """Return a query string of what is given, and of what else is required."""
+    names = {name for name, _ in given}
+    rest = ((name, text) for name, text in required.items() if name not in names)
+    return "&".join(f"{name}={text}" for name, text in (*given, *rest))

@@ -1,0 +1,127 @@
+"""Goal: no address makes the exchange fail: every query parameter and every id in a path, each wrong way.
+
+Method: over a real socket, from the API's own description, by the operator's key, which opens every route.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.e2e.bad_queries import by_meaning, by_schema, query_of, required_of
+from tests.e2e.document import Description, Operation
+from tests.e2e.good_bodies import BODIES, good, route_of
+from tests.e2e.served import pointers, problem
+from tests.e2e.stage import Stage, staged
+
+UNKNOWN_LETTERS = "7zzzzzzzzzzzz"
+RUBBISH = (
+    *("rubbish", "null", "-1", "*", "%00", "ord_%00", "%ff", "%c3%28", "%ed%a0%80", "%20", "%25", "%7B%7D"),
+    *("%2e%2e", "..%2f..%2fetc%2fpasswd", "'%20OR%201=1--", "%E2%80%AEord_1", "x" * 3_000),
+    *("ord_", "ord_OOOOOOOOOOOOO", "ord_zzzzzzzzzzzzz", "ord_0000000000000", "ORD_0000000000001"),
+    "ord_0000000000001%0a",
+)
+
+
+@pytest.fixture(scope="module")
+async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with staged(module_database_url, tmp_path_factory.mktemp("bad_addresses")) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+async def description(stage: Stage) -> Description:
+    return Description(await stage.operator.get("/schema/openapi.json"))
+
+
+def address(stage: Stage, operation: Operation) -> str:
+    return operation.path.format(**stage.ids)
+
+
+async def test_each_fault_of_a_query_is_named(stage: Stage, description: Description) -> None:
+    wrong = []
+    tried = 0
+    for operation in description.operations.values():
+        required = required_of(description, operation)
+        for name, schema in operation.query.items():
+            queries = [query_of(required, (name, text)) for text in by_schema(description, name, schema)]
+            queries.append(query_of(required, (name, "%ff")))
+            if "array" not in description.kinds(schema):
+                queries.append(query_of(required, (name, required.get(name, "1")), (name, "1")))
+            if name in required:
+                queries.append("&".join(f"{other}={required[other]}" for other in required if other != name))
+            for query in queries:
+                answer = await stage.operator.send(operation.method, f"{address(stage, operation)}?{query}")
+                tried += 1
+                try:
+                    named = pointers(problem(answer, 422, "invalid_query"))
+                    assert named & {f"?{name}", f"?{name}/0"}  # the latter in a list
+                except AssertionError as error:
+                    wrong.append(f"{operation.title} {query[:100]}: {error}")
+    assert not wrong, "\n".join(wrong)
+    assert tried > 500
+
+
+async def test_a_query_of_the_right_form_that_means_nothing_is_refused(
+    stage: Stage, description: Description
+) -> None:
+    tried = 0
+    for operation in description.operations.values():
+        required = required_of(description, operation)
+        for name, schema in operation.query.items():
+            for text in by_meaning(description, schema):
+                query = query_of(required, (name, text))
+                answer = await stage.operator.send(operation.method, f"{address(stage, operation)}?{query}")
+                tried += 1
+                refused = problem(answer)
+                assert refused["status"] == 404 or f"?{name}" in pointers(refused), query
+    assert tried > 50
+
+
+async def test_all_faults_of_a_query_are_named_in_one_answer(stage: Stage, description: Description) -> None:
+    for operation in description.operations.values():
+        if operation.query:
+            names = (*operation.query, "no_such_parameter")
+            query = "&".join(f"{name}=a%00b" for name in names)
+            answer = await stage.operator.send(operation.method, f"{address(stage, operation)}?{query}")
+            named = pointers(problem(answer, 422, "invalid_query"))
+            for name in names:
+                assert named & {f"?{name}", f"?{name}/0"}, f"{operation.title}: {name} not in {named}"
+
+
+async def test_what_is_not_there_is_not_found(stage: Stage, description: Description) -> None:
+    bodies = {route_of(name): (await good(stage, name)).body for name in BODIES}
+    foreign = {text for name, text in stage.ids.items() if name.endswith("_id")}
+    before = await stage.house.rows()
+    wrong = []
+    for operation in description.operations.values():
+        query = query_of(required_of(description, operation))
+        for name in operation.names:
+            own = stage.ids.get(name, "not_found")
+            unknown = f"{own.partition('_')[0]}_{UNKNOWN_LETTERS}"
+            near = (unknown, own.upper(), f"{own}x", f"%20{own}", f"{own}%00")
+            for text in (*RUBBISH, *near, *(foreign - {own})):
+                path = f"{operation.path.format(**{**stage.ids, name: text})}?{query}"
+                answer = await stage.operator.send(operation.method, path, json=bodies.get(operation.title))
+                try:
+                    problem(answer, 404, "not_found")
+                except AssertionError as error:
+                    wrong.append(f"{operation.method} {path[:200]}: {answer.status_code} {error}")
+    assert not wrong, "\n".join(wrong)
+    assert await stage.house.rows() == before
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/nowhere", "/v2/orders", "/v1/orders/a/b", "/%00"])
+async def test_other_paths_are_not_found(stage: Stage, path: str) -> None:
+    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+        problem(await stage.operator.send(method, path), 404, "not_found")
+
+
+async def test_other_methods_are_named_with_those_that_fit(stage: Stage, description: Description) -> None:
+    methods: dict[str, set[str]] = {}
+    for operation in description.operations.values():
+        methods.setdefault(operation.path, set()).add(operation.method)
+    for path, taken in methods.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - taken:
+            answer = await stage.operator.send(method, path.format(**stage.ids, code="not_found"))
+            problem(answer, 405, "method_not_allowed")
+            assert taken <= set(answer.headers["allow"].split(", "))
