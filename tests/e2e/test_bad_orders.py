@@ -13,6 +13,9 @@ import pytest
 from tests.e2e.served import Caller, pointers, problem
 from tests.e2e.stage import LOT_PRODUCT, PRODUCT, Stage, staged
 
+DENIED_ROWS = {"orders", "journal", "ledger_account"}
+"""What a denied order may add to: accounts are opened when their owner first orders."""
+
 
 @pytest.fixture(scope="module")
 async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
@@ -99,24 +102,23 @@ async def test_every_broken_rule_is_named_and_nothing_happens(stage: Stage) -> N
 async def denied(
     stage: Stage, caller: Caller, order: dict[str, Any], status: int, code: str
 ) -> dict[str, Any]:
-    """Send an order that must be denied, twice: it stays on record, no money moves, the answer stands."""
+    """Send an order that must be denied, twice: it stays on record, no money moves, the answer stands.
+
+    Known limit: what the detail and the errors of the first answer said is not kept for the second.
+    """
     before = await stage.house.rows()
     first = await caller.send("POST", "/v1/orders", json=order)
     refused = problem(first, status, code)
     assert refused["outcome"] == "applied"
     after = await stage.house.rows()
-    assert {name for name in after if after[name] != before[name]} <= {"orders", "journal"}
+    assert {name for name in after if after[name] != before[name]} <= DENIED_ROWS
     assert after["orders"] == before["orders"] + 1
     again = await caller.send("POST", "/v1/orders", json=order)
     replayed = problem(again, status, code)
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
-    assert {**replayed, "request_id": "", "detail": "", "errors": []} == {
-        **refused,
-        "request_id": "",
-        "detail": "",
-        "errors": [],
-    }
+    forgotten = {"request_id": "", "detail": "", "errors": []}
+    assert replayed | forgotten == refused | forgotten
     assert await stage.house.rows() == after
     (listed,) = (await caller.get("/v1/orders", client_order_id=order["client_order_id"]))["data"]
     assert listed["status"] == "rejected"
@@ -168,18 +170,13 @@ async def test_only_the_same_order_is_a_replay(stage: Stage) -> None:
     again = await buyer.send("POST", "/v1/orders", json=order)
     assert (again.status_code, again.json()["id"]) == (201, placed["id"])
     assert again.headers["idempotent-replayed"] == "true"
-    problem(
-        await buyer.send("POST", "/v1/orders", json={**order, "quantity_gpus": 1}),
-        422,
-        "client_order_id_reused",
-    )
-    unlike = problem(
-        await buyer.send("POST", "/v1/orders", json={**order, "dry_run": True}), 422, "invalid_body"
-    )
-    assert pointers(unlike) == {"/dry_run"}
-    problem(
-        await buyer.send("POST", "/v1/orders", json={**order, "product": PRODUCT + "x"}), 422, "invalid_body"
-    )
+    for changes, code, pointer in (
+        ({"quantity_gpus": 1}, "client_order_id_reused", "/client_order_id"),
+        ({"dry_run": True}, "invalid_body", "/dry_run"),
+        ({"product": f"{PRODUCT}x"}, "invalid_body", "/product"),
+    ):
+        answer = await buyer.send("POST", "/v1/orders", json=order | changes)
+        assert pointers(problem(answer, 422, code)) == {pointer}
     assert await stage.house.rows() == before
 
 
