@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+from litestar import Litestar
 
 from exchange.app import OPERATOR_KEY_FILE, Exchange, create_app
 from exchange.cli.serve import bound_socket, serve_until
@@ -101,9 +102,12 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 class Served:
     """The exchange, its clock, and its door."""
 
-    def __init__(self, exchange: Exchange, clock: ManualClock, http: httpx.AsyncClient, key: str) -> None:
+    def __init__(
+        self, exchange: Exchange, clock: ManualClock, app: Litestar, http: httpx.AsyncClient, key: str
+    ) -> None:
         self.exchange = exchange
         self.clock = clock
+        self.app = app
         self.http = http
         self.operator = Caller(http=http, id="", key=key)
 
@@ -154,15 +158,16 @@ async def served(database_url: str, data_dir: Path, now_us: int = NOW_US) -> Asy
     clock = ManualClock(now_us)
     settings = Settings(database_url=database_url, data_dir=data_dir, bench_echo=True)
     exchange = await Exchange.open(settings, clock)
+    app = create_app(exchange)
     listener = bound_socket("127.0.0.1", 0)
     stopping, listening = asyncio.Event(), asyncio.Event()
-    server = asyncio.create_task(serve_until(create_app(exchange), listener, stopping, listening.set))
+    server = asyncio.create_task(serve_until(app, listener, stopping, listening.set))
     try:
         await asyncio.wait_for(listening.wait(), DEADLINE_S)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
         async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
-            yield Served(exchange, clock, http, key)
+            yield Served(exchange, clock, app, http, key)
     finally:
         stopping.set()
         await server
