@@ -7,12 +7,21 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from exchange.kit.database import Connection, copy_rows, from_us
+from exchange.kit.database import Connection, json_rows
 
-_COLUMNS = (
-    "partition_id", "sequence", "event_index", "code", "event_at", "actor_participant_id", "key_id",
-    "participant_id", "trade_group_id", "product_id", "order_id", "trade_id", "subject_id", "detail",
-)  # fmt: skip
+_INSERT = """
+INSERT INTO audit_record (
+    partition_id, sequence, event_index, code, event_at, actor_participant_id, key_id, participant_id,
+    trade_group_id, product_id, order_id, trade_id, subject_id, detail
+)
+SELECT partition_id, sequence, event_index, code,
+    timestamptz 'epoch' + event_at_us * interval '1 microsecond', actor_participant_id, key_id,
+    participant_id,
+    trade_group_id, product_id, order_id, trade_id, subject_id, detail
+FROM json_to_recordset($1::json) AS record (
+    partition_id integer, sequence bigint, event_index integer, code text, event_at_us bigint,
+    actor_participant_id bigint, key_id bigint, participant_id bigint, trade_group_id bigint, product_id text,
+    order_id bigint, trade_id bigint, subject_id bigint, detail jsonb)"""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,30 +48,8 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     detail: Mapping[str, object] = {}
 
 
-_encoder = msgspec.json.Encoder(order="sorted")
-
-
 async def insert_audit_records(connection: Connection, records: Sequence[AuditRecord]) -> None:
     """Write records in one statement, in order."""
     if not records:
         return
-    rows = [
-        (
-            record.partition_id,
-            record.sequence,
-            record.event_index,
-            record.code,
-            from_us(record.event_at_us),
-            record.actor_participant_id,
-            record.key_id,
-            record.participant_id,
-            record.trade_group_id,
-            record.product_id,
-            record.order_id,
-            record.trade_id,
-            record.subject_id,
-            _encoder.encode(record.detail).decode(),
-        )
-        for record in records
-    ]
-    await copy_rows(connection, "audit_record", _COLUMNS, rows)
+    await connection.execute(_INSERT, json_rows(records))

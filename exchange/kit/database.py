@@ -11,9 +11,10 @@ Invariants:
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 import asyncpg
+import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.clock import datetime_of, us_of
@@ -35,6 +36,8 @@ RefusedChange: Final = asyncpg.IntegrityConstraintViolationError
 
 to_us = us_of
 from_us = datetime_of
+
+_json: Final = msgspec.json.Encoder()
 
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -158,11 +161,18 @@ async def _keep_session(_connection: object) -> None:
     """Stand in for the pool's clean-up query: there is nothing to clean, see the module's invariants."""
 
 
-async def copy_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
-) -> None:
-    """Insert rows by COPY, at half the cost of an INSERT from arrays. Constraints and triggers hold."""
-    await connection.copy_records_to_table(table, columns=columns, records=rows)
+def json_rows(rows: Sequence[object]) -> str:
+    """Return structs as a JSON array, for a statement that reads them with json_to_recordset.
+
+    One text parameter for many rows of many columns: a fifth of the client's cost of as many arrays, and one
+    statement can take the rows of several tables. Bytes must be hex text (`hex_text`), times be sent apart.
+    """
+    return _json.encode(rows).decode()
+
+
+def hex_text(data: bytes) -> str:
+    """Return bytes as PostgreSQL reads them from text."""
+    return "\\x" + data.hex()
 
 
 def constraint_name(error: BaseException) -> str | None:

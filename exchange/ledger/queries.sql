@@ -4,7 +4,7 @@
 WITH locked AS (
     SELECT id
     FROM ledger_account
-    WHERE id = ANY ($5::BIGINT[] || $6::BIGINT[])
+    WHERE id = ANY ($2::BIGINT[])
     ORDER BY id
     FOR NO KEY UPDATE
 ), added AS (
@@ -13,10 +13,10 @@ WITH locked AS (
         created_at)
     SELECT
         sent.group_id, sent.kind, sent.reason, sent.asset, sent.debit_account_id, sent.credit_account_id,
-        sent.amount_fen, sent.subject_id, sent.delivery_hour, $10::TIMESTAMPTZ
-    FROM unnest(
-        $1::BIGINT[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::BIGINT[], $6::BIGINT[], $7::BIGINT[], $8::BIGINT[],
-        $9::INTEGER[]) WITH ORDINALITY AS sent (
+        sent.amount_fen, sent.subject_id, sent.delivery_hour, $3::TIMESTAMPTZ
+    FROM ROWS FROM (json_to_recordset($1::JSON) AS (
+        group_id BIGINT, kind TEXT, reason TEXT, asset TEXT, debit_account_id BIGINT, credit_account_id BIGINT,
+        amount_fen BIGINT, subject_id BIGINT, delivery_hour INTEGER)) WITH ORDINALITY AS sent (
             group_id, kind, reason, asset, debit_account_id, credit_account_id, amount_fen, subject_id, delivery_hour,
             position)
     ORDER BY sent.position

@@ -42,8 +42,8 @@ async def post(connection: Connection, transfers: Sequence[Transfer], at_us: int
     """Book transfers, all or none, and move the balances they touch; an empty list does nothing.
 
     What counts is the sum of the call: money that comes in and goes out in one call needs no order. Raises
-    `NotEnoughMoney` (insufficient_funds) when an account would be overdrawn; resolving more than was set aside,
-    an unknown account or a wrong asset is a broken invariant and raises the database's error.
+    `NotEnoughMoney` (insufficient_funds) when an account would be overdrawn; resolving more than was set
+    aside, an unknown account or a wrong asset is a broken invariant and raises the database's error.
     """
     if not transfers:
         return

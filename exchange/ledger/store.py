@@ -5,7 +5,7 @@
 
 from collections.abc import Collection, Sequence
 
-from exchange.kit.database import Connection, from_us, to_us
+from exchange.kit.database import Connection, from_us, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.ledger import rules
 from exchange.ledger.models import (
@@ -25,18 +25,13 @@ QUERIES = load_queries("exchange.ledger")
 
 async def insert_transfers(connection: Connection, transfers: Sequence[Transfer], at_us: int) -> None:
     """Insert transfers and move balances, in one statement."""
+    account_ids = {
+        account_id
+        for transfer in transfers
+        for account_id in (transfer.debit_account_id, transfer.credit_account_id)
+    }
     await connection.execute(
-        QUERIES.insert_transfers,
-        [transfer.group_id for transfer in transfers],
-        [transfer.kind for transfer in transfers],
-        [transfer.reason for transfer in transfers],
-        [transfer.asset for transfer in transfers],
-        [transfer.debit_account_id for transfer in transfers],
-        [transfer.credit_account_id for transfer in transfers],
-        [transfer.amount_fen for transfer in transfers],
-        [transfer.subject_id for transfer in transfers],
-        [transfer.delivery_hour for transfer in transfers],
-        from_us(at_us),
+        QUERIES.insert_transfers, json_rows(transfers), sorted(account_ids), from_us(at_us)
     )
 
 

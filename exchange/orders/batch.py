@@ -1,8 +1,8 @@
 """Hops 3 to 5 in memory: what one batch of requests does to the books, the orders and the money.
 
 A `Batch` is made from a `Partition` (which it changes) and what was read for it (accounts locked, vouchers,
-earlier outcomes). Requests run through it one by one in their order; then `write` stores everything with one
-statement a table. If that transaction does not commit, the partition's memory is ahead of the truth and must
+earlier outcomes). Requests run through it one by one in their order; then `write` stores everything with a
+few statements. If that transaction does not commit, the partition's memory is ahead of the truth and must
 be dropped.
 
 Invariants: every command that reaches a book has the next sequence and one journal row; an order that cannot
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
-from exchange.kit.outbox import insert_outbox
 from exchange.orders import store
 from exchange.orders.forms import book_order, funded_terms, order_detail
 from exchange.orders.funding import Denial, fund
@@ -96,8 +95,7 @@ class Batch:
         self._sequence = partition.head.last_sequence
         self._hash = partition.head.last_hash
         self._journal: list[JournalRow] = []
-        self._added: dict[int, LiveOrder] = {}
-        self._changed: dict[int, LiveOrder] = {}
+        self._orders: dict[int, LiveOrder] = {}
         self._placed_here: dict[tuple[int, str], LiveOrder] = {}
         self._records: list[AuditRecord] = []
 
@@ -144,19 +142,25 @@ class Batch:
             last_event_at_us=self._at_us,
         )
 
-    async def write(self, connection: Connection) -> None:
-        """Store the batch in the caller's transaction."""
-        partition_id = self._partition.partition_id
-        if self._added:
-            await store.insert_orders(connection, partition_id, list(self._added.values()), self._at_us)
-        if self._changed:
-            await store.update_orders(connection, list(self._changed.values()), self._at_us)
+    async def write(self, connection: Connection, epoch: int) -> bool:
+        """Store the batch in the caller's transaction: five statements at most, however many requests.
+
+        False when another leader has taken the partition; the transaction must then be rolled back.
+        """
+        partition = self._partition
+        if self._orders:
+            await store.write_orders(connection, partition.partition_id, self._orders.values(), self._at_us)
         await self._settlement.write(connection, self._at_us)
-        if self._journal:
-            await store.insert_journal(connection, partition_id, self._journal)
-            await insert_outbox(connection, partition_id, self._sequence, self._feed_payload())
-        if self._records:
-            await insert_audit_records(connection, self._records)
+        await insert_audit_records(connection, self._records)
+        return await store.append(
+            connection,
+            partition.partition_id,
+            self._journal,
+            epoch=epoch,
+            previous_sequence=partition.head.last_sequence,
+            head=self.head,
+            feed_payload=self._feed_payload(),
+        )
 
     def _feed_payload(self) -> bytes:
         return msgspec.msgpack.encode(
@@ -173,7 +177,7 @@ class Batch:
             return Duplicate(order_id=here.order_id, fingerprint=here.fingerprint)
         order = self._new_order(request)
         self._placed_here[key] = order
-        self._added[order.order_id] = order
+        self._orders[order.order_id] = order
         needs_mask = request.needs_mask
         if order.side is Side.BUY:
             funded = fund(order, request, self._means, self._settlement.net_held_fen, self._at_us)
@@ -306,7 +310,8 @@ class Batch:
             voucher_fen=trade.voucher_fen,
         )
         for order in (bid, ask):
-            if order.order_id in self._added:
+            # Only the answers to this batch's own requests are made from memory.
+            if self._placed_here.get((order.participant_id, order.client_order_id)) is order:
                 order.fills.append(fill)
         for order, remaining in ((bid, event.bid_remaining_gpus), (ask, event.ask_remaining_gpu_hours)):
             code = "PARF" if remaining else "FILL"
@@ -336,8 +341,7 @@ class Batch:
 
     def _touch(self, order: LiveOrder) -> None:
         order.updated_at_us = self._at_us
-        if order.order_id not in self._added:
-            self._changed[order.order_id] = order
+        self._orders[order.order_id] = order
 
     def _forget(self, order: LiveOrder) -> None:
         """An order in a final state leaves memory."""

@@ -4,26 +4,43 @@ SELECT orders.id, orders.participant_id, orders.client_order_id, orders.fingerpr
 FROM unnest($1::bigint[], $2::text[]) AS asked (participant_id, client_order_id)
 JOIN orders USING (participant_id, client_order_id);
 
--- name: update_orders
--- Orders of earlier commits as the batch left them.
-UPDATE orders
-SET status = moved.status, reason = moved.reason, quantity_gpus = moved.quantity_gpus,
-    filled_gpus = moved.filled_gpus, filled_gpu_hours = moved.filled_gpu_hours,
-    filled_notional_fen = moved.filled_notional_fen, eligible_notional_fen = moved.eligible_notional_fen,
-    run_starts_hour = moved.run_starts_hour, updated_at = $10
-FROM unnest(
-    $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::integer[])
-    AS moved (id, status, reason, quantity_gpus, filled_gpus, filled_gpu_hours, filled_notional_fen,
-        eligible_notional_fen, run_starts_hour)
-WHERE orders.id = moved.id;
+-- name: write_orders
+-- Orders as the batch left them: new ones whole, those of earlier commits by what can change.
+INSERT INTO orders (
+    id, partition_id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
+    quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason,
+    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour,
+    created_at, updated_at)
+SELECT sent.*, $2::timestamptz, $2::timestamptz
+FROM json_to_recordset($1::json) AS sent (
+    id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
+    fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
+    hours integer, price_ticks bigint, terms jsonb, status text, reason text, filled_gpus integer,
+    filled_gpu_hours bigint, filled_notional_fen bigint, eligible_notional_fen bigint, run_starts_hour integer)
+ON CONFLICT (id) DO UPDATE SET
+    quantity_gpus = EXCLUDED.quantity_gpus, status = EXCLUDED.status, reason = EXCLUDED.reason,
+    filled_gpus = EXCLUDED.filled_gpus, filled_gpu_hours = EXCLUDED.filled_gpu_hours,
+    filled_notional_fen = EXCLUDED.filled_notional_fen, eligible_notional_fen = EXCLUDED.eligible_notional_fen,
+    run_starts_hour = EXCLUDED.run_starts_hour, updated_at = EXCLUDED.updated_at;
 
--- name: move_head
--- Every commit moves the head under its leader's epoch. No row: another leader has taken over.
-UPDATE partition_head
-SET last_sequence = $4, last_hash = $5, last_event_at = $6
-WHERE partition_id = $1 AND epoch = $2 AND last_sequence = $3
-RETURNING partition_id;
+-- name: append
+-- Every commit moves the head under its leader's epoch; the journal and the outbox follow only where it moved.
+-- 0: another leader has taken over.
+WITH moved AS (
+    UPDATE partition_head
+    SET last_sequence = $4, last_hash = $5, last_event_at = $6
+    WHERE partition_id = $1 AND epoch = $2 AND last_sequence = $3
+    RETURNING partition_id
+), written AS (
+    INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)
+    SELECT moved.partition_id, sent.sequence, sent.product_id, $6, sent.command, sent.events, sent.hash
+    FROM moved, json_to_recordset($7::json) AS sent (
+        sequence bigint, product_id text, command bytea, events bytea, hash bytea)
+), told AS (
+    INSERT INTO outbox (partition_id, sequence, payload, created_at)
+    SELECT partition_id, $4, $8::bytea, clock_timestamp() FROM moved WHERE $4 > $3
+)
+SELECT count(*) FROM moved;
 
 -- name: take_partition
 -- Become the leader: the next epoch fences every older one.

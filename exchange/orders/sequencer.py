@@ -256,9 +256,8 @@ class Sequencer:
                     fee_bps=self._settings.fee_bps,
                 )
                 outcomes = [self._run(batch, request) for request in requests]
-                await batch.write(connection)
                 head = batch.head
-                await self._move_head(connection, head)
+                await self._write(batch, connection)
         except (Fenced, BookCorrupt):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
@@ -295,15 +294,8 @@ class Sequencer:
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(known=known, cash=cash, available_fen=available, vouchers=vouchers)
 
-    async def _move_head(self, connection: Connection, head: Head) -> None:
-        moved = await store.move_head(
-            connection,
-            self._settings.partition_id,
-            epoch=self._epoch,
-            previous_sequence=self._led().head.last_sequence,
-            head=head,
-        )
-        if not moved:
+    async def _write(self, batch: Batch, connection: Connection) -> None:
+        if not await batch.write(connection, self._epoch):
             raise Fenced(
                 f"partition {self._settings.partition_id} has another leader than epoch {self._epoch}"
             )
@@ -337,7 +329,6 @@ class Sequencer:
         try:
             async with self._database.transaction() as connection:
                 batch.advance()
-                await batch.write(connection)
                 await settle_due_hours(
                     connection,
                     self._accounts,
@@ -346,7 +337,7 @@ class Sequencer:
                     at_us=at_us,
                 )
                 await expire_due(connection, at_us)
-                await self._move_head(connection, batch.head)
+                await self._write(batch, connection)
                 partition.head = batch.head
                 if partition.head.last_sequence - partition.snapshot_sequence >= SNAPSHOT_AFTER_COMMANDS:
                     await store_snapshot(connection, partition)

@@ -2,31 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from exchange.kit.database import copy_rows, from_us, to_us
+from exchange.kit.database import from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.orders.models import Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.orders")
 
-_ORDER_COLUMNS: Final = (
-    "id", "partition_id", "sequence", "participant_id", "key_id", "client_order_id", "fingerprint",
-    "product_id", "side", "quantity_gpus", "starts_hour", "ends_hour", "hours", "price_ticks", "terms",
-    "status", "reason", "filled_gpus", "filled_gpu_hours", "filled_notional_fen", "eligible_notional_fen",
-    "run_starts_hour", "created_at", "updated_at",
-)  # fmt: skip
-_JOURNAL_COLUMNS: Final = (
-    "partition_id", "sequence", "product_id", "event_at", "command", "events", "hash",
-)  # fmt: skip
+
+class _OrderRow(msgspec.Struct, frozen=True, gc=False):
+    """An order as `write_orders` sends it."""
+
+    id: int
+    partition_id: int
+    sequence: int | None
+    participant_id: int
+    key_id: int
+    client_order_id: str
+    fingerprint: str
+    product_id: str
+    side: str
+    quantity_gpus: int
+    starts_hour: int
+    ends_hour: int
+    hours: int
+    price_ticks: int
+    terms: OrderTerms
+    status: str
+    reason: str
+    filled_gpus: int
+    filled_gpu_hours: int
+    filled_notional_fen: int
+    eligible_notional_fen: int
+    run_starts_hour: int | None
+
+
+class _JournalLine(msgspec.Struct, frozen=True, gc=False):
+    """A journal row as `append` sends it."""
+
+    sequence: int
+    product_id: str
+    command: str
+    events: str
+    hash: str
 
 
 async def known_outcomes(
@@ -37,20 +64,19 @@ async def known_outcomes(
     return {(row["participant_id"], row["client_order_id"]): (row["id"], row["fingerprint"]) for row in rows}
 
 
-async def insert_orders(
-    connection: Connection, partition_id: int, orders: Sequence[LiveOrder], at_us: int
+async def write_orders(
+    connection: Connection, partition_id: int, orders: Iterable[LiveOrder], at_us: int
 ) -> None:
-    """Store new orders."""
-    at = from_us(at_us)
+    """Store orders as they stand: new ones whole, known ones by what can change. One statement."""
     rows = [
-        (
+        _OrderRow(
             order.order_id,
             partition_id,
             order.sequence,
             order.participant_id,
             order.key_id,
             order.client_order_id,
-            order.fingerprint,
+            hex_text(order.fingerprint),
             order.product_id,
             order.side,
             order.quantity_gpus,
@@ -58,7 +84,7 @@ async def insert_orders(
             order.ends_hour,
             order.hours,
             order.price_ticks,
-            msgspec.json.encode(order.terms).decode(),
+            order.terms,
             order.status,
             order.reason,
             order.filled_gpus,
@@ -66,68 +92,44 @@ async def insert_orders(
             order.filled_notional_fen,
             order.eligible_notional_fen,
             order.run_starts_hour,
-            at,
-            at,
         )
         for order in orders
     ]
-    await copy_rows(connection, "orders", _ORDER_COLUMNS, rows)
+    await connection.execute(QUERIES.write_orders, json_rows(rows), from_us(at_us))
 
 
-async def update_orders(connection: Connection, orders: Sequence[LiveOrder], at_us: int) -> None:
-    """Store how orders of earlier commits stand now. One statement."""
-    await connection.execute(
-        QUERIES.update_orders,
-        [order.order_id for order in orders],
-        [order.status for order in orders],
-        [order.reason for order in orders],
-        [order.quantity_gpus for order in orders],
-        [order.filled_gpus for order in orders],
-        [order.filled_gpu_hours for order in orders],
-        [order.filled_notional_fen for order in orders],
-        [order.eligible_notional_fen for order in orders],
-        [order.run_starts_hour for order in orders],
-        from_us(at_us),
-    )
-
-
-async def insert_journal(connection: Connection, partition_id: int, rows: Sequence[JournalRow]) -> None:
-    """Append to the journal."""
-    await copy_rows(
-        connection,
-        "journal",
-        _JOURNAL_COLUMNS,
-        [
-            (
-                partition_id,
-                row.sequence,
-                row.product_id,
-                from_us(row.event_at_us),
-                row.command,
-                row.events,
-                row.hash,
-            )
-            for row in rows
-        ],
-    )
-
-
-async def move_head(
-    connection: Connection, partition_id: int, *, epoch: int, previous_sequence: int, head: Head
+async def append(
+    connection: Connection,
+    partition_id: int,
+    rows: Sequence[JournalRow],
+    *,
+    epoch: int,
+    previous_sequence: int,
+    head: Head,
+    feed_payload: bytes,
 ) -> bool:
-    """Move the head under the leader's epoch; False when another leader has taken the partition."""
-    return (
-        await connection.fetchrow(
-            QUERIES.move_head,
-            partition_id,
-            epoch,
-            previous_sequence,
-            head.last_sequence,
-            head.last_hash,
-            from_us(head.last_event_at_us),
+    """Append to the journal and the outbox and move the head, in one statement.
+
+    False, with nothing written, when the head is not where this leader left it: another one has taken over.
+    """
+    lines = [
+        _JournalLine(
+            row.sequence, row.product_id, hex_text(row.command), hex_text(row.events), hex_text(row.hash)
         )
-        is not None
+        for row in rows
+    ]
+    moved = await connection.fetchval(
+        QUERIES.append,
+        partition_id,
+        epoch,
+        previous_sequence,
+        head.last_sequence,
+        head.last_hash,
+        from_us(head.last_event_at_us),
+        json_rows(lines),
+        feed_payload,
     )
+    return bool(moved)
 
 
 async def take_partition(connection: Connection, partition_id: int, genesis_hash: bytes, at_us: int) -> Head:

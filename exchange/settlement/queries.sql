@@ -1,10 +1,38 @@
--- name: update_holds
--- What fills committed and what went back, of holds placed in earlier commits.
-UPDATE order_hold AS hold
-SET committed_fen = moved.committed_fen, released_fen = moved.released_fen
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
-    AS moved (order_id, voucher_id, committed_fen, released_fen)
-WHERE hold.order_id = moved.order_id AND hold.voucher_id = moved.voucher_id;
+-- name: write_batch
+-- Holds as they stand ($1), the trades of a batch ($2), the lease of each, and where its money came from ($3).
+WITH placed AS (
+    INSERT INTO order_hold AS hold (
+        order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen)
+    SELECT order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen
+    FROM json_to_recordset($1::JSON) AS sent (
+        order_id BIGINT, voucher_id BIGINT, position SMALLINT, source_account_id BIGINT, escrow_account_id BIGINT,
+        placed_fen BIGINT, committed_fen BIGINT, released_fen BIGINT)
+    ON CONFLICT (order_id, voucher_id) DO UPDATE
+    SET committed_fen = EXCLUDED.committed_fen, released_fen = EXCLUDED.released_fen
+), sent AS MATERIALIZED (
+    SELECT *
+    FROM json_to_recordset($2::JSON) AS sent (
+        trade_id BIGINT, partition_id INTEGER, sequence BIGINT, product_id TEXT, bid_order_id BIGINT,
+        ask_order_id BIGINT, buyer_id BIGINT, provider_id BIGINT, aggressor TEXT, quantity_gpus INTEGER,
+        starts_hour INTEGER, ends_hour INTEGER, price_ticks BIGINT, notional_fen BIGINT, voucher_fen BIGINT,
+        programme_id BIGINT, fee_bps INTEGER)
+), traded AS (
+    INSERT INTO trade (
+        id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
+        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, fee_bps, traded_at)
+    SELECT sent.*, $4::TIMESTAMPTZ FROM sent
+), leased AS (
+    INSERT INTO lease (
+        id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour,
+        price_ticks, fee_bps, next_settlement_hour, created_at)
+    SELECT trade_id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus, starts_hour,
+        ends_hour, price_ticks, fee_bps, starts_hour, $4::TIMESTAMPTZ
+    FROM sent
+)
+INSERT INTO lease_funding (lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen)
+SELECT lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen
+FROM json_to_recordset($3::JSON) AS part (
+    lease_id BIGINT, voucher_id BIGINT, source_account_id BIGINT, escrow_account_id BIGINT, committed_fen BIGINT);
 
 -- name: live_holds
 -- The holds of a partition's live bids, in spending order.

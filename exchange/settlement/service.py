@@ -1,7 +1,7 @@
 """Hop 5 of an order: what the events of a batch do to money, as one set of rows written in one go.
 
 `Settlement` gathers, in memory and in sequence order, the transfers, holds, trades and leases of one batch of
-the sequencer. `write` stores them in the batch's transaction with one statement a table. Nothing is read: all
+the sequencer. `write` stores them in the batch's transaction with two statements. Nothing is read: all
 that is needed to settle a fill stands in the bid's `FundedOrder`.
 
 The order of things for one bid, and the only place that says it:
@@ -41,13 +41,12 @@ class Settlement:
         self._fee_bps = fee_bps
         self._transfers: list[Transfer] = []
         self._funding: list[LeaseFunding] = []
-        self._placed: dict[tuple[int, int], Hold] = {}
-        self._moved: dict[tuple[int, int], Hold] = {}
+        self._holds: dict[tuple[int, int], Hold] = {}
 
     def place(self, funded: FundedOrder) -> None:
         """Set aside everything that the bid's holds say."""
         for hold in (funded.cash, *funded.vouchers):
-            self._placed[hold.order_id, hold.voucher_id] = hold
+            self._holds[hold.order_id, hold.voucher_id] = hold
             self._transfer(hold, TransferKind.PENDING, TransferReason.HOLD, hold.order_id, hold.placed_fen)
 
     def trade(
@@ -114,16 +113,10 @@ class Settlement:
         self.shrink(funded, 0)
 
     async def write(self, connection: Connection, at_us: int) -> None:
-        """Store the batch's money: one statement a table, in the caller's transaction."""
+        """Store the batch's money: two statements, in the caller's transaction."""
         await post(connection, self._transfers, at_us)
-        if self._placed:
-            await store.insert_holds(connection, list(self._placed.values()))
-        if self._moved:
-            await store.update_holds(connection, list(self._moved.values()))
-        if self.trades:
-            await store.insert_trades(connection, self.trades, at_us)
-            await store.insert_leases(connection, self.trades, at_us)
-            await store.insert_lease_funding(connection, self._funding)
+        if self._holds:
+            await store.write_batch(connection, list(self._holds.values()), self.trades, self._funding, at_us)
 
     def _targets(self, funded: FundedOrder, open_gpus: int) -> Targets:
         return targets(
@@ -178,9 +171,7 @@ class Settlement:
             self.net_held_fen[hold.source_account_id] += amount_fen
         elif kind is TransferKind.VOID_PENDING:
             self.net_held_fen[hold.source_account_id] -= amount_fen
-        key = (hold.order_id, hold.voucher_id)
-        if key not in self._placed:
-            self._moved[key] = hold
+        self._holds[hold.order_id, hold.voucher_id] = hold
         self._transfers.append(
             Transfer(
                 group_id=subject_id,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from exchange.kit.database import copy_rows, from_us
+from exchange.kit.database import from_us, json_rows
 from exchange.kit.queries import load_queries
 from exchange.settlement.models import Aggressor, Hold, LeaseFunding, Trade
 
@@ -15,114 +15,21 @@ if TYPE_CHECKING:
 
 QUERIES = load_queries("exchange.settlement")
 
-_HOLD_COLUMNS: Final = (
-    "order_id", "voucher_id", "position", "source_account_id", "escrow_account_id", "placed_fen",
-    "committed_fen", "released_fen",
-)  # fmt: skip
-_TRADE_COLUMNS: Final = (
-    "id", "partition_id", "sequence", "product_id", "bid_order_id", "ask_order_id", "buyer_id", "provider_id",
-    "aggressor", "quantity_gpus", "starts_hour", "ends_hour", "price_ticks", "notional_fen", "voucher_fen",
-    "programme_id", "fee_bps", "traded_at",
-)  # fmt: skip
-_LEASE_COLUMNS: Final = (
-    "id", "partition_id", "product_id", "ask_order_id", "buyer_id", "provider_id",
-    "quantity_gpus", "starts_hour", "ends_hour", "price_ticks", "fee_bps", "next_settlement_hour",
-    "created_at",
-)  # fmt: skip
-_FUNDING_COLUMNS: Final = (
-    "lease_id", "voucher_id", "source_account_id", "escrow_account_id", "committed_fen",
-)  # fmt: skip
 
+async def write_batch(
+    connection: Connection,
+    holds: Sequence[Hold],
+    trades: Sequence[Trade],
+    funding: Sequence[LeaseFunding],
+    at_us: int,
+) -> None:
+    """Store holds as they stand, trades, the lease of each trade and its funding, in one statement.
 
-async def insert_holds(connection: Connection, holds: Sequence[Hold]) -> None:
-    """Store new holds."""
-    rows = [
-        (
-            hold.order_id,
-            hold.voucher_id,
-            hold.position,
-            hold.source_account_id,
-            hold.escrow_account_id,
-            hold.placed_fen,
-            hold.committed_fen,
-            hold.released_fen,
-        )
-        for hold in holds
-    ]
-    await copy_rows(connection, "order_hold", _HOLD_COLUMNS, rows)
-
-
-async def update_holds(connection: Connection, holds: Sequence[Hold]) -> None:
-    """Store what moved of holds stored before. One statement."""
+    The database refuses an oversold ask (CheckViolation, lease_within_ask).
+    """
     await connection.execute(
-        QUERIES.update_holds,
-        [hold.order_id for hold in holds],
-        [hold.voucher_id for hold in holds],
-        [hold.committed_fen for hold in holds],
-        [hold.released_fen for hold in holds],
+        QUERIES.write_batch, json_rows(holds), json_rows(trades), json_rows(funding), from_us(at_us)
     )
-
-
-async def insert_trades(connection: Connection, trades: Sequence[Trade], at_us: int) -> None:
-    """Store trades."""
-    at = from_us(at_us)
-    rows = [
-        (
-            trade.trade_id,
-            trade.partition_id,
-            trade.sequence,
-            trade.product_id,
-            trade.bid_order_id,
-            trade.ask_order_id,
-            trade.buyer_id,
-            trade.provider_id,
-            trade.aggressor,
-            trade.quantity_gpus,
-            trade.starts_hour,
-            trade.ends_hour,
-            trade.price_ticks,
-            trade.notional_fen,
-            trade.voucher_fen,
-            trade.programme_id,
-            trade.fee_bps,
-            at,
-        )
-        for trade in trades
-    ]
-    await copy_rows(connection, "trade", _TRADE_COLUMNS, rows)
-
-
-async def insert_leases(connection: Connection, trades: Sequence[Trade], at_us: int) -> None:
-    """Open the lease of each trade; the database refuses an oversold ask."""
-    at = from_us(at_us)
-    rows = [
-        (
-            trade.trade_id,
-            trade.partition_id,
-            trade.product_id,
-            trade.ask_order_id,
-            trade.buyer_id,
-            trade.provider_id,
-            trade.quantity_gpus,
-            trade.starts_hour,
-            trade.ends_hour,
-            trade.price_ticks,
-            trade.fee_bps,
-            trade.starts_hour,
-            at,
-        )
-        for trade in trades
-    ]
-    await copy_rows(connection, "lease", _LEASE_COLUMNS, rows)
-
-
-async def insert_lease_funding(connection: Connection, funding: Sequence[LeaseFunding]) -> None:
-    """Store where the money of new leases came from."""
-    rows = [
-        (part.lease_id, part.voucher_id, part.source_account_id, part.escrow_account_id, part.committed_fen)
-        for part in funding
-    ]
-    await copy_rows(connection, "lease_funding", _FUNDING_COLUMNS, rows)
 
 
 async def live_holds(connection: Connection, partition_id: int) -> list[Hold]:
