@@ -13,7 +13,7 @@ _NO_NUMBERS: Final = ("x", "", "1.5", "0x1", "1_0", "%EF%BC%91", "%001", "true")
 _NO_TRUTHS: Final = ("maybe", "1", "TRUE", "")
 _NO_CURSORS: Final = ("%3F", "rubbish", "", "e30", "W10", "bnVsbA", "%00")
 _LISTS: Final = ("orders", "leases", "keys", "claims", "claim_lines", "oversight-trades-newest_first")
-_NO_IDS: Final = (2**63, -(2**64), 1.5, None, "x", [1], True)
+_NO_IDS: Final = (2**63, 1.5, None, "x", [1])
 
 
 def cursor_of(*parts: object) -> str:

@@ -45,11 +45,12 @@ async def test_each_fault_of_a_field_is_named_and_nothing_happens(
     sent = await good(stage, name)
     schema = description.bodies()[sent.title].body
     assert schema is not None
+    done = set() if name == sent.title else set((await good(stage, sent.title)).body)
     before = await stage.house.rows()
     wrong = []
     tried = 0
     for bad in bad_fields(description, schema, sent.body):
-        if not bad.by_schema and sent.title == ECHO:
+        if (not bad.by_schema and sent.title == ECHO) or bad.below.split("/")[1] in done:
             continue
         tried += 1
         answer = await sent.caller.send_text(sent.method, sent.path, bad.text)
