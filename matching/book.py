@@ -1,4 +1,7 @@
-"""The order book of one product; `apply` is the only thing that changes it.
+"""The order book of one product, and `apply`, which changes it as an event tells.
+
+The book's own methods are all that changes it: `apply` calls them for an event, and the single pass of
+`matching.arrival` calls the same ones for an order that arrives, while it tells the events.
 
 `orders` holds every live order by id; `asks` and `bids` index the resting ones. Between the acceptance of an
 order and its rest or end the book is in the middle of a command. After every command no resting bid could
@@ -95,6 +98,28 @@ class OrderBook:
                 if other is not None:
                     del other[order_id]
 
+    def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity_gpus: int, price_ticks: int) -> int:
+        """Carry out one fill, take out whoever is done with, and return the ask's GPU-hours left."""
+        profile = ask.profile
+        sold_out = profile.carve(starts_hour, starts_hour + bid.hours, quantity_gpus)
+        if not profile.gpu_hours:
+            self.remove(ask)
+        elif sold_out:
+            sold_out <<= starts_hour - self.hour
+            ask.lose(sold_out, self.hour)
+            if ask.rested:
+                self.asks.shrink(ask, sold_out)
+        bid.remaining_gpus -= quantity_gpus
+        if not bid.remaining_gpus:
+            self.remove(bid)
+        elif bid.earliest_hour != bid.last_start_hour:
+            starts = bid.mask
+            bid.pin(starts_hour, self.hour)
+            if bid.rested:
+                self.bids.shrink(bid, starts)
+        self.last_price_ticks = price_ticks
+        return profile.gpu_hours
+
     def order(self, order_id: int) -> LiveOrder:
         """Return a live order; raises BookCorrupt for an id that is not live."""
         found = self.orders.get(order_id)
@@ -131,31 +156,16 @@ def _traded(book: OrderBook, event: Traded) -> None:
     if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
         raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no live bid and ask")
     starts_hour = event.starts_hour
-    sold_out = ask.profile.carve(starts_hour, starts_hour + event.hours, event.quantity_gpus)
-    bid.remaining_gpus -= event.quantity_gpus
+    quantity = event.quantity_gpus
     if (
-        ask.profile.gpu_hours != event.ask_remaining_gpu_hours
-        or bid.remaining_gpus != event.bid_remaining_gpus
-        or bid.remaining_gpus < 0
+        ask.profile.gpu_hours - quantity * event.hours != event.ask_remaining_gpu_hours
+        or bid.remaining_gpus - quantity != event.bid_remaining_gpus
+        or event.bid_remaining_gpus < 0
         or not bid.earliest_hour <= starts_hour <= bid.last_start_hour
         or bid.hours != event.hours
     ):
         raise BookCorrupt(f"trade of {event.bid_order_id} and {event.ask_order_id} does not fit the book")
-    if not event.ask_remaining_gpu_hours:
-        book.remove(ask)
-    elif sold_out:
-        sold_out <<= starts_hour - book.hour
-        ask.lose(sold_out, book.hour)
-        if ask.rested:
-            book.asks.shrink(ask, sold_out)
-    if not event.bid_remaining_gpus:
-        book.remove(bid)
-    elif bid.earliest_hour != bid.last_start_hour:
-        starts = bid.mask
-        bid.pin(starts_hour, book.hour)
-        if bid.rested:
-            book.bids.shrink(bid, starts)
-    book.last_price_ticks = event.price_ticks
+    book.fill(bid, ask, starts_hour, quantity, event.price_ticks)
 
 
 def _reduced(book: OrderBook, event: OrderReduced) -> None:

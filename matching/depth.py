@@ -13,7 +13,7 @@ from matching.book import OrderBook
 from matching.commands import PlaceOrder
 from matching.engine import decide
 from matching.events import OrderRejected, RejectReason, Traded
-from matching.live import LiveBid
+from matching.live import live_bid
 from matching.order import Bid
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX
 from matching.walk import Match, Working, match_bid
@@ -176,7 +176,7 @@ def _match(
         is_mask=is_mask,
         needs_mask=needs_mask,
     )
-    return match_bid(Working(book), LiveBid(bid, book.sequence + 1, book.hour), quantity_gpus)
+    return match_bid(Working(book), live_bid(bid, book.sequence + 1, book.hour), quantity_gpus)
 
 
 def _first_prices(priced: Iterable[tuple[int, int]], window: int) -> dict[int, int]:

@@ -1,4 +1,8 @@
-"""`decide`: what a command does to a book, told as events. Changes nothing; `execute` decides and applies.
+"""`decide`: what a command does to a book, told as events, changing nothing. `execute`: doing it.
+
+`execute` decides and applies, but for the two commands that markets are made of: a new order that needs no
+taking back, and a cancel, change the book while their events are told, which takes about a third of the time.
+Replaying those events through `apply` gives the same book.
 
 Why the book stays uncrossed: only a new ask, or a smaller quantity of a bid that takes all or nothing, can
 make a resting bid executable. Fills, cancels, expiries and passing hours only take capacity or starts away. A
@@ -9,7 +13,8 @@ while the book is not open both are refused, so re-opening finds nothing to matc
 from collections.abc import Callable
 from typing import Any, cast
 
-from matching.admission import refuse
+from matching.admission import refuse_ask, refuse_bid, refuse_replacement
+from matching.arrival import enter_ask, enter_bid, try_order
 from matching.book import OrderBook, apply_all
 from matching.commands import (
     AdvanceHour,
@@ -26,27 +31,24 @@ from matching.events import (
     Event,
     ExpireReason,
     HourAdvanced,
-    OrderAccepted,
     OrderCancelled,
     OrderExpired,
     OrderReduced,
     OrderRejected,
     OrderReplaced,
-    OrderRested,
     PhaseChanged,
     RejectReason,
 )
 from matching.live import LiveAsk, LiveBid, LiveOrder
-from matching.order import Ask, Bid, Order, Side, TimeInForce
+from matching.order import Ask, Side
 from matching.product import Phase
-from matching.trades import expired, sell, try_bid
+from matching.trades import expired, try_bid
 from matching.units import run_starts
 from matching.walk import Working
 
 # Reading a member off its class is slow, and every command asks.
 _OPEN = Phase.OPEN
-_IOC = TimeInForce.IOC
-_FOK = TimeInForce.FOK
+_REQUESTED = CancelReason.REQUESTED
 
 
 def decide(book: OrderBook, command: Command) -> tuple[Event, ...]:
@@ -61,6 +63,10 @@ def decide(book: OrderBook, command: Command) -> tuple[Event, ...]:
 
 def execute(book: OrderBook, command: Command) -> tuple[Event, ...]:
     """Decide, apply every event, and return the events. A command that raises in `decide` changes nothing."""
+    return _CARRY_OUT[type(command)](book, command)
+
+
+def _decide_and_apply(book: OrderBook, command: Command) -> tuple[Event, ...]:
     events = decide(book, command)
     apply_all(book, events)
     return events
@@ -68,13 +74,32 @@ def execute(book: OrderBook, command: Command) -> tuple[Event, ...]:
 
 def _place(book: OrderBook, command: PlaceOrder) -> list[Event]:
     order = command.order
-    reason = refuse(book, order, None) if book.phase is _OPEN else RejectReason.PHASE
+    if book.phase is not _OPEN:
+        reason: RejectReason | None = RejectReason.PHASE
+    else:
+        reason = refuse_ask(book, order) if isinstance(order, Ask) else refuse_bid(book, order)
     if reason is None:
-        events = _arrive(book, order, command.sequence, None)
+        events = try_order(book, order, command.sequence, None)
         if events is not None:
             return events
         reason = RejectReason.POST_ONLY_WOULD_TRADE
     return [_rejected(command.sequence, order.order_id, order.participant, reason)]
+
+
+def _carry_out_place(book: OrderBook, command: PlaceOrder) -> tuple[Event, ...]:
+    sequence = command.sequence
+    order = command.order
+    if sequence > book.sequence and book.phase is _OPEN:
+        events = None
+        if isinstance(order, Ask):
+            if refuse_ask(book, order) is None:
+                events = enter_ask(book, order, sequence)
+        elif refuse_bid(book, order) is None:
+            events = enter_bid(book, order, sequence)
+        if events is not None:
+            book.sequence = sequence
+            return events
+    return _decide_and_apply(book, command)
 
 
 def _replace(book: OrderBook, command: ReplaceOrder) -> list[Event]:
@@ -85,9 +110,9 @@ def _replace(book: OrderBook, command: ReplaceOrder) -> list[Event]:
         return [
             _rejected(command.sequence, command.order_id, command.participant, RejectReason.UNKNOWN_ORDER)
         ]
-    reason = refuse(book, command.order, old)
+    reason = refuse_replacement(book, command.order, old)
     if reason is None:
-        events = _arrive(book, command.order, command.sequence, old)
+        events = try_order(book, command.order, command.sequence, old)
         if events is not None:
             replaced = OrderReplaced(
                 sequence=command.sequence,
@@ -102,86 +127,38 @@ def _replace(book: OrderBook, command: ReplaceOrder) -> list[Event]:
     return [_rejected(command.sequence, command.order_id, command.participant, reason)]
 
 
-def _arrive(book: OrderBook, order: Order, sequence: int, replaced: LiveOrder | None) -> list[Event] | None:
-    """Return the events of an admitted order, or None where it is post-only and would trade."""
-    events: list[Event] = [OrderAccepted(sequence=sequence, order=order)]
-    if isinstance(order, Ask):
-        traded = _arrive_ask(book, order, sequence, replaced, events)
-    else:
-        traded = _arrive_bid(book, order, sequence, events)
-    return None if traded and order.post_only else events
-
-
-def _arrive_bid(book: OrderBook, order: Bid, sequence: int, events: list[Event]) -> bool:
-    remaining = order.quantity_gpus
-    best = book.asks.best()
-    if best is not None and best.price_ticks <= order.limit_ticks:
-        bid = LiveBid(order, sequence, book.hour)
-        remaining = try_bid(Working(book), bid, remaining, sequence, events)
-    _rest(order, sequence, remaining, remaining * order.hours, events)
-    return remaining != order.quantity_gpus
-
-
-def _arrive_ask(
-    book: OrderBook, order: Ask, sequence: int, replaced: LiveOrder | None, events: list[Event]
-) -> bool:
-    best = book.bids.best()
-    offered = order.quantity_gpus * (order.ends_hour - order.starts_hour)
-    if best is None or best.price_ticks < order.price_ticks:
-        _rest(order, sequence, order.quantity_gpus, offered, events)
-        return False
-    ask = LiveAsk(order, sequence, book.hour)
-    working = Working(book, ask, replaced if isinstance(replaced, LiveAsk) else None)
-    sell(working, ask, sequence, events)
-    left = ask.remaining_gpu_hours
-    if left and order.time_in_force is _FOK:
-        # The whole rectangle was not wanted: nothing of this trial happened.
-        del events[1:]
-        _rest(order, sequence, order.quantity_gpus, offered, events)
-        return False
-    if left and order.time_in_force is not _IOC and not ask.sellable():
-        events.append(expired(sequence, ask, ExpireReason.TOO_SHORT_TO_SELL, ask.remaining_gpus, left))
-    else:
-        _rest(order, sequence, ask.remaining_gpus, left, events)
-    return left != offered
-
-
-def _rest(order: Order, sequence: int, gpus: int, gpu_hours: int, events: list[Event]) -> None:
-    """Let what an arriving order did not trade rest or die."""
-    if not gpus:
-        return
-    time_in_force = order.time_in_force
-    if time_in_force is _IOC or time_in_force is _FOK:
-        events.append(
-            OrderCancelled(
-                sequence=sequence,
-                order_id=order.order_id,
-                participant=order.participant,
-                reason=CancelReason.IMMEDIATE_REMAINDER
-                if time_in_force is _IOC
-                else CancelReason.NOT_FILLED_WHOLE,
-                remaining_gpus=gpus,
-                remaining_gpu_hours=gpu_hours,
-            )
-        )
-        return
-    events.append(
-        OrderRested(
-            sequence=sequence,
-            order_id=order.order_id,
-            participant=order.participant,
-            remaining_gpus=gpus,
-            remaining_gpu_hours=gpu_hours,
-        )
-    )
-
-
 def _cancel(book: OrderBook, command: CancelOrder) -> list[Event]:
     order = _owned(book, command.order_id, command.participant)
     if order is None:
         reason = RejectReason.UNKNOWN_ORDER
         return [_rejected(command.sequence, command.order_id, command.participant, reason)]
     return [_cancelled(command.sequence, order, CancelReason.REQUESTED)]
+
+
+def _carry_out_cancel(book: OrderBook, command: CancelOrder) -> tuple[Event, ...]:
+    sequence = command.sequence
+    order = book.orders.get(command.order_id)
+    if order is None or order.participant != command.participant or sequence <= book.sequence:
+        return _decide_and_apply(book, command)
+    if isinstance(order, LiveAsk):
+        profile = order.profile
+        gpus = profile.greatest()
+        gpu_hours = profile.gpu_hours
+    else:
+        gpus = order.remaining_gpus
+        gpu_hours = gpus * order.hours
+    book.remove(order)
+    book.sequence = sequence
+    return (
+        OrderCancelled(
+            sequence=sequence,
+            order_id=command.order_id,
+            participant=command.participant,
+            reason=_REQUESTED,
+            remaining_gpus=gpus,
+            remaining_gpu_hours=gpu_hours,
+        ),
+    )
 
 
 def _cancel_all(book: OrderBook, command: CancelAll) -> list[Event]:
@@ -313,4 +290,11 @@ _DECIDE: dict[type[Command], Callable[[OrderBook, Any], list[Event]]] = {
     cast("type[Command]", CancelAll): _cancel_all,
     cast("type[Command]", AdvanceHour): _advance,
     cast("type[Command]", SetPhase): _set_phase,
+}
+
+# What is not told and done in one pass is decided, then applied.
+_CARRY_OUT: dict[type[Command], Callable[[OrderBook, Any], tuple[Event, ...]]] = {
+    **dict.fromkeys(_DECIDE, _decide_and_apply),
+    cast("type[Command]", PlaceOrder): _carry_out_place,
+    cast("type[Command]", CancelOrder): _carry_out_cancel,
 }

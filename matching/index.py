@@ -82,12 +82,15 @@ class RestingIndex(Generic[T]):
     def insert(self, item: T) -> None:
         """Place an order."""
         key = item.key
-        if not self.blocks:
-            self.blocks.append(Block([item]))
-            self.firsts.append(key)
-            return
-        # An order before all others goes to the first block.
-        place = bisect_right(self.firsts, key) - 1 if key > self.firsts[0] else 0
+        firsts = self.firsts
+        place = bisect_right(firsts, key) - 1
+        if place < 0:
+            if not firsts:
+                self.blocks.append(Block([item]))
+                firsts.append(key)
+                return
+            # An order before all others goes to the first block.
+            place = 0
         block = self.blocks[place]
         keys = block.keys
         i = bisect_left(keys, key)
@@ -95,29 +98,35 @@ class RestingIndex(Generic[T]):
         block.items.insert(i, item)
         block.cover |= item.mask
         if i == 0:
-            self.firsts[place] = key
+            firsts[place] = key
         if len(keys) > BLOCK_MAX:
             upper = Block(block.items[BLOCK_MAX // 2 :])
             self.blocks[place : place + 1] = [Block(block.items[: BLOCK_MAX // 2]), upper]
-            self.firsts.insert(place + 1, upper.keys[0])
+            firsts.insert(place + 1, upper.keys[0])
 
     def remove(self, item: T) -> None:
         """Take an order out; raises BookCorrupt where it is not there."""
         key = item.key
         place = bisect_right(self.firsts, key) - 1
-        block = self._block(place)
-        i = bisect_left(block.keys, key)
-        if i == len(block.keys) or block.items[i] is not item:
+        if place < 0:
             raise BookCorrupt(f"no order with key {key} in the index")
-        del block.keys[i]
-        del block.items[i]
-        if not block.keys:
+        block = self.blocks[place]
+        keys = block.keys
+        items = block.items
+        i = bisect_left(keys, key)
+        if i == len(keys) or items[i] is not item:
+            raise BookCorrupt(f"no order with key {key} in the index")
+        del keys[i]
+        del items[i]
+        if not keys:
             del self.blocks[place]
             del self.firsts[place]
             return
         if i == 0:
-            self.firsts[place] = block.keys[0]
-        block.uncover(item.mask)
+            self.firsts[place] = keys[0]
+        lost = item.mask
+        if items[0].mask & lost != lost:
+            block.uncover(lost)
 
     def shrink(self, item: T, lost: int) -> None:
         """Tell that the order's mask has lost these hours."""
@@ -153,16 +162,25 @@ class RestingIndex(Generic[T]):
                 return
 
     def touching(self, hours: int, last_key: int) -> Iterator[T]:
-        """Yield, best first and up to `last_key`, the orders that have any of these hours."""
-        for block in self.blocks:
+        """Yield, best first and up to `last_key`, the orders that have any of these hours.
+
+        An order may be taken out of the index once it has been yielded, and with it a whole block.
+        """
+        blocks = self.blocks
+        place = 0
+        while place < len(blocks):
+            block = blocks[place]
+            beyond = block.keys[-1] > last_key
             if block.cover & hours:
-                for item in block.items:
+                for item in block.items.copy():
                     if item.mask & hours:
                         if item.key > last_key:
                             return
                         yield item
-            if block.keys[-1] > last_key:
+            if beyond:
                 return
+            if block.keys:
+                place += 1
 
     def _block(self, place: int) -> Block[T]:
         if place < 0:

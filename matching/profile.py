@@ -7,35 +7,31 @@ profile is one run; a fill splits at most two. A profile past its last hour has 
 
 from bisect import bisect_right
 
+import msgspec
+
 from matching.units import BookCorrupt
 
 
-class Profile:
+class Profile(msgspec.Struct, gc=False, eq=False):
     """Free GPUs for each hour of [edges[0], edges[-1])."""
 
-    __slots__ = ("edges", "free", "gpu_hours")
-
-    def __init__(self, edges: list[int], free: list[int]) -> None:
-        self.edges = edges
-        self.free = free
-        self.gpu_hours = sum((edges[i + 1] - edges[i]) * free[i] for i in range(len(free)))
+    edges: list[int]
+    free: list[int]
+    gpu_hours: int
 
     @staticmethod
     def flat(starts_hour: int, ends_hour: int, quantity: int) -> "Profile":
         """Return a profile of one run."""
-        profile = Profile.__new__(Profile)
-        profile.edges = [starts_hour, ends_hour]
-        profile.free = [quantity]
-        profile.gpu_hours = (ends_hour - starts_hour) * quantity
-        return profile
+        return Profile([starts_hour, ends_hour], [quantity], (ends_hour - starts_hour) * quantity)
+
+    @staticmethod
+    def of_runs(edges: list[int], free: list[int]) -> "Profile":
+        """Return a profile of these runs."""
+        return Profile(edges, free, sum((edges[i + 1] - edges[i]) * free[i] for i in range(len(free))))
 
     def copy(self) -> "Profile":
         """Return an independent profile of the same content."""
-        twin = Profile.__new__(Profile)
-        twin.edges = self.edges.copy()
-        twin.free = self.free.copy()
-        twin.gpu_hours = self.gpu_hours
-        return twin
+        return Profile(self.edges.copy(), self.free.copy(), self.gpu_hours)
 
     def room(self, starts_hour: int, ends_hour: int) -> int:
         """Return the GPUs free in every hour of the window; 0 where it reaches outside the profile."""
@@ -55,21 +51,24 @@ class Profile:
 
     def greatest(self) -> int:
         """Return the most GPUs free in any one hour."""
-        return max(self.free, default=0)
+        free = self.free
+        return free[0] if len(free) == 1 else max(free, default=0)
 
     def carve(self, starts_hour: int, ends_hour: int, quantity: int) -> int:
         """Take a rectangle out; return the hours that sold out by it, bit 0 being `starts_hour`.
 
         Raises BookCorrupt where less than `quantity` is free.
         """
-        if quantity <= 0 or self.room(starts_hour, ends_hour) < quantity:
-            raise BookCorrupt(f"carving {quantity} GPUs of [{starts_hour}, {ends_hour}) out of {self.runs()}")
         edges = self.edges
         free = self.free
-        self.gpu_hours -= quantity * (ends_hour - starts_hour)
-        if len(free) == 1 and edges[0] == starts_hour and edges[1] == ends_hour:
+        if edges == [starts_hour, ends_hour] and 0 < quantity <= free[0]:
+            # The window of the whole profile, one run.
             free[0] -= quantity
+            self.gpu_hours = free[0] * (ends_hour - starts_hour)
             return 0 if free[0] else (1 << (ends_hour - starts_hour)) - 1
+        if quantity <= 0 or self.room(starts_hour, ends_hour) < quantity:
+            raise BookCorrupt(f"carving {quantity} GPUs of [{starts_hour}, {ends_hour}) out of {self.runs()}")
+        self.gpu_hours -= quantity * (ends_hour - starts_hour)
         first = self._split(starts_hour)
         last = self._split(ends_hour)
         sold_out = 0

@@ -11,7 +11,7 @@ import msgspec
 
 from matching.book import OrderBook
 from matching.codec import WireOrder, from_wire, to_wire
-from matching.live import LiveAsk, LiveBid, LiveOrder, pair
+from matching.live import LiveAsk, LiveBid, LiveOrder, pair, restored_ask, restored_bid
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
@@ -102,10 +102,10 @@ def _load(entry: _SavedOrder, book_hour: int) -> LiveOrder:
     order = from_wire(entry.order)
     live: LiveOrder
     if isinstance(order, Ask):
-        live = LiveAsk(order, entry.sequence, book_hour, Profile(entry.hours, entry.gpus))
+        live = restored_ask(order, entry.sequence, book_hour, Profile.of_runs(entry.hours, entry.gpus))
     else:
         earliest_hour, last_start_hour = entry.hours
-        live = LiveBid(order, entry.sequence, book_hour, (earliest_hour, last_start_hour))
+        live = restored_bid(order, entry.sequence, book_hour, (earliest_hour, last_start_hour))
         (live.remaining_gpus,) = entry.gpus
     live.quantity_gpus = entry.quantity_gpus
     return live

@@ -2,11 +2,11 @@
 
 Self-trade prevention: a bid is first matched as if its own group's asks were eligible. What it would take of
 them is told, once a pair, and the bid is matched again without them. The price is that of the order with the
-lower sequence.
+lower sequence. Where `Working` is direct, the book changes as the events are told; else it does not change.
 """
 
 from matching.events import Event, ExpireReason, OrderExpired, SelfTradePrevented, Traded
-from matching.live import LiveAsk, LiveBid, same_group
+from matching.live import LiveAsk, LiveBid, pair
 from matching.units import SEQUENCE_BITS, run_starts
 from matching.walk import Match, Working, eligible, match_bid
 
@@ -16,20 +16,15 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
     match = match_bid(working, bid, wanted, own=True)
     if match is None:
         return wanted
-    barred = [ask for ask, _ in match[1] if same_group(bid, ask)]
+    participant = bid.participant
+    trade_group = bid.trade_group
+    barred: list[LiveAsk] = []
+    for ask, _ in match[1]:
+        # `same_group`, written out: every match asks.
+        if ask.participant == participant or (trade_group and ask.trade_group == trade_group):
+            barred.append(ask)
     if barred:
-        events.extend(
-            SelfTradePrevented(
-                sequence=sequence,
-                bid_order_id=bid.order_id,
-                ask_order_id=ask.order_id,
-                buyer=bid.participant,
-                seller=ask.participant,
-            )
-            for ask in barred
-            # A replacement may keep the id of an ask that the bid was told of: it is a new order.
-            if ask is working.arriving or ask.order_id not in (bid.prevented or ())
-        )
+        _prevent(working, bid, barred, sequence, events)
         match = match_bid(working, bid, wanted)
         if match is None:
             return wanted
@@ -49,6 +44,25 @@ def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> 
         try_bid(working, bid, bid.remaining_gpus, sequence, events)
         if not ask.profile.gpu_hours:
             return
+
+
+def _prevent(
+    working: Working, bid: LiveBid, barred: list[LiveAsk], sequence: int, events: list[Event]
+) -> None:
+    for ask in barred:
+        # A replacement may keep the id of an ask that the bid was told of: it is a new order.
+        if ask is working.arriving or ask.order_id not in (bid.prevented or ()):
+            events.append(
+                SelfTradePrevented(
+                    sequence=sequence,
+                    bid_order_id=bid.order_id,
+                    ask_order_id=ask.order_id,
+                    buyer=bid.participant,
+                    seller=ask.participant,
+                )
+            )
+            if working.direct:
+                pair(bid, ask)
 
 
 def expired(
@@ -73,13 +87,9 @@ def _trade(
     for ask, quantity in takes:
         wanted -= quantity
         bid_rested_first = bid.sequence < ask.sequence
-        # A copy of the profile is needed only where the command goes on to look at the ask again.
-        if working.arriving is not None or ask.min_hours > 1:
-            profile = working.carve(ask, starts_hour, hours, quantity)
-            left = profile.gpu_hours
-        else:
-            profile = None
-            left = ask.profile.gpu_hours - quantity * hours
+        price_ticks = bid.price_ticks if bid_rested_first else ask.price_ticks
+        fill = working.book.fill if working.direct else working.fill
+        left = fill(bid, ask, starts_hour, quantity, price_ticks)
         events.append(
             Traded(
                 sequence=sequence,
@@ -92,14 +102,22 @@ def _trade(
                 quantity_gpus=quantity,
                 starts_hour=starts_hour,
                 hours=hours,
-                price_ticks=bid.price_ticks if bid_rested_first else ask.price_ticks,
+                price_ticks=price_ticks,
                 bid_remaining_gpus=wanted,
                 ask_remaining_gpu_hours=left,
             )
         )
-        if profile is not None and left and ask is not working.arriving and ask.min_hours > 1:
-            mask = profile.mask(working.book.hour)
-            if not run_starts(mask, ask.min_hours):
-                reason = ExpireReason.TOO_SHORT_TO_SELL
-                events.append(expired(sequence, ask, reason, profile.greatest(), left))
+        if left and ask.min_hours > 1 and ask is not working.arriving:
+            _expire_remnant(working, ask, left, sequence, events)
     return wanted
+
+
+def _expire_remnant(working: Working, ask: LiveAsk, left: int, sequence: int, events: list[Event]) -> None:
+    """Let an ask lapse of which no piece of `min_hours` is left."""
+    book = working.book
+    profile = working.profile(ask)
+    if run_starts(profile.mask(book.hour), ask.min_hours):
+        return
+    events.append(expired(sequence, ask, ExpireReason.TOO_SHORT_TO_SELL, profile.greatest(), left))
+    if working.direct:
+        book.remove(ask)

@@ -8,6 +8,8 @@ that one command can match many bids.
 
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from matching.book import OrderBook
 from matching.live import LiveAsk, LiveBid, same_group
 from matching.profile import Profile
@@ -20,22 +22,19 @@ Match = tuple[int, list[Take]]
 """The first hour of the run and what is taken for it, at least one take. Tuples: every match builds some."""
 
 
-class Working:
+class Working(msgspec.Struct, gc=False, eq=False):
     """The book as one command in progress sees it.
 
     `arriving`: an ask not in the index yet; its own profile and mask are this command's to change.
-    `withdrawn`: an ask that the command is replacing. `profiles`: carved copies by order id.
+    `withdrawn`: an ask that the command is replacing. `direct`: the command changes the book as it goes;
+    otherwise nothing of the book changes and `profiles` holds carved copies by order id.
     """
 
-    __slots__ = ("arriving", "book", "profiles", "withdrawn")
-
-    def __init__(
-        self, book: OrderBook, arriving: LiveAsk | None = None, withdrawn: LiveAsk | None = None
-    ) -> None:
-        self.book = book
-        self.arriving = arriving
-        self.withdrawn = withdrawn
-        self.profiles: dict[int, Profile] = {}
+    book: OrderBook
+    arriving: LiveAsk | None = None
+    withdrawn: LiveAsk | None = None
+    direct: bool = False
+    profiles: dict[int, Profile] = msgspec.field(default_factory=dict)
 
     def profile(self, ask: LiveAsk) -> Profile:
         """Return an ask's free capacity as left by this command."""
@@ -43,16 +42,19 @@ class Working:
             return ask.profile
         return self.profiles.get(ask.order_id, ask.profile)
 
-    def carve(self, ask: LiveAsk, starts_hour: int, hours: int, quantity: int) -> Profile:
-        """Take a rectangle out of an ask for this command and return what is left of it."""
+    def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity: int, _price_ticks: int) -> int:
+        """Do what `OrderBook.fill` does, for this command only, as far as the command looks at it again."""
+        # A copy of the profile is needed only where the command goes on to look at the ask again.
+        if self.arriving is None and ask.min_hours == 1:
+            return ask.profile.gpu_hours - quantity * bid.hours
         profile = self.profile(ask)
         if ask is not self.arriving and ask.order_id not in self.profiles:
             profile = profile.copy()
             self.profiles[ask.order_id] = profile
-        sold_out = profile.carve(starts_hour, starts_hour + hours, quantity)
+        sold_out = profile.carve(starts_hour, starts_hour + bid.hours, quantity)
         if sold_out and ask is self.arriving:
             ask.lose(sold_out << (starts_hour - self.book.hour), self.book.hour)
-        return profile
+        return profile.gpu_hours
 
     def fixed_candidates(self, need: int, limit_ticks: int) -> Iterable[LiveAsk]:
         """Return, best first, the asks within the limit that have something free in all hours of `need`."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from matching.book import OrderBook
 from matching.commands import CancelOrder, Command, PlaceOrder
 from matching.engine import execute
-from matching.live import LiveAsk, LiveBid
+from matching.live import live_ask, live_bid, restored_ask
 from matching.order import Ask, Bid, TimeInForce
 from matching.product import Product
 from matching.profile import Profile
@@ -115,7 +115,7 @@ def mixed_asks(count: int) -> OrderBook:
             ends_hour=starts_hour + hours,
             price_ticks=random.randint(1_000, 3_000),
         )
-        live = LiveAsk(ask, order_id, HOUR)
+        live = live_ask(ask, order_id, HOUR)
         book.add(live)
         book.rest(live)
     book.sequence = count
@@ -140,7 +140,7 @@ def sold_out_asks(count: int, day: int) -> OrderBook:
         )
         sold = order_id % 2_000 != 0
         edges = [HOUR, gap, gap + 24, HOUR + HORIZON_HOURS] if sold else [HOUR, HOUR + HORIZON_HOURS]
-        live = LiveAsk(ask, order_id, HOUR, Profile(edges, [8, 0, 8] if sold else [8]))
+        live = restored_ask(ask, order_id, HOUR, Profile.of_runs(edges, [8, 0, 8] if sold else [8]))
         book.add(live)
         book.rest(live)
     book.sequence = count
@@ -166,7 +166,7 @@ def mixed_bids(count: int) -> OrderBook:
             latest_hour=earliest_hour + hours + slack,
             limit_ticks=random.randint(500, 1_500),
         )
-        live = LiveBid(bid, order_id, HOUR)
+        live = live_bid(bid, order_id, HOUR)
         book.add(live)
         book.rest(live)
     book.sequence = count
