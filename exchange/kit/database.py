@@ -6,7 +6,10 @@ Invariants:
 
 - A session keeps nothing between two uses: no SET without LOCAL, no session advisory lock, no LISTEN. So a
   connection goes back to the pool without a round trip to clean it.
-- `ConnectionLost` says whether the work may have been done: only a loss during COMMIT leaves that unknown.
+- What changes anything goes through `transaction`. So `ConnectionLost` can say whether it was done: only a
+  loss during COMMIT leaves that unknown.
+- A connection on which a loss showed is closed at once, never lent again: the server's last word can come
+  before the end of the stream, and until then asyncpg takes the connection for a good one.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -43,7 +46,10 @@ Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializabl
 
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
+LOCK_TIMEOUT = "5s"
 STATEMENTS_CACHED = 512
+
+Outcome: TypeAlias = Literal["not_applied", "unknown"]
 
 _LOST = (
     asyncpg.PostgresConnectionError,
@@ -51,14 +57,17 @@ _LOST = (
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    # What asyncpg says when a connection that was terminated is used before its end was seen.
+    asyncpg.InternalClientError,
     ConnectionError,
 )
+_MAY_BE_LOST = (*_LOST, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class ConnectionLost(Exception):
     """The database cannot be reached. `outcome` tells of the transaction: not_applied or unknown."""
 
-    def __init__(self, detail: str, *, outcome: Literal["not_applied", "unknown"]) -> None:
+    def __init__(self, detail: str, *, outcome: Outcome) -> None:
         """Keep what happened, without address or password."""
         super().__init__(detail)
         self.outcome = outcome
@@ -92,7 +101,13 @@ class Database:
                 max_cached_statement_lifetime=0,
                 max_queries=2**62,
                 reset=_keep_session,
-                server_settings={"timezone": "UTC", "jit": "off", "application_name": application_name},
+                server_settings={
+                    "timezone": "UTC",
+                    "jit": "off",
+                    "application_name": application_name,
+                    # Nobody here holds a lock for long; who waits longer had better fail and say so.
+                    "lock_timeout": LOCK_TIMEOUT,
+                },
             )
         except (OSError, asyncpg.PostgresError) as error:
             detail = f"the database does not let us in: {error}"
@@ -100,39 +115,44 @@ class Database:
         return cls(pool)
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection outside of any transaction: each statement commits by itself."""
-        connection = await self._acquire()
+    async def connection(self, *, after_commit: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection outside of any transaction, for statements that change nothing.
+
+        Losing it, or getting none, leaves nothing applied. With `after_commit`, for what is read to answer a
+        request whose transaction has been committed, it leaves the request's outcome unknown.
+        """
+        outcome: Outcome = "unknown" if after_commit else "not_applied"
+        connection = await self._acquire(outcome)
         try:
             yield connection
-        except (*_LOST, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.InterfaceError) and not _is_lost(connection):
-                raise  # not a lost connection but a misuse of one
-            raise ConnectionLost("the connection to the database was lost", outcome="unknown") from error
+        except _MAY_BE_LOST as error:
+            if not _is_loss(error, connection):
+                raise
+            raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
 
     @asynccontextmanager
     async def transaction(self, *, isolation: Isolation = "read_committed") -> AsyncIterator[Connection]:
         """Lend a connection in a transaction: committed at the block's end, rolled back on an exception."""
-        connection = await self._acquire()
-        outcome: Literal["not_applied", "unknown"] = "not_applied"
+        outcome: Outcome = "not_applied"
+        connection = await self._acquire(outcome)
         try:
             transaction = connection.transaction(isolation=isolation)
             await transaction.start()
             try:
                 yield connection
-            except BaseException:
-                if not _is_lost(connection):
+            except BaseException as error:
+                if not _is_loss(error, connection) and not _is_closed(connection):
                     await transaction.rollback()
                 raise
-            if not _is_lost(connection):  # where it is, commit only raises and nothing is sent
+            if not _is_closed(connection):  # where it is, commit only raises and nothing is sent
                 outcome = "unknown"
             await transaction.commit()
-        except (*_LOST, asyncpg.InterfaceError) as error:
-            if isinstance(error, asyncpg.InterfaceError) and not _is_lost(connection):
+        except _MAY_BE_LOST as error:
+            if not _is_loss(error, connection):
                 raise
-            raise ConnectionLost("the connection to the database was lost", outcome=outcome) from error
+            raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
 
@@ -140,16 +160,30 @@ class Database:
         """Wait for lent connections and close all."""
         await self._pool.close()
 
-    async def _acquire(self) -> Connection:
+    async def _acquire(self, outcome: Outcome) -> Connection:
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (*_LOST, OSError) as error:  # TimeoutError is an OSError
-            raise ConnectionLost(
-                "no connection to the database is to be had", outcome="not_applied"
-            ) from error
+            raise ConnectionLost("no connection to the database is to be had", outcome=outcome) from error
 
 
-def _is_lost(connection: Connection) -> bool:
+def _is_loss(error: BaseException, connection: Connection) -> bool:
+    """Tell whether an error is the end of its connection, not of a statement or a misuse of ours."""
+    if isinstance(error, _LOST):
+        return True
+    if isinstance(error, asyncpg.PostgresError):
+        return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
+    return isinstance(error, asyncpg.InterfaceError) and _is_closed(connection)
+
+
+def _lost(connection: Connection, outcome: Outcome) -> ConnectionLost:
+    """Close a lost connection, so that the pool does not lend it again, and return what to raise."""
+    if not _is_closed(connection):
+        connection.terminate()
+    return ConnectionLost("the connection to the database was lost", outcome=outcome)
+
+
+def _is_closed(connection: Connection) -> bool:
     """Tell whether a lent connection is closed; the pool takes one that breaks back at once."""
     try:
         return connection.is_closed()

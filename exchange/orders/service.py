@@ -142,11 +142,14 @@ class OrderService:
         )
         if not isinstance(outcome, Cancelled) or outcome.order is None:
             raise Conflict("order_not_live", "the order is already filled, cancelled, expired or rejected")
-        return await self.get(principal, order_id)
+        return await self._get(principal, order_id, after_commit=True)
 
     async def get(self, principal: Principal, order_id: int) -> OrderView:
         """An own order; raises `NotFound`."""
-        async with self._database.connection() as connection:
+        return await self._get(principal, order_id, after_commit=False)
+
+    async def _get(self, principal: Principal, order_id: int, *, after_commit: bool) -> OrderView:
+        async with self._database.connection(after_commit=after_commit) as connection:
             order = await store.order_of_participant(connection, order_id, principal.participant_id)
             if order is None:
                 raise NotFound(detail="no such order")
@@ -251,7 +254,7 @@ class OrderService:
 
     async def _replay(self, participant_id: int, order_id: int, payload: bytes) -> PlacedOrder:
         """The stored outcome of a client order id: the order, or its refusal again."""
-        async with self._database.connection() as connection:
+        async with self._database.connection(after_commit=True) as connection:
             order = await store.order_of_participant(connection, order_id, participant_id)
             if order is None:
                 raise AssertionError(f"the order {order_id} has an outcome but no row")

@@ -106,7 +106,7 @@ class ProgrammesController(Controller):
             return view_of_programme(programme)
 
         answer = await once(request, work)
-        async with state.database.connection() as connection:
+        async with state.database.connection(after_commit=True) as connection:
             await state.programmes.refresh(connection)
         return answer
 

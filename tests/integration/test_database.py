@@ -22,6 +22,8 @@ from exchange.kit.database import (
 )
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 
+KILLS = 50
+
 TABLES = """
 CREATE TABLE thing (
     id BIGINT CONSTRAINT thing_key PRIMARY KEY,
@@ -179,6 +181,54 @@ async def test_a_stopped_server_is_said_to_be_lost_and_found_again(tmp_path: Pat
         assert await connection.fetchval("SELECT 1") == 1
     await database.close()
     await asyncio.to_thread(server.stop)
+
+
+async def test_backends_killed_under_running_statements_are_losses_and_nothing_else(
+    things: Database, empty_database_url: str
+) -> None:
+    killer = await Database.connect(empty_database_url, connections_min=1, connections_max=1)
+    stop = asyncio.Event()
+    lost = 0
+
+    async def work(number: int) -> None:
+        nonlocal lost
+        while not stop.is_set():
+            try:
+                if number % 2:
+                    async with things.transaction() as connection:
+                        await connection.execute("UPDATE thing SET amount_fen = amount_fen + 1 WHERE id = 1")
+                else:
+                    async with things.connection() as connection:
+                        await connection.fetch("SELECT * FROM thing")
+            except ConnectionLost as loss:
+                lost += 1
+                assert number % 2 or loss.outcome == "not_applied"  # noqa: PT017 - the others go on
+            await asyncio.sleep(0)
+
+    workers = [asyncio.create_task(work(number)) for number in range(8)]
+    for _ in range(KILLS):
+        async with killer.connection() as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+    stop.set()
+    outcomes = await asyncio.gather(*workers, return_exceptions=True)
+    await killer.close()
+    assert outcomes == [None] * len(workers)
+    assert lost > 0
+    assert len(await _amounts(things)) == 2
+
+
+@pytest.mark.parametrize("after_commit, outcome", [(False, "not_applied"), (True, "unknown")])
+async def test_a_read_that_is_lost_has_applied_nothing_unless_it_follows_a_commit(
+    things: Database, *, after_commit: bool, outcome: str
+) -> None:
+    with pytest.raises(ConnectionLost) as lost:
+        async with things.connection(after_commit=after_commit) as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    assert lost.value.outcome == outcome
+    assert len(await _amounts(things)) == 2
 
 
 async def test_nobody_at_the_address_is_said_at_once(tmp_path: Path) -> None:
