@@ -5,6 +5,8 @@ its schema, the catalogue, the first key, then the partitions with their books, 
 it down in the opposite order, so that every request that was taken is answered first.
 """
 
+import asyncio
+import contextlib
 import logging
 from typing import Final, Self
 
@@ -79,6 +81,8 @@ class Exchange:
         self.programmes = programmes
         self.products = products
         self.relay = Relay(database)
+        self.ended = asyncio.Event()
+        """Set when a partition stopped by itself: it was fenced, or met a fault. Nothing is served then."""
         self._server = server
         self._sequencers = {
             partition_id: self._sequencer(partition_id)
@@ -150,12 +154,19 @@ class Exchange:
 
     async def close(self) -> None:
         """Answer what was taken, store the books, stop. Safe to call once only."""
-        for sequencer in self._sequencers.values():
-            await sequencer.stop()
-        await self.relay.stop()
-        await self.database.close()
-        if self._server is not None:
-            self._server.stop()
+        async with contextlib.AsyncExitStack() as rest:
+            # Whatever fails on the way down, what stands below it is still taken down.
+            if self._server is not None:
+                rest.callback(self._server.stop)
+            rest.push_async_callback(self.database.close)
+            rest.push_async_callback(self.relay.stop)
+            for sequencer in self._sequencers.values():
+                rest.push_async_callback(sequencer.stop)
+
+    def _end(self) -> None:
+        """A partition leads no more: what others commit is not ours to tell."""
+        self.ended.set()
+        self._ending = asyncio.create_task(self.relay.stop(), name="relay-ends")
 
     async def is_ready(self) -> bool:
         """Whether every partition takes requests."""
@@ -177,6 +188,7 @@ class Exchange:
             clock=self.clock,
             accounts=self.accounts,
             on_commit=self.relay.notify,
+            on_end=self._end,
         )
 
 

@@ -20,6 +20,7 @@ CREATE TABLE trade (
     programme_id     BIGINT,
     fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
     traded_at        TIMESTAMPTZ NOT NULL,
+    CONSTRAINT trade_before_its_hours CHECK (extract(epoch FROM traded_at) < starts_hour::BIGINT * 3600),
     CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
     CONSTRAINT trade_programme_named CHECK ((voucher_fen > 0) = (programme_id IS NOT NULL))
 );

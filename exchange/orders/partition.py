@@ -6,6 +6,7 @@ at start-up, after a commit that failed, and after one whose outcome is unknown;
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from matching.book import OrderBook, apply
 from matching.codec import decode_events
 from matching.invariants import check_book
 from matching.order import Side
-from matching.snapshot import restore, snapshot
+from matching.snapshot import SnapshotError, restore, snapshot
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 GENESIS_HASH: Final = bytes(32)
 _JOURNAL_PAGE_ROWS: Final = 5_000
+
+_log = logging.getLogger(__name__)
 
 
 class Partition(msgspec.Struct, kw_only=True):
@@ -48,19 +51,30 @@ async def recover(
 ) -> Partition:
     """Rebuild a partition as of `head`: stored books, then the journal after them, then orders and holds.
 
-    Raises `BookCorrupt` when the journal's chain is broken, or books and orders disagree.
+    Stored books only save time: where they do not lead to the head, the whole journal does. Raises
+    `BookCorrupt` when the journal's chain is broken, or books and orders disagree.
     """
-    books, snapshot_sequence = await _stored_books(connection, partition_id, products)
-    await _fold_journal(connection, partition_id, books, snapshot_sequence, head)
+    try:
+        books, snapshot_sequence = await _stored_books(connection, partition_id, products)
+        return await _recover_from(connection, partition_id, books, snapshot_sequence, head)
+    except (BookCorrupt, SnapshotError) as error:
+        _log.warning("the stored books of partition %d are not used: %s", partition_id, error)
+    books = {product_id: OrderBook(product) for product_id, product in products.items()}
+    return await _recover_from(connection, partition_id, books, 0, head)
+
+
+async def _recover_from(
+    connection: Connection, partition_id: int, books: dict[str, OrderBook], sequence: int, head: Head
+) -> Partition:
+    """Rebuild from books that stand at a sequence."""
+    await _fold_journal(connection, partition_id, books, sequence, head)
     live = {order.order_id: order for order in await store.live_orders(connection, partition_id)}
     resting = {order_id for book in books.values() for order_id in book.orders}
     if resting != live.keys():
         differing = sorted(resting ^ live.keys())
         raise BookCorrupt(f"books and orders disagree about {len(differing)} orders, first {differing[0]}")
     await _attach_holds(connection, partition_id, live, books)
-    return Partition(
-        partition_id=partition_id, head=head, snapshot_sequence=snapshot_sequence, books=books, live=live
-    )
+    return Partition(partition_id=partition_id, head=head, snapshot_sequence=sequence, books=books, live=live)
 
 
 async def _stored_books(
@@ -171,8 +185,10 @@ async def verify(connection: Connection, partition_id: int, products: Mapping[st
 
 
 async def store_snapshot(connection: Connection, partition: Partition) -> None:
-    """Store the books as they stand, so that the next start folds a shorter journal."""
+    """Store the books as they stand, so that the next start folds a shorter journal.
+
+    Nothing is stored by a leader that leads no more.
+    """
     books = {product_id: snapshot(book) for product_id, book in partition.books.items()}
-    sequence = partition.head.last_sequence
-    await store.put_snapshots(connection, partition.partition_id, sequence, books)
-    partition.snapshot_sequence = sequence
+    await store.put_snapshots(connection, partition.partition_id, partition.head, books)
+    partition.snapshot_sequence = partition.head.last_sequence

@@ -69,9 +69,14 @@ LIMIT $3;
 SELECT product_id, sequence, book FROM book_snapshot WHERE partition_id = $1;
 
 -- name: put_snapshots
--- Store books as they stand at a sequence.
+-- Store books as they stand at the head, where the leader of that epoch still leads and the head is still there.
 INSERT INTO book_snapshot (partition_id, product_id, sequence, book)
-SELECT $1, product_id, $2, book FROM unnest($3::text[], $4::bytea[]) AS taken (product_id, book)
+SELECT head.partition_id, product_id, head.last_sequence, book
+FROM (
+    SELECT partition_id, last_sequence FROM partition_head
+    WHERE partition_id = $1 AND epoch = $5 AND last_sequence = $2
+    FOR SHARE
+) AS head, unnest($3::text[], $4::bytea[]) AS taken (product_id, book)
 ON CONFLICT (partition_id, product_id) DO UPDATE SET sequence = EXCLUDED.sequence, book = EXCLUDED.book
     WHERE book_snapshot.sequence < EXCLUDED.sequence;
 

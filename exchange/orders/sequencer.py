@@ -20,14 +20,13 @@ own account rows.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from exchange.kit.clock import us_of_hour
+from exchange.kit.clock import hour_of, us_of_hour
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
@@ -55,6 +54,8 @@ BATCH_REQUESTS_MAX: Final = 512
 QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
 RETRY_SECONDS: Final = 0.2
+ADVANCE_FAILURES_MAX: Final = 300
+NO_HOUR: Final = -1
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ Request = PlaceRequest | CancelRequest | PhaseRequest
 
 class Fenced(Exception):
     """Another leader has taken the partition: this one must write no more."""
+
+
+class HourPassed(Exception):
+    """An hour began while the batch waited for the database: nothing was done, and the hour goes first."""
 
 
 class SequencerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +98,10 @@ class Sequencer:
         clock: Clock,
         accounts: AccountDirectory,
         on_commit: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
+        """Stand ready to lead. `on_end` is called when the writer ends by itself: fenced, or on a fault."""
+        self._on_end = on_end
         self._settings = settings
         self._products = products
         self._database = database
@@ -104,6 +112,8 @@ class Sequencer:
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._hour = -1
+        self._since_hour = 0
+        self._failures = 0
         self._partition: Partition | None = None
         self._epoch = 0
         self._stopping = False
@@ -111,8 +121,8 @@ class Sequencer:
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are taken: the partition is rebuilt and this is its leader."""
-        return self._partition is not None and not self._stopping
+        """Whether requests are taken: rebuilt, leading, and no hour that has begun fails to be reached."""
+        return self._partition is not None and not self._stopping and self._failures == 0
 
     @property
     def hour(self) -> int:
@@ -153,6 +163,7 @@ class Sequencer:
     async def start(self) -> None:
         """Become the leader, rebuild, reach the present hour, and begin to take requests."""
         await self._lead()
+        self._since_hour = self._clock.hour()
         await self._advance_if_due()
         self._tasks = [
             asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
@@ -167,13 +178,13 @@ class Sequencer:
             writer, hours = self._tasks
             hours.cancel()
             await asyncio.gather(writer, hours, return_exceptions=True)
-        if (
-            self._partition is not None
-            and self._partition.snapshot_sequence < self._partition.head.last_sequence
-        ):
-            with contextlib.suppress(ConnectionLost):
+        partition = self._partition
+        if partition is not None and partition.snapshot_sequence < partition.head.last_sequence:
+            try:
                 async with self._database.transaction() as connection:
-                    await store_snapshot(connection, self._partition)
+                    await store_snapshot(connection, partition)
+            except Exception:  # noqa: BLE001 - a stored book only saves time at the next start
+                _log.exception("the books of partition %d were not stored", self._settings.partition_id)
         async with self._advanced:
             self._advanced.notify_all()
 
@@ -186,10 +197,13 @@ class Sequencer:
                 while self._queue:
                     await self._commit(self._take())
                     await self._advance_if_due()
-        except (Fenced, BookCorrupt):
+        except BaseException as error:
+            # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
+            self._partition = None
+            if isinstance(error, asyncio.CancelledError):
+                raise
             _log.exception("partition %d stops", self._settings.partition_id)
-        except Exception:  # noqa: BLE001 - a dead writer must say so, and let its callers go
-            _log.exception("partition %d stops on a fault of ours", self._settings.partition_id)
+            self._on_end()
         finally:
             self._stopping = True
             self._refuse(self._queue, "the partition has stopped; nothing was done")
@@ -210,10 +224,10 @@ class Sequencer:
     async def _commit(self, waiting: list[_Waiting]) -> None:
         """Commit a batch and answer its callers; after a failure, rebuild and try its requests one by one."""
         try:
-            outcomes = await self._try(waiting)
+            outcomes = await self._try_in_time(waiting)
             if outcomes is None and len(waiting) > 1:
                 for each in waiting:
-                    self._answer([each], await self._try([each]))
+                    self._answer([each], await self._try_in_time([each]))
             else:
                 self._answer(waiting, outcomes)
         except Fenced:
@@ -240,31 +254,47 @@ class Sequencer:
             if not each.answer.done():
                 each.answer.set_exception(Unavailable("not_committed", detail, outcome=outcome))
 
+    async def _try_in_time(self, waiting: Sequence[_Waiting]) -> list[Outcome] | None:
+        """Try a batch, each hour that begins meanwhile first."""
+        while True:
+            await self._advance_if_due()
+            try:
+                return await self._try(waiting)
+            except HourPassed:
+                continue
+
     async def _try(self, waiting: Sequence[_Waiting]) -> list[Outcome] | None:
-        """The outcomes once they are committed; None when nothing was. Raises `Fenced`."""
+        """The outcomes once they are committed; None when nothing was. Raises `Fenced`, `HourPassed`."""
         partition = self._led()
         requests = [each.request for each in waiting]
         head: Head | None = None
         outcomes: list[Outcome] = []
         try:
             async with self._database.transaction() as connection:
+                means = await self._means(connection, requests)
+                # Only now, with every lock held, is it known when the batch happens.
+                at_us = self._time_within_hour()
                 batch = Batch(
                     partition,
-                    await self._means(connection, requests),
-                    at_us=self._now_us(),
+                    means,
+                    at_us=at_us,
                     first_hour=self._hour + 1,
                     fee_bps=self._settings.fee_bps,
                 )
                 outcomes = [self._run(batch, request) for request in requests]
                 head = batch.head
                 await self._write(batch, connection)
-        except (Fenced, BookCorrupt):
+        except (Fenced, BookCorrupt, HourPassed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
             _log.exception("a batch of %d requests was not committed", len(requests))
+            previous_sequence = partition.head.last_sequence
             await self._rebuild()
             unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
-            if not (unknown and head is not None and self._led().head == head):
+            # A batch without commands left no trace in the head; to try it again is safe, as its orders, if
+            # they were stored after all, are found by their client order ids.
+            moved = head is not None and head.last_sequence > previous_sequence
+            if not (unknown and moved and self._led().head == head):
                 return None
         else:
             partition.head = head
@@ -303,16 +333,32 @@ class Sequencer:
     def _now_us(self) -> int:
         return max(self._clock.now_us(), self._led().head.last_event_at_us)
 
+    def _time_within_hour(self) -> int:
+        at_us = self._now_us()
+        if hour_of(at_us) > self._hour:
+            raise HourPassed
+        return at_us
+
+    def _own(self, head: Head) -> Head:
+        if head.epoch != self._epoch:
+            raise Fenced(
+                f"partition {self._settings.partition_id} is led by epoch {head.epoch}, not {self._epoch}"
+            )
+        return head
+
     async def _advance_if_due(self) -> None:
         """Bring the partition to the clock's hour: its books, then the money of the hours that ended."""
-        hour = max(self._clock.hour(), self._hour)
-        if hour == self._hour:
-            return
-        while not await self._try_advance(hour):
-            if self._stopping:
-                return
+        while (hour := max(self._clock.hour(), self._hour)) > self._hour:
+            if await self._try_advance(hour):
+                self._failures = 0
+                self._hour = hour
+                break
+            self._failures += 1
+            if self._stopping or self._failures >= ADVANCE_FAILURES_MAX:
+                raise Unavailable("rebuilding", f"hour {hour} could not be reached")
             await asyncio.sleep(RETRY_SECONDS)
-        self._hour = hour
+        else:
+            return
         async with self._advanced:
             self._advanced.notify_all()
 
@@ -333,7 +379,7 @@ class Sequencer:
                     connection,
                     self._accounts,
                     partition_id=self._settings.partition_id,
-                    through_hour=hour - 1 - self._settings.settlement_delay_hours,
+                    through_hour=self._settle_through(hour),
                     at_us=at_us,
                 )
                 await expire_due(connection, at_us)
@@ -343,12 +389,20 @@ class Sequencer:
                     await store_snapshot(connection, partition)
         except (Fenced, BookCorrupt):
             raise
-        except Exception:  # noqa: BLE001 - the same
+        except Exception:  # noqa: BLE001 - as in _try
             _log.exception("hour %d was not committed", hour)
             await self._rebuild()
             return False
         self._on_commit()
         return True
+
+    def _settle_through(self, hour: int) -> int:
+        """The last hour whose money is due: ended for as long as its provider may report that it failed.
+
+        The time in which nobody could report, because the service was down, does not count.
+        """
+        delay_hours = self._settings.settlement_delay_hours
+        return hour - 1 - delay_hours if hour >= self._since_hour + delay_hours else NO_HOUR
 
     def _led(self) -> Partition:
         if self._partition is None:
@@ -369,16 +423,14 @@ class Sequencer:
         while True:
             try:
                 async with self._database.transaction() as connection:
-                    head = await store.read_head(connection, partition_id)
-                    if head.epoch != self._epoch:
-                        raise Fenced(
-                            f"partition {partition_id} is led by epoch {head.epoch}, not {self._epoch}"
-                        )
+                    head = self._own(await store.read_head(connection, partition_id))
                     self._partition = await recover(connection, partition_id, self._products, head)
-            except ConnectionLost:
+            except (Fenced, BookCorrupt):
+                raise
+            except Exception as error:
                 if self._stopping:
                     raise
-                _log.warning("partition %d waits for the database", partition_id)
+                _log.warning("partition %d waits for the database: %r", partition_id, error)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

@@ -185,10 +185,17 @@ async def read_snapshots(connection: Connection, partition_id: int) -> dict[str,
 
 
 async def put_snapshots(
-    connection: Connection, partition_id: int, sequence: int, books: Mapping[str, bytes]
+    connection: Connection, partition_id: int, head: Head, books: Mapping[str, bytes]
 ) -> None:
-    """Store books as they stand at a sequence, unless later ones are stored."""
-    await connection.execute(QUERIES.put_snapshots, partition_id, sequence, list(books), list(books.values()))
+    """Store books as they stand at a head; nothing where the head is no longer there, or another leads."""
+    await connection.execute(
+        QUERIES.put_snapshots,
+        partition_id,
+        head.last_sequence,
+        list(books),
+        list(books.values()),
+        head.epoch,
+    )
 
 
 async def live_orders(connection: Connection, partition_id: int) -> list[LiveOrder]:

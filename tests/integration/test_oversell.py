@@ -39,12 +39,12 @@ INSERT_TRADE = """
     INSERT INTO trade
     SELECT $1, partition_id, 1, product_id, id, id, participant_id, participant_id, 'buy', $3::integer,
         $4::integer,
-        $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0, NULL, 0, now()
+        $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0, NULL, 0, created_at
     FROM orders WHERE id = $2"""
 INSERT_LEASE = """
     INSERT INTO lease
     SELECT $1, partition_id, product_id, $2, participant_id, participant_id, $3::integer, $4::integer,
-        $4::integer + $5::integer, 1, 0, $4::integer, 0, now()
+        $4::integer + $5::integer, 1, 0, $4::integer, 0, created_at
     FROM orders WHERE id = $2"""
 
 
@@ -61,7 +61,7 @@ async def test_the_database_refuses_just_what_would_sell_an_hour_twice(
     world: MarketWorld, leases: list[tuple[int, int, int]]
 ) -> None:
     provider = await world.join(ParticipantKind.PROVIDER)
-    ask = await world.ask(provider, world.product(), quantity_gpus=GPUS, window=(0, HOURS))
+    ask = await world.ask(provider, world.product(), quantity_gpus=GPUS, window=(1, HOURS + 1))
     ask_id = decode_id("ord", ask.id)
     assert ask_id is not None
     sold = [0] * HOURS
@@ -72,7 +72,7 @@ async def test_the_database_refuses_just_what_would_sell_an_hour_twice(
                 fits = inside and all(sold[hour] + gpus <= GPUS for hour in range(start, start + hours))
                 try:
                     async with connection.transaction():
-                        await insert(connection, ask_id, world.first_hour, (gpus, start, hours))
+                        await insert(connection, ask_id, world.first_hour + 1, (gpus, start, hours))
                 except CheckViolation as error:
                     assert constraint_name(error) == "lease_within_ask"  # noqa: PT017
                     assert not fits

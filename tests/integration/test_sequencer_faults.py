@@ -1,0 +1,180 @@
+"""Goal: whatever happens to a leader or to its database, what was answered stands, and nothing else does.
+
+Method: two exchanges on one database, the fenced one stopping first; connections ended by the server under
+load; an hour that begins while a batch waits for a lock; a service that was down while hours ended. Each test
+ends with the ledger's check and the fold of the journal (see `open_market`).
+"""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from exchange.app import Exchange
+from exchange.kit.clock import ManualClock, us_of_hour
+from exchange.kit.database import ConnectionLost
+from exchange.kit.errors import InvalidInput, Refusal, Unavailable
+from exchange.kit.fields import format_hour
+from exchange.kit.ids import decode_id
+from exchange.kit.settings import Settings
+from exchange.ledger.models import Purpose
+from exchange.orders.models import OrderStatus, PlacedOrder
+from exchange.participants.models import ParticipantKind
+from exchange.settlement.leases import report_outage
+from exchange.settlement.models import NewOutage
+from matching.order import Side
+from tests.market_world import MarketWorld, open_market
+
+KILLS = 12
+
+
+async def opened(database_url: str, data_dir: Path, now_us: int) -> MarketWorld:
+    clock = ManualClock(now_us)
+    settings = Settings(database_url=database_url, data_dir=data_dir)
+    return MarketWorld(await Exchange.open(settings, clock), clock)
+
+
+@pytest.mark.parametrize("fenced_by", ["order", "hour"])
+async def test_a_fenced_leader_leaves_nothing_behind(
+    database_url: str, tmp_path: Path, fenced_by: str
+) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        await world.ask(provider, world.product())
+        now_us = world.clock.now_us()
+    first = await opened(database_url, tmp_path, now_us)
+    second = await opened(database_url, tmp_path, now_us)
+    product = first.product()
+    if fenced_by == "order":
+        with pytest.raises(Unavailable) as refused:
+            await first.ask(provider, product, price=200)
+        assert refused.value.outcome == "not_applied"
+    else:
+        first.clock.advance_to_us(us_of_hour(first.clock.hour() + 1))
+        with pytest.raises(Unavailable):
+            await first.exchange.orders.advance_to(first.clock.hour())
+    await asyncio.wait_for(first.exchange.ended.wait(), 10)
+    assert not first.exchange.orders.is_ready
+    with pytest.raises(Unavailable):
+        first.exchange.orders.book(product)
+    # The first stops cleanly; the second is never heard of again, as if it had been killed.
+    await first.exchange.close()
+    async with open_market(database_url, tmp_path, now_us) as third:
+        assert len(third.exchange.orders.book(product).orders) == 1
+    await second.exchange.close()
+
+
+async def test_stored_books_that_do_not_fit_are_passed_over(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        await world.ask(provider, world.product())
+        product, now_us = world.product(), world.clock.now_us()
+    async with open_market(database_url, tmp_path, now_us) as world:
+        await world.ask(provider, product)
+    async with (
+        open_market(database_url, tmp_path, now_us) as world,
+        world.database.transaction() as connection,
+    ):
+        await connection.execute("UPDATE book_snapshot SET book = 'no book'")
+    async with open_market(database_url, tmp_path, now_us) as world:
+        assert len(world.exchange.orders.book(product).orders) == 2
+
+
+async def test_connections_ended_under_load_lose_and_double_nothing(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        buyer = await world.join(ParticipantKind.BUYER)
+        await world.deposit(buyer, 10**9)
+        product = world.product()
+        await world.ask(provider, product, quantity_gpus=10_000)
+        acknowledged: set[str] = set()
+        ended = asyncio.Event()
+
+        async def trade(number: int) -> None:
+            count = 0
+            while not ended.is_set():
+                count += 1
+                order = world.order(Side.BUY, product, client_order_id=f"{number}-{count}")
+                while True:  # the same order again until it is answered: that is what its id is for
+                    try:
+                        answer: PlacedOrder = await world.exchange.orders.place(buyer, order)
+                    except (Unavailable, ConnectionLost):
+                        await asyncio.sleep(0.01)
+                    else:
+                        acknowledged.add(answer.view.client_order_id)
+                        break
+
+        traders = [asyncio.create_task(trade(number)) for number in range(8)]
+        for _ in range(KILLS):
+            before = len(acknowledged)
+            async with asyncio.timeout(20):
+                while len(acknowledged) < before + 10:  # noqa: ASYNC110 - eight traders, one count
+                    await asyncio.sleep(0.01)
+            # Our own connection may have been lost just before.
+            with contextlib.suppress(ConnectionLost):
+                async with world.database.connection() as connection:
+                    await connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    )
+        ended.set()
+        await asyncio.gather(*traders)
+        async with world.database.connection() as connection:
+            stored = await connection.fetch("SELECT client_order_id, count(*) FROM orders GROUP BY 1")
+        assert all(row["count"] == 1 for row in stored)
+        assert acknowledged <= {row["client_order_id"] for row in stored}
+
+
+async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        buyer = await world.join(ParticipantKind.BUYER)
+        await world.deposit(buyer, 10**9)
+        product = world.product()
+        await world.ask(provider, product)
+        bid = world.order(Side.BUY, product)
+        async with world.database.transaction() as connection:
+            await connection.execute(
+                "SELECT FROM ledger_account WHERE participant_id = $1 FOR UPDATE", buyer.participant_id
+            )
+            placing = asyncio.create_task(world.exchange.orders.place(buyer, bid))
+            async with asyncio.timeout(10):
+                while not await connection.fetchval(  # noqa: ASYNC110 - only the database knows who waits
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')"
+                ):
+                    await asyncio.sleep(0.01)
+            world.clock.advance_to_us(us_of_hour(world.clock.hour() + 1))
+        with pytest.raises(Refusal) as refused:
+            await placing
+        assert refused.value.errors[0].code == "window_in_past"
+        async with world.database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM trade") == 0
+        with pytest.raises(InvalidInput):
+            await world.bid(buyer, product, window=(-1, 3))
+
+
+async def test_downtime_does_not_take_the_time_in_which_an_outage_can_be_reported(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        buyer = await world.join(ParticipantKind.BUYER)
+        await world.deposit(buyer, 10**6)
+        await world.ask(provider, world.product(), price=1000)
+        bid = await world.bid(buyer, world.product(), price=1000)
+        assert bid.status is OrderStatus.FILLED
+        lease_id = decode_id("trd", bid.fills[0].trade_id)
+        starts_hour, now_us = world.first_hour, world.clock.now_us()
+    assert lease_id is not None
+    # Down through the whole lease and beyond its report time.
+    async with open_market(database_url, tmp_path, now_us + 40 * 3600 * 10**6) as world:
+        hours = [format_hour(starts_hour + hour) for hour in range(4)]
+        async with world.database.transaction() as connection:
+            outage = NewOutage(hours=hours, reason="the site was down with the exchange")
+            await report_outage(connection, provider, lease_id, outage, world.now_us)
+        await world.pass_hours(2)
+        assert await world.free_fen(buyer) == 10**6
+        assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
