@@ -158,6 +158,11 @@ def datetime_of(us: int) -> datetime:
     return _EPOCH + timedelta(microseconds=us)
 
 
+def is_time_us(us: int) -> bool:
+    """Tell whether an integer is a time that `datetime_of` can return: one in the years 1 to 9999."""
+    return _US_MIN <= us <= _US_MAX
+
+
 def us_of(moment: datetime) -> int:
     """Return an aware datetime as microseconds since the epoch, exactly. ValueError for a naive one."""
     if moment.tzinfo is None:
@@ -183,7 +188,7 @@ def parse_rfc3339(text: str) -> int | None:
         return None
     offset_us = (int(offset_hours) * 60 + int(offset_minutes)) * 60 * US_PER_SECOND
     us = us - offset_us if sign == "+" else us + offset_us
-    return us if _US_MIN <= us <= _US_MAX else None
+    return us if is_time_us(us) else None
 
 
 @lru_cache(maxsize=TIMES_REMEMBERED)

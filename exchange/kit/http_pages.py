@@ -1,15 +1,19 @@
 """Pages of lists: `{data, next_cursor}`, stable under inserts because a cursor names the last row seen.
 
 A cursor is opaque to callers: base64url of JSON, marked with the list it belongs to. It grants nothing (every
-query is bounded by the caller's participant), so it is not signed; one that cannot be read is refused.
+query is bounded by the caller's participant), so it is not signed. One that cannot be read is refused, and so
+is one with a part that no row can have: a list names the kind of each part, and no query ever meets a number
+or text that its column cannot hold.
 """
 
 import base64
 import binascii
+from enum import Enum, auto
 from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 
+from exchange.kit.clock import is_time_us
 from exchange.kit.errors import Fault, InvalidInput
 
 T = TypeVar("T")
@@ -20,6 +24,19 @@ LIMIT_DEFAULT: Final = 100
 Limit = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="how many rows at most, 1 to 1000")]
 CursorText = Annotated[str, msgspec.Meta(max_length=400, description="next_cursor of the page before")]
 CursorPart = int | str
+
+
+class Part(Enum):
+    """What a part of a cursor is, by the column that its list is sorted by."""
+
+    ID = auto()
+    """BIGINT."""
+    HOUR = auto()
+    """INTEGER: hours since the epoch."""
+    TIME_US = auto()
+    """TIMESTAMPTZ, as microseconds since the epoch."""
+    SLUG = auto()
+    """TEXT."""
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True):
@@ -34,7 +51,7 @@ def encode_cursor(list_name: str, *after: CursorPart) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode([list_name, *after])).rstrip(b"=").decode()
 
 
-def decode_cursor(list_name: str, cursor: str, *kinds: type[CursorPart]) -> tuple[CursorPart, ...]:
+def decode_cursor(list_name: str, cursor: str, *kinds: Part) -> tuple[CursorPart, ...]:
     """Return the sort values in a cursor of this list, one of each of `kinds`, or raise `InvalidInput`."""
     try:
         parts = msgspec.json.decode(
@@ -43,12 +60,17 @@ def decode_cursor(list_name: str, cursor: str, *kinds: type[CursorPart]) -> tupl
     except (msgspec.DecodeError, binascii.Error, ValueError):
         parts = []
     fits = len(parts) == len(kinds) + 1 and parts[0] == list_name
-    if not fits or not all(_is_kind(part, kind) for part, kind in zip(parts[1:], kinds, strict=True)):
+    if not fits or not all(_fits(part, kind) for part, kind in zip(parts[1:], kinds, strict=True)):
         detail = "must be the next_cursor of a page of the same list"
         fault = Fault("?cursor", "bad_cursor", detail, cursor[:100])
         raise InvalidInput("invalid_query", f"?cursor {detail}", errors=[fault])
     return tuple(parts[1:])
 
 
-def _is_kind(part: CursorPart, kind: type[CursorPart]) -> bool:
-    return isinstance(part, kind) and (not isinstance(part, int) or -(2**63) <= part < 2**63)
+def _fits(part: CursorPart, kind: Part) -> bool:
+    if isinstance(part, str):
+        return kind is Part.SLUG and "\0" not in part
+    if kind is Part.TIME_US:
+        return is_time_us(part)
+    bits = {Part.ID: 63, Part.HOUR: 31}.get(kind)
+    return bits is not None and -(2**bits) <= part < 2**bits

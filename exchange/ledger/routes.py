@@ -14,7 +14,7 @@ from exchange.kit.errors import NotFound
 from exchange.kit.fields import IdText, format_cny, format_hour, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import encode_id
 from exchange.ledger import rules, service
@@ -107,7 +107,7 @@ class AccountsController(Controller):
     async def list_accounts(self, request: ApiRequest) -> Page[AccountView]:
         """List the caller's accounts with their balances: cash, escrow, and those of vouchers and claims."""
         query = request.query(ListAccounts)
-        after_id = 0 if query.cursor is None else int(decode_cursor("accounts", query.cursor, int)[0])
+        after_id = 0 if query.cursor is None else int(decode_cursor("accounts", query.cursor, Part.ID)[0])
         owner_id = _owner_of(request, query.participant_id)
         database: Database = request.app.state.database
         async with database.connection() as connection:
@@ -127,7 +127,7 @@ class AccountsController(Controller):
         owner_id = _owner_of(request, query.participant_id)
         wanted = StatementFilter(account_id=account_id, asset=query.asset, reason=query.reason)
         if query.cursor is not None:
-            before_id = int(decode_cursor("transfers", query.cursor, int)[0])
+            before_id = int(decode_cursor("transfers", query.cursor, Part.ID)[0])
             wanted = msgspec.structs.replace(wanted, before_id=before_id)
         database: Database = request.app.state.database
         async with database.connection() as connection:

@@ -10,7 +10,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.errors import NotFound
 from exchange.kit.fields import ClientText, SlugText
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
 from exchange.orders.models import NewOrder, OrderStatus, OrderView
@@ -80,7 +80,7 @@ class OrdersController(Controller):
         query = request.query(ListOrders)
         before_id = LATEST_ID
         if query.cursor is not None:
-            before_id = int(decode_cursor("orders", query.cursor, int)[0])
+            before_id = int(decode_cursor("orders", query.cursor, Part.ID)[0])
         orders = await _service(request).page(
             request.principal,
             before_id=before_id,

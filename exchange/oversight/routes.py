@@ -13,7 +13,7 @@ from litestar.response import Stream
 from exchange.kit.auth import Scope
 from exchange.kit.errors import Faults, InvalidInput, NotFound
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
 from exchange.oversight.export import MEDIA_TYPES
@@ -84,7 +84,7 @@ class OversightController(Controller):
         list_name = f"oversight-trades-{query.order}"
         after = None
         if query.cursor is not None:
-            traded_at_us, trade_id = decode_cursor(list_name, query.cursor, int, int)
+            traded_at_us, trade_id = decode_cursor(list_name, query.cursor, Part.TIME_US, Part.ID)
             after = Place(int(traded_at_us), int(trade_id))
         await _service(request).record(request.principal, "trades", msgspec.to_builtins(query))
         rows = await _service(request).page(wanted, query.order, after, query.limit + 1)

@@ -15,7 +15,7 @@ from exchange.kit.errors import NotFound
 from exchange.kit.fields import IdText, time_us, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants import rules, service
@@ -98,7 +98,7 @@ def _issued(key: Key, text: str) -> IssuedKey:
 
 
 def _after(list_name: str, cursor: str | None) -> int:
-    return 0 if cursor is None else int(decode_cursor(list_name, cursor, int)[0])
+    return 0 if cursor is None else int(decode_cursor(list_name, cursor, Part.ID)[0])
 
 
 class ParticipantsController(Controller):

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import public
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.products import rules, service
 from exchange.products.models import (
@@ -44,7 +44,7 @@ class CatalogueController(Controller):
     async def list_products(self, request: ApiRequest) -> Page[ProductView]:
         """Return the products in the order of their ids."""
         query = request.query(ProductQuery)
-        after_id = None if query.cursor is None else str(decode_cursor(_PRODUCTS, query.cursor, str)[0])
+        after_id = None if query.cursor is None else str(decode_cursor(_PRODUCTS, query.cursor, Part.SLUG)[0])
         wanted = ProductFilter(
             accelerator_id=query.accelerator,
             origin=query.origin,

@@ -9,7 +9,7 @@ from exchange.kit.clock import Clock
 from exchange.kit.database import Database
 from exchange.kit.errors import NotFound
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
@@ -55,7 +55,7 @@ class LeasesController(Controller):
         query = request.query(ListLeases)
         before_id = _LATEST_ID
         if query.cursor is not None:
-            before_id = int(decode_cursor("leases", query.cursor, int)[0])
+            before_id = int(decode_cursor("leases", query.cursor, Part.ID)[0])
         async with _database(request).connection() as connection:
             leases = await page_of_leases(
                 connection,

@@ -17,7 +17,7 @@ from exchange.kit.errors import Faults, NotFound
 from exchange.kit.fields import IdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
 from exchange.vouchers import claims, programmes, service
@@ -66,7 +66,7 @@ class ClaimQuery(PageQuery, frozen=True, kw_only=True):
 
 def _before(list_name: str, cursor: str | None) -> int:
     """Return the id before which a page of a list begins."""
-    return ID_MAX if cursor is None else int(decode_cursor(list_name, cursor, int)[0])
+    return ID_MAX if cursor is None else int(decode_cursor(list_name, cursor, Part.ID)[0])
 
 
 def _next(list_name: str, ids: list[int], limit: int) -> str | None:
@@ -235,7 +235,7 @@ class ClaimsController(Controller):
         value = _id_in_path("clm", claim_id, "claim")
         after = _BEFORE_ANY
         if query.cursor is not None:
-            lease_id, hour, voucher_id = decode_cursor(_LINES, query.cursor, int, int, int)
+            lease_id, hour, voucher_id = decode_cursor(_LINES, query.cursor, Part.ID, Part.HOUR, Part.ID)
             after = int(lease_id), int(hour), int(voucher_id)
         async with request.app.state.database.connection() as connection:
             found = await claims.list_claim_lines(

@@ -4,15 +4,21 @@ Method: over a real socket, from the API's own description, by the operator's ke
 """
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from tests.e2e.bad_queries import by_meaning, by_schema, query_of, required_of
+from tests.e2e.bad_queries import EXTREMES, by_meaning, by_schema, cursor_of, query_of, required_of
 from tests.e2e.document import Description, Operation
 from tests.e2e.good_bodies import BODIES, good, route_of
 from tests.e2e.served import pointers, problem
 from tests.e2e.stage import Stage, staged
 
+CURSOR_LISTS = (
+    *("accounts", "claims", "claim_lines", "keys", "leases", "orders", "oversight-trades-newest_first"),
+    *("participants", "products", "programmes", "trade_groups", "transfers", "vouchers"),
+)
+CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))
 UNKNOWN_LETTERS = "7zzzzzzzzzzzz"
 RUBBISH = (
     *("rubbish", "null", "-1", "*", "%00", "ord_%00", "%ff", "%c3%28", "%ed%a0%80", "%20", "%25", "%7B%7D"),
@@ -86,6 +92,27 @@ async def test_all_faults_of_a_query_are_named_in_one_answer(stage: Stage, descr
             named = pointers(problem(answer, 422, "invalid_query"))
             for name in names:
                 assert named & {f"?{name}", f"?{name}/0"}, f"{operation.title}: {name} not in {named}"
+
+
+async def test_no_forged_cursor_makes_a_list_fail(stage: Stage, description: Description) -> None:
+    lists = [each for each in description.operations.values() if "cursor" in each.query]
+    assert len(lists) > 10
+    for operation in lists:
+        required = required_of(description, operation)
+
+        async def status(*parts: object, operation: Operation = operation, required: Any = required) -> int:
+            query = query_of(required, ("cursor", cursor_of(*parts)))
+            answer = await stage.operator.send("GET", f"{address(stage, operation)}?{query}")
+            if answer.status_code != 200:
+                problem(answer, 422, "invalid_query")
+            return answer.status_code
+
+        forms = [(name, *parts) for name in CURSOR_LISTS for parts in CURSOR_PARTS]
+        good = [form for form in forms if await status(*form) == 200]
+        assert len(good) == 1, f"{operation.title}: the cursors of this list are not known here: {good}"
+        for place in range(1, len(good[0])):
+            for extreme in EXTREMES:
+                await status(*good[0][:place], extreme, *good[0][place + 1 :])
 
 
 async def test_what_is_not_there_is_not_found(stage: Stage, description: Description) -> None:

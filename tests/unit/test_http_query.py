@@ -4,6 +4,7 @@ Method: strings sent by hand, and properties: what the writers write the readers
 refused.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
@@ -12,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.kit.clock import datetime_of, us_of
 from exchange.kit.errors import InvalidInput
 from exchange.kit.fields import NameText
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Part, decode_cursor, encode_cursor
 from exchange.kit.http_query import decode_query
 
 
@@ -132,15 +134,41 @@ def test_what_is_written_is_read(wanted: Filter) -> None:
     assert decode_query(urlencode(texts).encode(), Filter) == wanted
 
 
-@given(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
-def test_a_cursor_comes_back(number: int, text: str) -> None:
-    assert decode_cursor("orders", encode_cursor("orders", number, text), int, str) == (number, text)
+@given(
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40),
+    st.integers(-(2**31), 2**31 - 1),
+    st.datetimes(timezones=st.just(UTC)).map(us_of),
+)
+def test_a_cursor_comes_back(number: int, text: str, hour: int, time_us: int) -> None:
+    after = (number, text, hour, time_us)
+    kinds = (Part.ID, Part.SLUG, Part.HOUR, Part.TIME_US)
+    assert decode_cursor("orders", encode_cursor("orders", *after), *kinds) == after
+    assert us_of(datetime_of(time_us)) == time_us
+
+
+@pytest.mark.parametrize(
+    "kind, beyond",
+    [
+        (Part.ID, (-(2**63) - 1, 2**63, "1")),
+        (Part.HOUR, (-(2**31) - 1, 2**31, 2**62, "1")),
+        (
+            Part.TIME_US,
+            (us_of(datetime.min.replace(tzinfo=UTC)) - 1, us_of(datetime.max.replace(tzinfo=UTC)) + 1),
+        ),
+        (Part.SLUG, ("a\0b", "\0", 1)),
+    ],
+)
+def test_a_part_that_no_row_can_have_is_refused(kind: Part, beyond: tuple[int | str, ...]) -> None:
+    for part in beyond:
+        with pytest.raises(InvalidInput):
+            decode_cursor("orders", encode_cursor("orders", part), kind)
 
 
 @given(st.text(max_size=60) | st.binary(max_size=40).map(lambda raw: raw.hex()))
 def test_a_made_up_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        decode_cursor("orders", cursor, int)
+        decode_cursor("orders", cursor, Part.ID)
     assert [(fault.pointer, fault.code) for fault in caught.value.errors] == [("?cursor", "bad_cursor")]
 
 
@@ -156,4 +184,4 @@ def test_a_made_up_cursor_is_refused(cursor: str) -> None:
 )
 def test_a_cursor_of_another_list_or_form_is_refused(cursor: str) -> None:
     with pytest.raises(InvalidInput):
-        decode_cursor("orders", cursor, int)
+        decode_cursor("orders", cursor, Part.ID)
