@@ -143,7 +143,8 @@ async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url:
             placing = asyncio.create_task(world.exchange.orders.place(buyer, bid))
             async with asyncio.timeout(10):
                 while not await connection.fetchval(  # noqa: ASYNC110 - only the database knows who waits
-                    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock')"
+                    "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                    " WHERE wait_event_type = 'Lock' AND datname = current_database())"
                 ):
                     await asyncio.sleep(0.01)
             world.clock.advance_to_us(us_of_hour(world.clock.hour() + 1))
