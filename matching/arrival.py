@@ -33,8 +33,8 @@ def enter_ask(book: OrderBook, order: Ask, sequence: int) -> tuple[Event, ...] |
     None, and nothing changed, where it crosses and is post-only or fok: its trades may have to be taken back,
     so it is tried first.
     """
-    best = book.bids.best()
-    if (best is not None and best.price_ticks >= order.price_ticks) or order.time_in_force is _IOC:
+    blocks = book.bids.blocks
+    if (blocks and blocks[0].items[0].price_ticks >= order.price_ticks) or order.time_in_force is _IOC:
         if order.post_only or order.time_in_force is _FOK:
             return None
         return _meet(book, live_ask(order, sequence, book.hour), sequence)
@@ -59,8 +59,8 @@ def enter_ask(book: OrderBook, order: Ask, sequence: int) -> tuple[Event, ...] |
 
 def enter_bid(book: OrderBook, order: Bid, sequence: int) -> tuple[Event, ...] | None:
     """Let an admitted bid in, as `enter_ask` does an ask."""
-    best = book.asks.best()
-    if (best is not None and best.price_ticks <= order.limit_ticks) or order.time_in_force is _IOC:
+    blocks = book.asks.blocks
+    if (blocks and blocks[0].items[0].price_ticks <= order.limit_ticks) or order.time_in_force is _IOC:
         if order.post_only or order.time_in_force is _FOK:
             return None
         return _meet(book, live_bid(order, sequence, book.hour), sequence)
@@ -85,15 +85,18 @@ def enter_bid(book: OrderBook, order: Bid, sequence: int) -> tuple[Event, ...] |
 def _meet(book: OrderBook, arriving: LiveOrder, sequence: int) -> tuple[Event, ...]:
     """Match an arriving order, changing the book, and let the rest of it rest or die."""
     events: list[Event] = [OrderAccepted(sequence=sequence, order=arriving.order)]
-    book.add(arriving)
     working = Working(book, arriving if isinstance(arriving, LiveAsk) else None, direct=True)
     _match(working, arriving, sequence, events)
     if arriving.remaining_gpus:
         last = _remainder(arriving, sequence)
         events.append(last)
+        # Most orders that cross are filled: this one is filed now, if self-trade prevention has not done it.
+        filed = arriving.order_id in book.orders
         if isinstance(last, OrderRested):
+            if not filed:
+                book.add(arriving)
             book.rest(arriving)
-        else:
+        elif filed:
             book.remove(arriving)
     return tuple(events)
 

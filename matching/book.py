@@ -60,14 +60,15 @@ class OrderBook:
 
     def add(self, order: LiveOrder) -> None:
         """Take an accepted or restored order in; it is not in the index yet."""
-        if order.order_id in self.orders:
-            raise BookCorrupt(f"order {order.order_id} is already live")
-        self.orders[order.order_id] = order
-        owned = self.owned.get(order.participant)
+        order_id = order.order_id
+        if self.orders.setdefault(order_id, order) is not order:
+            raise BookCorrupt(f"order {order_id} is already live")
+        participant = order.participant
+        owned = self.owned.get(participant)
         if owned is None:
-            self.owned[order.participant] = {order.order_id: order}
+            self.owned[participant] = {order_id: order}
         else:
-            owned[order.order_id] = order
+            owned[order_id] = order
 
     def rest(self, order: LiveOrder) -> None:
         """Put a live order into the index."""
@@ -99,11 +100,15 @@ class OrderBook:
                     del other[order_id]
 
     def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity_gpus: int, price_ticks: int) -> int:
-        """Carry out one fill, take out whoever is done with, and return the ask's GPU-hours left."""
+        """Carry out one fill, take out whoever is done with, and return the ask's GPU-hours left.
+
+        An order that arrives may not be filed yet.
+        """
         profile = ask.profile
         sold_out = profile.carve(starts_hour, starts_hour + bid.hours, quantity_gpus)
         if not profile.gpu_hours:
-            self.remove(ask)
+            if ask.order_id in self.orders:
+                self.remove(ask)
         elif sold_out:
             sold_out <<= starts_hour - self.hour
             ask.lose(sold_out, self.hour)
@@ -111,7 +116,8 @@ class OrderBook:
                 self.asks.shrink(ask, sold_out)
         bid.remaining_gpus -= quantity_gpus
         if not bid.remaining_gpus:
-            self.remove(bid)
+            if bid.order_id in self.orders:
+                self.remove(bid)
         elif bid.earliest_hour != bid.last_start_hour:
             starts = bid.mask
             bid.pin(starts_hour, self.hour)

@@ -107,23 +107,26 @@ class RestingIndex(Generic[T]):
     def remove(self, item: T) -> None:
         """Take an order out; raises BookCorrupt where it is not there."""
         key = item.key
-        place = bisect_right(self.firsts, key) - 1
-        if place < 0:
+        firsts = self.firsts
+        if not firsts or key < firsts[0]:
             raise BookCorrupt(f"no order with key {key} in the index")
+        # Fills take the best order out: nothing to search.
+        is_best = key == firsts[0]
+        place = 0 if is_best else bisect_right(firsts, key) - 1
         block = self.blocks[place]
         keys = block.keys
         items = block.items
-        i = bisect_left(keys, key)
+        i = 0 if is_best else bisect_left(keys, key)
         if i == len(keys) or items[i] is not item:
             raise BookCorrupt(f"no order with key {key} in the index")
         del keys[i]
         del items[i]
         if not keys:
             del self.blocks[place]
-            del self.firsts[place]
+            del firsts[place]
             return
         if i == 0:
-            self.firsts[place] = keys[0]
+            firsts[place] = keys[0]
         lost = item.mask
         if items[0].mask & lost != lost:
             block.uncover(lost)

@@ -62,6 +62,12 @@ def _prevent(
                 )
             )
             if working.direct:
+                # The pair refers to both by id: whichever arrives has to be filed from now on.
+                orders = working.book.orders
+                if bid.order_id not in orders:
+                    working.book.add(bid)
+                if ask.order_id not in orders:
+                    working.book.add(ask)
                 pair(bid, ask)
 
 

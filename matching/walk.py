@@ -106,12 +106,15 @@ def _match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Matc
     need = ((1 << hours) - 1) << (starts_hour - working.book.hour)
     candidates = working.fixed_candidates(need, bid.price_ticks)
     profiles = working.profiles
+    is_mask = bid.is_mask
+    needs_mask = bid.needs_mask
     takes: list[Take] = []
     for ask in candidates:
+        # `eligible`, written out: every match asks, and most orders need nothing.
         if (
             ask.min_hours > hours
-            or bid.needs_mask & ~ask.is_mask
-            or ask.needs_mask & ~bid.is_mask
+            or (needs_mask and needs_mask & ~ask.is_mask)
+            or (ask.needs_mask and ask.needs_mask & ~is_mask)
             or (not own and same_group(bid, ask))
         ):
             continue
