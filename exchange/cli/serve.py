@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,13 @@ async def serve_until(
     listener: socket.socket,
     stopping: asyncio.Event,
     on_listening: Callable[[], None],
+    *,
+    trusted_proxies: Sequence[str] = (),
 ) -> None:
-    """Answer requests until `stopping` is set, then answer those under way and return."""
+    """Answer requests until `stopping` is set, then answer those under way and return.
+
+    Only `trusted_proxies` may say from where a request comes: a key may be bound to networks.
+    """
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -75,6 +80,8 @@ async def serve_until(
         log_config=None,
         lifespan="on",
         server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
         timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
     )
     server = Server(config, on_listening)
@@ -134,7 +141,13 @@ async def serve(
             click.echo(f"operator's key: {key_file}", err=True)
             click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
 
-        await serve_until(create_app(exchange), listener, stopping, announce)
+        await serve_until(
+            create_app(exchange),
+            listener,
+            stopping,
+            announce,
+            trusted_proxies=settings.trusted_proxies,
+        )
     finally:
         await exchange.close()
 

@@ -5,6 +5,7 @@ silently keeps its default is worse than a service that does not start.
 """
 
 from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -38,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The exchange's share of each delivered hour, in basis points."""
     settlement_delay_hours: int = 1
     """Hours after its delivery at which an hour's money is released."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose X-Forwarded-For tells where a request comes from."""
     bench_echo: bool = False
     """Serve the route that benchmarks compare with."""
     log_level: str = "info"
@@ -108,6 +111,13 @@ def _host(text: str) -> str:
     return text
 
 
+def _networks(text: str) -> tuple[str, ...]:
+    networks = tuple(network.strip() for network in text.split(","))
+    for network in networks:
+        ip_network(network)
+    return networks
+
+
 def _log_level(text: str) -> str:
     if text not in LOG_LEVELS:
         raise ValueError
@@ -130,6 +140,11 @@ _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
         "settlement_delay_hours",
         "an integer from 0 to 720",
         _integer(0, 720),
+    ),
+    "EXCHANGE_TRUSTED_PROXIES": (
+        "trusted_proxies",
+        "addresses or networks, with commas between them",
+        _networks,
     ),
     "EXCHANGE_BENCH_ECHO": ("bench_echo", "0 or 1", _flag),
     "EXCHANGE_LOG_LEVEL": ("log_level", f"one of {', '.join(LOG_LEVELS)}", _log_level),

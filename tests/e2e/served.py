@@ -6,7 +6,7 @@ to, good or bad, and `problem` checks that a refusal is whole.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -153,7 +153,9 @@ async def eventually(read: Callable[[], Awaitable[Any]], holds: Callable[[Any], 
 
 
 @asynccontextmanager
-async def served(database_url: str, data_dir: Path, now_us: int = NOW_US) -> AsyncIterator[Served]:
+async def served(
+    database_url: str, data_dir: Path, now_us: int = NOW_US, *, trusted_proxies: Sequence[str] = ()
+) -> AsyncIterator[Served]:
     """Open an exchange on a new database and serve it on a free port."""
     clock = ManualClock(now_us)
     settings = Settings(database_url=database_url, data_dir=data_dir, bench_echo=True)
@@ -161,7 +163,9 @@ async def served(database_url: str, data_dir: Path, now_us: int = NOW_US) -> Asy
     app = create_app(exchange)
     listener = bound_socket("127.0.0.1", 0)
     stopping, listening = asyncio.Event(), asyncio.Event()
-    server = asyncio.create_task(serve_until(app, listener, stopping, listening.set))
+    server = asyncio.create_task(
+        serve_until(app, listener, stopping, listening.set, trusted_proxies=trusted_proxies)
+    )
     try:
         await asyncio.wait_for(listening.wait(), DEADLINE_S)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -47,6 +47,7 @@ async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
         )
         running = uvicorn.Server(config)
         serving = asyncio.create_task(running.serve(sockets=[listener]))

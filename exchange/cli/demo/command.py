@@ -91,7 +91,13 @@ async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, 
     try:
         listening, stop_serving = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
-            serve_until(create_app(exchange), listener, stop_serving, listening.set)
+            serve_until(
+                create_app(exchange),
+                listener,
+                stop_serving,
+                listening.set,
+                trusted_proxies=settings.trusted_proxies,
+            )
         )
         # However it ends, nobody waits for it in vain.
         serving.add_done_callback(lambda _done: listening.set())
