@@ -154,6 +154,12 @@ class DifferenceKind(StrEnum):
     OVERDRAWN = "overdrawn"
     HOLD_NOT_PENDING = "hold_not_pending"
     HOLD_OF_CLOSED_ORDER = "hold_of_closed_order"
+    ESCROW_NOT_LEASED = "escrow_not_leased"
+    COMMITMENT_NOT_LEASED = "commitment_not_leased"
+    RECEIVABLE_NOT_CAPTURED = "receivable_not_captured"
+    CLAIMED_NOT_IN_CLAIMS = "claimed_not_in_claims"
+    ISSUED_NOT_IN_VOUCHERS = "issued_not_in_vouchers"
+    BUDGET_NOT_WHAT_IS_LEFT = "budget_not_what_is_left"
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):

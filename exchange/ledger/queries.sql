@@ -226,3 +226,112 @@ WHERE hold.placed_fen > hold.committed_fen + hold.released_fen
     AND orders.status NOT IN ('accepted', 'resting', 'partially_filled')
 GROUP BY hold.order_id
 ORDER BY hold.order_id;
+
+-- name: escrow_differences
+-- Escrow accounts, of cash and of vouchers, that do not have what leases still have to pay out of them.
+WITH leased AS (
+    SELECT escrow_account_id AS account_id, sum(committed_fen - captured_fen - returned_fen)::BIGINT AS open_fen
+    FROM lease_funding
+    WHERE committed_fen > captured_fen + returned_fen
+    GROUP BY escrow_account_id
+)
+SELECT
+    account.id AS account_id, account.credits_posted_fen - account.debits_posted_fen AS escrow_fen,
+    coalesce(leased.open_fen, 0) AS leased_fen
+FROM ledger_account AS account
+LEFT JOIN leased ON leased.account_id = account.id
+WHERE account.purpose IN ('escrow', 'voucher_escrow')
+    AND account.credits_posted_fen - account.debits_posted_fen <> coalesce(leased.open_fen, 0)
+ORDER BY account.id;
+
+-- name: commitment_differences
+-- Holds, by order and voucher (0: cash), whose committed part is not what the leases of the order's trades were given.
+WITH leased AS (
+    SELECT trade.bid_order_id AS order_id, funding.voucher_id, sum(funding.committed_fen)::BIGINT AS leased_fen
+    FROM lease_funding AS funding
+    JOIN trade ON trade.id = funding.lease_id
+    GROUP BY trade.bid_order_id, funding.voucher_id
+)
+SELECT
+    order_id, voucher_id, coalesce(hold.committed_fen, 0) AS committed_fen, coalesce(leased.leased_fen, 0) AS leased_fen
+FROM order_hold AS hold
+FULL JOIN leased USING (order_id, voucher_id)
+WHERE coalesce(hold.committed_fen, 0) <> coalesce(leased.leased_fen, 0)
+ORDER BY order_id, voucher_id;
+
+-- name: receivable_differences
+-- Providers whose receivable of a programme is not what they have captured of its vouchers and not claimed.
+WITH receivable AS (
+    SELECT participant_id, asset, credits_posted_fen - debits_posted_fen AS balance_fen
+    FROM ledger_account
+    WHERE purpose = 'receivable'
+), captured AS (
+    SELECT capture.provider_id AS participant_id, programme.asset, sum(capture.amount_fen)::BIGINT AS captured_fen
+    FROM voucher_capture AS capture
+    JOIN programme ON programme.id = capture.programme_id
+    WHERE capture.claim_id IS NULL
+    GROUP BY capture.provider_id, programme.asset
+)
+SELECT
+    participant_id, asset, coalesce(receivable.balance_fen, 0) AS balance_fen,
+    coalesce(captured.captured_fen, 0) AS captured_fen
+FROM receivable
+FULL JOIN captured USING (participant_id, asset)
+WHERE coalesce(receivable.balance_fen, 0) <> coalesce(captured.captured_fen, 0)
+ORDER BY participant_id, asset;
+
+-- name: claimed_differences
+-- Providers whose claimed money of a programme is not what their undecided and unpaid claims come to.
+WITH claimed AS (
+    SELECT participant_id, asset, credits_posted_fen - debits_posted_fen AS balance_fen
+    FROM ledger_account
+    WHERE purpose = 'claimed'
+), open_claim AS (
+    SELECT claim.provider_id AS participant_id, programme.asset, sum(claim.amount_fen)::BIGINT AS claims_fen
+    FROM claim
+    JOIN programme ON programme.id = claim.programme_id
+    WHERE claim.status IN ('submitted', 'approved')
+    GROUP BY claim.provider_id, programme.asset
+)
+SELECT
+    participant_id, asset, coalesce(claimed.balance_fen, 0) AS balance_fen,
+    coalesce(open_claim.claims_fen, 0) AS claims_fen
+FROM claimed
+FULL JOIN open_claim USING (participant_id, asset)
+WHERE coalesce(claimed.balance_fen, 0) <> coalesce(open_claim.claims_fen, 0)
+ORDER BY participant_id, asset;
+
+-- name: issued_differences
+-- Programmes that count as issued something else than the faces of their vouchers.
+WITH issued AS (
+    SELECT programme_id, sum(face_fen)::BIGINT AS faces_fen
+    FROM voucher
+    GROUP BY programme_id
+)
+SELECT programme.id AS programme_id, programme.issued_fen, coalesce(issued.faces_fen, 0) AS faces_fen
+FROM programme
+LEFT JOIN issued ON issued.programme_id = programme.id
+WHERE programme.issued_fen <> coalesce(issued.faces_fen, 0)
+ORDER BY programme.id;
+
+-- name: budget_differences
+-- Programmes whose budget account is not the budget less what was issued, plus what came back of vouchers.
+WITH remaining AS (
+    SELECT
+        programme.id AS programme_id,
+        coalesce(account.credits_posted_fen - account.debits_posted_fen, 0) AS balance_fen,
+        programme.budget_fen - programme.issued_fen + coalesce(returned.amount_fen, 0) AS left_fen
+    FROM programme
+    LEFT JOIN ledger_account AS account
+        ON account.participant_id = programme.issuer_id AND account.asset = programme.asset
+        AND account.purpose = 'budget' AND account.reference = 0
+    CROSS JOIN LATERAL (
+        SELECT sum(transfer.amount_fen)::BIGINT AS amount_fen
+        FROM ledger_transfer AS transfer
+        WHERE transfer.credit_account_id = account.id AND transfer.reason IN ('voucher_expiry', 'voucher_revocation')
+    ) AS returned
+)
+SELECT programme_id, balance_fen, left_fen
+FROM remaining
+WHERE balance_fen <> left_fen
+ORDER BY programme_id;

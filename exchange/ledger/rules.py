@@ -129,3 +129,49 @@ def held_when_closed(order_id: int, open_fen: int) -> Difference:
     detail = f"the order is over and still holds {open_fen} fen"
     subject = encode_id("ord", order_id)
     return Difference(kind=DifferenceKind.HOLD_OF_CLOSED_ORDER, subject=subject, detail=detail)
+
+
+def not_leased(account_id: int, escrow_fen: int, leased_fen: int) -> Difference:
+    """Say how an escrow account differs from what leases still have to pay out of it."""
+    detail = f"{escrow_fen} fen are in escrow and leases still have {leased_fen} to pay out of it"
+    subject = encode_id("acc", account_id)
+    return Difference(kind=DifferenceKind.ESCROW_NOT_LEASED, subject=subject, detail=detail)
+
+
+def not_committed(order_id: int, voucher_id: int, committed: int, leased: int) -> Difference:
+    """Say how an order's commitment, of cash or one voucher, differs from what its leases were given."""
+    source = f"voucher {encode_id('vch', voucher_id)}" if voucher_id else "cash"
+    detail = f"{committed} fen of its {source} are committed and the leases of its trades were given {leased}"
+    subject = encode_id("ord", order_id)
+    return Difference(kind=DifferenceKind.COMMITMENT_NOT_LEASED, subject=subject, detail=detail)
+
+
+def not_captured(provider_id: int, asset: str, receivable: int, captured: int) -> Difference:
+    """Say how a provider's receivable of a programme differs from its unclaimed captures."""
+    detail = f"{receivable} fen of {asset} are receivable and its unclaimed captures come to {captured}"
+    subject = encode_id("par", provider_id)
+    return Difference(kind=DifferenceKind.RECEIVABLE_NOT_CAPTURED, subject=subject, detail=detail)
+
+
+def not_in_claims(provider_id: int, asset: str, claimed: int, claims: int) -> Difference:
+    """Say how a provider's claimed money of a programme differs from its open claims."""
+    detail = f"{claimed} fen of {asset} are claimed and its submitted and approved claims come to {claims}"
+    subject = encode_id("par", provider_id)
+    return Difference(kind=DifferenceKind.CLAIMED_NOT_IN_CLAIMS, subject=subject, detail=detail)
+
+
+def not_in_vouchers(programme_id: int, issued: int, faces: int) -> Difference:
+    """Say how what a programme counts as issued differs from the faces of its vouchers."""
+    detail = f"{issued} fen count as issued and the faces of its vouchers come to {faces}"
+    subject = encode_id("prg", programme_id)
+    return Difference(kind=DifferenceKind.ISSUED_NOT_IN_VOUCHERS, subject=subject, detail=detail)
+
+
+def not_left(programme_id: int, balance: int, left: int) -> Difference:
+    """Say how a programme's budget account differs from what must be left of its budget."""
+    detail = (
+        f"{balance} fen are in its budget account; "
+        f"its budget less what it issued, plus what came back of vouchers, is {left}"
+    )
+    subject = encode_id("prg", programme_id)
+    return Difference(kind=DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT, subject=subject, detail=detail)

@@ -180,3 +180,48 @@ async def closed_order_holds(connection: Connection) -> list[Difference]:
     """Return the orders that are over and still hold something."""
     rows = await connection.fetch(QUERIES.closed_order_holds)
     return [rules.held_when_closed(row["order_id"], row["open_fen"]) for row in rows]
+
+
+async def escrow_differences(connection: Connection) -> list[Difference]:
+    """Return the escrow accounts that do not have what leases still have to pay out of them."""
+    rows = await connection.fetch(QUERIES.escrow_differences)
+    return [rules.not_leased(row["account_id"], row["escrow_fen"], row["leased_fen"]) for row in rows]
+
+
+async def commitment_differences(connection: Connection) -> list[Difference]:
+    """Return the holds whose committed part is not what leases were given."""
+    rows = await connection.fetch(QUERIES.commitment_differences)
+    return [
+        rules.not_committed(row["order_id"], row["voucher_id"], row["committed_fen"], row["leased_fen"])
+        for row in rows
+    ]
+
+
+async def receivable_differences(connection: Connection) -> list[Difference]:
+    """Return the providers whose receivable is not what they captured and have not claimed."""
+    rows = await connection.fetch(QUERIES.receivable_differences)
+    return [
+        rules.not_captured(row["participant_id"], row["asset"], row["balance_fen"], row["captured_fen"])
+        for row in rows
+    ]
+
+
+async def claimed_differences(connection: Connection) -> list[Difference]:
+    """Return the providers whose claimed money is not what their open claims come to."""
+    rows = await connection.fetch(QUERIES.claimed_differences)
+    return [
+        rules.not_in_claims(row["participant_id"], row["asset"], row["balance_fen"], row["claims_fen"])
+        for row in rows
+    ]
+
+
+async def issued_differences(connection: Connection) -> list[Difference]:
+    """Return the programmes that issued something else than their vouchers' faces."""
+    rows = await connection.fetch(QUERIES.issued_differences)
+    return [rules.not_in_vouchers(row["programme_id"], row["issued_fen"], row["faces_fen"]) for row in rows]
+
+
+async def budget_differences(connection: Connection) -> list[Difference]:
+    """Return the programmes whose budget account is not what must be left of the budget."""
+    rows = await connection.fetch(QUERIES.budget_differences)
+    return [rules.not_left(row["programme_id"], row["balance_fen"], row["left_fen"]) for row in rows]

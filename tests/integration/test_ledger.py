@@ -180,7 +180,7 @@ async def test_accounts_and_assets_are_opened_once(database: Database, alice: in
                 connection, alice, CNY, Purpose.CASH, 9, allows_overdraft=True, at_us=AT_US
             )
     async with database.connection() as connection:
-        assert await service.check(connection) == []
+        assert await service.check_balances(connection) == []
 
 
 async def test_deposits_and_withdrawals_are_booked_by_operators_against_the_outside_world(
