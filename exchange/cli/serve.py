@@ -141,6 +141,11 @@ async def serve(
             click.echo(f"operator's key: {key_file}", err=True)
             click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
 
+        async def stop_when_ended() -> None:
+            await exchange.ended.wait()
+            stopping.set()
+
+        watcher = asyncio.create_task(stop_when_ended())
         await serve_until(
             create_app(exchange),
             listener,
@@ -148,6 +153,12 @@ async def serve(
             announce,
             trusted_proxies=settings.trusted_proxies,
         )
+        watcher.cancel()
+        if exchange.ended.is_set():
+            raise CommandFailure(
+                "a partition stopped: another server leads it now, or it met a fault (see the log)",
+                ExitCode.UNAVAILABLE,
+            )
     finally:
         await exchange.close()
 
