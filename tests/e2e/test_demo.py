@@ -56,6 +56,11 @@ class Demo:
                 found[comment[2:].partition(":")[0]] = command
         return found
 
+    def exports(self) -> dict[str, str]:
+        """Return the printed lines that set variables, by variable."""
+        lines = [line for line in self.welcome if line.startswith("export ")]
+        return {line.removeprefix("export ").partition("=")[0]: line for line in lines}
+
     def status_with_claims(self) -> tuple[int, int]:
         """Wait for a status line with a paid claim; return its trades and claims."""
         for line in self._lines:
@@ -126,6 +131,17 @@ def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> Non
         assert bid["id"] in {trade["bid_order_id"] for trade in trades}
         accounts = json.loads(paste(commands["operator"]))["data"]
         assert voucher["id"] in {account["voucher_id"] for account in accounts}
+
+        exports = demo.exports()
+        for kind in commands:
+            key = f"KEY_{kind.upper()}"
+            me = json.loads(
+                paste(
+                    f"{exports['EXCHANGE_URL']}\n{exports[key]}\n"
+                    f'curl -s "$EXCHANGE_URL/v1/participants/me" -H "Authorization: Bearer ${key}"'
+                )
+            )
+            assert me["kind"] == kind, me
 
         demo.status_with_claims()
         key_file = tmp_path / "demo" / "demo-keys.json"

@@ -14,7 +14,7 @@ import httpx
 from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
 from exchange.cli.demo.agents import Agent, BuyerAgent, IssuerAgent, ProviderAgent, Scene, Traded, live_all
 from exchange.cli.demo.cast import BUYERS, PROGRAMMES, PROVIDERS
-from exchange.cli.demo.curls import curl_commands
+from exchange.cli.demo.curls import curl_commands, exports
 from exchange.cli.demo.keyring import Keyring
 from exchange.cli.demo.setup import DemoMarket
 from exchange.cli.demo.status import show_status, status_line
@@ -166,6 +166,8 @@ def _welcome(market: DemoMarket, hour_s: float) -> None:
     )
     for who, command in curl_commands(market):
         click.echo(f"\n# {who}\n{command}")
+    click.echo("\nFor the commands of `exchange` in a second terminal, as README.md shows them:")
+    click.echo("\n".join(exports(market)))
     click.echo("\nCtrl-C stops it.\n")
 
 

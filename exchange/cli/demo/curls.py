@@ -1,4 +1,4 @@
-"""One ready-to-paste curl for each kind of user, with a working key.
+"""One ready-to-paste curl for each kind of user, with a working key; and the keys as variables of a shell.
 
 Venue time runs fast in a demo, so a printed date would soon be past: each order asks the exchange for its
 time in the moment it is pasted. Needs GNU date, which every Linux has.
@@ -54,6 +54,19 @@ def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
             "operator: that buyer's balances",
             f"curl -s '{url}/v1/accounts?participant_id={buyer.id}' {_key(market.operator_key)}",
         ),
+    ]
+
+
+def exports(market: DemoMarket) -> list[str]:
+    """Return shell lines that set the exchange's address, as its commands read it, and a key of each kind."""
+    programme = next(each for each in PROGRAMMES if SHOWN_BUYER in each.recipients)
+    return [
+        f"export EXCHANGE_URL={market.url}",
+        f"export KEY_BUYER={market.member(SHOWN_BUYER).key}",
+        f"export KEY_PROVIDER={market.member(SHOWN_PROVIDER).key}",
+        f"export KEY_ISSUER={market.member(programme.issuer).key}",
+        f"export KEY_REGULATOR={market.member(REGULATOR).key}",
+        f"export KEY_OPERATOR={market.operator_key}",
     ]
 
 
