@@ -71,15 +71,17 @@ CREATE INDEX claim_of_programme ON claim (programme_id, id);
 CREATE INDEX claim_of_provider ON claim (provider_id, id);
 
 -- One delivered hour paid in part by one voucher: the lines of a claim.
+-- programme_version: the rules it was held under, by which a claim on it is judged.
 CREATE TABLE voucher_capture (
-    lease_id       BIGINT NOT NULL,
-    delivery_hour  INTEGER NOT NULL,
-    voucher_id     BIGINT NOT NULL REFERENCES voucher (id),
-    programme_id   BIGINT NOT NULL,
-    provider_id    BIGINT NOT NULL,
-    amount_fen     BIGINT NOT NULL CHECK (amount_fen > 0),
-    claim_id       BIGINT REFERENCES claim (id),
-    captured_at    TIMESTAMPTZ NOT NULL,
+    lease_id           BIGINT NOT NULL,
+    delivery_hour      INTEGER NOT NULL,
+    voucher_id         BIGINT NOT NULL REFERENCES voucher (id),
+    programme_id       BIGINT NOT NULL,
+    programme_version  INTEGER NOT NULL CHECK (programme_version > 0),
+    provider_id        BIGINT NOT NULL,
+    amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    claim_id           BIGINT REFERENCES claim (id),
+    captured_at        TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (lease_id, delivery_hour, voucher_id)
 );
 CREATE INDEX voucher_capture_unclaimed ON voucher_capture (programme_id, provider_id) WHERE claim_id IS NULL;

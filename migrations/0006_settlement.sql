@@ -18,11 +18,13 @@ CREATE TABLE trade (
     notional_fen     BIGINT NOT NULL,
     voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
     programme_id     BIGINT,
+    programme_version INTEGER,
     fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
     traded_at        TIMESTAMPTZ NOT NULL,
     CONSTRAINT trade_before_its_hours CHECK (extract(epoch FROM traded_at) < starts_hour::BIGINT * 3600),
     CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
-    CONSTRAINT trade_programme_named CHECK ((voucher_fen > 0) = (programme_id IS NOT NULL))
+    CONSTRAINT trade_programme_named CHECK (
+        (voucher_fen > 0) = (programme_id IS NOT NULL) AND (voucher_fen > 0) = (programme_version IS NOT NULL))
 );
 CREATE INDEX trade_by_product ON trade (product_id, id);
 CREATE INDEX trade_of_bid ON trade (bid_order_id);

@@ -282,15 +282,17 @@ CREATE INDEX claim_of_programme ON claim (programme_id, id);
 CREATE INDEX claim_of_provider ON claim (provider_id, id);
 
 -- One delivered hour paid in part by one voucher: the lines of a claim.
+-- programme_version: the rules it was held under, by which a claim on it is judged.
 CREATE TABLE voucher_capture (
-    lease_id       BIGINT NOT NULL,
-    delivery_hour  INTEGER NOT NULL,
-    voucher_id     BIGINT NOT NULL REFERENCES voucher (id),
-    programme_id   BIGINT NOT NULL,
-    provider_id    BIGINT NOT NULL,
-    amount_fen     BIGINT NOT NULL CHECK (amount_fen > 0),
-    claim_id       BIGINT REFERENCES claim (id),
-    captured_at    TIMESTAMPTZ NOT NULL,
+    lease_id           BIGINT NOT NULL,
+    delivery_hour      INTEGER NOT NULL,
+    voucher_id         BIGINT NOT NULL REFERENCES voucher (id),
+    programme_id       BIGINT NOT NULL,
+    programme_version  INTEGER NOT NULL CHECK (programme_version > 0),
+    provider_id        BIGINT NOT NULL,
+    amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    claim_id           BIGINT REFERENCES claim (id),
+    captured_at        TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (lease_id, delivery_hour, voucher_id)
 );
 CREATE INDEX voucher_capture_unclaimed ON voucher_capture (programme_id, provider_id) WHERE claim_id IS NULL;
@@ -412,11 +414,13 @@ CREATE TABLE trade (
     notional_fen     BIGINT NOT NULL,
     voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
     programme_id     BIGINT,
+    programme_version INTEGER,
     fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
     traded_at        TIMESTAMPTZ NOT NULL,
     CONSTRAINT trade_before_its_hours CHECK (extract(epoch FROM traded_at) < starts_hour::BIGINT * 3600),
     CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
-    CONSTRAINT trade_programme_named CHECK ((voucher_fen > 0) = (programme_id IS NOT NULL))
+    CONSTRAINT trade_programme_named CHECK (
+        (voucher_fen > 0) = (programme_id IS NOT NULL) AND (voucher_fen > 0) = (programme_version IS NOT NULL))
 );
 CREATE INDEX trade_by_product ON trade (product_id, id);
 CREATE INDEX trade_of_bid ON trade (bid_order_id);

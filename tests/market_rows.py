@@ -112,7 +112,7 @@ async def insert_trade(connection: Connection, trade: TradeFacts) -> None:
     """Store a trade."""
     await connection.execute(
         "INSERT INTO trade VALUES"
-        " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 50, $17)",
+        " ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, 50, $18)",
         trade.id,
         trade.partition_id,
         trade.sequence,
@@ -129,6 +129,7 @@ async def insert_trade(connection: Connection, trade: TradeFacts) -> None:
         trade.notional_fen,
         trade.voucher_fen,
         trade.programme_id,
+        None if trade.programme_id is None else 1,
         datetime_of(trade.traded_at_us),
     )
 

@@ -165,6 +165,7 @@ class VoucherWorld:
             delivery_hour=hour,
             voucher_id=voucher.id,
             programme_id=voucher.programme_id,
+            programme_version=voucher.programme_version,
             provider_id=provider_id,
             amount_fen=fen,
         )

@@ -19,6 +19,7 @@ def funded_terms(terms: OrderTerms, money: Terms) -> OrderTerms:
         terms,
         rate_bps=money.rate_bps,
         programme_id=money.programme_id,
+        programme_version=money.programme_version,
         programme_mask_hex=f"{money.programme_mask:x}",
     )
 

@@ -61,6 +61,7 @@ def fund(
         rate_bps=choice.rate_bps,
         only_eligible=terms.only_eligible,
         programme_id=choice.programme_id,
+        programme_version=choice.programme_version,
         programme_mask=choice.mask,
     )
     notional_fen = order.price_ticks * order.hours * order.quantity_gpus

@@ -90,6 +90,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reserved_for: tuple[str, ...] = ()
     rate_bps: int = 0
     programme_id: int | None = None
+    programme_version: int | None = None
     programme_mask_hex: str = "0"
 
     @property
@@ -230,7 +231,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order as its owner sees it.
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
-    as well, so it is told by `filled_gpu_hours` alone.
+    as well, so it is told by `filled_gpu_hours` alone. `programme_id` and `programme_version` name the rules
+    under which a bid's vouchers are held.
     """
 
     id: str
@@ -260,6 +262,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     require: tuple[str, ...] | None = None
     vouchers: Literal["auto", "none"] | tuple[str, ...] | None = None
     voucher_policy: str | None = None
+    programme_id: str | None = None
+    programme_version: int | None = None
     min_hours: int | None = None
     reserved_for: tuple[str, ...] | None = None
     held: Held | None = None

@@ -150,6 +150,7 @@ def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
             rate_bps=terms.rate_bps,
             only_eligible=terms.only_eligible,
             programme_id=terms.programme_id,
+            programme_version=terms.programme_version,
             programme_mask=int(terms.programme_mask_hex, 16),
         ),
         cash=cash,

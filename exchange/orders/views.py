@@ -51,6 +51,8 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
         require=terms.require if is_bid else None,
         vouchers=terms.vouchers if is_bid else None,
         voucher_policy=terms.voucher_policy if is_bid and terms.vouchers != "none" else None,
+        programme_id=None if terms.programme_id is None else encode_id("prg", terms.programme_id),
+        programme_version=terms.programme_version,
         min_hours=None if is_bid else terms.min_hours,
         reserved_for=None if is_bid else terms.reserved_for,
         held=_held(open_holds) if is_bid else None,

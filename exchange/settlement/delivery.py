@@ -114,6 +114,7 @@ class _Delivery:
                         delivery_hour=hour,
                         voucher_id=part.voucher_id,
                         programme_id=source.programme_id,
+                        programme_version=source.programme_version,
                         provider_id=lease.provider_id,
                         amount_fen=part.amount_fen,
                     )

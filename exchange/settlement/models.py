@@ -28,6 +28,8 @@ class Aggressor(StrEnum):
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a bid's money depends on. `rate_bps` is 0 where no voucher pays.
 
+    `programme_version` is the version of the programme's rules that the bid's vouchers were held under.
+
     `only_eligible` says that every fill of the bid is with a provider its programme admits; otherwise the
     bid holds its full cash and vouchers come on top.
     """
@@ -37,6 +39,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     rate_bps: int = 0
     only_eligible: bool = False
     programme_id: int | None = None
+    programme_version: int | None = None
     programme_mask: int = 0
 
 
@@ -90,6 +93,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     notional_fen: int
     voucher_fen: int
     programme_id: int | None
+    programme_version: int | None
     fee_bps: int
 
 
@@ -105,6 +109,7 @@ class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     captured_fen: int = 0
     returned_fen: int = 0
     programme_id: int = 0
+    programme_version: int = 0
 
     @property
     def open_fen(self) -> int:

@@ -15,11 +15,12 @@ WITH placed AS (
         trade_id BIGINT, partition_id INTEGER, sequence BIGINT, product_id TEXT, bid_order_id BIGINT,
         ask_order_id BIGINT, buyer_id BIGINT, provider_id BIGINT, aggressor TEXT, quantity_gpus INTEGER,
         starts_hour INTEGER, ends_hour INTEGER, price_ticks BIGINT, notional_fen BIGINT, voucher_fen BIGINT,
-        programme_id BIGINT, fee_bps INTEGER)
+        programme_id BIGINT, programme_version INTEGER, fee_bps INTEGER)
 ), traded AS (
     INSERT INTO trade (
         id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
-        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, fee_bps, traded_at)
+        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, programme_version,
+        fee_bps, traded_at)
     SELECT sent.*, $4::TIMESTAMPTZ FROM sent
 ), leased AS (
     INSERT INTO lease (
@@ -67,9 +68,11 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: funding_of_leases
--- The escrowed parts of some leases, cash first.
-SELECT funding.*, account.asset, coalesce(voucher.programme_id, 0) AS programme_id
+-- The escrowed parts of some leases, cash first, with the programme and the version its vouchers were held under.
+SELECT funding.*, account.asset, coalesce(trade.programme_id, 0) AS programme_id,
+    coalesce(trade.programme_version, 0) AS programme_version
 FROM lease_funding AS funding
+JOIN trade ON trade.id = funding.lease_id
 JOIN ledger_account AS account ON account.id = funding.source_account_id
 LEFT JOIN voucher ON voucher.id = funding.voucher_id
 WHERE funding.lease_id = ANY ($1::bigint[])

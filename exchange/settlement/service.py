@@ -99,6 +99,7 @@ class Settlement:
             notional_fen=notional_fen,
             voucher_fen=voucher_fen,
             programme_id=terms.programme_id if voucher_fen else None,
+            programme_version=terms.programme_version if voucher_fen else None,
             fee_bps=self._fee_bps,
         )
         self.trades.append(trade)

@@ -75,6 +75,7 @@ async def fills_of_orders(connection: Connection, order_ids: Collection[int]) ->
             notional_fen=row["notional_fen"],
             voucher_fen=row["voucher_fen"],
             programme_id=row["programme_id"],
+            programme_version=row["programme_version"],
             fee_bps=row["fee_bps"],
         )
         for row in await connection.fetch(QUERIES.fills_of_orders, list(order_ids))
@@ -99,6 +100,7 @@ async def funding_of_leases(connection: Connection, lease_ids: Collection[int]) 
             captured_fen=row["captured_fen"],
             returned_fen=row["returned_fen"],
             programme_id=row["programme_id"],
+            programme_version=row["programme_version"],
         )
         for row in await connection.fetch(QUERIES.funding_of_leases, list(lease_ids))
     ]

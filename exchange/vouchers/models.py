@@ -91,12 +91,16 @@ class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One voucher's part of one delivered hour of one lease: a line of a claim to come."""
+    """One voucher's part of one delivered hour of one lease: a line of a claim to come.
+
+    `programme_version` is the version of the rules it was held under, by which a claim on it is judged.
+    """
 
     lease_id: int
     delivery_hour: int
     voucher_id: int
     programme_id: int
+    programme_version: int
     provider_id: int
     amount_fen: int
 
@@ -214,9 +218,10 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimLineView(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivered hour of one lease, paid in part by one voucher."""
+    """One delivered hour of one lease, paid in part by one voucher, under a version of its programme."""
 
     lease_id: str
     starts_at: str
     voucher_id: str
+    programme_version: int
     amount_cny: str

@@ -142,9 +142,9 @@ RETURNING id;
 -- name: insert_captures
 -- Stores the voucher parts of delivered hours.
 INSERT INTO voucher_capture (
-    lease_id, delivery_hour, voucher_id, programme_id, provider_id, amount_fen, captured_at)
-SELECT added.*, $7
-FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS added;
+    lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen, captured_at)
+SELECT added.*, $8
+FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[]) AS added;
 
 -- name: submit_claim
 -- Makes one claim of everything a provider captured and has not claimed; no row where there is nothing.
@@ -201,7 +201,7 @@ LIMIT $7;
 
 -- name: page_of_claim_lines
 -- The captures a claim is made of, after one.
-SELECT lease_id, delivery_hour, voucher_id, programme_id, provider_id, amount_fen
+SELECT lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen
 FROM voucher_capture
 WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
 ORDER BY lease_id, delivery_hour, voucher_id

@@ -187,5 +187,6 @@ def view_of_line(line: Capture) -> ClaimLineView:
         lease_id=encode_id("lse", line.lease_id),
         starts_at=format_hour(line.delivery_hour),
         voucher_id=encode_id("vch", line.voucher_id),
+        programme_version=line.programme_version,
         amount_cny=format_cny(line.amount_fen),
     )

@@ -209,6 +209,7 @@ async def insert_captures(connection: Connection, captures: Sequence[Capture], a
         [capture.delivery_hour for capture in captures],
         [capture.voucher_id for capture in captures],
         [capture.programme_id for capture in captures],
+        [capture.programme_version for capture in captures],
         [capture.provider_id for capture in captures],
         [capture.amount_fen for capture in captures],
         from_us(at_us),
@@ -285,6 +286,7 @@ async def page_of_claim_lines(
             delivery_hour=row["delivery_hour"],
             voucher_id=row["voucher_id"],
             programme_id=row["programme_id"],
+            programme_version=row["programme_version"],
             provider_id=row["provider_id"],
             amount_fen=row["amount_fen"],
         )

@@ -339,7 +339,7 @@ async def test_pages_come_from_an_index_in_order_however_long_the_history(
         await connection.execute(
             "INSERT INTO trade SELECT id + n, partition_id, sequence + n, product_id, bid_order_id,"
             " ask_order_id, buyer_id, provider_id, aggressor, quantity_gpus, starts_hour, ends_hour,"
-            " price_ticks, notional_fen, voucher_fen, programme_id, fee_bps,"
+            " price_ticks, notional_fen, voucher_fen, programme_id, programme_version, fee_bps,"
             " traded_at - n * INTERVAL '1 second'"
             " FROM trade, generate_series(10000000, 10030000) AS n WHERE trade.id = $1",
             trade.id,

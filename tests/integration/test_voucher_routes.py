@@ -149,6 +149,7 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
                 "lease_id": encode_id("lse", stored.id),
                 "starts_at": "2026-02-25T07:00:00Z",
                 "voucher_id": voucher["id"],
+                "programme_version": 1,
                 "amount_cny": "123.45",
             }
         ],
