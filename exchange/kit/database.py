@@ -12,13 +12,15 @@ Invariants:
   before the end of the stream, and until then asyncpg takes the connection for a good one.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
+from asyncpg.transaction import Transaction
 
 from exchange.kit.clock import datetime_of, us_of
 
@@ -79,6 +81,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         """Take a pool made by `connect`."""
         self._pool = pool
+        self._endings: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def connect(
@@ -137,28 +140,50 @@ class Database:
         """Lend a connection in a transaction: committed at the block's end, rolled back on an exception."""
         outcome: Outcome = "not_applied"
         connection = await self._acquire(outcome)
+        transaction = connection.transaction(isolation=isolation)
+        is_open = is_over = False
         try:
-            transaction = connection.transaction(isolation=isolation)
             await transaction.start()
-            try:
-                yield connection
-            except BaseException as error:
-                if not _is_loss(error, connection) and not _is_closed(connection):
-                    await transaction.rollback()
-                raise
+            is_open = True
+            yield connection
             if not _is_closed(connection):  # where it is, commit only raises and nothing is sent
                 outcome = "unknown"
+            is_open = False
             await transaction.commit()
+            is_over = True
         except _MAY_BE_LOST as error:
             if not _is_loss(error, connection):
                 raise
             raise _lost(connection, outcome) from error
         finally:
-            await self._pool.release(connection)
+            if is_over:
+                await self._pool.release(connection)
+            else:
+                # In a task of its own: who is cancelled may be cancelled again at every await until it ends,
+                # and a connection must not go back in its transaction.
+                ending = asyncio.create_task(self._undo(connection, transaction if is_open else None))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                await asyncio.shield(ending)
 
     async def close(self) -> None:
         """Wait for lent connections and close all."""
         await self._pool.close()
+
+    async def _undo(self, connection: Connection, transaction: Transaction | None) -> None:
+        """Roll back what is open, and give the connection back.
+
+        Without a transaction its BEGIN or COMMIT did not go through, and who knows what it left behind. Then,
+        and where rolling back fails, the connection is closed: whatever ended the transaction still stands.
+        """
+        is_clean = _is_closed(connection)
+        if not is_clean and transaction is not None:
+            with suppress(*_MAY_BE_LOST, OSError):
+                await transaction.rollback()
+                is_clean = True
+        if not is_clean and not _is_closed(connection):
+            connection.terminate()
+        await self._pool.release(connection)
 
     async def _acquire(self, outcome: Outcome) -> Connection:
         try:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 from litestar import Controller, get
+from litestar.background_tasks import BackgroundTask
 from litestar.params import FromPath
 from litestar.response import Stream
 
@@ -100,12 +101,14 @@ class OversightController(Controller):
         """Stream every trade that fits, as of one moment, as CSV or NDJSON. The file has no row limit."""
         query, wanted = await _filter(request, ExportTrades)
         service = _service(request)
-        chunks = service.export(wanted, query.order, query.format)
         await service.record(request.principal, "trades/export", msgspec.to_builtins(query))
+        chunks = await service.export(wanted, query.order, query.format)
         return Stream(
             chunks,
             media_type=MEDIA_TYPES[query.format],
             headers={"Content-Disposition": f'attachment; filename="trades.{query.format}"'},
+            # Of a reader that went away as well: nothing else would close what it had left to read.
+            background=BackgroundTask(chunks.aclose),
         )
 
     @get("/orders/{order_id:str}", summary="Read the life of an order")

@@ -9,7 +9,7 @@ later time. Who pages oldest first up to the present may miss it: ask with a `tr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
@@ -75,23 +75,30 @@ class OversightService:
                 async for row in _trades(connection, wanted, order, after, limit, limit)
             ]
 
-    def export(self, wanted: TradeFilter, order: RowOrder, file_format: ExportFormat) -> AsyncIterator[bytes]:
-        """Return the chunks of a file of every trade that fits, as of the moment the first is taken.
+    async def export(
+        self, wanted: TradeFilter, order: RowOrder, file_format: ExportFormat
+    ) -> AsyncGenerator[bytes, None]:
+        """Return the chunks of a file of every trade that fits, as of the moment its first row is read.
 
-        Raises `Unavailable` at once while `EXPORTS_AT_ONCE` others run.
+        The export has begun when this returns: whoever does not read it to its end must close it. Raises
+        `Unavailable` at once while `EXPORTS_AT_ONCE` others run.
         """
+        chunks = self._chunks(wanted, order, file_format)
+        await anext(chunks)
+        return chunks
+
+    async def _chunks(
+        self, wanted: TradeFilter, order: RowOrder, file_format: ExportFormat
+    ) -> AsyncGenerator[bytes, None]:
+        # Nothing is awaited between the look and the take: a semaphore that is free is had at once.
         if self._exports.locked():
             raise Unavailable(
                 "overloaded", f"{EXPORTS_AT_ONCE} exports are running; ask again when one has ended"
             )
-        return self._chunks(wanted, order, file_format)
-
-    async def _chunks(
-        self, wanted: TradeFilter, order: RowOrder, file_format: ExportFormat
-    ) -> AsyncIterator[bytes]:
         head, write = WRITERS[file_format]
         async with self._exports, self._database.transaction(isolation="repeatable_read") as connection:
             await store.plan_each_time(connection)
+            yield b""  # begun
             if head:
                 yield head
             chunk: list[TradeRow] = []

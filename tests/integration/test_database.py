@@ -88,6 +88,37 @@ async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_serves_
     assert await _amounts(things) == [1, 1]
 
 
+async def test_who_is_cancelled_at_every_await_leaves_no_transaction_behind(
+    things: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(reached: asyncio.Event) -> None:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 9")
+            reached.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    for _ in range(10):
+        reached = asyncio.Event()
+        task = asyncio.create_task(work(reached))
+        await reached.wait()
+        while not task.done():
+            task.cancel()
+            await asyncio.sleep(0)
+        assert task.cancelled()
+    assert await _amounts(things) == [1, 1]
+    await things.close()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_refusal_stands_though_the_connection_was_lost_under_it(things: Database) -> None:
+    with pytest.raises(LookupError):
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 6")
+            await _kill(things, await connection.fetchval("SELECT pg_backend_pid()"))
+            raise LookupError
+    assert await _amounts(things) == [1, 1]
+
+
 @pytest.mark.parametrize(
     "statement, violation, name",
     [
