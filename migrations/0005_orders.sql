@@ -33,7 +33,7 @@ CREATE TABLE book_snapshot (
     PRIMARY KEY (partition_id, product_id)
 );
 
--- sequence is null for an order denied before it reached the book.
+-- sequence is null for an order denied before it reached the book; denial is then what its sender was told.
 -- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
 CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
@@ -54,6 +54,7 @@ CREATE TABLE orders (
     status               TEXT NOT NULL CHECK (status IN (
         'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
     reason               TEXT NOT NULL DEFAULT '',
+    denial               JSONB,
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
@@ -64,7 +65,8 @@ CREATE TABLE orders (
     updated_at           TIMESTAMPTZ NOT NULL,
     UNIQUE (participant_id, client_order_id),
     CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
-    CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus)
+    CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus),
+    CONSTRAINT orders_denied_before_the_book CHECK (denial IS NULL OR (status = 'rejected' AND sequence IS NULL))
 ) WITH (fillfactor = 80);
 CREATE INDEX orders_of_participant ON orders (participant_id, id);
 CREATE INDEX orders_live ON orders (partition_id) WHERE status IN ('accepted', 'resting', 'partially_filled');

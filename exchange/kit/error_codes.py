@@ -34,6 +34,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "not_ready": "The service is up but cannot take requests yet.",
     "nothing_to_claim": "Nothing captured under this programme is left to claim.",
     "order_not_live": "The order is already filled, cancelled, expired or rejected.",
+    "cancelled_not_read": "The order is cancelled, but its fills could not be read; get the order later.",
     "order_rejected": "The book rejected the order; `errors` names the rule.",
     "overloaded": "Too many requests are waiting; nothing was done, send it again shortly.",
     "programme_not_open": "The programme does not issue vouchers in its present state.",

@@ -19,10 +19,11 @@ import msgspec
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.orders import store
 from exchange.orders.forms import book_order, funded_terms, order_detail
-from exchange.orders.funding import Denial, fund
+from exchange.orders.funding import fund
 from exchange.orders.models import (
     LIVE_STATUSES,
     CancelRequest,
+    Denial,
     Fill,
     Head,
     JournalRow,
@@ -52,17 +53,15 @@ if TYPE_CHECKING:
     from exchange.orders.funding import Means
     from exchange.orders.models import PhaseRequest
     from exchange.orders.partition import Partition
-    from exchange.vouchers.models import VoucherRefusal
     from matching.commands import Command
     from matching.events import Event
+    from matching.product import Phase
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
     """The order has its outcome: accepted by the book, rejected by it, or denied before it."""
 
     order: LiveOrder
-    detail: str = ""
-    refusals: tuple[VoucherRefusal, ...] = ()
 
 
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -78,7 +77,13 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True):
     order: LiveOrder | None
 
 
-Outcome = Placed | Duplicate | Cancelled
+class PhaseSet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The product is in the phase that was asked for."""
+
+    phase: Phase
+
+
+Outcome = Placed | Duplicate | Cancelled | PhaseSet
 
 
 class Batch:
@@ -99,11 +104,13 @@ class Batch:
         self._placed_here: dict[tuple[int, str], LiveOrder] = {}
         self._records: list[AuditRecord] = []
 
-    def run(self, request: PlaceRequest | CancelRequest) -> Outcome:
+    def run(self, request: PlaceRequest | CancelRequest | PhaseRequest) -> Outcome:
         """Carry out one request."""
         if isinstance(request, PlaceRequest):
             return self._place(request)
-        return self._cancel(request)
+        if isinstance(request, CancelRequest):
+            return self._cancel(request)
+        return self._set_phase(request)
 
     def advance(self) -> None:
         """Let past hours fall off every book with orders; an empty one follows when it is next used."""
@@ -115,8 +122,7 @@ class Batch:
         if self._partition.books[product_id].hour < self._first_hour:
             self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=self._first_hour))
 
-    def set_phase(self, request: PhaseRequest) -> None:
-        """Open, restrict or halt a book."""
+    def _set_phase(self, request: PhaseRequest) -> PhaseSet:
         self._reach_first_hour(request.product_id)
         self._execute(request.product_id, SetPhase(sequence=self._sequence + 1, phase=request.phase))
         self._records.append(
@@ -131,6 +137,7 @@ class Batch:
                 detail={"phase": request.phase},
             )
         )
+        return PhaseSet(phase=request.phase)
 
     @property
     def head(self) -> Head:
@@ -221,8 +228,9 @@ class Batch:
     def _deny(self, order: LiveOrder, denial: Denial) -> Placed:
         order.status = OrderStatus.REJECTED
         order.reason = denial.reason
+        order.denial = denial
         self._record("REMO", order, detail={**order_detail(order), "reason": denial.reason})
-        return Placed(order=order, detail=denial.detail, refusals=denial.refusals)
+        return Placed(order=order)
 
     def _cancel(self, request: CancelRequest) -> Cancelled:
         order = self._partition.live.get(request.order_id)

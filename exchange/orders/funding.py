@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from exchange.kit.fields import format_cny
 from exchange.ledger.models import CNY
-from exchange.orders.models import DenialReason
+from exchange.orders.models import Denial, DenialReason
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
 from exchange.vouchers.rules import asset_of, choose, share_fen
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import LiveOrder, PlaceRequest
-    from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherRefusal, VoucherWish
+    from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):
@@ -31,14 +32,6 @@ class Means(msgspec.Struct, kw_only=True):
     cash: Mapping[int, CashAccounts] = {}
     available_fen: Mapping[int, int] = {}
     vouchers: Mapping[int, Sequence[UsableVoucher]] = {}
-
-
-class Denial(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a bid never reaches its book."""
-
-    reason: DenialReason
-    detail: str
-    refusals: tuple[VoucherRefusal, ...] = ()
 
 
 def fund(
@@ -53,7 +46,7 @@ def fund(
     vouchers = _left_of(means.vouchers.get(order.participant_id, ()), net_held_fen)
     choice = choose(vouchers, wish, request.product_origin, at_us)
     if choice.refusals or (terms.only_eligible and choice.programme_id is None):
-        detail = "no voucher can pay for this order"
+        detail = "no voucher can pay for it"
         return Denial(reason=DenialReason.NO_USABLE_VOUCHER, detail=detail, refusals=choice.refusals)
     money = Terms(
         limit_ticks=order.price_ticks,
@@ -76,7 +69,8 @@ def fund(
     accounts = means.cash[order.participant_id]
     free_fen = means.available_fen[accounts.cash_id] - net_held_fen[accounts.cash_id]
     if wanted.cash_kept_fen > free_fen:
-        detail = f"the order must set aside {wanted.cash_kept_fen} fen, of which {max(free_fen, 0)} are there"
+        needed, free = format_cny(wanted.cash_kept_fen), format_cny(max(free_fen, 0))
+        detail = f"it must set aside {needed} CNY, of which {free} CNY are free"
         return Denial(reason=DenialReason.INSUFFICIENT_FUNDS, detail=detail)
     return FundedOrder(
         order_id=order.order_id,

@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
+from exchange.vouchers.models import VoucherRefusal
 from matching.order import Side
 from matching.product import Phase
 
 if TYPE_CHECKING:
     from exchange.settlement.models import FundedOrder
-
-ClientOrderId = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1-64 of A-Za-z0-9._-")
-]
 
 
 class OrderStatus(StrEnum):
@@ -45,6 +42,14 @@ class DenialReason(StrEnum):
 
     INSUFFICIENT_FUNDS = "insufficient_funds"
     NO_USABLE_VOUCHER = "no_usable_voucher"
+
+
+class Denial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a bid never reached its book; stored with it, so that a replay is answered in the same words."""
+
+    reason: DenialReason
+    detail: str
+    refusals: tuple[VoucherRefusal, ...] = ()
 
 
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +178,7 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     status: OrderStatus = OrderStatus.ACCEPTED
     sequence: int | None = None
     reason: str = ""
+    denial: Denial | None = None
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0

@@ -8,14 +8,14 @@ JOIN orders USING (participant_id, client_order_id);
 -- Orders as the batch left them: new ones whole, those of earlier commits by what can change.
 INSERT INTO orders (
     id, partition_id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
-    quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason,
+    quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason, denial,
     filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour,
     created_at, updated_at)
 SELECT sent.*, $2::timestamptz, $2::timestamptz
 FROM json_to_recordset($1::json) AS sent (
     id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
     fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
-    hours integer, price_ticks bigint, terms jsonb, status text, reason text, filled_gpus integer,
+    hours integer, price_ticks bigint, terms jsonb, status text, reason text, denial jsonb, filled_gpus integer,
     filled_gpu_hours bigint, filled_notional_fen bigint, eligible_notional_fen bigint, run_starts_hour integer)
 ON CONFLICT (id) DO UPDATE SET
     quantity_gpus = EXCLUDED.quantity_gpus, status = EXCLUDED.status, reason = EXCLUDED.reason,
@@ -105,5 +105,5 @@ LIMIT $7;
 SELECT * FROM orders WHERE id = $1 AND participant_id = $2;
 
 -- name: partition_of_order
--- Which partition and product an order of the participant belongs to.
-SELECT partition_id, product_id, status FROM orders WHERE id = $1 AND participant_id = $2;
+-- Which partition an order of the participant belongs to.
+SELECT partition_id FROM orders WHERE id = $1 AND participant_id = $2;

@@ -1,7 +1,7 @@
 """The rules an order must meet before it reaches its book, and how a row of it is shown.
 
-Pure. `parse_order` turns the wire form into integers and says everything that is wrong with it at once; it
-knows nothing of money or of the book, which judge later, in sequence.
+Pure. `read_order` turns the wire form into integers; `parse_order` also judges it, and says everything that
+is wrong with it at once. Neither knows of money or of the book, which judge later, in sequence.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from exchange.kit.errors import Faults
 from exchange.kit.fields import format_cny, format_hour, money_fen, typed_id, whole_hour
+from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from exchange.kit.errors import Faults
     from exchange.orders.models import JournalRow, NewOrder
     from exchange.products.models import ProductSpec
 
@@ -37,7 +38,7 @@ _IMMEDIATE: Final = frozenset({"ioc", "fok"})
 
 
 class ParsedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The numbers of a valid order."""
+    """What an order says, in numbers: the same for every way of saying it."""
 
     starts_hour: int
     ends_hour: int
@@ -47,9 +48,23 @@ class ParsedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     voucher_ids: tuple[int, ...]
 
 
-def fingerprint(order: NewOrder) -> bytes:
-    """What tells two payloads under one client order id apart: 32 bytes, the same for the same meaning."""
-    return hashlib.sha256(msgspec.json.encode(order)).digest()
+class _Numbers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The texts of an order as numbers; None for one that cannot be read or is not there."""
+
+    starts_hour: int | None
+    ends_hour: int | None
+    price_ticks: int | None
+    expire_hour: int | None
+    voucher_ids: tuple[int, ...]
+
+
+def fingerprint(order: NewOrder, parsed: ParsedOrder) -> bytes:
+    """What tells two orders under one client order id apart: 32 bytes, the same for the same meaning.
+
+    Stored with the order: what goes in here may only grow by terms whose default is left out.
+    """
+    meaning = (order.product, order.side, order.quantity_gpus, parsed)
+    return hashlib.sha256(msgspec.json.encode(meaning)).digest()
 
 
 def was_read(value: object) -> bool:
@@ -64,6 +79,13 @@ def needs_mask(order: NewOrder) -> int:
     return sum(RESERVE_BITS[name] for name in set(order.reserved_for or ()))
 
 
+def read_order(order: NewOrder) -> ParsedOrder | None:
+    """Read a well-formed order without judging it: None where a text of it cannot be read."""
+    faults = Faults()
+    numbers = _read(order, faults)
+    return None if faults else _parsed(order, numbers)
+
+
 def parse_order(
     order: NewOrder, product: ProductSpec | None, *, first_hour: int, faults: Faults
 ) -> ParsedOrder | None:
@@ -72,8 +94,21 @@ def parse_order(
     `first_hour` is the first hour still for sale: the one after the venue's running hour. A field of `order`
     may be `UNSET` when decoding already found fault with it; rules that need it are then skipped.
     """
-    starts_hour = whole_hour(faults, "/starts_at", order.starts_at)
-    ends_hour = whole_hour(faults, "/ends_at", order.ends_at)
+    numbers = _read(order, faults)
+    if product is None:
+        if was_read(order.product):
+            faults.add(
+                "/product", "unknown_product", "must be a product listed by GET /v1/products", order.product
+            )
+    else:
+        _judge_quantity(order, product, faults)
+    _judge_window(order, numbers.starts_hour, numbers.ends_hour, product, first_hour, faults)
+    _judge_time_in_force(order, numbers.expire_hour, first_hour, faults)
+    _judge_side(order, faults)
+    return None if faults else _parsed(order, numbers)
+
+
+def _read(order: NewOrder, faults: Faults) -> _Numbers:
     price_ticks = money_fen(faults, "/price_cny_per_gpu_hour", order.price_cny_per_gpu_hour)
     if price_ticks is not None and price_ticks > PRICE_TICKS_MAX:
         limit = format_cny(PRICE_TICKS_MAX)
@@ -83,26 +118,26 @@ def parse_order(
             f"must be at most {limit}",
             order.price_cny_per_gpu_hour,
         )
-    if product is None:
-        if was_read(order.product):
-            faults.add(
-                "/product", "unknown_product", "must be a product listed by GET /v1/products", order.product
-            )
-    else:
-        _judge_quantity(order, product, faults)
-    _judge_window(order, starts_hour, ends_hour, product, first_hour, faults)
-    expire_hour = _judge_time_in_force(order, first_hour, faults)
-    _judge_side(order, faults)
-    voucher_ids = _voucher_ids(order, faults)
-    if faults or starts_hour is None or ends_hour is None or price_ticks is None:
+    return _Numbers(
+        starts_hour=whole_hour(faults, "/starts_at", order.starts_at),
+        ends_hour=whole_hour(faults, "/ends_at", order.ends_at),
+        price_ticks=price_ticks,
+        expire_hour=whole_hour(faults, "/expires_at", order.expires_at),
+        voucher_ids=_voucher_ids(order, faults),
+    )
+
+
+def _parsed(order: NewOrder, numbers: _Numbers) -> ParsedOrder | None:
+    starts_hour, ends_hour, price_ticks = numbers.starts_hour, numbers.ends_hour, numbers.price_ticks
+    if starts_hour is None or ends_hour is None or price_ticks is None:
         return None
     return ParsedOrder(
         starts_hour=starts_hour,
         ends_hour=ends_hour,
         hours=order.hours or ends_hour - starts_hour,
         price_ticks=price_ticks,
-        terms=_terms(order, expire_hour),
-        voucher_ids=voucher_ids,
+        terms=_terms(order, numbers.expire_hour or 0, numbers.voucher_ids),
+        voucher_ids=numbers.voucher_ids,
     )
 
 
@@ -142,9 +177,7 @@ def _judge_window(
             faults.add(f"/{name}", "longer_than_window", detail, hours)
 
 
-def _judge_time_in_force(order: NewOrder, first_hour: int, faults: Faults) -> int:
-    """Judge the time in force; returns the hour at which a gtd order expires, else 0."""
-    expire_hour = whole_hour(faults, "/expires_at", order.expires_at)
+def _judge_time_in_force(order: NewOrder, expire_hour: int | None, first_hour: int, faults: Faults) -> None:
     if order.time_in_force == "gtd":
         if order.expires_at is None:
             faults.add("/expires_at", "required", "must be given with time_in_force gtd")
@@ -160,7 +193,6 @@ def _judge_time_in_force(order: NewOrder, first_hour: int, faults: Faults) -> in
         faults.add("/post_only", "not_applicable", detail, value=True)
     if order.time_in_force == "fok" and order.fill == "partial":
         faults.add("/fill", "not_applicable", "must not be partial with time_in_force fok", order.fill)
-    return expire_hour or 0
 
 
 def _judge_side(order: NewOrder, faults: Faults) -> None:
@@ -174,7 +206,7 @@ def _judge_side(order: NewOrder, faults: Faults) -> None:
 
 
 def _voucher_ids(order: NewOrder, faults: Faults) -> tuple[int, ...]:
-    """Read the named vouchers; empty for auto and none."""
+    """Read the named vouchers, in order of ids; empty for auto and none."""
     if not isinstance(order.vouchers, list):
         return ()
     if not order.vouchers:
@@ -190,12 +222,16 @@ def _voucher_ids(order: NewOrder, faults: Faults) -> tuple[int, ...]:
             detail = f"must not repeat /vouchers/{ids[voucher_id]}"
             faults.add(f"/vouchers/{index}", "duplicate", detail, text)
         ids.setdefault(voucher_id, index)
-    return tuple(ids)
+    return tuple(sorted(ids))
 
 
-def _terms(order: NewOrder, expire_hour: int) -> OrderTerms:
+def _terms(order: NewOrder, expire_hour: int, voucher_ids: tuple[int, ...]) -> OrderTerms:
     vouchers: Literal["auto", "none"] | tuple[str, ...]
-    vouchers = tuple(order.vouchers) if isinstance(order.vouchers, list) else order.vouchers or "none"
+    if isinstance(order.vouchers, list):
+        vouchers = tuple(encode_id("vch", voucher_id) for voucher_id in voucher_ids)
+    else:
+        vouchers = order.vouchers or "none"
+    voucher_policy = order.voucher_policy or "prefer"
     return OrderTerms(
         time_in_force=order.time_in_force,
         expire_hour=expire_hour,
@@ -204,7 +240,7 @@ def _terms(order: NewOrder, expire_hour: int) -> OrderTerms:
         placement=order.placement or "any",
         require=tuple(sorted(set(order.require or ()))),
         vouchers=vouchers,
-        voucher_policy=order.voucher_policy or "prefer",
+        voucher_policy="prefer" if vouchers == "none" else voucher_policy,
         min_hours=order.min_hours or 1,
         reserved_for=tuple(sorted(set(order.reserved_for or ()))),
     )

@@ -31,7 +31,7 @@ from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
-from exchange.orders.batch import Batch, Cancelled, Outcome
+from exchange.orders.batch import Batch, Outcome
 from exchange.orders.funding import Means
 from exchange.orders.models import CancelRequest, Head, PhaseRequest, PlaceRequest
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
@@ -281,7 +281,7 @@ class Sequencer:
                     first_hour=self._hour + 1,
                     fee_bps=self._settings.fee_bps,
                 )
-                outcomes = [self._run(batch, request) for request in requests]
+                outcomes = [batch.run(request) for request in requests]
                 head = batch.head
                 await self._write(batch, connection)
         except (Fenced, BookCorrupt, HourPassed):
@@ -300,13 +300,6 @@ class Sequencer:
             partition.head = head
         self._on_commit()
         return outcomes
-
-    @staticmethod
-    def _run(batch: Batch, request: Request) -> Outcome:
-        if isinstance(request, PhaseRequest):
-            batch.set_phase(request)
-            return Cancelled(order=None)
-        return batch.run(request)
 
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
         """Read what the batch needs: at most four statements, however many requests."""

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotEnoughMoney, NotFound
+from exchange.kit.database import ConnectionLost
+from exchange.kit.errors import (
+    Conflict,
+    Fault,
+    Faults,
+    Forbidden,
+    InvalidInput,
+    NotEnoughMoney,
+    NotFound,
+    Unavailable,
+)
 from exchange.kit.ids import encode_id, new_id
 from exchange.orders import store
 from exchange.orders.batch import Cancelled, Duplicate, Placed
@@ -30,6 +40,7 @@ from exchange.orders.rules import (
     fingerprint,
     needs_mask,
     parse_order,
+    read_order,
 )
 from exchange.orders.views import open_holds_of, view_of
 from exchange.participants.models import Ownership, ParticipantKind
@@ -107,7 +118,7 @@ class OrderService:
             key_id=principal.key_id,
             trade_group_id=participant.trade_group_id or 0,
             client_order_id=order.client_order_id,
-            fingerprint=fingerprint(order),
+            fingerprint=fingerprint(order, parsed),
             product_id=product.id,
             product_origin=product.origin,
             side=order.side,
@@ -128,28 +139,38 @@ class OrderService:
             raise TypeError(f"placing an order came to {outcome}")
         placed = outcome.order
         if placed.status is OrderStatus.REJECTED:
-            raise _rejection(placed, outcome, replayed=False)
+            raise _rejection(placed, replayed=False)
         return PlacedOrder(view=view_of(placed, placed.fills, open_holds_of(placed)), replayed=False)
 
     async def cancel(self, principal: Principal, order_id: int) -> OrderView:
-        """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left."""
+        """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left.
+
+        Memory holds the order but not its earlier fills: those are read again, and where they cannot be,
+        `Unavailable` says that the cancel was applied.
+        """
         async with self._database.connection() as connection:
-            row = await store.partition_of_order(connection, order_id, principal.participant_id)
-        if row is None:
+            partition_id = await store.partition_of_order(connection, order_id, principal.participant_id)
+        if partition_id is None:
             raise NotFound(detail="no such order")
-        outcome = await self._sequencers[row["partition_id"]].submit(
+        outcome = await self._sequencers[partition_id].submit(
             CancelRequest(order_id=order_id, participant_id=principal.participant_id, key_id=principal.key_id)
         )
-        if not isinstance(outcome, Cancelled) or outcome.order is None:
+        if not isinstance(outcome, Cancelled):
+            raise TypeError(f"cancelling an order came to {outcome}")
+        cancelled = outcome.order
+        if cancelled is None:
             raise Conflict("order_not_live", "the order is already filled, cancelled, expired or rejected")
-        return await self._get(principal, order_id, after_commit=True)
+        if not cancelled.filled_gpu_hours:
+            return view_of(cancelled, (), open_holds_of(cancelled))
+        try:
+            return await self.get(principal, order_id)
+        except ConnectionLost as error:
+            detail = "the order is cancelled, but its fills cannot be read now; get the order later"
+            raise Unavailable("cancelled_not_read", detail, retryable=False, outcome="applied") from error
 
     async def get(self, principal: Principal, order_id: int) -> OrderView:
         """An own order; raises `NotFound`."""
-        return await self._get(principal, order_id, after_commit=False)
-
-    async def _get(self, principal: Principal, order_id: int, *, after_commit: bool) -> OrderView:
-        async with self._database.connection(after_commit=after_commit) as connection:
+        async with self._database.connection() as connection:
             order = await store.order_of_participant(connection, order_id, principal.participant_id)
             if order is None:
                 raise NotFound(detail="no such order")
@@ -244,11 +265,14 @@ class OrderService:
         return mask
 
     async def _earlier(self, principal: Principal, order: NewOrder) -> PlacedOrder | None:
-        """The stored answer to the very same payload, if there is one."""
+        """The stored answer to an order of the very same meaning, if there is one."""
+        meaning = read_order(order)
+        if meaning is None:
+            return None
         key = (principal.participant_id, order.client_order_id)
         async with self._database.connection() as connection:
             known = await store.known_outcomes(connection, [key])
-        if key not in known or known[key][1] != fingerprint(order):
+        if key not in known or known[key][1] != fingerprint(order, meaning):
             return None
         return await self._replay(principal.participant_id, known[key][0], known[key][1])
 
@@ -272,7 +296,7 @@ class OrderService:
                     ],
                 )
             if order.status is OrderStatus.REJECTED:
-                raise _rejection(order, Placed(order=order), replayed=True)
+                raise _rejection(order, replayed=True)
             return PlacedOrder(view=(await self._views(connection, [order]))[0], replayed=True)
 
     async def _views(self, connection: Connection, orders: Sequence[LiveOrder]) -> list[OrderView]:
@@ -305,24 +329,19 @@ def _judge_role(participant: Participant, order: NewOrder) -> None:
         raise Forbidden("wrong_role", "only a buyer may place a buy order")
 
 
-def _rejection(order: LiveOrder, outcome: Placed, *, replayed: bool) -> NotEnoughMoney | Conflict:
+def _rejection(order: LiveOrder, *, replayed: bool) -> NotEnoughMoney | Conflict:
     """The refusal that answers a rejected order; the order itself stays on record under its id."""
     headers = {"Idempotent-Replayed": "true"} if replayed else {}
     order_id = encode_id("ord", order.order_id)
-    if order.reason == DenialReason.INSUFFICIENT_FUNDS:
-        return NotEnoughMoney(
-            "insufficient_funds",
-            f"order {order_id} was denied: {outcome.detail or 'its buyer could not set the money aside'}",
-            outcome="applied",
-            headers=headers,
-        )
-    if order.reason == DenialReason.NO_USABLE_VOUCHER:
-        return Conflict(
-            "no_usable_voucher",
-            f"order {order_id} was denied: no voucher can pay for it",
+    denial = order.denial
+    if denial is not None:
+        kind = NotEnoughMoney if denial.reason is DenialReason.INSUFFICIENT_FUNDS else Conflict
+        return kind(
+            denial.reason.value,
+            f"order {order_id} was denied: {denial.detail}",
             errors=[
                 Fault("/vouchers", each.code, f"{encode_id('vch', each.voucher_id)}: {each.detail}")
-                for each in outcome.refusals
+                for each in denial.refusals
             ],
             outcome="applied",
             headers=headers,

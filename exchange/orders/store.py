@@ -8,7 +8,7 @@ import msgspec
 
 from exchange.kit.database import from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
-from exchange.orders.models import Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
+from exchange.orders.models import Denial, Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False):
     terms: OrderTerms
     status: str
     reason: str
+    denial: Denial | None
     filled_gpus: int
     filled_gpu_hours: int
     filled_notional_fen: int
@@ -87,6 +88,7 @@ async def write_orders(
             order.terms,
             order.status,
             order.reason,
+            order.denial,
             order.filled_gpus,
             order.filled_gpu_hours,
             order.filled_notional_fen,
@@ -225,6 +227,7 @@ def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
         status=OrderStatus(row["status"]),
         sequence=row["sequence"],
         reason=row["reason"],
+        denial=None if row["denial"] is None else msgspec.json.decode(row["denial"], type=Denial),
         filled_gpus=row["filled_gpus"],
         filled_gpu_hours=row["filled_gpu_hours"],
         filled_notional_fen=row["filled_notional_fen"],
@@ -266,6 +269,7 @@ async def order_of_participant(
     return None if row is None else _order(row)
 
 
-async def partition_of_order(connection: Connection, order_id: int, participant_id: int) -> Record | None:
-    """Where an order of the participant is traded, and its status."""
-    return await connection.fetchrow(QUERIES.partition_of_order, order_id, participant_id)
+async def partition_of_order(connection: Connection, order_id: int, participant_id: int) -> int | None:
+    """The partition in which an order of the participant is traded; None where it has no such order."""
+    partition_id: int | None = await connection.fetchval(QUERIES.partition_of_order, order_id, participant_id)
+    return partition_id

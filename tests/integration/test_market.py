@@ -21,8 +21,7 @@ from exchange.orders.models import OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
 from exchange.settlement.models import LeaseStatus, NewOutage
-from exchange.vouchers.claims import list_claim_lines, submit_claim
-from exchange.vouchers.rules import asset_of, view_of_line
+from exchange.vouchers.rules import asset_of
 from matching.order import Side
 from matching.product import Phase
 from tests.market_world import MarketWorld, open_market
@@ -215,6 +214,7 @@ async def test_cancelling_gives_the_money_back_once(world: MarketWorld, buyer: P
     assert await world.free_fen(buyer) == 996_000
     cancelled = await world.exchange.orders.cancel(buyer, order_id(bid))
     assert (cancelled.status, cancelled.reason) == (OrderStatus.CANCELLED, "requested")
+    assert cancelled == await world.exchange.orders.get(buyer, order_id(bid))
     assert await world.free_fen(buyer) == 1_000_000
     with pytest.raises(Conflict):
         await world.exchange.orders.cancel(buyer, order_id(bid))
@@ -418,45 +418,6 @@ async def test_a_restart_finds_the_book_the_money_and_the_leases(database_url: s
         assert filled.average_price_cny_per_gpu_hour == "9.0000"
         await world.pass_hours(7)
         assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
-
-
-async def test_an_order_is_paid_and_claimed_under_the_version_it_was_held_under(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with open_market(database_url, tmp_path) as world:
-        provider = await world.join(ParticipantKind.PROVIDER)
-        buyer = await world.join(ParticipantKind.BUYER)
-        issuer = await world.join(ParticipantKind.ISSUER)
-        await world.deposit(buyer, 1_000_000)
-        product = world.product()
-        programme = await world.programme(issuer, provider)
-        old = await world.issue(issuer, programme, buyer, 10_000)
-        async with world.database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO programme_version"
-                " SELECT programme_id, 2, effective_from, rules FROM programme_version"
-            )
-        new = await world.issue(issuer, programme, buyer, 10_000)
-        bids = [
-            await world.bid(buyer, product, price=1000, vouchers=[encode_id("vch", voucher.id)])
-            for voucher in (old, new)
-        ]
-        held_under = [(bid.programme_id, bid.programme_version) for bid in bids]
-        assert held_under == [(encode_id("prg", programme.id), version) for version in (1, 2)]
-        now_us = world.clock.now_us()
-    async with open_market(database_url, tmp_path, now_us) as world:
-        await world.ask(provider, product, price=1000, quantity_gpus=2)
-        filled = await world.exchange.orders.get(buyer, order_id(bids[1]))
-        assert (filled.status, filled.programme_version) == (OrderStatus.FILLED, 2)
-        await world.pass_hours(7)
-        async with world.database.transaction() as connection:
-            traded = await connection.fetch("SELECT programme_version FROM trade ORDER BY bid_order_id")
-            claim = await submit_claim(connection, provider, programme.id, world.now_us)
-            lines = await list_claim_lines(connection, issuer, claim.id, after=(0, 0, 0), limit=9)
-        assert [row["programme_version"] for row in traded] == [1, 2]
-        assert len(lines) == 8
-        assert {(line.voucher_id, line.programme_version) for line in lines} == {(old.id, 1), (new.id, 2)}
-        assert {view_of_line(line).programme_version for line in lines} == {1, 2}
 
 
 async def test_a_second_leader_fences_the_first(database_url: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from exchange.kit.errors import Faults
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder
-from exchange.orders.rules import average_price, fingerprint, needs_mask, parse_order
+from exchange.orders.rules import average_price, fingerprint, needs_mask, parse_order, read_order
 from exchange.products.models import Origin, ProductSpec
 from matching.order import Side
 
@@ -60,6 +60,12 @@ def faults_of(order: NewOrder, product: ProductSpec | None = PRODUCT) -> dict[st
 
 def changed(order: NewOrder, **fields: object) -> NewOrder:
     return msgspec.structs.replace(order, **fields)
+
+
+def print_of(order: NewOrder) -> bytes:
+    read = read_order(order)
+    assert read is not None
+    return fingerprint(order, read)
 
 
 def test_a_good_bid_and_a_good_ask_become_integers() -> None:
@@ -155,8 +161,62 @@ def test_all_faults_come_at_once_and_unread_fields_are_passed_over() -> None:
 
 
 def test_the_fingerprint_is_of_the_meaning() -> None:
-    assert fingerprint(BID) == fingerprint(changed(BID, time_in_force="gtc"))
-    assert fingerprint(BID) != fingerprint(changed(BID, quantity_gpus=24))
+    assert print_of(BID) == print_of(BID)
+    assert print_of(BID) != print_of(changed(BID, quantity_gpus=24))
+    vouchers = ["vch_0000000000001", "vch_0000000000002"]
+    named = changed(BID, vouchers=vouchers)
+    assert print_of(named) == print_of(changed(named, vouchers=vouchers[::-1]))
+    assert print_of(named) != print_of(changed(named, vouchers=vouchers[:1]))
+
+
+@pytest.mark.parametrize(
+    "order,fields",
+    [
+        (BID, {"time_in_force": "gtc"}),
+        (BID, {"price_cny_per_gpu_hour": "12.35"}),
+        (changed(BID, price_cny_per_gpu_hour="1.7"), {"price_cny_per_gpu_hour": "1.70"}),
+        (changed(BID, price_cny_per_gpu_hour="2"), {"price_cny_per_gpu_hour": "2.00"}),
+        (BID, {"vouchers": "none"}),
+        (BID, {"vouchers": "none", "voucher_policy": "only_eligible"}),
+        (BID, {"fill": "partial", "placement": "any", "require": []}),
+        (changed(BID, require=["domestic", "state_owned"]), {"require": ["state_owned", "domestic"]}),
+        (BID, {"starts_at": format_hour(FIRST_HOUR + 8).replace("Z", "+08:00")}),
+        (changed(BID, hours=48), {"hours": None}),
+        (changed(BID, time_in_force="fok"), {"fill": "all_or_none"}),
+        (ASK, {"min_hours": 1, "reserved_for": []}),
+    ],
+)
+def test_two_ways_to_say_one_thing_are_one_fingerprint(order: NewOrder, fields: dict[str, object]) -> None:
+    assert print_of(order) == print_of(changed(order, **fields))
+
+
+@pytest.mark.parametrize(
+    "order,fields",
+    [
+        (BID, {"price_cny_per_gpu_hour": "12.36"}),
+        (BID, {"vouchers": "auto"}),
+        (changed(BID, vouchers="auto"), {"voucher_policy": "only_eligible"}),
+        (BID, {"product": "another.product"}),
+        (BID, {"side": Side.SELL}),
+        (BID, {"hours": 23}),
+        (BID, {"starts_at": format_hour(FIRST_HOUR + 1)}),
+        (BID, {"post_only": True}),
+        (BID, {"require": ["domestic"]}),
+        (ASK, {"min_hours": 2}),
+        (ASK, {"reserved_for": ["startup"]}),
+        (changed(BID, time_in_force="gtd"), {"expires_at": format_hour(FIRST_HOUR + 2)}),
+    ],
+)
+def test_two_meanings_are_two_fingerprints(order: NewOrder, fields: dict[str, object]) -> None:
+    assert print_of(order) != print_of(changed(order, **fields))
+
+
+def test_an_order_that_is_read_later_is_read_the_same() -> None:
+    order = changed(BID, time_in_force="gtd", expires_at=format_hour(FIRST_HOUR + 5))
+    assert parse_order(order, PRODUCT, first_hour=FIRST_HOUR, faults=Faults()) == read_order(order)
+    assert parse_order(order, PRODUCT, first_hour=FIRST_HOUR + 9, faults=Faults()) is None
+    assert read_order(changed(order, starts_at="2027-02-30T09:00:00Z")) is None
+    assert read_order(changed(order, vouchers=["vch_x"])) is None
 
 
 def test_masks_hold_what_an_order_demands() -> None:

@@ -1,0 +1,160 @@
+"""Goal: an order has one answer: the same when it is sent again, and true when the database is lost.
+
+Method: the whole exchange in one process; orders sent again in other words, after their hours have passed,
+and after a denial; a cancel whose second read finds the database closed to it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import pytest
+
+from exchange.kit.auth import Principal
+from exchange.kit.database import Database
+from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, Unavailable
+from exchange.kit.ids import decode_id, encode_id
+from exchange.orders.batch import Outcome
+from exchange.orders.models import CancelRequest, OrderStatus, OrderView
+from exchange.orders.sequencer import Sequencer
+from exchange.orders.service import OrderService
+from exchange.participants.models import ParticipantKind
+from matching.order import Side
+from tests.market_world import MarketWorld, open_market
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[MarketWorld]:
+    async with open_market(database_url, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def provider(world: MarketWorld) -> Principal:
+    return await world.join(ParticipantKind.PROVIDER)
+
+
+@pytest.fixture
+async def buyer(world: MarketWorld) -> Principal:
+    joined = await world.join(ParticipantKind.BUYER)
+    await world.deposit(joined, 1_000_000)
+    return joined
+
+
+def order_id(view: OrderView) -> int:
+    number = decode_id("ord", view.id)
+    assert number is not None
+    return number
+
+
+async def test_the_same_order_in_other_words_is_a_replay(
+    world: MarketWorld, provider: Principal, buyer: Principal
+) -> None:
+    product = world.product()
+    await world.ask(provider, product, price=170)
+    order = msgspec.structs.replace(world.order(Side.BUY, product), price_cny_per_gpu_hour="1.7")
+    reworded = msgspec.structs.replace(order, price_cny_per_gpu_hour="1.70", vouchers="none")
+    changed = msgspec.structs.replace(order, price_cny_per_gpu_hour="1.71")
+    first = await world.exchange.orders.place(buyer, order)
+    assert (await world.exchange.orders.place(buyer, reworded)).replayed
+    with pytest.raises(InvalidInput, match="another payload"):
+        await world.exchange.orders.place(buyer, changed)
+    await world.pass_hours(8)
+    again = await world.exchange.orders.place(buyer, reworded)
+    assert (again.replayed, again.view.id) == (True, first.view.id)
+    with pytest.raises(InvalidInput, match="starts_at"):
+        await world.exchange.orders.place(buyer, changed)
+
+
+@pytest.mark.parametrize("wish", ["named", "only_eligible", "cash"])
+async def test_a_denied_order_is_denied_again_in_the_same_words(
+    world: MarketWorld, provider: Principal, buyer: Principal, wish: str
+) -> None:
+    issuer = await world.join(ParticipantKind.ISSUER)
+    programme = await world.programme(issuer, provider)
+    foreign = await world.issue(issuer, programme, await world.join(ParticipantKind.BUYER), 10_000)
+    fields: dict[str, dict[str, object]] = {
+        "named": {"vouchers": [encode_id("vch", foreign.id)]},
+        "only_eligible": {"vouchers": "auto", "voucher_policy": "only_eligible"},
+        "cash": {"price": 1000, "quantity_gpus": 251},
+    }
+    order = world.order(Side.BUY, world.product(), **fields[wish])
+    answers = []
+    for _ in range(2):
+        with pytest.raises((Conflict, NotEnoughMoney)) as refused:
+            await world.exchange.orders.place(buyer, order)
+        told = refused.value
+        answers.append((told.code, told.detail, told.errors, told.outcome))
+        await world.deposit(buyer, 1)  # what the buyer has by now is not what was said then
+    assert answers[0] == answers[1]
+    assert len(answers[0][2]) == (wish == "named")
+
+
+class LosingReader:
+    """A sequencer after whose answer the one who asked has lost the database, and finds no way back to it."""
+
+    def __init__(self, world: MarketWorld, sequencer: Sequencer) -> None:
+        """Wrap a sequencer; its own connections stay."""
+        self._world = world
+        self._sequencer = sequencer
+
+    async def submit(self, request: CancelRequest) -> Outcome:
+        """Carry the request out, then close the door."""
+        outcome = await self._sequencer.submit(request)
+        async with self._world.database.connection() as connection:
+            name = await connection.fetchval("SELECT current_database()")
+            await connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 0")
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE application_name = 'reader'"
+            )
+        return outcome
+
+
+@asynccontextmanager
+async def losing_reader(world: MarketWorld, database_url: str) -> AsyncIterator[OrderService]:
+    """Give the orders of a world to a reader that loses its database with the next answer."""
+    database = await Database.connect(
+        database_url, connections_min=1, connections_max=1, application_name="reader"
+    )
+    sequencers = {
+        partition_id: cast("Sequencer", LosingReader(world, sequencer))
+        for partition_id, sequencer in world.exchange._sequencers.items()
+    }
+    yield OrderService(
+        database=database,
+        clock=world.clock,
+        products=world.exchange.products,
+        sequencers=sequencers,
+        programmes=world.exchange.programmes,
+    )
+    async with world.database.connection() as connection:
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+    await database.close()
+
+
+async def test_a_cancel_is_answered_without_a_second_look_at_the_database(
+    world: MarketWorld, buyer: Principal, database_url: str
+) -> None:
+    bid = await world.bid(buyer, world.product(), price=100, vouchers="auto")
+    async with losing_reader(world, database_url) as orders:
+        cancelled = await orders.cancel(buyer, order_id(bid))
+    assert cancelled.status is OrderStatus.CANCELLED
+    assert cancelled == await world.exchange.orders.get(buyer, order_id(bid))
+
+
+async def test_a_cancel_whose_fills_cannot_be_read_says_that_it_was_applied(
+    world: MarketWorld, provider: Principal, buyer: Principal, database_url: str
+) -> None:
+    product = world.product()
+    await world.ask(provider, product, price=100)
+    bid = await world.bid(buyer, product, price=100, quantity_gpus=3)
+    assert bid.status is OrderStatus.PARTIALLY_FILLED
+    async with losing_reader(world, database_url) as orders:
+        with pytest.raises(Unavailable) as refused:
+            await orders.cancel(buyer, order_id(bid))
+    assert (refused.value.outcome, refused.value.retryable) == ("applied", False)
+    assert (await world.exchange.orders.get(buyer, order_id(bid))).status is OrderStatus.CANCELLED

@@ -1,0 +1,55 @@
+"""Goal: what a voucher pays is judged by the rules it was held under, though the programme has newer ones.
+
+Method: two vouchers of two versions of one programme, from order over a restart,
+trade and delivery to a claim.
+"""
+
+from pathlib import Path
+
+from exchange.kit.ids import decode_id, encode_id
+from exchange.orders.models import OrderStatus
+from exchange.participants.models import ParticipantKind
+from exchange.vouchers.claims import list_claim_lines, submit_claim
+from exchange.vouchers.rules import view_of_line
+from tests.market_world import open_market
+
+
+async def test_an_order_is_paid_and_claimed_under_the_version_it_was_held_under(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        buyer = await world.join(ParticipantKind.BUYER)
+        issuer = await world.join(ParticipantKind.ISSUER)
+        await world.deposit(buyer, 1_000_000)
+        product = world.product()
+        programme = await world.programme(issuer, provider)
+        old = await world.issue(issuer, programme, buyer, 10_000)
+        async with world.database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO programme_version"
+                " SELECT programme_id, 2, effective_from, rules FROM programme_version"
+            )
+        new = await world.issue(issuer, programme, buyer, 10_000)
+        bids = [
+            await world.bid(buyer, product, price=1000, vouchers=[encode_id("vch", voucher.id)])
+            for voucher in (old, new)
+        ]
+        held_under = [(bid.programme_id, bid.programme_version) for bid in bids]
+        assert held_under == [(encode_id("prg", programme.id), version) for version in (1, 2)]
+        last_id = decode_id("ord", bids[1].id)
+        assert last_id is not None
+        now_us = world.clock.now_us()
+    async with open_market(database_url, tmp_path, now_us) as world:
+        await world.ask(provider, product, price=1000, quantity_gpus=2)
+        filled = await world.exchange.orders.get(buyer, last_id)
+        assert (filled.status, filled.programme_version) == (OrderStatus.FILLED, 2)
+        await world.pass_hours(7)
+        async with world.database.transaction() as connection:
+            traded = await connection.fetch("SELECT programme_version FROM trade ORDER BY bid_order_id")
+            claim = await submit_claim(connection, provider, programme.id, world.now_us)
+            lines = await list_claim_lines(connection, issuer, claim.id, after=(0, 0, 0), limit=9)
+        assert [row["programme_version"] for row in traded] == [1, 2]
+        assert len(lines) == 8
+        assert {(line.voucher_id, line.programme_version) for line in lines} == {(old.id, 1), (new.id, 2)}
+        assert {view_of_line(line).programme_version for line in lines} == {1, 2}
