@@ -38,14 +38,21 @@ class ProgrammeRegistry:
 
     Knows every programme but drafts: vouchers of one that is exhausted or closed are spent like any other. An
     ask keeps the mask it was placed with, so a programme created later does not reach asks that already rest.
+
+    Invariant: whoever has awaited `refresh` finds here all that was committed before it was called, however
+    many refresh at a time and in whatever order their answers come.
     """
 
     def __init__(self) -> None:
+        self._asked = 0
+        self._answered = 0
         self._masks: Mapping[int, int] = {}
         self._admitting: Mapping[int, tuple[tuple[int, RequiredOrigin], ...]] = {}
 
     async def refresh(self, connection: Connection) -> None:
         """Read the programmes again; call at start-up and after one was created or changed."""
+        self._asked += 1
+        number = self._asked
         masks: dict[int, int] = {}
         admitting: dict[int, tuple[tuple[int, RequiredOrigin], ...]] = {}
         for programme in await store.page_of_programmes(connection):
@@ -55,7 +62,9 @@ class ProgrammeRegistry:
             origin = programme.rules.capacity.origin
             for provider_id in admitted_providers(programme.rules):
                 admitting[provider_id] = (*admitting.get(provider_id, ()), (mask, origin))
-        self._masks, self._admitting = masks, admitting
+        if number > self._answered:  # else one who asked later has stored what is at least as new
+            self._answered = number
+            self._masks, self._admitting = masks, admitting
 
     def ask_mask(self, provider_id: int, product_origin: str) -> int:
         """Return the bits of all programmes that pay this provider for a product of this origin."""
