@@ -24,6 +24,7 @@ from exchange.ledger.service import AccountDirectory
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
 from exchange.vouchers.models import ID_MAX, Capture, Claim, ClaimStatus
+from exchange.vouchers.rules import sight_of
 
 
 async def submit_claim(connection: Connection, principal: Principal, programme_id: int, now_us: int) -> Claim:
@@ -127,17 +128,14 @@ async def list_claims(
     before_id: int = ID_MAX,
     limit: int,
 ) -> list[Claim]:
-    """Return the claims a principal may see, newest first.
-
-    A provider sees its own, an issuer those on its programmes, an operator or a regulator all, others none.
-    """
-    own = principal.participant_id
-    if principal.kind == ParticipantKind.BUYER:
+    """Return the claims a principal may see (`rules.sight_of`), newest first."""
+    sight = sight_of(principal, ParticipantKind.PROVIDER)
+    if sight is None:
         return []
     return await store.page_of_claims(
         connection,
-        provider_id=own if principal.kind == ParticipantKind.PROVIDER else None,
-        issuer_id=own if principal.kind == ParticipantKind.ISSUER else None,
+        provider_id=sight.party_id,
+        issuer_id=sight.issuer_id,
         programme_id=programme_id,
         status=status,
         claim_id=claim_id,

@@ -10,9 +10,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
+import msgspec
+
+from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
+from exchange.participants.models import ParticipantKind
 from exchange.vouchers.models import (
     Balances,
     Capture,
@@ -36,6 +40,26 @@ PROGRAMME_BIT_FIRST: Final = 16
 DAY_US: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHINA_STANDARD_TIME: Final = timezone(timedelta(hours=8))
+
+
+class Sight(msgspec.Struct, frozen=True, gc=False):
+    """Whose vouchers or claims may be seen: a party's, those of an issuer's programmes; both None: all."""
+
+    party_id: int | None = None
+    issuer_id: int | None = None
+
+
+def sight_of(principal: Principal, party: ParticipantKind) -> Sight | None:
+    """Return what a principal sees of vouchers (party: buyers) or claims (party: providers).
+
+    A party sees its own, an issuer those of its programmes, an operator or a regulator all, others nothing:
+    None.
+    """
+    if principal.kind == party:
+        return Sight(party_id=principal.participant_id)
+    if principal.kind == ParticipantKind.ISSUER:
+        return Sight(issuer_id=principal.participant_id)
+    return Sight() if principal.kind in {ParticipantKind.OPERATOR, ParticipantKind.REGULATOR} else None
 
 
 def programme_mask(ordinal: int) -> int:

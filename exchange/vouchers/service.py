@@ -35,7 +35,7 @@ from exchange.vouchers.models import (
 )
 from exchange.vouchers.programme_models import Programme, ProgrammeStatus
 from exchange.vouchers.programme_rules import buyer_objections, rate_of
-from exchange.vouchers.rules import DAY_US, calendar_year
+from exchange.vouchers.rules import DAY_US, calendar_year, sight_of
 
 
 async def issue_voucher(
@@ -173,17 +173,14 @@ async def list_vouchers(
     before_id: int = ID_MAX,
     limit: int,
 ) -> list[Voucher]:
-    """Return the vouchers a principal may see, newest first.
-
-    A buyer sees its own, an issuer those of its programmes, an operator or a regulator all, others none.
-    """
-    own = principal.participant_id
-    if principal.kind == ParticipantKind.PROVIDER:
+    """Return the vouchers a principal may see (`rules.sight_of`), newest first."""
+    sight = sight_of(principal, ParticipantKind.BUYER)
+    if sight is None:
         return []
     return await store.page_of_vouchers(
         connection,
-        buyer_id=own if principal.kind == ParticipantKind.BUYER else None,
-        issuer_id=own if principal.kind == ParticipantKind.ISSUER else None,
+        buyer_id=sight.party_id,
+        issuer_id=sight.issuer_id,
         programme_id=programme_id,
         voucher_id=voucher_id,
         before_id=before_id,
