@@ -26,7 +26,7 @@ from matching.events import Event, OrderAccepted, Traded
 from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
 from tests.tapes import tape
 
-AT_US = 1_790_000_000_000_000
+AT_US = 1_727_900_000_000_000  # before the hours that tests.strategies trade in
 PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
 CHANNEL = f"trades:{PRODUCT}"
 COMMANDS = 400

@@ -151,13 +151,22 @@ async def _open_market(scene: Scene, seed: int) -> list[Agent]:
     issuers = [IssuerAgent(scene, programme.issuer, seed) for programme in PROGRAMMES]
     for provider in providers:
         await provider.find_listed()
-        await provider.list_capacity()
+        await _list(scene, provider)
     for number in range(OPENING_BIDS):
         try:
             await buyers[number % len(buyers)].bid()
         except ApiProblem as problem:
             scene.refuse(problem)
     return [*providers, *buyers, *issuers]
+
+
+async def _list(scene: Scene, provider: ProviderAgent) -> None:
+    """List a provider's first capacity; once more where an hour began between its question and its offer."""
+    try:
+        await provider.list_capacity()
+    except ApiProblem as problem:
+        scene.refuse(problem)
+        await provider.list_capacity()
 
 
 def _welcome(market: DemoMarket, hour_s: float) -> None:
