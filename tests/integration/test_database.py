@@ -22,6 +22,7 @@ from exchange.kit.database import (
 )
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 
+DEADLINE_S = 20.0
 KILLS = 50
 
 TABLES = """
@@ -101,9 +102,10 @@ async def test_who_is_cancelled_at_every_await_leaves_no_transaction_behind(
         reached = asyncio.Event()
         task = asyncio.create_task(work(reached))
         await reached.wait()
-        while not task.done():
-            task.cancel()
-            await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE_S):
+            while not task.done():
+                task.cancel()
+                await asyncio.sleep(0)
         assert task.cancelled()
     assert await _amounts(things) == [1, 1]
     await things.close()
