@@ -166,7 +166,7 @@ class Exchange:
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""
         self.ended.set()
-        self._ending = asyncio.create_task(self.relay.stop(), name="relay-ends")
+        self.relay.halt()
 
     async def is_ready(self) -> bool:
         """Whether every partition takes requests."""

@@ -38,6 +38,7 @@ class Closing(StrEnum):
 
     SLOW = "slow"
     SHUTDOWN = "shutdown"
+    MISSED = "missed"
 
 
 class Reader:
@@ -128,10 +129,13 @@ class Hub:
         self._channels: dict[str, set[Reader]] = {}
         self._readers: set[Reader] = set()
         self._last: dict[str, int] = {}
+        self._is_shut = False
 
     def join(self, reader: Reader) -> None:
-        """Take a connection in."""
+        """Take a connection in; where nothing will be told any more, close it."""
         self._readers.add(reader)
+        if self._is_shut:
+            reader.close(Closing.SHUTDOWN)
 
     def leave(self, reader: Reader) -> None:
         """Forget a connection."""
@@ -169,6 +173,11 @@ class Hub:
             reader.offer(key, delta, text)
 
     def shut_down(self) -> None:
-        """Close every connection: the exchange stops."""
+        """Close every connection, and those still to come: the exchange stops."""
+        self._is_shut = True
+        self.close_all(Closing.SHUTDOWN)
+
+    def close_all(self, closing: Closing) -> None:
+        """Close every connection there is."""
         for reader in self._readers:
-            reader.close(Closing.SHUTDOWN)
+            reader.close(closing)

@@ -1,12 +1,14 @@
 """Hop 6: from the outbox to whoever listens, in commit order.
 
 One task reads the rows that commits have left, tells the tape and the hub, and deletes them. `notify` wakes
-it; it also looks by itself every `IDLE_S`, so a lost wake-up costs a second and nothing else. What an earlier
-process left is told first.
+it; it also looks by itself every `IDLE_S`, so a lost wake-up costs a second and nothing else. What was
+committed before the start is known from the tables (`_seed`) and not told: nobody listened yet.
 
 Invariants: a sequence is told once a process, after its commit, and never before one with a smaller sequence
-of its partition; losing the database delays and loses nothing. Rows are deleted in the background without
-waiting for the disk, because a row told again at the next start meets no reader and a tape that knows it.
+of its partition, nor after one that is missing: on a gap (another process took rows) the tables are read anew
+and every reader is closed, to come back for a snapshot. Losing the database delays and loses nothing. Rows
+are deleted in the background without waiting for the disk, because a row told again at the next start meets
+no reader and a tape that knows it.
 
 Known limit: one relay a database; it reads every event once more than the partition did.
 """
@@ -20,12 +22,12 @@ from typing import Final
 import msgspec
 
 from exchange.feed import rules, store
-from exchange.feed.hub import Hub, orders_key
+from exchange.feed.hub import Closing, Hub, orders_key
 from exchange.feed.models import ORDERS_CHANNEL, TRADES_CHANNEL, Delta, TapeTrade
 from exchange.feed.news import news_by_participant
 from exchange.feed.tape import TRADES_KEPT, Tape
 from exchange.kit.database import ConnectionLost, Database
-from exchange.kit.outbox import OutboxRow, delete_outbox, read_outbox
+from exchange.kit.outbox import delete_outbox, read_outbox
 from matching.codec import decode_events
 from matching.events import Event
 
@@ -52,10 +54,11 @@ class Relay:
         self._deleted_id = 0
         self._undeleted = 0
         self._stopping = False
+        self._halted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Learn the past, tell what an earlier process left, and begin."""
+        """Learn the past, pass over what an earlier process left, and begin."""
         await self._seed()
         await self._drain()
         self._task = asyncio.create_task(self._run(), name="relay")
@@ -64,17 +67,25 @@ class Relay:
         """Say that something was committed."""
         self._wake.set()
 
+    def halt(self) -> None:
+        """Tell nothing from now on, whoever commits, and close every reader; `stop` still ends the task."""
+        self._stopping = True
+        self._halted.set()
+        self._wake.set()
+        self.hub.shut_down()
+
     async def stop(self) -> None:
-        """Tell what was committed until now, close every reader, and end."""
+        """Tell what was committed until now, unless halted, close every reader, and end."""
         # By a flag: a cancellation that meets a wake-up can get lost on its way.
         self._stopping = True
         self._wake.set()
         if self._task is not None:
             await self._task
             self._task = None
-        with suppress(ConnectionLost):
-            await self._drain()
-            await self._delete()
+        if not self._halted.is_set():
+            with suppress(ConnectionLost):
+                await self._drain()
+                await self._delete()
         self.hub.shut_down()
 
     async def _seed(self) -> None:
@@ -86,11 +97,13 @@ class Relay:
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
 
     async def _run(self) -> None:
+        is_idle = False
         while not self._stopping:
             self._wake.clear()
             try:
                 has_more = await self._drain()
-                if self._undeleted >= ROWS_UNDELETED_MAX or not has_more:
+                # Under load many rows go in one deletion; what is left over goes when a second was quiet.
+                if self._undeleted >= ROWS_UNDELETED_MAX or (is_idle and not has_more):
                     await self._delete()
                 pause_s = HELD_BACK_S if has_more else IDLE_S
             except ConnectionLost as error:
@@ -102,29 +115,39 @@ class Relay:
                 await asyncio.sleep(IDLE_S)
                 continue
             if not self._stopping:
+                is_idle = True
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause_s):
                         await self._wake.wait()
+                        is_idle = False
 
     async def _drain(self) -> bool:
-        """Tell all that may be read; returns whether there was any, or more waits for older transactions."""
-        told_id = self._told_id
+        """Tell all that may be read; returns whether more waits for older transactions to end."""
         async with self._database.connection() as connection:
-            while True:
+            while not self._halted.is_set():
                 rows = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
                 for row in rows:
-                    self._tell(row)
+                    steps = _decoder.decode(row.payload)
+                    if self._misses(row.partition_id, steps):
+                        _log.error(
+                            "events of partition %d were missed before %d", row.partition_id, row.sequence
+                        )
+                        await self._seed()
+                        self.hub.close_all(Closing.MISSED)
+                    if self._halted.is_set():
+                        return False
+                    self._tell(row.partition_id, steps)
                     self._told_id = row.id
                     self._undeleted += 1
                     await asyncio.sleep(0)  # readers take what they were given before the next commit is told
                 if len(rows) < ROWS_AT_ONCE:
                     break
-            return self._told_id > told_id or await store.is_held_back(connection, told_id)
+            return await store.is_held_back(connection, self._told_id)
 
     async def _delete(self) -> None:
         """Delete what was told."""
         through_id = self._told_id
-        if through_id == self._deleted_id:
+        if self._halted.is_set() or through_id == self._deleted_id:
             return
         async with self._database.transaction() as connection:
             await store.forget_lazily(connection)
@@ -132,9 +155,17 @@ class Relay:
         self._deleted_id = through_id
         self._undeleted = 0
 
-    def _tell(self, row: OutboxRow) -> None:
-        partition_id = row.partition_id
-        for sequence, product_id, event_at_us, events_bytes in _decoder.decode(row.payload):
+    def _misses(self, partition_id: int, steps: _Payload) -> bool:
+        """Tell whether anything lies between what was told and these steps, or between two of them."""
+        last = self.hub.sequences.get(partition_id, 0)
+        for sequence, *_ in steps:
+            if sequence > last + 1:
+                return True
+            last = max(last, sequence)
+        return False
+
+    def _tell(self, partition_id: int, steps: _Payload) -> None:
+        for sequence, product_id, event_at_us, events_bytes in steps:
             if sequence <= self.hub.sequences.get(partition_id, 0):
                 continue
             self.hub.sequences[partition_id] = sequence

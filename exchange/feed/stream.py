@@ -2,7 +2,8 @@
 
 A reader subscribes to channels and gets, for each, snapshots and then deltas. What it sends wrong is answered
 with an error message and changes nothing. It is closed with a reason when it sends a message that is too long
-(1009), when it reads too slowly (4408), and when the exchange stops (1001).
+(1009), when it reads too slowly (4408), when the exchange itself has missed events, so that a new snapshot is
+needed (4409), and when it stops (1001).
 
 Known limit: orders cannot be placed here yet.
 """
@@ -43,6 +44,7 @@ LAST_WORD_S: Final = 5.0
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_TOO_LARGE: Final = 1009
 CLOSE_SLOW: Final = 4408
+CLOSE_MISSED: Final = 4409
 
 
 class Gone(Exception):
@@ -140,6 +142,9 @@ class Session:
         """Tell why, as far as the other side still reads, and close."""
         if closing is Closing.SHUTDOWN:
             text, code = encode(ServerShutdown()), CLOSE_GOING_AWAY
+        elif closing is Closing.MISSED:
+            detail = "events are missing here; connect and subscribe again for a new snapshot"
+            text, code = self._error(Unavailable("events_missed", detail)), CLOSE_MISSED
         else:
             detail = "messages were not read as fast as they came; connect and subscribe again"
             text, code = self._error(Unavailable("slow_reader", detail)), CLOSE_SLOW

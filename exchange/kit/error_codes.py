@@ -39,6 +39,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "overloaded": "Too many requests are waiting; nothing was done, send it again shortly.",
     "programme_not_open": "The programme does not issue vouchers in its present state.",
     "rebuilding": "The book is being rebuilt from its journal; send it again shortly.",
+    "events_missed": "The stream has a gap; connect and subscribe again for a new snapshot.",
     "slow_reader": "The stream was not read as fast as it came; connect and subscribe again.",
     "state_conflict": "The thing is in a state in which this cannot be done.",
     "too_deep": "The body is nested deeper than any request of this exchange.",

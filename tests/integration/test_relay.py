@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from exchange.feed import rules
-from exchange.feed.hub import Reader, orders_key
+from exchange.feed.hub import Closing, Reader, orders_key
 from exchange.feed.models import OrderNews, TapeTrade, TradeView
 from exchange.feed.relay import Relay
 from exchange.kit.database import Database
@@ -253,3 +253,32 @@ async def test_a_commit_behind_an_open_transaction_is_told_without_another_wake_
     async with asyncio.timeout(DEADLINE_S):
         while relay.hub.sequences.get(1) != steps[-1].sequence:  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(0.001)
+
+
+async def test_a_gap_sends_every_reader_for_a_new_snapshot(database: Database, relay: Relay) -> None:
+    steps = run_of_steps(7)
+    await commit(database, steps[:100])
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[99].sequence, relay)
+    reader = follow(relay, CHANNEL)
+    # Another process told and deleted what lies between: its trades are in the tables, its rows are gone.
+    await store_trades(database, steps[:150])
+    await commit(database, steps[150:])
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    assert reader.closing is Closing.MISSED
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
+
+
+async def test_a_halted_relay_tells_nothing_more_and_lets_nobody_in(database: Database, relay: Relay) -> None:
+    steps = run_of_steps(8)
+    await commit(database, steps[:10])
+    await wait_until(lambda: relay.hub.sequences.get(1) == steps[9].sequence, relay)
+    reader = follow(relay, CHANNEL)
+    relay.halt()
+    assert reader.closing is Closing.SHUTDOWN
+    late = follow(relay, CHANNEL)
+    assert late.closing is Closing.SHUTDOWN
+    await commit(database, steps[10:])
+    relay.notify()
+    await relay.stop()
+    assert relay.hub.sequences == {1: steps[9].sequence}
+    assert await outbox_rows(database) > 0
