@@ -17,6 +17,7 @@ from exchange.kit.embedded_postgres import EmbeddedPostgresError
 from exchange.kit.errors import Refusal
 from exchange.kit.migrate import MigrationError
 from exchange.kit.settings import SettingsError
+from matching.units import BookCorrupt
 
 HTTP_SERVER_FAULT: Final = 500
 WANTS_JSON: Final = "exchange.json"
@@ -64,6 +65,9 @@ class FailureGroup(click.Group):
         except (SettingsError, MigrationError) as failure:
             show_failure(str(failure))
             raise click.exceptions.Exit(ExitCode.USAGE) from failure
+        except BookCorrupt as failure:
+            show_failure(f"the stored books are not in order, and nothing was started on them: {failure}")
+            raise click.exceptions.Exit(ExitCode.CHECK_FAILED) from failure
         except (Unreachable, ConnectionLost, EmbeddedPostgresError) as failure:
             show_failure(str(failure))
             raise click.exceptions.Exit(ExitCode.UNAVAILABLE) from failure

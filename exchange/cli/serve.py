@@ -138,7 +138,10 @@ async def serve(
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
 
         def announce() -> None:
-            click.echo(f"operator's key: {key_file}", err=True)
+            if key_file.exists():
+                click.echo(f"operator's key: {key_file}", err=True)
+            else:
+                click.echo("operator's key: as made at this database's first start", err=True)
             click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
 
         async def stop_when_ended() -> None:

@@ -1,0 +1,55 @@
+"""Goal: a start says what is true of its folder and books. Method: the command in a process of its own."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from exchange.app import OPERATOR_KEY_FILE
+from exchange.cli.failures import ExitCode
+from exchange.kit.database import Database
+from tests.e2e.served import served
+from tests.e2e.stage import set_scene
+
+DEADLINE_S = 30.0
+
+
+async def serve(database_url: str, data_dir: Path) -> asyncio.subprocess.Process:
+    arguments = ("serve", "--port", "0", "--database-url", database_url, "--data-dir", str(data_dir))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "exchange", *arguments, stderr=asyncio.subprocess.PIPE, env=kept
+    )
+
+
+async def test_a_key_file_is_named_only_where_it_is(database_url: str, tmp_path: Path) -> None:
+    for folder, is_first in (("first", True), ("second", False)):
+        process = await serve(database_url, tmp_path / folder)
+        assert process.stderr is not None
+        told = ""
+        async with asyncio.timeout(DEADLINE_S):
+            while "API docs at" not in told:
+                line = (await process.stderr.readline()).decode()
+                assert line, told
+                told += line
+            process.terminate()
+            await process.communicate()
+        key_file = tmp_path / folder / OPERATOR_KEY_FILE
+        assert key_file.exists() is is_first
+        assert (f"operator's key: {key_file}" in told) is is_first
+
+
+async def test_books_that_are_not_in_order_are_told_in_one_block(database_url: str, tmp_path: Path) -> None:
+    async with served(database_url, tmp_path) as house:
+        await set_scene(house)
+    database = await Database.connect(database_url, connections_min=1)
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE partition_head SET last_sequence = last_sequence + 1")
+    await database.close()
+    process = await serve(database_url, tmp_path)
+    async with asyncio.timeout(DEADLINE_S):
+        _, errors = await process.communicate()
+    told = errors.decode()
+    assert process.returncode == ExitCode.CHECK_FAILED, told
+    assert "the stored books are not in order" in told
+    assert "Traceback" not in told
