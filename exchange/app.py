@@ -149,8 +149,12 @@ class Exchange:
 
     async def _start(self) -> None:
         await self.relay.start()
-        for sequencer in self._sequencers.values():
-            await sequencer.start()
+        try:
+            for sequencer in self._sequencers.values():
+                await sequencer.start()
+        except BaseException:
+            await self.relay.stop()
+            raise
 
     async def close(self) -> None:
         """Answer what was taken, store the books, stop. Safe to call once only."""

@@ -88,7 +88,7 @@ def ledger() -> None:
 @json_option
 @run
 async def check_ledger(database_url: str | None, data_dir: Path | None, as_json: bool) -> None:
-    """Recompute every balance from the transfers; every asset must net to zero."""
+    """Recompute every balance and hold, compare escrow with leases and programmes with their vouchers."""
     async with transaction(database_url, data_dir) as connection:
         differences = await check(connection)
     if as_json:
