@@ -25,9 +25,17 @@ COUNT := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
 demo: .venv/.run-stamp
 	@exec $(BIN)/exchange demo $(DEMO)
 
+# Two halves at a time, one for each of two cores; the second's output follows the first's.
+HALF := tests/unit tests/property tests/integration/test_crash_replay.py
 test: check
 	@echo "== tests"
+ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
+else
+	@$(BIN)/python -m pytest $(HALF) > .venv/half.txt 2>&1 & half=$$!; trap 'kill $$half 2>/dev/null || true' INT TERM; \
+	  status=0; $(BIN)/python -m pytest $(HALF:%=--ignore=%) || status=$$?; \
+	  wait $$half || status=$$?; cat .venv/half.txt; exit $$status
+endif
 
 check: .venv/.dev-stamp
 	@echo "== style";            $(BIN)/ruff check --quiet .
