@@ -98,8 +98,3 @@ class Bid(BidTerms, frozen=True, kw_only=True, gc=False, tag=True):
 
 
 Order = Ask | Bid
-
-
-def side_of(order: Order) -> Side:
-    """Return the side an order stands on."""
-    return Side.SELL if isinstance(order, Ask) else Side.BUY

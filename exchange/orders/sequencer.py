@@ -124,16 +124,6 @@ class Sequencer:
         """Whether requests are taken: rebuilt, leading, and no hour that has begun fails to be reached."""
         return self._partition is not None and not self._stopping and self._failures == 0
 
-    @property
-    def hour(self) -> int:
-        """The venue hour that the partition has reached."""
-        return self._hour
-
-    @property
-    def last_event_at_us(self) -> int:
-        """Venue time of the last commit; 0 before the partition is rebuilt."""
-        return self._partition.head.last_event_at_us if self._partition else 0
-
     def book(self, product_id: str) -> OrderBook:
         """The live book of a product, to read between commits; raises `Unavailable` while there is none."""
         if self._partition is None:
@@ -196,7 +186,6 @@ class Sequencer:
                 await self._advance_if_due()
                 while self._queue:
                     await self._commit(self._take())
-                    await self._advance_if_due()
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
             self._partition = None

@@ -19,7 +19,6 @@ from exchange.products.models import (
     Interconnect,
     ProductFilter,
     ProductSpec,
-    TraceModel,
 )
 
 FOLDER: Final = files("exchange.products") / "catalogue"
@@ -28,11 +27,6 @@ FOLDER: Final = files("exchange.products") / "catalogue"
 def read_catalogue() -> Catalogue:
     """Return the catalogue of the checkout's files; raises `CatalogueError` naming every broken rule."""
     return rules.read_catalogue({name: (FOLDER / name).read_bytes() for name in rules.FILES})
-
-
-def read_trace_models() -> tuple[TraceModel, ...]:
-    """Return which accelerator stands for each model name of the public traces, with the reason."""
-    return read_catalogue().trace_models
 
 
 async def seed_catalogue(connection: Connection) -> None:
