@@ -1,4 +1,4 @@
-"""An admitted order meets the book: what it trades, and what becomes of the rest.
+"""A new order meets the book: what it trades, and what becomes of the rest.
 
 Two ways through the same matching. `try_order` changes nothing: it is what `decide` asks, and what a command
 needs that may have to be taken back as a whole (post-only, fok, replacement). `enter_ask` and `enter_bid`
@@ -7,6 +7,7 @@ order twice. They are a function a side, because Python reads an attribute three
 ever meets one type.
 """
 
+from matching.admission import admit_ask, admit_bid
 from matching.book import OrderBook
 from matching.events import (
     CancelReason,
@@ -16,83 +17,78 @@ from matching.events import (
     OrderCancelled,
     OrderExpired,
     OrderRested,
+    RejectReason,
 )
-from matching.live import LiveAsk, LiveOrder, live, live_ask, live_bid
-from matching.order import Ask, Bid, Order, TimeInForce
+from matching.live import LiveOrder, is_ask, is_bid, live
+from matching.order import Ask, Bid, TimeInForce
 from matching.trades import expired, sell, try_bid
-from matching.walk import Working
+from matching.units import run_starts
+from matching.walk import Working, selling
 
 # Reading a member off its class is slow, and every command asks.
+_GTC = TimeInForce.GTC
 _IOC = TimeInForce.IOC
 _FOK = TimeInForce.FOK
+_IMMEDIATE_REMAINDER = CancelReason.IMMEDIATE_REMAINDER
+_NOT_FILLED_WHOLE = CancelReason.NOT_FILLED_WHOLE
 
 
 def enter_ask(book: OrderBook, order: Ask, sequence: int) -> tuple[Event, ...] | None:
-    """Let an admitted ask in, changing the book, and return the events.
+    """Let an ask in, changing the book, and return the events.
 
-    None, and nothing changed, where it crosses and is post-only or fok: its trades may have to be taken back,
-    so it is tried first.
+    None, and nothing changed, where it is refused, or may have to be taken back and is therefore tried first.
     """
-    blocks = book.bids.blocks
-    if (blocks and blocks[0].items[0].price_ticks >= order.price_ticks) or order.time_in_force is _IOC:
-        if order.post_only or order.time_in_force is _FOK:
-            return None
-        return _meet(book, live_ask(order, sequence, book.hour), sequence)
-    if order.time_in_force is _FOK:
+    ask = admit_ask(book, order, sequence)
+    if type(ask) is RejectReason:
         return None
-    # What most orders do: there is nobody to trade with, and the whole order rests.
-    ask = live_ask(order, sequence, book.hour)
-    book.add(ask)
-    ask.rested = True
-    book.asks.insert(ask)
-    return (
-        OrderAccepted(sequence=sequence, order=order),
-        OrderRested(
-            sequence=sequence,
-            order_id=ask.order_id,
-            participant=ask.participant,
-            remaining_gpus=ask.quantity_gpus,
-            remaining_gpu_hours=ask.profile.gpu_hours,
-        ),
-    )
+    bids = book.bids.ladder
+    if order.time_in_force is _GTC and not (bids and bids[-1].price_ticks >= ask.price_ticks):
+        # What most orders do: there is nobody to trade with, and the whole order rests.
+        order_id = ask.order_id
+        gpus = ask.gpus
+        book.orders[order_id] = ask
+        book.asks.insert(ask)
+        return (
+            OrderAccepted(sequence, order),
+            OrderRested(sequence, order_id, ask.participant, gpus, gpus * ask.hours),
+        )
+    if order.post_only or order.time_in_force is _FOK:
+        return None
+    events: list[Event] = [OrderAccepted(sequence, order)]
+    sell(selling(book, ask, None, direct=True), ask, sequence, events)
+    return _settle(book, ask, sequence, events)
 
 
 def enter_bid(book: OrderBook, order: Bid, sequence: int) -> tuple[Event, ...] | None:
-    """Let an admitted bid in, as `enter_ask` does an ask."""
-    blocks = book.asks.blocks
-    if (blocks and blocks[0].items[0].price_ticks <= order.limit_ticks) or order.time_in_force is _IOC:
-        if order.post_only or order.time_in_force is _FOK:
-            return None
-        return _meet(book, live_bid(order, sequence, book.hour), sequence)
-    if order.time_in_force is _FOK:
+    """Let a bid in, as `enter_ask` does an ask."""
+    bid = admit_bid(book, order, sequence)
+    if type(bid) is RejectReason:
         return None
-    bid = live_bid(order, sequence, book.hour)
-    book.add(bid)
-    bid.rested = True
-    book.bids.insert(bid)
-    return (
-        OrderAccepted(sequence=sequence, order=order),
-        OrderRested(
-            sequence=sequence,
-            order_id=bid.order_id,
-            participant=bid.participant,
-            remaining_gpus=bid.quantity_gpus,
-            remaining_gpu_hours=bid.quantity_gpus * bid.hours,
-        ),
-    )
+    asks = book.asks.ladder
+    if order.time_in_force is _GTC and not (asks and asks[-1].price_ticks <= bid.price_ticks):
+        order_id = bid.order_id
+        gpus = bid.gpus
+        book.orders[order_id] = bid
+        book.bids.insert(bid)
+        return (
+            OrderAccepted(sequence, order),
+            OrderRested(sequence, order_id, bid.participant, gpus, gpus * bid.hours),
+        )
+    if order.post_only or order.time_in_force is _FOK:
+        return None
+    events: list[Event] = [OrderAccepted(sequence, order)]
+    try_bid(Working(book, None, None, None, True), bid, bid.gpus, sequence, events)  # noqa: FBT003
+    return _settle(book, bid, sequence, events)
 
 
-def _meet(book: OrderBook, arriving: LiveOrder, sequence: int) -> tuple[Event, ...]:
-    """Match an arriving order, changing the book, and let the rest of it rest or die."""
-    events: list[Event] = [OrderAccepted(sequence=sequence, order=arriving.order)]
-    working = Working(book, arriving if isinstance(arriving, LiveAsk) else None, direct=True)
-    _match(working, arriving, sequence, events)
+def _settle(book: OrderBook, arriving: LiveOrder, sequence: int, events: list[Event]) -> tuple[Event, ...]:
+    """Let what an arriving order did not trade rest or die, and return its events."""
     if arriving.remaining_gpus:
         last = _remainder(arriving, sequence)
         events.append(last)
         # Most orders that cross are filled: this one is filed now, if self-trade prevention has not done it.
         filed = arriving.order_id in book.orders
-        if isinstance(last, OrderRested):
+        if type(last) is OrderRested:
             if not filed:
                 book.add(arriving)
             book.rest(arriving)
@@ -101,42 +97,26 @@ def _meet(book: OrderBook, arriving: LiveOrder, sequence: int) -> tuple[Event, .
     return tuple(events)
 
 
-def try_order(book: OrderBook, order: Order, sequence: int, replaced: LiveOrder | None) -> list[Event] | None:
+def try_order(book: OrderBook, arriving: LiveOrder, replaced: LiveOrder | None) -> list[Event] | None:
     """Return the events of an admitted order, or None where it is post-only and would trade."""
-    arriving = live(order, sequence, book.hour)
+    order = arriving.order
+    sequence = arriving.sequence
     offered = arriving.remaining_gpu_hours
-    events: list[Event] = [OrderAccepted(sequence=sequence, order=order)]
-    if _crosses(book, order):
-        if isinstance(arriving, LiveAsk):
-            working = Working(book, arriving, replaced if isinstance(replaced, LiveAsk) else None)
-        else:
-            working = Working(book)
-        _match(working, arriving, sequence, events)
-        if order.post_only and arriving.remaining_gpu_hours != offered:
-            return None
-        if order.time_in_force is _FOK and arriving.remaining_gpu_hours and isinstance(order, Ask):
-            # The whole rectangle was not wanted: nothing of this trial happened.
-            del events[1:]
-            arriving = live(order, sequence, book.hour)
+    events: list[Event] = [OrderAccepted(sequence, order)]
+    if is_ask(arriving):
+        withdrawn = replaced if replaced is not None and is_ask(replaced) else None
+        sell(selling(book, arriving, withdrawn, direct=False), arriving, sequence, events)
+    elif is_bid(arriving):
+        arriving.gpus = try_bid(Working(book), arriving, arriving.gpus, sequence, events)
+    if order.post_only and arriving.remaining_gpu_hours != offered:
+        return None
+    if order.time_in_force is _FOK and arriving.remaining_gpu_hours and type(order) is Ask:
+        # The whole rectangle was not wanted: nothing of this trial happened.
+        del events[1:]
+        arriving = live(order, sequence, book.hour)
     if arriving.remaining_gpus:
         events.append(_remainder(arriving, sequence))
     return events
-
-
-def _crosses(book: OrderBook, order: Order) -> bool:
-    """Whether the best order of the other side is within the order's limit; if not, the order just rests."""
-    if isinstance(order, Ask):
-        bid = book.bids.best()
-        return bid is not None and bid.price_ticks >= order.price_ticks
-    ask = book.asks.best()
-    return ask is not None and ask.price_ticks <= order.limit_ticks
-
-
-def _match(working: Working, arriving: LiveOrder, sequence: int, events: list[Event]) -> None:
-    if isinstance(arriving, LiveAsk):
-        sell(working, arriving, sequence, events)
-    else:
-        arriving.remaining_gpus = try_bid(working, arriving, arriving.remaining_gpus, sequence, events)
 
 
 def _remainder(order: LiveOrder, sequence: int) -> OrderRested | OrderCancelled | OrderExpired:
@@ -145,22 +125,8 @@ def _remainder(order: LiveOrder, sequence: int) -> OrderRested | OrderCancelled 
     gpu_hours = order.remaining_gpu_hours
     time_in_force = order.order.time_in_force
     if time_in_force is _IOC or time_in_force is _FOK:
-        return OrderCancelled(
-            sequence=sequence,
-            order_id=order.order_id,
-            participant=order.participant,
-            reason=CancelReason.IMMEDIATE_REMAINDER
-            if time_in_force is _IOC
-            else CancelReason.NOT_FILLED_WHOLE,
-            remaining_gpus=gpus,
-            remaining_gpu_hours=gpu_hours,
-        )
-    if isinstance(order, LiveAsk) and order.min_hours > 1 and not order.sellable():
+        reason = _IMMEDIATE_REMAINDER if time_in_force is _IOC else _NOT_FILLED_WHOLE
+        return OrderCancelled(sequence, order.order_id, order.participant, reason, gpus, gpu_hours)
+    if is_ask(order) and order.order.min_hours > 1 and not run_starts(order.mask, order.order.min_hours):
         return expired(sequence, order, ExpireReason.TOO_SHORT_TO_SELL, gpus, gpu_hours)
-    return OrderRested(
-        sequence=sequence,
-        order_id=order.order_id,
-        participant=order.participant,
-        remaining_gpus=gpus,
-        remaining_gpu_hours=gpu_hours,
-    )
+    return OrderRested(sequence, order.order_id, order.participant, gpus, gpu_hours)

@@ -27,7 +27,8 @@ from matching.events import (
     Traded,
 )
 from matching.index import RestingIndex
-from matching.live import LiveAsk, LiveBid, LiveOrder, live, pair
+from matching.live import LiveAsk, LiveBid, LiveOrder, capacity, is_ask, is_bid, live, pair
+from matching.order import Ask
 from matching.product import Phase, Product
 from matching.units import BookCorrupt
 
@@ -35,17 +36,7 @@ from matching.units import BookCorrupt
 class OrderBook:
     """One product's live orders, hour, phase and last price (0 before the first trade)."""
 
-    __slots__ = (
-        "asks",
-        "bids",
-        "hour",
-        "last_price_ticks",
-        "orders",
-        "owned",
-        "phase",
-        "product",
-        "sequence",
-    )
+    __slots__ = ("asks", "bids", "hour", "last_price_ticks", "orders", "phase", "product", "sequence")
 
     def __init__(self, product: Product, hour: int = 0) -> None:
         self.product = product
@@ -54,77 +45,70 @@ class OrderBook:
         self.last_price_ticks = 0
         self.sequence = 0
         self.orders: dict[int, LiveOrder] = {}
-        self.owned: dict[int, dict[int, LiveOrder]] = {}
-        self.asks: RestingIndex[LiveAsk] = RestingIndex()
-        self.bids: RestingIndex[LiveBid] = RestingIndex()
+        self.asks: RestingIndex[LiveAsk] = RestingIndex(-1)
+        self.bids: RestingIndex[LiveBid] = RestingIndex(1)
 
     def add(self, order: LiveOrder) -> None:
         """Take an accepted or restored order in; it is not in the index yet."""
         order_id = order.order_id
         if self.orders.setdefault(order_id, order) is not order:
             raise BookCorrupt(f"order {order_id} is already live")
-        participant = order.participant
-        owned = self.owned.get(participant)
-        if owned is None:
-            self.owned[participant] = {order_id: order}
-        else:
-            owned[order_id] = order
 
     def rest(self, order: LiveOrder) -> None:
         """Put a live order into the index."""
-        if order.rested:
+        if order.block:
             raise BookCorrupt(f"order {order.order_id} already rests")
-        order.rested = True
-        if isinstance(order, LiveAsk):
-            self.asks.insert(order)
-        else:
-            self.bids.insert(order)
+        index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
+        index.insert(order)
 
     def remove(self, order: LiveOrder) -> None:
         """Take an order out of everything that knows it."""
         order_id = order.order_id
         del self.orders[order_id]
-        owned = self.owned[order.participant]
-        del owned[order_id]
-        if not owned:
-            del self.owned[order.participant]
-        if order.rested:
-            if isinstance(order, LiveAsk):
-                self.asks.remove(order)
-            else:
-                self.bids.remove(order)
+        if order.block:
+            index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
+            index.remove(order)
         if order.prevented is not None:
             for other_id in order.prevented:
                 other = self.orders[other_id].prevented
                 if other is not None:
                     del other[order_id]
 
-    def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity_gpus: int, price_ticks: int) -> int:
+    def fill(self, bid: LiveBid, ask: LiveAsk, need: int, quantity_gpus: int) -> int:
         """Carry out one fill, take out whoever is done with, and return the ask's GPU-hours left.
 
-        An order that arrives may not be filed yet.
+        `need`: the hours of the run. An order that arrives may not be filed yet.
         """
+        hours = bid.hours
         profile = ask.profile
-        sold_out = profile.carve(starts_hour, starts_hour + bid.hours, quantity_gpus)
-        if not profile.gpu_hours:
-            if ask.order_id in self.orders:
-                self.remove(ask)
-        elif sold_out:
-            sold_out <<= starts_hour - self.hour
-            ask.lose(sold_out, self.hour)
-            if ask.rested:
-                self.asks.shrink(ask, sold_out)
-        bid.remaining_gpus -= quantity_gpus
-        if not bid.remaining_gpus:
-            if bid.order_id in self.orders:
+        if profile is None and ask.mask == need and 0 < quantity_gpus <= ask.gpus:
+            # The whole window: every hour stays equal.
+            gpus = ask.gpus - quantity_gpus
+            ask.gpus = gpus
+            left = gpus * hours
+        else:
+            profile = ask.profile = capacity(ask, self.hour)
+            starts_bit = need.bit_length() - hours
+            starts_hour = self.hour + starts_bit
+            sold_out = profile.carve(starts_hour, starts_hour + hours, quantity_gpus)
+            left = profile.gpu_hours
+            if sold_out and left:
+                sold_out <<= starts_bit
+                ask.mask ^= sold_out
+                if ask.block:
+                    self.asks.shrink(ask)
+        if not left and (ask.block or ask.order_id in self.orders):
+            self.remove(ask)
+        wanted = bid.gpus - quantity_gpus
+        bid.gpus = wanted
+        if not wanted:
+            if bid.block or bid.order_id in self.orders:
                 self.remove(bid)
-        elif bid.earliest_hour != bid.last_start_hour:
-            starts = bid.mask
-            bid.pin(starts_hour, self.hour)
-            if bid.rested:
-                self.bids.shrink(bid, starts)
-        self.last_price_ticks = price_ticks
-        return profile.gpu_hours
+        elif bid.mask & (bid.mask - 1):
+            bid.mask = 1 << (need.bit_length() - hours)
+            if bid.block:
+                self.bids.shrink(bid)
+        return left
 
     def order(self, order_id: int) -> LiveOrder:
         """Return a live order; raises BookCorrupt for an id that is not live."""
@@ -159,34 +143,35 @@ def _rested(book: OrderBook, event: OrderRested) -> None:
 def _traded(book: OrderBook, event: Traded) -> None:
     ask = book.orders.get(event.ask_order_id)
     bid = book.orders.get(event.bid_order_id)
-    if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
+    if ask is None or bid is None or not is_ask(ask) or not is_bid(bid):
         raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no live bid and ask")
-    starts_hour = event.starts_hour
     quantity = event.quantity_gpus
+    start = event.starts_hour - book.hour
+    hours = event.hours
     if (
-        ask.profile.gpu_hours - quantity * event.hours != event.ask_remaining_gpu_hours
-        or bid.remaining_gpus - quantity != event.bid_remaining_gpus
+        start < 0
+        or bid.hours != hours
+        or not bid.mask >> start & 1
+        or bid.gpus - quantity != event.bid_remaining_gpus
         or event.bid_remaining_gpus < 0
-        or not bid.earliest_hour <= starts_hour <= bid.last_start_hour
-        or bid.hours != event.hours
+        or book.fill(bid, ask, ((1 << hours) - 1) << start, quantity) != event.ask_remaining_gpu_hours
     ):
         raise BookCorrupt(f"trade of {event.bid_order_id} and {event.ask_order_id} does not fit the book")
-    book.fill(bid, ask, starts_hour, quantity, event.price_ticks)
+    book.last_price_ticks = event.price_ticks
 
 
 def _reduced(book: OrderBook, event: OrderReduced) -> None:
     order = book.order(event.order_id)
     less = order.quantity_gpus - event.quantity_gpus
     order.quantity_gpus = event.quantity_gpus
-    if isinstance(order, LiveBid):
-        order.remaining_gpus -= less
-    else:
+    if order.profile is None:
+        order.gpus -= less
+    elif is_ask(order):
         before = order.mask
         order.profile.withdraw(less)
         order.mask = order.profile.mask(book.hour)
-        order.renew_due(book.hour)
         if order.mask != before:
-            book.asks.shrink(order, before)
+            book.asks.shrink(order)
     if order.remaining_gpu_hours != event.remaining_gpu_hours or order.remaining_gpus <= 0:
         raise BookCorrupt(f"reduction of {event.order_id} does not fit the book")
 
@@ -205,7 +190,7 @@ def _rejected(_book: OrderBook, _event: OrderRejected) -> None:
 def _prevented(book: OrderBook, event: SelfTradePrevented) -> None:
     bid = book.order(event.bid_order_id)
     ask = book.order(event.ask_order_id)
-    if not isinstance(ask, LiveAsk) or not isinstance(bid, LiveBid):
+    if not is_ask(ask) or not is_bid(bid):
         raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no bid and ask")
     pair(bid, ask)
 
@@ -217,10 +202,10 @@ def _advanced(book: OrderBook, event: HourAdvanced) -> None:
     book.hour = event.hour
     for order in book.orders.values():
         order.mask >>= passed
-        if isinstance(order, LiveAsk):
+        if order.profile is not None:
             order.profile.trim(event.hour)
-        elif order.earliest_hour < event.hour:
-            order.earliest_hour = event.hour
+        elif is_ask(order):
+            order.hours = order.mask.bit_count()
     book.asks.rebase(passed)
     book.bids.rebase(passed)
 

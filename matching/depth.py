@@ -13,10 +13,11 @@ from matching.book import OrderBook
 from matching.commands import PlaceOrder
 from matching.engine import decide
 from matching.events import OrderRejected, RejectReason, Traded
-from matching.live import live_bid
+from matching.live import LiveBid, capacity, live_bid
 from matching.order import Bid
+from matching.trades import match_bid
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX
-from matching.walk import Match, Working, match_bid
+from matching.walk import Match, Working
 
 
 class CalendarHour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -62,31 +63,19 @@ def calendar(book: OrderBook, from_hour: int, to_hour: int) -> tuple[CalendarHou
     if not book.hour <= from_hour < to_hour <= book.hour + HORIZON_HOURS:
         raise ValueError(f"[{from_hour}, {to_hour}) is not within the horizon from hour {book.hour}")
     window = (1 << (to_hour - book.hour)) - (1 << (from_hour - book.hour))
-    asked = _first_prices(
-        (
-            (ask.mask, ask.price_ticks)
-            for block in book.asks.blocks
-            if block.cover & window
-            for ask in block.items
-        ),
-        window,
-    )
+    offers = [block for block in reversed(book.asks.ladder) if block.cover & window]
+    asked = _first_prices(((block.cover, block.price_ticks) for block in offers), window)
     bidden = _first_prices(
-        (
-            (
-                _bits(bid.earliest_hour - book.hour, bid.last_start_hour + bid.hours - book.hour),
-                bid.price_ticks,
-            )
-            for bid in book.bids
-        ),
+        ((_wished(bid), bid.price_ticks) for bid in book.bids),
         window,
     )
     changes = [0] * (to_hour - from_hour + 1)
-    for ask in book.asks.touching(window, book.asks.blocks[-1].keys[-1] if book.asks.blocks else 0):
-        for starts_hour, ends_hour, gpus in ask.profile.runs():
-            if starts_hour < to_hour and ends_hour > from_hour:
-                changes[max(starts_hour, from_hour) - from_hour] += gpus
-                changes[min(ends_hour, to_hour) - from_hour] -= gpus
+    for block in offers:
+        for ask in block.orders.values():
+            for starts_hour, ends_hour, gpus in capacity(ask, book.hour).runs():
+                if starts_hour < to_hour and ends_hour > from_hour:
+                    changes[max(starts_hour, from_hour) - from_hour] += gpus
+                    changes[min(ends_hour, to_hour) - from_hour] -= gpus
     hours: list[CalendarHour] = []
     free_gpus = 0
     for hour in range(from_hour, to_hour):
@@ -127,7 +116,7 @@ def best_start(
     if match is None:
         return None
     return BestStart(
-        starts_hour=match[0],
+        starts_hour=book.hour + match[0].bit_length() - hours,
         quantity_gpus=sum(quantity for _, quantity in match[1]),
         notional_ticks=sum(quantity * ask.price_ticks for ask, quantity in match[1]) * hours,
     )
@@ -195,6 +184,7 @@ def _first_prices(priced: Iterable[tuple[int, int]], window: int) -> dict[int, i
     return prices
 
 
-def _bits(first: int, end: int) -> int:
-    """Return a mask of bits [first, end)."""
-    return (1 << end) - (1 << first)
+def _wished(bid: LiveBid) -> int:
+    """Return the hours, from the book's, that any start of a bid would use."""
+    first = (bid.mask & -bid.mask).bit_length() - 1
+    return (1 << (bid.mask.bit_length() - 1 + bid.hours)) - (1 << first)

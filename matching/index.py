@@ -1,191 +1,138 @@
-"""Resting orders in priority order, in blocks that know which hours their orders can serve.
+"""Resting orders in priority order: blocks of one price each, that know which hours their orders can serve.
 
-Keys rise from best to worst (`ask_key`, `bid_key`), so a walk from the front is price-time priority. Each
-block holds at most `BLOCK_MAX` orders and `cover`, the OR of their hour masks, kept exact: a block whose
-cover lacks an hour that a window needs is skipped whole, so capacity that has sold out is not scanned again.
-Placing and removing cost two binary searches and a short list move; a removed order leaves nothing behind.
+`ladder` holds the blocks from worst to best, so that the best comes off the end; those of one price stand
+newest first. A block holds at most `BLOCK_MAX` orders by sequence, oldest first: a walk from the end of the
+ladder through each block is price-time priority. Placing, removing and finding the best touch one block; only
+a block that opens or closes is searched for. `cover` is the OR of the hour masks of a block's orders, and of
+at most as many that have left: a block whose cover lacks an hour that a window needs is skipped whole, so
+capacity that has sold out is not looked at again.
 
-Known limit: the blocks themselves are a flat list, so a search that nothing can satisfy still looks at each
-block once.
+Blocks are small for two reasons: a dictionary that is emptied from the front is slow to find its first entry,
+and a cover of many orders says little. Orders know their block by number, because they are kept from the
+garbage collector and must not be part of a cycle. Known limit: the ladder is flat, so a search that nothing
+can satisfy still looks at each block once.
 """
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final, Generic, Protocol, TypeVar
 
-from matching.units import SEQUENCE_BITS, BookCorrupt, run_starts
+from matching.units import BookCorrupt
 
 BLOCK_MAX: Final = 64
 
 
-def ask_key(price_ticks: int, sequence: int) -> int:
-    """Cheaper first, then older."""
-    return (price_ticks << SEQUENCE_BITS) + sequence
-
-
-def bid_key(price_ticks: int, sequence: int) -> int:
-    """Dearer first, then older."""
-    return (-price_ticks << SEQUENCE_BITS) + sequence
-
-
 class Indexed(Protocol):
-    """What the index needs to know of an order."""
+    """What the index needs to know of an order. `block`: where it rests, 0 while it does not."""
 
-    key: int
+    price_ticks: int
+    sequence: int
     mask: int
+    block: int
 
 
 T = TypeVar("T", bound=Indexed)
 
 
 class Block(Generic[T]):
-    """A run of neighbouring orders; `keys[i]` is `items[i].key`."""
+    """Orders of one price by sequence, oldest first."""
 
-    __slots__ = ("cover", "items", "keys")
+    __slots__ = ("cover", "gone", "number", "orders", "price_ticks")
 
-    def __init__(self, items: list[T]) -> None:
-        self.items = items
-        self.keys = [item.key for item in items]
+    def __init__(self, number: int, price_ticks: int) -> None:
+        self.number = number
+        self.price_ticks = price_ticks
+        self.orders: dict[int, T] = {}
         self.cover = 0
-        for item in items:
-            self.cover |= item.mask
+        # Orders that have left since the cover was last worked out.
+        self.gone = 0
 
-    def uncover(self, lost: int) -> None:
-        """Drop from the cover those of the `lost` hours that no order of the block has any more."""
-        for item in self.items:
-            if item.mask & lost == lost:
-                return
-            lost &= ~item.mask
-        self.cover &= ~lost
+    def renew_cover(self) -> None:
+        """Work the cover out again."""
+        cover = 0
+        for order in self.orders.values():
+            cover |= order.mask
+        self.cover = cover
+        self.gone = 0
 
 
 class RestingIndex(Generic[T]):
-    """The resting orders of one side, known by `key`; a change of `mask` is told by `shrink` or `rebase`."""
+    """The resting orders of one side. `better`: 1 where the higher price comes first, -1 where the lower."""
 
-    __slots__ = ("blocks", "firsts")
+    __slots__ = ("better", "blocks", "ladder", "newest", "opened", "ranks")
 
-    def __init__(self) -> None:
-        self.blocks: list[Block[T]] = []
-        self.firsts: list[int] = []
-
-    def __len__(self) -> int:
-        return sum(len(block.keys) for block in self.blocks)
+    def __init__(self, better: int) -> None:
+        self.better = better
+        self.ladder: list[Block[T]] = []
+        # `ranks[i]` is `better` times the price of `ladder[i]`.
+        self.ranks: list[int] = []
+        self.blocks: dict[int, Block[T]] = {}
+        # The block of each price that takes new orders.
+        self.newest: dict[int, Block[T]] = {}
+        self.opened = 0
 
     def __iter__(self) -> Iterator[T]:
-        for block in self.blocks:
-            yield from block.items
+        for block in reversed(self.ladder):
+            yield from block.orders.values()
 
-    def best(self) -> T | None:
-        """Return the first order in priority."""
-        return self.blocks[0].items[0] if self.blocks else None
+    def insert(self, order: T) -> None:
+        """Place an order behind all others of its price."""
+        block = self.newest.get(order.price_ticks)
+        if block is None or len(block.orders) >= BLOCK_MAX:
+            block = self._open(order.price_ticks)
+        block.orders[order.sequence] = order
+        block.cover |= order.mask
+        order.block = block.number
 
-    def insert(self, item: T) -> None:
-        """Place an order."""
-        key = item.key
-        firsts = self.firsts
-        place = bisect_right(firsts, key) - 1
-        if place < 0:
-            if not firsts:
-                self.blocks.append(Block([item]))
-                firsts.append(key)
-                return
-            # An order before all others goes to the first block.
-            place = 0
-        block = self.blocks[place]
-        keys = block.keys
-        i = bisect_left(keys, key)
-        keys.insert(i, key)
-        block.items.insert(i, item)
-        block.cover |= item.mask
-        if i == 0:
-            firsts[place] = key
-        if len(keys) > BLOCK_MAX:
-            upper = Block(block.items[BLOCK_MAX // 2 :])
-            self.blocks[place : place + 1] = [Block(block.items[: BLOCK_MAX // 2]), upper]
-            firsts.insert(place + 1, upper.keys[0])
-
-    def remove(self, item: T) -> None:
+    def remove(self, order: T) -> None:
         """Take an order out; raises BookCorrupt where it is not there."""
-        key = item.key
-        firsts = self.firsts
-        if not firsts or key < firsts[0]:
-            raise BookCorrupt(f"no order with key {key} in the index")
-        # Fills take the best order out: nothing to search.
-        is_best = key == firsts[0]
-        place = 0 if is_best else bisect_right(firsts, key) - 1
-        block = self.blocks[place]
-        keys = block.keys
-        items = block.items
-        i = 0 if is_best else bisect_left(keys, key)
-        if i == len(keys) or items[i] is not item:
-            raise BookCorrupt(f"no order with key {key} in the index")
-        del keys[i]
-        del items[i]
-        if not keys:
-            del self.blocks[place]
-            del firsts[place]
+        try:
+            block = self.blocks[order.block]
+            orders = block.orders
+            del orders[order.sequence]
+        except KeyError:
+            raise BookCorrupt(f"no order with sequence {order.sequence} in the index") from None
+        if not orders:
+            self._close(block)
             return
-        if i == 0:
-            firsts[place] = keys[0]
-        lost = item.mask
-        if items[0].mask & lost != lost:
-            block.uncover(lost)
+        gone = block.gone + 1
+        block.gone = gone
+        if gone > len(orders):
+            block.renew_cover()
 
-    def shrink(self, item: T, lost: int) -> None:
-        """Tell that the order's mask has lost these hours."""
-        self._block(bisect_right(self.firsts, item.key) - 1).uncover(lost)
+    def shrink(self, order: T) -> None:
+        """Tell that the order's mask has lost hours."""
+        self.blocks[order.block].renew_cover()
 
     def rebase(self, hours: int) -> None:
         """Move the covers' first hour forward; the orders' masks are moved by the book."""
-        for block in self.blocks:
+        for block in self.ladder:
             block.cover >>= hours
 
-    def covering(self, need: int, last_key: int) -> Iterator[T]:
-        """Yield, best first and up to `last_key`, the orders that have every hour of `need`."""
-        for block in self.blocks:
-            if block.cover & need == need:
-                for item in block.items:
-                    if item.mask & need == need:
-                        if item.key > last_key:
-                            return
-                        yield item
-            if block.keys[-1] > last_key:
-                return
+    def _open(self, price_ticks: int) -> Block[T]:
+        """Return a new block behind all others of its price."""
+        self.opened += 1
+        block: Block[T] = Block(self.opened, price_ticks)
+        rank = self.better * price_ticks
+        place = bisect_left(self.ranks, rank)
+        self.ranks.insert(place, rank)
+        self.ladder.insert(place, block)
+        self.blocks[block.number] = block
+        self.newest[price_ticks] = block
+        return block
 
-    def offering(self, starts: int, window: int, hours: int, last_key: int) -> Iterator[T]:
-        """Yield, best first, the orders with `hours` on end inside `window`, beginning in one of `starts`."""
-        for block in self.blocks:
-            if run_starts(block.cover & window, hours) & starts:
-                for item in block.items:
-                    if run_starts(item.mask & window, hours) & starts:
-                        if item.key > last_key:
-                            return
-                        yield item
-            if block.keys[-1] > last_key:
-                return
-
-    def touching(self, hours: int, last_key: int) -> Iterator[T]:
-        """Yield, best first and up to `last_key`, the orders that have any of these hours.
-
-        An order may be taken out of the index once it has been yielded, and with it a whole block.
-        """
-        blocks = self.blocks
-        place = 0
-        while place < len(blocks):
-            block = blocks[place]
-            beyond = block.keys[-1] > last_key
-            if block.cover & hours:
-                for item in block.items.copy():
-                    if item.mask & hours:
-                        if item.key > last_key:
-                            return
-                        yield item
-            if beyond:
-                return
-            if block.keys:
+    def _close(self, block: Block[T]) -> None:
+        """Take an empty block out."""
+        ladder = self.ladder
+        if ladder[-1] is block:
+            ladder.pop()
+            self.ranks.pop()
+        else:
+            place = bisect_left(self.ranks, self.better * block.price_ticks)
+            while ladder[place] is not block:
                 place += 1
-
-    def _block(self, place: int) -> Block[T]:
-        if place < 0:
-            raise BookCorrupt("the index has no block for this key")
-        return self.blocks[place]
+            del ladder[place]
+            del self.ranks[place]
+        del self.blocks[block.number]
+        if self.newest.get(block.price_ticks) is block:
+            del self.newest[block.price_ticks]

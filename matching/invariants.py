@@ -7,10 +7,21 @@ and operators, not for every command.
 from typing import TypeVar
 
 from matching.book import OrderBook
-from matching.index import BLOCK_MAX, Indexed, RestingIndex, ask_key, bid_key
-from matching.live import LiveAsk, LiveBid, LiveOrder, same_group
+from matching.index import BLOCK_MAX, Block, Indexed, RestingIndex
+from matching.live import (
+    LiveAsk,
+    LiveBid,
+    LiveOrder,
+    capacity,
+    due_hour,
+    is_ask,
+    is_bid,
+    same_group,
+    takes_whole,
+)
+from matching.trades import match_bid
 from matching.units import BookCorrupt
-from matching.walk import Working, match_bid
+from matching.walk import Working
 
 T = TypeVar("T", bound=Indexed)
 
@@ -20,27 +31,26 @@ def check_book(book: OrderBook, *, uncrossed: bool = True) -> None:
     asks = 0
     for order_id, order in book.orders.items():
         _require(order_id == order.order_id == order.order.order_id, order, "is filed under another id")
-        _require(
-            book.owned.get(order.participant, {}).get(order_id) is order, order, "is unknown to its owner"
-        )
-        _require(order.rested, order, "does not rest")
+        _require(order.participant == order.order.participant, order, "belongs to another")
+        _require(order.block > 0, order, "does not rest")
         _require(order.sequence <= book.sequence, order, "is from the future")
         _check_pairs(book, order)
-        if isinstance(order, LiveAsk):
+        if is_ask(order):
             asks += 1
             _check_ask(book, order)
-        else:
+        elif is_bid(order):
             _check_bid(book, order)
-    if sum(len(owned) for owned in book.owned.values()) != len(book.orders) or not all(book.owned.values()):
-        raise BookCorrupt("owners and orders differ in number")
     _check_index(book.asks, asks)
     _check_index(book.bids, len(book.orders) - asks)
-    for ask in book.asks:
-        _require(book.orders.get(ask.order_id) is ask, ask, "is indexed but not live")
+    for block in book.asks.ladder:
+        for ask in block.orders.values():
+            _require(book.orders.get(ask.order_id) is ask, ask, "is indexed but not live")
+            _require(ask.price_ticks == block.price_ticks, ask, "stands at another price")
     for bid in book.bids:
         _require(book.orders.get(bid.order_id) is bid, bid, "is indexed but not live")
+        _require(book.bids.blocks[bid.block].price_ticks == bid.price_ticks, bid, "stands at another price")
         if uncrossed:
-            _require(match_bid(Working(book), bid, bid.remaining_gpus) is None, bid, "could trade")
+            _require(match_bid(Working(book), bid, bid.gpus) is None, bid, "could trade")
 
 
 def _require(holds: bool, order: LiveOrder, rule: str) -> None:  # noqa: FBT001 - reads as an assertion
@@ -53,13 +63,13 @@ def _check_pairs(book: OrderBook, order: LiveOrder) -> None:
         other = book.orders.get(other_id)
         if other is None or other.prevented is None or order.order_id not in other.prevented:
             raise BookCorrupt(f"order {order.order_id} is paired with {other_id}, which does not know it")
-        bid, ask = (order, other) if isinstance(order, LiveBid) else (other, order)
-        if not isinstance(bid, LiveBid) or not isinstance(ask, LiveAsk) or not same_group(bid, ask):
+        bid, ask = (order, other) if is_bid(order) else (other, order)
+        if not is_bid(bid) or not is_ask(ask) or not same_group(bid.order, ask.order):
             raise BookCorrupt(f"orders {order.order_id} and {other_id} are no self-trade pair")
 
 
 def _check_ask(book: OrderBook, ask: LiveAsk) -> None:
-    profile = ask.profile
+    profile = capacity(ask, book.hour)
     runs = profile.runs()
     lot_gpus = book.product.lot_gpus
     _require(len(profile.edges) == len(profile.free) + 1 and bool(runs), ask, "has a broken profile")
@@ -70,51 +80,59 @@ def _check_ask(book: OrderBook, ask: LiveAsk) -> None:
     )
     _require(not any(gpus % lot_gpus for gpus in profile.free), ask, "has a broken lot")
     _require(profile.gpu_hours == sum((b - a) * gpus for a, b, gpus in runs), ask, "has a wrong sum")
+    _require(ask.remaining_gpu_hours == profile.gpu_hours, ask, "has another sum than its profile")
     _require(profile.edges[0] == max(ask.order.starts_hour, book.hour), ask, "starts elsewhere")
     _require(profile.edges[-1] == ask.order.ends_hour, ask, "ends elsewhere")
-    _require(ask.key == ask_key(ask.order.price_ticks, ask.sequence), ask, "has a wrong key")
     _require(ask.mask == profile.mask(book.hour), ask, "has a stale mask")
     starts = [
         hour
-        for hour in range(profile.edges[0], profile.edges[-1] - ask.min_hours + 1)
-        if profile.room(hour, hour + ask.min_hours)
+        for hour in range(profile.edges[0], profile.edges[-1] - ask.order.min_hours + 1)
+        if profile.room(hour, hour + ask.order.min_hours)
     ]
     _require(bool(starts), ask, "has nothing to sell")
-    due_hour = starts[-1] + 1
-    _require(ask.due_hour == min(due_hour, ask.order.expire_hour or due_hour), ask, "has a wrong due hour")
-    _require(ask.due_hour > book.hour, ask, "is overdue")
+    due = starts[-1] + 1
+    due = min(due, ask.order.expire_hour or due)
+    _require(book.hour < due == due_hour(ask, book.hour), ask, "has a wrong due hour, or is overdue")
 
 
 def _check_bid(book: OrderBook, bid: LiveBid) -> None:
-    _require(0 < bid.remaining_gpus <= bid.quantity_gpus, bid, "wants nothing, or more than it did")
-    _require(not bid.remaining_gpus % book.product.lot_gpus, bid, "has a broken lot")
-    _require(
-        not bid.whole or bid.remaining_gpus == bid.quantity_gpus, bid, "takes all or nothing but took part"
-    )
-    _require(book.hour <= bid.earliest_hour <= bid.last_start_hour, bid, "has no start")
-    _require(bid.order.earliest_hour <= bid.earliest_hour, bid, "starts too early")
-    _require(bid.last_start_hour + bid.hours <= bid.order.latest_hour, bid, "ends too late")
-    mask = sum(1 << (hour - book.hour) for hour in range(bid.earliest_hour, bid.last_start_hour + 1))
-    _require(bid.mask == mask, bid, "has a stale mask")
-    _require(bid.key == bid_key(bid.order.limit_ticks, bid.sequence), bid, "has a wrong key")
-    due_hour = bid.last_start_hour + 1
-    _require(bid.due_hour == min(due_hour, bid.order.expire_hour or due_hour), bid, "has a wrong due hour")
-    _require(bid.due_hour > book.hour, bid, "is overdue")
+    order = bid.order
+    _require(0 < bid.gpus <= bid.quantity_gpus, bid, "wants nothing, or more than it did")
+    _require(not bid.gpus % book.product.lot_gpus, bid, "has a broken lot")
+    whole = bid.gpus == bid.quantity_gpus
+    _require(whole or not takes_whole(order), bid, "takes all or nothing but took part")
+    starts = [place for place in range(bid.mask.bit_length()) if bid.mask >> place & 1]
+    _require(bool(starts), bid, "has no start")
+    first, last = book.hour + starts[0], book.hour + starts[-1]
+    _require(order.earliest_hour <= first, bid, "starts too early")
+    _require(last + order.hours <= order.latest_hour, bid, "ends too late")
+    every = max(order.earliest_hour, book.hour) == first and last + order.hours == order.latest_hour
+    _require(len(starts) == last - first + 1, bid, "has a gap between its starts")
+    _require(every or len(starts) == 1, bid, "has lost starts")
+    _require(every or not whole or bid.quantity_gpus < order.quantity_gpus, bid, "is pinned without a fill")
+    _require(due_hour(bid, book.hour) > book.hour, bid, "is overdue")
 
 
 def _check_index(index: RestingIndex[T], count: int) -> None:
-    items: list[T] = []
-    for place, block in enumerate(index.blocks):
-        if not 0 < len(block.items) <= BLOCK_MAX or block.keys != [item.key for item in block.items]:
-            raise BookCorrupt(f"block {place} has wrong keys or size")
-        if index.firsts[place] != block.keys[0]:
-            raise BookCorrupt(f"block {place} is filed under another key")
+    total = 0
+    newest: dict[int, Block[T]] = {}
+    for place, block in enumerate(index.ladder):
+        if index.ranks[place] != index.better * block.price_ticks or index.blocks[block.number] is not block:
+            raise BookCorrupt(f"block {place} is filed under another price or number")
+        newest.setdefault(block.price_ticks, block)
         cover = 0
-        for item in block.items:
-            cover |= item.mask
-        if cover != block.cover:
+        for sequence, order in block.orders.items():
+            cover |= order.mask
+            if sequence != order.sequence or order.block != block.number:
+                raise BookCorrupt(f"block {place} has an order that is another's")
+        sequences = list(block.orders)
+        if cover & ~block.cover or (cover != block.cover and not 0 < block.gone <= len(sequences)):
             raise BookCorrupt(f"block {place} has a stale cover")
-        items.extend(block.items)
-    keys = [item.key for item in items]
-    if len(keys) != count or len(index.firsts) != len(index.blocks) or keys != sorted(set(keys)):
+        if not 0 < len(sequences) <= BLOCK_MAX or sequences != sorted(sequences):
+            raise BookCorrupt(f"block {place} has the wrong size or order")
+        total += len(sequences)
+    ages = [(rank, -next(iter(block.orders))) for rank, block in zip(index.ranks, index.ladder, strict=True)]
+    if total != count or len(index.blocks) != len(index.ladder) or ages != sorted(set(ages)):
         raise BookCorrupt("the index is out of order or incomplete")
+    if any(newest.get(price_ticks) is not block for price_ticks, block in index.newest.items()):
+        raise BookCorrupt("the index would put an order into an old block")

@@ -6,6 +6,7 @@ a side: a pair may trade only if `bid.needs_mask` is within `ask.is_mask` and `a
 """
 
 from enum import StrEnum
+from typing import final
 
 import msgspec
 
@@ -57,6 +58,7 @@ class AskTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     post_only: bool = False
 
 
+@final
 class Ask(AskTerms, frozen=True, kw_only=True, gc=False, tag=True):
     """`quantity_gpus` for every hour of [starts_hour, ends_hour), at `price_ticks` or more.
 
@@ -87,6 +89,7 @@ class BidTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     post_only: bool = False
 
 
+@final
 class Bid(BidTerms, frozen=True, kw_only=True, gc=False, tag=True):
     """`quantity_gpus` for one run of `hours` inside [earliest_hour, latest_hour), at `limit_ticks` or less.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from matching.book import OrderBook
 from matching.codec import WireOrder, from_wire, to_wire
-from matching.live import LiveAsk, LiveBid, LiveOrder, pair, restored_ask, restored_bid
+from matching.live import LiveOrder, is_ask, is_bid, live_ask, live_bid, pair
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
@@ -59,7 +59,7 @@ def snapshot(book: OrderBook) -> bytes:
             phase=book.phase,
             last_price_ticks=book.last_price_ticks,
             sequence=book.sequence,
-            orders=[_save(order) for order in orders],
+            orders=[_save(order, book.hour) for order in orders],
         )
     )
 
@@ -83,16 +83,22 @@ def restore(data: bytes) -> OrderBook:
     for entry in saved.orders:
         for ask_order_id in entry.prevented:
             bid, ask = book.order(entry.order.order_id), book.order(ask_order_id)
-            if isinstance(bid, LiveBid) and isinstance(ask, LiveAsk):
+            if is_bid(bid) and is_ask(ask):
                 pair(bid, ask)
     return book
 
 
-def _save(order: LiveOrder) -> _SavedOrder:
-    if isinstance(order, LiveAsk):
-        hours, gpus, prevented = order.profile.edges, order.profile.free, []
+def _save(order: LiveOrder, book_hour: int) -> _SavedOrder:
+    if is_ask(order):
+        prevented: list[int] = []
+        if order.profile is None:
+            ends_hour = order.order.ends_hour
+            hours, gpus = [ends_hour - order.hours, ends_hour], [order.gpus]
+        else:
+            hours, gpus = order.profile.edges, order.profile.free
     else:
-        hours, gpus = [order.earliest_hour, order.last_start_hour], [order.remaining_gpus]
+        first = book_hour + (order.mask & -order.mask).bit_length() - 1
+        hours, gpus = [first, book_hour + order.mask.bit_length() - 1], [order.gpus]
         # The order in which pairs were told means nothing; one order keeps the bytes stable.
         prevented = sorted(order.prevented or ())
     return _SavedOrder(to_wire(order.order), order.sequence, order.quantity_gpus, hours, gpus, prevented)
@@ -100,12 +106,21 @@ def _save(order: LiveOrder) -> _SavedOrder:
 
 def _load(entry: _SavedOrder, book_hour: int) -> LiveOrder:
     order = from_wire(entry.order)
-    live: LiveOrder
-    if isinstance(order, Ask):
-        live = restored_ask(order, entry.sequence, book_hour, Profile.of_runs(entry.hours, entry.gpus))
-    else:
-        earliest_hour, last_start_hour = entry.hours
-        live = restored_bid(order, entry.sequence, book_hour, (earliest_hour, last_start_hour))
-        (live.remaining_gpus,) = entry.gpus
-    live.quantity_gpus = entry.quantity_gpus
-    return live
+    if type(order) is Ask:
+        ask = live_ask(order, entry.sequence, order.starts_hour)
+        edges = entry.hours
+        ask.quantity_gpus = entry.quantity_gpus
+        ask.gpus = entry.gpus[0]
+        ask.hours = edges[-1] - edges[0]
+        if len(entry.gpus) == 1:
+            ask.mask = ((1 << ask.hours) - 1) << (edges[0] - book_hour)
+        else:
+            ask.profile = Profile.of_runs(edges, entry.gpus)
+            ask.mask = ask.profile.mask(book_hour)
+        return ask
+    bid = live_bid(order, entry.sequence, order.earliest_hour)
+    first, last = entry.hours
+    bid.quantity_gpus = entry.quantity_gpus
+    (bid.gpus,) = entry.gpus
+    bid.mask = (2 << (last - book_hour)) - (1 << (first - book_hour))
+    return bid

@@ -6,29 +6,81 @@ lower sequence. Where `Working` is direct, the book changes as the events are to
 """
 
 from matching.events import Event, ExpireReason, OrderExpired, SelfTradePrevented, Traded
-from matching.live import LiveAsk, LiveBid, pair
-from matching.units import SEQUENCE_BITS, run_starts
-from matching.walk import Match, Working, eligible, match_bid
+from matching.live import LiveAsk, LiveBid, LiveOrder, pair
+from matching.sweep import match_flexible
+from matching.units import run_starts
+from matching.walk import Match, Working, eligible, match_fixed
+
+
+def match_bid(working: Working, bid: LiveBid, wanted: int, own: bool = False) -> Match | None:  # noqa: FBT001, FBT002
+    """Return the match of a bid that wants `wanted` GPUs, or None where it takes nothing.
+
+    `own` admits the asks of the bid's own group.
+    """
+    if bid.mask & (bid.mask - 1):
+        return match_flexible(working, bid, wanted, own)
+    return match_fixed(working, bid, wanted, own)
 
 
 def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: list[Event]) -> int:
     """Match a bid that wants `wanted` GPUs, add the events, and return the GPUs it still wants."""
-    match = match_bid(working, bid, wanted, own=True)
+    match = match_bid(working, bid, wanted, True)  # noqa: FBT003
     if match is None:
         return wanted
     participant = bid.participant
-    trade_group = bid.trade_group
+    trade_group = bid.order.trade_group
     barred: list[LiveAsk] = []
     for ask, _ in match[1]:
         # `same_group`, written out: every match asks.
-        if ask.participant == participant or (trade_group and ask.trade_group == trade_group):
+        if ask.participant == participant or (trade_group and ask.order.trade_group == trade_group):
             barred.append(ask)
     if barred:
         _prevent(working, bid, barred, sequence, events)
         match = match_bid(working, bid, wanted)
         if match is None:
             return wanted
-    return _trade(working, bid, wanted, match, sequence, events)
+    book = working.book
+    direct = working.direct
+    bid_id = bid.order_id
+    hours = bid.hours
+    need, takes = match
+    starts_hour = book.hour + need.bit_length() - hours
+    for ask, quantity in takes:
+        wanted -= quantity
+        ask_id = ask.order_id
+        if bid.sequence < ask.sequence:
+            price_ticks = bid.price_ticks
+            maker_id = bid_id
+            taker_id = ask_id
+        else:
+            price_ticks = ask.price_ticks
+            maker_id = ask_id
+            taker_id = bid_id
+        if direct:
+            left = book.fill(bid, ask, need, quantity)
+            book.last_price_ticks = price_ticks
+        else:
+            left = working.fill(bid, ask, need, quantity)
+        events.append(
+            Traded(
+                sequence,
+                maker_id,
+                taker_id,
+                bid_id,
+                ask_id,
+                participant,
+                ask.participant,
+                quantity,
+                starts_hour,
+                hours,
+                price_ticks,
+                wanted,
+                left,
+            )
+        )
+        if left and ask.order.min_hours > 1 and ask is not working.arriving:
+            _expire_remnant(working, ask, left, sequence, events)
+    return wanted
 
 
 def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> None:
@@ -37,13 +89,31 @@ def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> 
     A bid is tried where the ask, their group aside, is a candidate for one of its starts. Each is matched
     against the whole book, since one that takes all or nothing may need older asks too.
     """
-    book = working.book
-    for bid in book.bids.touching(ask.mask, ((1 - ask.price_ticks) << SEQUENCE_BITS) - 1):
-        if not eligible(bid, ask) or not run_starts(ask.mask, bid.hours) & bid.mask:
-            continue
-        try_bid(working, bid, bid.remaining_gpus, sequence, events)
-        if not ask.profile.gpu_hours:
+    order = ask.order
+    price_ticks = ask.price_ticks
+    # By the length of a run, where the ask can still begin one; known anew when hours have sold out.
+    mask = ask.mask
+    starts: dict[int, int] = {}
+    # A bid that fills leaves the index, and its block may go with it: neither disturbs this walk.
+    for block in reversed(working.book.bids.ladder):
+        if block.price_ticks < price_ticks:
             return
+        if not block.cover & mask:
+            continue
+        for bid in list(block.orders.values()):
+            if not bid.mask & mask:
+                continue
+            hours = bid.hours
+            begins = starts.get(hours)
+            if begins is None:
+                begins = starts[hours] = run_starts(mask, hours)
+            if bid.mask & begins and eligible(bid.order, order):
+                try_bid(working, bid, bid.gpus, sequence, events)
+                if not ask.remaining_gpus:
+                    return
+                if ask.mask != mask:
+                    mask = ask.mask
+                    starts = {}
 
 
 def _prevent(
@@ -53,13 +123,7 @@ def _prevent(
         # A replacement may keep the id of an ask that the bid was told of: it is a new order.
         if ask is working.arriving or ask.order_id not in (bid.prevented or ()):
             events.append(
-                SelfTradePrevented(
-                    sequence=sequence,
-                    bid_order_id=bid.order_id,
-                    ask_order_id=ask.order_id,
-                    buyer=bid.participant,
-                    seller=ask.participant,
-                )
+                SelfTradePrevented(sequence, bid.order_id, ask.order_id, bid.participant, ask.participant)
             )
             if working.direct:
                 # The pair refers to both by id: whichever arrives has to be filed from now on.
@@ -71,58 +135,16 @@ def _prevent(
                 pair(bid, ask)
 
 
-def expired(
-    sequence: int, order: LiveAsk | LiveBid, reason: ExpireReason, gpus: int, gpu_hours: int
-) -> OrderExpired:
+def expired(sequence: int, order: LiveOrder, reason: ExpireReason, gpus: int, gpu_hours: int) -> OrderExpired:
     """Return the event of an order that lapses with this much remaining."""
-    return OrderExpired(
-        sequence=sequence,
-        order_id=order.order_id,
-        participant=order.participant,
-        reason=reason,
-        remaining_gpus=gpus,
-        remaining_gpu_hours=gpu_hours,
-    )
-
-
-def _trade(
-    working: Working, bid: LiveBid, wanted: int, match: Match, sequence: int, events: list[Event]
-) -> int:
-    hours = bid.hours
-    starts_hour, takes = match
-    for ask, quantity in takes:
-        wanted -= quantity
-        bid_rested_first = bid.sequence < ask.sequence
-        price_ticks = bid.price_ticks if bid_rested_first else ask.price_ticks
-        fill = working.book.fill if working.direct else working.fill
-        left = fill(bid, ask, starts_hour, quantity, price_ticks)
-        events.append(
-            Traded(
-                sequence=sequence,
-                maker_order_id=bid.order_id if bid_rested_first else ask.order_id,
-                taker_order_id=ask.order_id if bid_rested_first else bid.order_id,
-                bid_order_id=bid.order_id,
-                ask_order_id=ask.order_id,
-                buyer=bid.participant,
-                seller=ask.participant,
-                quantity_gpus=quantity,
-                starts_hour=starts_hour,
-                hours=hours,
-                price_ticks=price_ticks,
-                bid_remaining_gpus=wanted,
-                ask_remaining_gpu_hours=left,
-            )
-        )
-        if left and ask.min_hours > 1 and ask is not working.arriving:
-            _expire_remnant(working, ask, left, sequence, events)
-    return wanted
+    return OrderExpired(sequence, order.order_id, order.participant, reason, gpus, gpu_hours)
 
 
 def _expire_remnant(working: Working, ask: LiveAsk, left: int, sequence: int, events: list[Event]) -> None:
     """Let an ask lapse of which no piece of `min_hours` is left."""
     book = working.book
-    profile = working.profile(ask)
-    if run_starts(profile.mask(book.hour), ask.min_hours):
+    profile = working.capacity(ask)
+    if run_starts(profile.mask(book.hour), ask.order.min_hours):
         return
     events.append(expired(sequence, ask, ExpireReason.TOO_SHORT_TO_SELL, profile.greatest(), left))
     if working.direct:

@@ -12,9 +12,6 @@ from typing import Final
 HORIZON_HOURS: Final = 17_568
 """Windows end at most two years after the book's hour, so that hour masks stay small."""
 
-SEQUENCE_BITS: Final = 62
-"""A resting order's sort key is price shifted by this many bits plus sequence: sequences stay below 2**62."""
-
 NOTIONAL_MAX: Final = 2**63 - 1
 """Price x quantity x hours of any order fits a signed 64-bit integer."""
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from matching.book import OrderBook
 from matching.commands import CancelOrder, Command, PlaceOrder
 from matching.engine import execute
-from matching.live import live_ask, live_bid, restored_ask
+from matching.live import live_ask, live_bid
 from matching.order import Ask, Bid, TimeInForce
 from matching.product import Product
 from matching.profile import Profile
@@ -140,7 +140,11 @@ def sold_out_asks(count: int, day: int) -> OrderBook:
         )
         sold = order_id % 2_000 != 0
         edges = [HOUR, gap, gap + 24, HOUR + HORIZON_HOURS] if sold else [HOUR, HOUR + HORIZON_HOURS]
-        live = restored_ask(ask, order_id, HOUR, Profile.of_runs(edges, [8, 0, 8] if sold else [8]))
+        profile = Profile.of_runs(edges, [8, 0, 8] if sold else [8])
+        live = live_ask(ask, order_id, HOUR)
+        if sold:
+            live.profile = profile
+            live.mask = profile.mask(HOUR)
         book.add(live)
         book.rest(live)
     book.sequence = count
