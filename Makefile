@@ -25,16 +25,18 @@ COUNT := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
 demo: .venv/.run-stamp
 	@exec $(BIN)/exchange demo $(DEMO)
 
-# Two halves at a time, one for each of two cores; the second's output follows the first's.
+# Two halves at a time, one for each of two cores. Each line says whose it is as it comes, so that nothing is lost where
+# a run is ended from outside.
 HALF := tests/unit tests/property tests/integration/test_crash_replay.py
 test: check
 	@echo "== tests"
 ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
 else
-	@$(BIN)/python -m pytest $(HALF) > .venv/half.txt 2>&1 & half=$$!; trap 'kill $$half 2>/dev/null || true' INT TERM; \
-	  status=0; $(BIN)/python -m pytest $(HALF:%=--ignore=%) || status=$$?; \
-	  wait $$half || status=$$?; cat .venv/half.txt; exit $$status
+	@exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /'); status=0; \
+	  $(BIN)/python -m pytest $(HALF) >&4 2>&1 & half=$$!; trap 'kill $$half 2>/dev/null || true' INT TERM; \
+	  $(BIN)/python -m pytest $(HALF:%=--ignore=%) >&3 2>&1 || status=$$?; \
+	  wait $$half || status=$$?; exec 3>&- 4>&-; wait; exit $$status
 endif
 
 check: .venv/.dev-stamp

@@ -16,3 +16,8 @@ def load() -> None:
     settings.register_profile("ci", common, derandomize=True)
     settings.register_profile("nightly", common, max_examples=20_000)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def is_long() -> bool:
+    """Whether the chosen profile may take as long as it takes."""
+    return settings.get_current_profile_name() == "nightly"

@@ -8,8 +8,8 @@ A data folder holds `cluster/` (PostgreSQL's own data), `lock`, `owner` and `pos
   to their last instruction, so a free lock proves that no process is left, and any postmaster.pid found is
   stale. Process ids prove nothing: they are reused, and a zombie still has one.
 - The server never outlives its starter: it is stopped by the parent-death signal, also after a kill -9.
-- An acknowledged commit is on the disk (fsync and synchronous_commit are on). The first start makes the
-  cluster aside and moves it into place whole.
+- An acknowledged commit is on the disk (fsync and synchronous_commit are on, but for the tests' own server).
+  The first start makes the cluster aside and moves it into place whole.
 - Only the starting user reaches the server: no TCP, a socket in a private folder, `peer` authentication.
 
 The cluster may lie below folders closed to the server's user: its processes are started inside of it and
@@ -28,6 +28,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -78,9 +79,15 @@ class EmbeddedPostgresError(Exception):
 class EmbeddedPostgres:
     """One PostgreSQL server on one data folder. Blocking, and safe to call from any thread."""
 
-    def __init__(self, data_dir: Path | str) -> None:
-        """Name the data folder; it is made at the first start. Nothing is touched yet."""
+    def __init__(self, data_dir: Path | str, settings: Mapping[str, str] | None = None) -> None:
+        """Name the data folder; it is made at the first start. Nothing is touched yet.
+
+        `settings` are PostgreSQL's, and come before those of ours. They are for a server whose data nobody
+        needs again, that of the tests, which would spend most of their time making it safe on the disk; no
+        part of the product gives any.
+        """
         self.data_dir = Path(data_dir).absolute()
+        self._settings = SETTINGS | dict(settings or {})
         self.log_path = self.data_dir / "postgresql.log"
         self._cluster = self.data_dir / "cluster"
         self._process: subprocess.Popen[bytes] | None = None
@@ -256,7 +263,7 @@ class EmbeddedPostgres:
         The parent-death signal comes when the starting *thread* ends, so the thread that calls us, perhaps
         one of a pool, is no fit parent. The keeper also waits for the server, so it is never left a zombie.
         """
-        settings = SETTINGS | {
+        settings = self._settings | {
             "unix_socket_directories": str(socket_folder),
             "hba_file": str(socket_folder.parent / "hba.conf"),
             "ident_file": str(socket_folder.parent / "ident.conf"),

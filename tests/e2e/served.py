@@ -23,7 +23,7 @@ from exchange.kit.settings import Settings
 
 NOW_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z: where venue time begins here."""
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 _PROBLEM_MEMBERS: Final = {
     *("type", "title", "status", "detail", "instance", "code"),
     *("request_id", "outcome", "retryable", "errors"),

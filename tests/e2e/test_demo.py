@@ -20,7 +20,7 @@ from typing import Final
 
 import pytest
 
-STOP_TIMEOUT_S: Final = 15
+DEADLINE_S: Final = 60.0
 READY: Final = "Ctrl-C stops it."
 _STATUS: Final = re.compile(r"(\d+) trades .* (\d+) claims paid")
 
@@ -73,7 +73,7 @@ class Demo:
         """Press Ctrl-C and return the trades of the last status line."""
         self.process.send_signal(signal.SIGINT)
         rest = "".join(self._lines)
-        assert self.process.wait(STOP_TIMEOUT_S) == 0, rest
+        assert self.process.wait(DEADLINE_S) == 0, rest
         found = _STATUS.search(rest)
         assert found is not None, rest
         return int(found[1])
@@ -108,7 +108,9 @@ def running_demo(data_dir: Path) -> Iterator[Demo]:
 
 
 def paste(command: str) -> str:
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, check=True, timeout=DEADLINE_S
+    )
     return done.stdout
 
 

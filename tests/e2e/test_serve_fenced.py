@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-END_S = 30
+END_S = 60
 
 
 def serve(database_url: str, folder: Path) -> tuple["subprocess.Popen[str]", str]:

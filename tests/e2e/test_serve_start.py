@@ -11,7 +11,7 @@ from exchange.kit.database import Database
 from tests.e2e.served import served
 from tests.e2e.stage import set_scene
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 async def serve(database_url: str, data_dir: Path) -> asyncio.subprocess.Process:

@@ -22,8 +22,9 @@ from exchange.kit.database import (
 )
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 KILLS = 50
+SLEEP = "SELECT pg_sleep(10)"
 
 TABLES = """
 CREATE TABLE thing (
@@ -73,16 +74,13 @@ async def test_a_transaction_is_committed_whole_or_rolled_back_whole(things: Dat
 
 
 async def test_a_cancelled_transaction_is_rolled_back_and_its_connection_serves_on(things: Database) -> None:
-    inside = asyncio.Event()
-
     async def work() -> None:
         async with things.transaction() as connection:
             await connection.execute("UPDATE thing SET amount_fen = 9")
-            inside.set()
-            await connection.execute("SELECT pg_sleep(60)")
+            await connection.execute(SLEEP)
 
     task = asyncio.create_task(work())
-    await inside.wait()
+    await _wait_for_sleep(things)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -96,13 +94,14 @@ async def test_who_is_cancelled_at_every_await_leaves_no_transaction_behind(
         async with things.transaction() as connection:
             await connection.execute("UPDATE thing SET amount_fen = 9")
             reached.set()
-            await connection.execute("SELECT pg_sleep(60)")
+            await connection.execute(SLEEP)
 
     for _ in range(10):
         reached = asyncio.Event()
         task = asyncio.create_task(work(reached))
-        await reached.wait()
         async with asyncio.timeout(DEADLINE_S):
+            await reached.wait()  # so the sleeper before it has ended: its row was to be had
+            await _wait_for_sleep(things)
             while not task.done():
                 task.cancel()
                 await asyncio.sleep(0)
@@ -281,6 +280,17 @@ async def test_a_session_is_in_utc_and_times_cross_to_the_microsecond(things: Da
         )
     assert to_us(back) == us
     assert int(microseconds) == us
+
+
+async def _wait_for_sleep(database: Database) -> None:
+    """Wait until a statement sleeps: a cancel that comes before the server has read it is ignored."""
+    sleeps = (
+        "SELECT EXISTS (SELECT FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event = 'PgSleep')"
+    )
+    async with asyncio.timeout(DEADLINE_S), database.connection() as connection:
+        while not await connection.fetchval(sleeps):
+            continue
 
 
 async def _kill(database: Database, pid: int) -> None:

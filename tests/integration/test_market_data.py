@@ -18,7 +18,7 @@ from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
 from tests.market_world import MarketWorld, open_market
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ AT_US = 1_727_900_000_000_000  # before the hours that tests.strategies trade in
 PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
 CHANNEL = f"trades:{PRODUCT}"
 COMMANDS = 400
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from exchange.settlement.models import NewOutage
 from matching.order import Side
 from tests.market_world import MarketWorld, open_market
 
+DEADLINE_S = 60.0
 KILLS = 12
 
 
@@ -54,7 +55,7 @@ async def test_a_fenced_leader_leaves_nothing_behind(
         first.clock.advance_to_us(us_of_hour(first.clock.hour() + 1))
         with pytest.raises(Unavailable):
             await first.exchange.orders.advance_to(first.clock.hour())
-    await asyncio.wait_for(first.exchange.ended.wait(), 10)
+    await asyncio.wait_for(first.exchange.ended.wait(), DEADLINE_S)
     assert not first.exchange.orders.is_ready
     with pytest.raises(Unavailable):
         first.exchange.orders.book(product)
@@ -110,7 +111,7 @@ async def test_connections_ended_under_load_lose_and_double_nothing(
         traders = [asyncio.create_task(trade(number)) for number in range(8)]
         for _ in range(KILLS):
             before = len(acknowledged)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(DEADLINE_S):
                 while len(acknowledged) < before + 10:  # noqa: ASYNC110 - eight traders, one count
                     await asyncio.sleep(0.01)
             # Our own connection may have been lost just before.
@@ -141,7 +142,7 @@ async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url:
                 "SELECT FROM ledger_account WHERE participant_id = $1 FOR UPDATE", buyer.participant_id
             )
             placing = asyncio.create_task(world.exchange.orders.place(buyer, bid))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(DEADLINE_S):
                 while not await connection.fetchval(  # noqa: ASYNC110 - only the database knows who waits
                     "SELECT EXISTS (SELECT FROM pg_stat_activity"
                     " WHERE wait_event_type = 'Lock' AND datname = current_database())"

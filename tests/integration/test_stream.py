@@ -26,7 +26,7 @@ from exchange.participants.models import KeyGrant, ParticipantKind
 from exchange.participants.service import create_key
 from tests.market_world import MarketWorld, open_market
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Server:
