@@ -63,11 +63,13 @@ class Demo:
 
     def status_with_claims(self) -> tuple[int, int]:
         """Wait for a status line with a paid claim; return its trades and claims."""
+        lines: list[str] = []
         for line in self._lines:
+            lines.append(line)
             found = _STATUS.search(line)
             if found is not None and int(found[2]) > 0:
                 return int(found[1]), int(found[2])
-        raise AssertionError("the demo ended before a claim was paid")
+        raise AssertionError("the demo ended before a claim was paid:\n" + "".join(lines))
 
     def stop(self) -> int:
         """Press Ctrl-C and return the trades of the last status line."""
