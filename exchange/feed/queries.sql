@@ -23,10 +23,6 @@ WHERE traded_at >= (SELECT max(traded_at) FROM trade) - INTERVAL '1441 minutes'
 GROUP BY product_id, minute
 ORDER BY product_id, minute;
 
--- name: is_held_back
--- Whether the outbox has rows after an id that are not to be read yet.
-SELECT EXISTS (SELECT FROM outbox WHERE id > $1);
-
 -- name: forget_lazily
 -- Let the transaction's commit not wait for the disk: losing it is harmless.
 SET LOCAL synchronous_commit = off;

@@ -125,7 +125,7 @@ class Relay:
         """Tell all that may be read; returns whether more waits for older transactions to end."""
         async with self._database.connection() as connection:
             while not self._halted.is_set():
-                rows = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
+                rows, has_more = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
                 for row in rows:
                     steps = _decoder.decode(row.payload)
                     if self._misses(row.partition_id, steps):
@@ -140,9 +140,9 @@ class Relay:
                     self._told_id = row.id
                     self._undeleted += 1
                     await asyncio.sleep(0)  # readers take what they were given before the next commit is told
-                if len(rows) < ROWS_AT_ONCE:
-                    break
-            return await store.is_held_back(connection, self._told_id)
+                if not has_more or not rows:
+                    return has_more
+        return False
 
     async def _delete(self) -> None:
         """Delete what was told."""

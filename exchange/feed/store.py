@@ -55,11 +55,6 @@ async def minute_volumes(connection: Connection) -> dict[str, list[MinuteVolume]
     return volumes
 
 
-async def is_held_back(connection: Connection, after_id: int) -> bool:
-    """Whether rows of the outbox wait for transactions that began before them."""
-    return bool(await connection.fetchval(QUERIES.is_held_back, after_id))
-
-
 async def forget_lazily(connection: Connection) -> None:
     """Let this transaction's commit not wait for the disk."""
     await connection.execute(QUERIES.forget_lazily)

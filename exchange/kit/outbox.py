@@ -3,6 +3,7 @@
 A relay reads rows in the order of their ids, publishes, and deletes. It may publish a row twice, never none.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -14,10 +15,12 @@ _INSERT = (
 )
 
 # Ids are drawn before commits, so a smaller id may become visible after a greater one. A row is therefore
-# read only when its transaction is older than all that are under way and could still add an id below it.
+# settled only when its transaction is older than all that are under way and could still add an id below it.
 _READ = """
-SELECT id, partition_id, sequence, payload FROM outbox
-WHERE id > $1 AND age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid)
+SELECT id, partition_id, sequence, payload,
+    age(xmin) > age(pg_snapshot_xmin(pg_current_snapshot())::xid) AS is_settled
+FROM outbox
+WHERE id > $1
 ORDER BY id LIMIT $2"""
 
 _DELETE = "DELETE FROM outbox WHERE id <= $1"
@@ -37,21 +40,25 @@ async def insert_outbox(connection: Connection, partition_id: int, sequence: int
     await connection.execute(_INSERT, partition_id, sequence, payload)
 
 
-async def read_outbox(connection: Connection, after_id: int, limit: int) -> Sequence[OutboxRow]:
-    """Return up to `limit` messages with ids above `after_id`, in order; no later read finds one among them.
+async def read_outbox(
+    connection: Connection, after_id: int, limit: int
+) -> tuple[Sequence[OutboxRow], bool]:
+    """Return up to `limit` messages with ids above `after_id`, in order, and whether more are there.
 
+    No later read finds one among them: reading ends before a message that another could still come before.
     Known limit: a writing transaction that stays open, in any database here, holds back what follows.
     """
     rows = await connection.fetch(_READ, after_id, limit)
-    return [
+    settled = [
         OutboxRow(
             id=row["id"],
             partition_id=row["partition_id"],
             sequence=row["sequence"],
             payload=row["payload"],
         )
-        for row in rows
+        for row in itertools.takewhile(lambda row: row["is_settled"], rows)
     ]
+    return settled, len(settled) < len(rows) or len(rows) == limit
 
 
 async def delete_outbox(connection: Connection, through_id: int) -> None:

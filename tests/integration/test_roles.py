@@ -80,7 +80,7 @@ async def test_the_service_may_do_its_work(url: str) -> None:
         await insert_audit_records(connection, [AuditRecord(code="NEWO", event_at_us=0)])
         await insert_outbox(connection, 1, 1, b"x")
     async with database.connection() as connection:
-        rows = await read_outbox(connection, 0, 10)
+        rows, _ = await read_outbox(connection, 0, 10)
         await delete_outbox(connection, rows[-1].id)
         await connection.execute("UPDATE participant SET name = name")
     await database.close()
