@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from exchange.kit.database import Connection, json_rows
+from exchange.kit.bundle import Writer
+from exchange.kit.database import json_rows
 
 _INSERT = """
 INSERT INTO audit_record (
@@ -48,7 +49,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     detail: Mapping[str, object] = {}
 
 
-async def insert_audit_records(connection: Connection, records: Sequence[AuditRecord]) -> None:
+async def insert_audit_records(connection: Writer, records: Sequence[AuditRecord]) -> None:
     """Write records in one statement, in order."""
     if not records:
         return

@@ -40,9 +40,7 @@ async def insert_outbox(connection: Connection, partition_id: int, sequence: int
     await connection.execute(_INSERT, partition_id, sequence, payload)
 
 
-async def read_outbox(
-    connection: Connection, after_id: int, limit: int
-) -> tuple[Sequence[OutboxRow], bool]:
+async def read_outbox(connection: Connection, after_id: int, limit: int) -> tuple[Sequence[OutboxRow], bool]:
     """Return up to `limit` messages with ids above `after_id`, in order, and whether more are there.
 
     No later read finds one among them: reading ends before a message that another could still come before.

@@ -12,6 +12,7 @@ from typing import Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal, Scope
+from exchange.kit.bundle import Writer
 from exchange.kit.clock import wall_now_us
 from exchange.kit.database import CheckViolation, Connection, UniqueViolation, constraint_name
 from exchange.kit.errors import Conflict, NotEnoughMoney
@@ -38,7 +39,7 @@ from exchange.participants.service import get_participant
 _NOT_OVERDRAWN: Final = "ledger_account_not_overdrawn"
 
 
-async def post(connection: Connection, transfers: Sequence[Transfer], at_us: int) -> None:
+async def post(connection: Writer, transfers: Sequence[Transfer], at_us: int) -> None:
     """Book transfers, all or none, and move the balances they touch; an empty list does nothing.
 
     What counts is the sum of the call: money that comes in and goes out in one call needs no order. Raises

@@ -5,6 +5,7 @@
 
 from collections.abc import Collection, Sequence
 
+from exchange.kit.bundle import Writer
 from exchange.kit.database import Connection, from_us, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.ledger import rules
@@ -23,7 +24,7 @@ from exchange.ledger.models import (
 QUERIES = load_queries("exchange.ledger")
 
 
-async def insert_transfers(connection: Connection, transfers: Sequence[Transfer], at_us: int) -> None:
+async def insert_transfers(connection: Writer, transfers: Sequence[Transfer], at_us: int) -> None:
     """Insert transfers and move balances, in one statement."""
     account_ids = {
         account_id

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.bundle import Bundle
 from exchange.orders import store
 from exchange.orders.forms import book_order, funded_terms, order_detail
 from exchange.orders.funding import fund
@@ -150,17 +151,18 @@ class Batch:
         )
 
     async def write(self, connection: Connection, epoch: int) -> bool:
-        """Store the batch in the caller's transaction: five statements at most, however many requests.
+        """Store the batch in the caller's transaction: one round trip, however many requests.
 
         False when another leader has taken the partition; the transaction must then be rolled back.
         """
         partition = self._partition
+        bundle = Bundle(connection)
         if self._orders:
-            await store.write_orders(connection, partition.partition_id, self._orders.values(), self._at_us)
-        await self._settlement.write(connection, self._at_us)
-        await insert_audit_records(connection, self._records)
+            await store.write_orders(bundle, partition.partition_id, self._orders.values(), self._at_us)
+        await self._settlement.write(bundle, self._at_us)
+        await insert_audit_records(bundle, self._records)
         return await store.append(
-            connection,
+            bundle,
             partition.partition_id,
             self._journal,
             epoch=epoch,

@@ -14,6 +14,7 @@ from matching.order import Side
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.orders")
@@ -66,7 +67,7 @@ async def known_outcomes(
 
 
 async def write_orders(
-    connection: Connection, partition_id: int, orders: Iterable[LiveOrder], at_us: int
+    connection: Writer, partition_id: int, orders: Iterable[LiveOrder], at_us: int
 ) -> None:
     """Store orders as they stand: new ones whole, known ones by what can change. One statement."""
     rows = [
@@ -101,7 +102,7 @@ async def write_orders(
 
 
 async def append(
-    connection: Connection,
+    connection: Writer,
     partition_id: int,
     rows: Sequence[JournalRow],
     *,

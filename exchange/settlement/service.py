@@ -26,6 +26,7 @@ from exchange.settlement.rules import Targets, spread_in_order, targets
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection
     from matching.events import Traded
 
@@ -113,7 +114,7 @@ class Settlement:
         """Give back everything still set aside: the order fills no more."""
         self.shrink(funded, 0)
 
-    async def write(self, connection: Connection, at_us: int) -> None:
+    async def write(self, connection: Writer, at_us: int) -> None:
         """Store the batch's money: two statements, in the caller's transaction."""
         await post(connection, self._transfers, at_us)
         if self._holds:

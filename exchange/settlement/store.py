@@ -11,13 +11,14 @@ from exchange.settlement.models import Aggressor, Hold, LeaseFunding, Trade
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.settlement")
 
 
 async def write_batch(
-    connection: Connection,
+    connection: Writer,
     holds: Sequence[Hold],
     trades: Sequence[Trade],
     funding: Sequence[LeaseFunding],

@@ -1,0 +1,121 @@
+"""Several writing statements sent to PostgreSQL as one: one round trip instead of one for each.
+
+A `Bundle` stands where a connection is asked for. `execute` only gathers; `fetchval` sends what was gathered
+and its own statement, as one statement whose value it returns. The text is built once for each combination
+(every gathered statement becomes a WITH query) and prepared once for each session.
+
+Invariants:
+- all or nothing, as any statement is; whatever fails is raised by `fetchval`;
+- every statement sees the tables as they were before all of them, so no two may touch the same rows. Foreign
+  keys and AFTER triggers are checked once all are done, and see everything.
+
+Known limits: statements begin with WITH, INSERT, UPDATE or DELETE, have no quoted names and no comments but
+the line of their name; WITH queries of two of them must not share a name (ValueError).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PARAMETER: Final = re.compile(r"\$(\d+)")
+_QUERY: Final = re.compile(r"\s*(\w+)\s+AS\s+(?:MATERIALIZED\s+)?\(", re.IGNORECASE)
+_WITH: Final = re.compile(r"WITH\s", re.IGNORECASE)
+_PARENTHESIS_OR_TEXT: Final = re.compile(r"[()]|'[^']*'")
+
+
+class Writer(Protocol):
+    """What runs writing statements: a connection, or a `Bundle`."""
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Run a statement, or gather it."""
+        ...
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """Run a statement and return the first value of its first row."""
+        ...
+
+
+class Bundle:
+    """Gathers statements for a connection; done with the first `fetchval`."""
+
+    def __init__(self, connection: Writer) -> None:
+        """Begin with nothing gathered."""
+        self._connection = connection
+        self._queries: list[str] = []
+        self._args: list[Any] = []
+        self._counts: list[int] = []
+
+    async def execute(self, query: str, *args: Any) -> str:
+        """Gather a statement; it is run by `fetchval`."""
+        self._queries.append(query)
+        self._args.extend(args)
+        self._counts.append(len(args))
+        return ""
+
+    async def fetchval(self, query: str, *args: Any) -> Any:
+        """Run everything gathered and this, and return this one's value."""
+        await self.execute(query, *args)
+        text = combined(tuple(self._queries), tuple(self._counts))
+        return await self._connection.fetchval(text, *self._args)
+
+
+@lru_cache(maxsize=256)
+def combined(queries: Sequence[str], counts: Sequence[int]) -> str:
+    """Return statements with so many parameters each as one, whose result is the last one's.
+
+    The parameters of the one are those of the first, then of the second, and so on.
+    """
+    withs: dict[str, str] = {}
+    bodies = []
+    before = 0
+    for number, (query, count) in enumerate(zip(queries, counts, strict=True), 1):
+        own, body = _parts(_renumbered(query, before))
+        before += count
+        shared = withs.keys() & own.keys()
+        if shared:
+            raise ValueError(f"two statements of a bundle have a query named {', '.join(sorted(shared))}")
+        withs |= own
+        bodies.append(body)
+        if number < len(queries):
+            withs[f"statement_{number}"] = f"statement_{number} AS (\n{body}\n)"
+    return "WITH " + ", ".join(withs.values()) + "\n" + bodies[-1] if withs else bodies[-1]
+
+
+def _renumbered(query: str, before: int) -> str:
+    lines = query.split("\n")
+    text = "\n".join(line for line in lines if not line.startswith("--")).strip()
+    return _PARAMETER.sub(lambda found: f"${int(found[1]) + before}", text)
+
+
+def _parts(text: str) -> tuple[dict[str, str], str]:
+    """Take a statement's WITH queries, by name, from its body."""
+    opening = _WITH.match(text)
+    if opening is None:
+        return {}, text
+    queries = {}
+    at = opening.end()
+    while True:
+        head = _QUERY.match(text, at)
+        if head is None:
+            raise ValueError(f"not a WITH query: {text[at : at + 40]!r}")
+        ends = _closing(text, head.end())
+        queries[head[1]] = text[at:ends].strip()
+        rest = text[ends:].lstrip()
+        if not rest.startswith(","):
+            return queries, rest
+        at = text.index(",", ends) + 1
+
+
+def _closing(text: str, at: int) -> int:
+    """Return the place after the parenthesis that closes the one before `at`."""
+    depth = 1
+    for found in _PARENTHESIS_OR_TEXT.finditer(text, at):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth == 0:
+            return found.end()
+    raise ValueError("a parenthesis is not closed")
