@@ -26,7 +26,7 @@ from exchange.feed.hub import Closing, Hub, orders_key
 from exchange.feed.models import ORDERS_CHANNEL, TRADES_CHANNEL, Delta, TapeTrade
 from exchange.feed.news import news_by_participant
 from exchange.feed.tape import TRADES_KEPT, Tape
-from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.database import Connection, ConnectionLost, Database
 from exchange.kit.outbox import delete_outbox, read_outbox
 from matching.codec import decode_events
 from matching.events import Event
@@ -60,7 +60,8 @@ class Relay:
     async def start(self) -> None:
         """Learn the past, pass over what an earlier process left, and begin."""
         await self._seed()
-        await self._drain()
+        async with self._database.connection() as connection:
+            await self._drain(connection)
         self._task = asyncio.create_task(self._run(), name="relay")
 
     def notify(self) -> None:
@@ -84,7 +85,8 @@ class Relay:
             self._task = None
         if not self._halted.is_set():
             with suppress(ConnectionLost):
-                await self._drain()
+                async with self._database.connection() as connection:
+                    await self._drain(connection)
                 await self._delete()
         self.hub.shut_down()
 
@@ -97,51 +99,51 @@ class Relay:
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
 
     async def _run(self) -> None:
-        is_idle = False
         while not self._stopping:
-            self._wake.clear()
             try:
-                has_more = await self._drain()
-                # Under load many rows go in one deletion; what is left over goes when a second was quiet.
-                if self._undeleted >= ROWS_UNDELETED_MAX or (is_idle and not has_more):
-                    await self._delete()
-                pause_s = HELD_BACK_S if has_more else IDLE_S
+                # One connection for as long as it lasts: to borrow one costs more than to read a row.
+                async with self._database.connection() as connection:
+                    await self._follow(connection)
             except ConnectionLost as error:
                 _log.warning("the relay waits for the database: %s", error)
                 await asyncio.sleep(RETRY_S)
-                continue
             except Exception:  # noqa: BLE001 - logged; a feed that has ended would go unnoticed
                 _log.exception("the relay failed and tries again")
                 await asyncio.sleep(IDLE_S)
-                continue
+
+    async def _follow(self, connection: Connection) -> None:
+        is_idle = False
+        while not self._stopping:
+            self._wake.clear()
+            has_more = await self._drain(connection)
+            # Under load many rows go in one deletion; what is left over goes when a second was quiet.
+            if self._undeleted >= ROWS_UNDELETED_MAX or (is_idle and not has_more):
+                await self._delete()
             if not self._stopping:
                 is_idle = True
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(pause_s):
+                    async with asyncio.timeout(HELD_BACK_S if has_more else IDLE_S):
                         await self._wake.wait()
                         is_idle = False
 
-    async def _drain(self) -> bool:
+    async def _drain(self, connection: Connection) -> bool:
         """Tell all that may be read; returns whether more waits for older transactions to end."""
-        async with self._database.connection() as connection:
-            while not self._halted.is_set():
-                rows, has_more = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
-                for row in rows:
-                    steps = _decoder.decode(row.payload)
-                    if self._misses(row.partition_id, steps):
-                        _log.error(
-                            "events of partition %d were missed before %d", row.partition_id, row.sequence
-                        )
-                        await self._seed()
-                        self.hub.close_all(Closing.MISSED)
-                    if self._halted.is_set():
-                        return False
-                    self._tell(row.partition_id, steps)
-                    self._told_id = row.id
-                    self._undeleted += 1
-                    await asyncio.sleep(0)  # readers take what they were given before the next commit is told
-                if not has_more or not rows:
-                    return has_more
+        while not self._halted.is_set():
+            rows, has_more = await read_outbox(connection, self._told_id, ROWS_AT_ONCE)
+            for row in rows:
+                steps = _decoder.decode(row.payload)
+                if self._misses(row.partition_id, steps):
+                    _log.error("events of partition %d were missed before %d", row.partition_id, row.sequence)
+                    await self._seed()
+                    self.hub.close_all(Closing.MISSED)
+                if self._halted.is_set():
+                    return False
+                self._tell(row.partition_id, steps)
+                self._told_id = row.id
+                self._undeleted += 1
+                await asyncio.sleep(0)  # readers take what they were given before the next commit is told
+            if not has_more or not rows:
+                return has_more
         return False
 
     async def _delete(self) -> None:

@@ -20,6 +20,7 @@ EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z
 # Crockford's base32: no i, l, o, u, so that a letter read aloud or copied by hand is not another one.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE_OF = {letter: value for value, letter in enumerate(_ALPHABET)}
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LENGTH = 13
 
 _NODE_BITS = 10
@@ -68,8 +69,8 @@ def encode_id(prefix: str, value: int) -> str:
         raise ValueError(f"{prefix!r} is not an id prefix")
     if not 0 < value <= ID_MAX:
         raise ValueError(f"{value} is not an id: 1 to 2^63-1")
-    letters = [_ALPHABET[(value >> shift) & 31] for shift in range(5 * (_LENGTH - 1), -1, -5)]
-    return f"{prefix}_{''.join(letters)}"
+    pairs = [_PAIRS[(value >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
+    return f"{prefix}_{_ALPHABET[value >> 60]}{''.join(pairs)}"
 
 
 def decode_id(prefix: str, text: str) -> int | None:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 BATCH_REQUESTS_MAX: Final = 512
 QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
+ANSWERED_WITHIN_S: Final = 0.01
 RETRY_SECONDS: Final = 0.2
 ADVANCE_FAILURES_MAX: Final = 300
 NO_HOUR: Final = -1
@@ -86,19 +87,6 @@ class _Waiting(msgspec.Struct, kw_only=True):
     answer: asyncio.Future[Outcome]
 
 
-def _give(answers: deque[tuple[_Waiting, Outcome]]) -> None:
-    """Answer one caller now and the others in the event loop's next rounds, one in each.
-
-    What an answer sets off (its response, the caller's next request) costs more than matching an order. Given
-    all at once, the next batch's statements would wait behind all of it while the database stands idle.
-    """
-    each, outcome = answers.popleft()
-    if not each.answer.done():
-        each.answer.set_result(outcome)
-    if answers:
-        asyncio.get_running_loop().call_soon(_give, answers)
-
-
 class Sequencer:
     """The leader of one partition. `start` before the first request; `stop` answers all that was taken."""
 
@@ -122,6 +110,8 @@ class Sequencer:
         self._accounts = accounts
         self._on_commit = on_commit
         self._queue: deque[_Waiting] = deque()
+        self._answers: deque[tuple[_Waiting, Outcome]] = deque()
+        self._is_answering = False
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._hour = -1
@@ -152,8 +142,8 @@ class Sequencer:
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(request=request, answer=answer))
         self._wake.set()
-        # A caller that goes away must not take its order back half way: the answer is then simply not read.
-        return await asyncio.shield(answer)
+        # A caller that goes away cancels its future, not its request: the answer is then simply not given.
+        return await answer
 
     async def reach_hour(self, hour: int) -> None:
         """Wait until the partition has settled and advanced to a venue hour that the clock has reached."""
@@ -208,6 +198,7 @@ class Sequencer:
             self._on_end()
         finally:
             self._stopping = True
+            self._give_answers()
             self._refuse(self._queue, "the partition has stopped; nothing was done")
             self._queue.clear()
             async with self._advanced:
@@ -239,14 +230,35 @@ class Sequencer:
             self._refuse(waiting, "the partition stopped before the outcome was known", outcome="unknown")
             raise
 
-    @staticmethod
-    def _answer(waiting: Sequence[_Waiting], outcomes: Sequence[Outcome] | None) -> None:
+    def _answer(self, waiting: Sequence[_Waiting], outcomes: Sequence[Outcome] | None) -> None:
+        """Answer now, or, where a batch is waiting, when the database is busy with that one."""
         if outcomes is None:
-            Sequencer._refuse(waiting, "the request could not be committed; nothing was done")
+            self._refuse(waiting, "the request could not be committed; nothing was done")
             return
-        answers = deque(zip(waiting, outcomes, strict=True))
-        if answers:
-            _give(answers)
+        self._answers.extend(zip(waiting, outcomes, strict=True))
+        if self._queue:
+            asyncio.get_running_loop().call_later(ANSWERED_WITHIN_S, self._give_answers)
+        else:
+            self._give_answers()
+
+    def _give_answers(self) -> None:
+        """Begin to give the answers, one in each round of the event loop.
+
+        What an answer sets off (its response, the caller's next request) costs more than matching an order:
+        the next batch shall not wait behind all of it while the database stands idle.
+        """
+        if self._answers and not self._is_answering:
+            self._is_answering = True
+            self._give_answer()
+
+    def _give_answer(self) -> None:
+        each, outcome = self._answers.popleft()
+        if not each.answer.done():
+            each.answer.set_result(outcome)
+        if self._answers:
+            asyncio.get_running_loop().call_soon(self._give_answer)
+        else:
+            self._is_answering = False
 
     @staticmethod
     def _refuse(
@@ -285,6 +297,7 @@ class Sequencer:
                 )
                 outcomes = [batch.run(request) for request in requests]
                 head = batch.head
+                self._give_answers()
                 await self._write(batch, connection)
         except (Fenced, BookCorrupt, HourPassed):
             raise

@@ -25,6 +25,8 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
     """An order with its fills and what it still sets aside: (voucher id, 0 for cash; fen) pairs."""
     terms = order.terms
     is_bid = order.side is Side.BUY
+    created_at = format_rfc3339(order.created_at_us)
+    is_new = order.updated_at_us == order.created_at_us
     return OrderView(
         id=encode_id("ord", order.order_id),
         client_order_id=order.client_order_id,
@@ -57,8 +59,8 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
         reserved_for=None if is_bid else terms.reserved_for,
         held=_held(open_holds) if is_bid else None,
         fills=[fill_view(fill) for fill in fills],
-        created_at=format_rfc3339(order.created_at_us),
-        updated_at=format_rfc3339(order.updated_at_us),
+        created_at=created_at,
+        updated_at=created_at if is_new else format_rfc3339(order.updated_at_us),
     )
 
 

@@ -142,8 +142,9 @@ async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url:
                 "SELECT FROM ledger_account WHERE participant_id = $1 FOR UPDATE", buyer.participant_id
             )
             placing = asyncio.create_task(world.exchange.orders.place(buyer, bid))
-            async with asyncio.timeout(DEADLINE_S):
-                while not await connection.fetchval(  # noqa: ASYNC110 - only the database knows who waits
+            # From outside: a transaction sees the activity of its first look again and again.
+            async with asyncio.timeout(DEADLINE_S), world.database.connection() as watcher:
+                while not await watcher.fetchval(  # noqa: ASYNC110 - only the database knows who waits
                     "SELECT EXISTS (SELECT FROM pg_stat_activity"
                     " WHERE wait_event_type = 'Lock' AND datname = current_database())"
                 ):

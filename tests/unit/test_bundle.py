@@ -20,10 +20,12 @@ class Recorder:
         self.runs: list[tuple[str, tuple[Any, ...]]] = []
 
     async def execute(self, query: str, *args: Any) -> str:
+        """Keep."""
         self.runs.append((query, args))
         return ""
 
     async def fetchval(self, query: str, *args: Any) -> Any:
+        """Keep, and return a value of its own."""
         self.runs.append((query, args))
         return 7
 
@@ -34,7 +36,7 @@ async def test_what_is_gathered_is_run_once_with_all_parameters_in_order() -> No
     await bundle.execute(ADD, [1, 2])
     await bundle.execute(MOVE, "here", 3)
     assert recorder.runs == []
-    assert await bundle.fetchval("SELECT $1::int + $2::int", 4, 5) == 7  # noqa: PLR2004 - the recorder's
+    assert await bundle.fetchval("SELECT $1::int + $2::int", 4, 5) == 7
     [(text, args)] = recorder.runs
     assert args == ([1, 2], "here", 3, 4, 5)
     assert text == (
@@ -57,5 +59,5 @@ def test_two_queries_of_one_name_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["WITH RECURSIVE x AS (SELECT 1) SELECT 2", "WITH x AS (SELECT 1 SELECT 2"])
 def test_what_cannot_be_taken_apart_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="WITH query|not closed"):
+    with pytest.raises(ValueError, match=r"WITH query|not closed"):
         combined((text, "SELECT 1"), (0, 0))
