@@ -3,14 +3,14 @@
 An order that is let in comes back as it stands before its first fill. What depends on the match itself
 (`post_only_would_trade`) is decided in `matching.arrival`. A function a side, because Python reads an
 attribute three times as fast where it only ever meets one type; and the live order is built where the order
-has just been read, because this is done for every order that comes.
+has just been read.
 """
 
 from matching.book import OrderBook
 from matching.events import RejectReason
 from matching.live import Live, LiveAsk, LiveBid, LiveOrder, is_ask
 from matching.order import Ask, Bid, Order, TimeInForce
-from matching.units import HORIZON_HOURS, NOTIONAL_MAX
+from matching.units import HORIZON_HOURS, NOTIONAL_MAX, SPAN_SHIFT
 
 # Reading a member off its class is slow, and every order is asked.
 _GTC = TimeInForce.GTC
@@ -71,8 +71,22 @@ def admit_ask(  # noqa: C901, PLR0911 - one case a rule
         reason = _refuse_terms(book, ask, price_ticks)
         if reason is not None:
             return reason
-    mask = ((1 << hours) - 1) << (starts_hour - book_hour)
-    return Live(ask, order_id, ask.participant, price_ticks, sequence, gpus, gpus, hours, mask)
+    # `live_ask`, written out.
+    first = starts_hour >> SPAN_SHIFT
+    spans = ((2 << ((ends_hour - 1 >> SPAN_SHIFT) - first)) - 1) << (first - (book_hour >> SPAN_SHIFT))
+    return Live(
+        ask,
+        order_id,
+        ask.participant,
+        price_ticks,
+        sequence,
+        gpus,
+        gpus,
+        hours,
+        starts_hour,
+        ends_hour,
+        spans,
+    )
 
 
 def admit_bid(  # noqa: C901, PLR0911 - one case a rule
@@ -110,8 +124,22 @@ def admit_bid(  # noqa: C901, PLR0911 - one case a rule
         reason = _refuse_terms(book, bid, limit_ticks)
         if reason is not None:
             return reason
-    mask = ((2 << (window - hours)) - 1) << (earliest_hour - book_hour)
-    return Live(bid, order_id, bid.participant, limit_ticks, sequence, gpus, gpus, hours, mask)
+    # `live_bid`, written out.
+    first = earliest_hour >> SPAN_SHIFT
+    spans = ((2 << ((latest_hour - 1 >> SPAN_SHIFT) - first)) - 1) << (first - (book_hour >> SPAN_SHIFT))
+    return Live(
+        bid,
+        order_id,
+        bid.participant,
+        limit_ticks,
+        sequence,
+        gpus,
+        gpus,
+        hours,
+        earliest_hour,
+        latest_hour,
+        spans,
+    )
 
 
 def _refuse_size(quantity_gpus: int, lot_gpus: int) -> RejectReason:

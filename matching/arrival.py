@@ -19,10 +19,9 @@ from matching.events import (
     OrderRested,
     RejectReason,
 )
-from matching.live import LiveOrder, is_ask, is_bid, live
+from matching.live import LiveOrder, is_ask, is_bid, last_start, live
 from matching.order import Ask, Bid, TimeInForce
 from matching.trades import expired, sell, try_bid
-from matching.units import run_starts
 from matching.walk import Working, selling
 
 # Reading a member off its class is slow, and every command asks.
@@ -127,6 +126,6 @@ def _remainder(order: LiveOrder, sequence: int) -> OrderRested | OrderCancelled 
     if time_in_force is _IOC or time_in_force is _FOK:
         reason = _IMMEDIATE_REMAINDER if time_in_force is _IOC else _NOT_FILLED_WHOLE
         return OrderCancelled(sequence, order.order_id, order.participant, reason, gpus, gpu_hours)
-    if is_ask(order) and order.order.min_hours > 1 and not run_starts(order.mask, order.order.min_hours):
+    if order.profile is not None and last_start(order) < 0:
         return expired(sequence, order, ExpireReason.TOO_SHORT_TO_SELL, gpus, gpu_hours)
     return OrderRested(sequence, order.order_id, order.participant, gpus, gpu_hours)

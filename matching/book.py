@@ -30,7 +30,8 @@ from matching.index import RestingIndex
 from matching.live import LiveAsk, LiveBid, LiveOrder, capacity, is_ask, is_bid, live, pair
 from matching.order import Ask
 from matching.product import Phase, Product
-from matching.units import BookCorrupt
+from matching.profile import Profile
+from matching.units import SPAN_SHIFT, BookCorrupt, spans_of
 
 
 class OrderBook:
@@ -74,29 +75,25 @@ class OrderBook:
                 if other is not None:
                     del other[order_id]
 
-    def fill(self, bid: LiveBid, ask: LiveAsk, need: int, quantity_gpus: int) -> int:
+    def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity_gpus: int) -> int:
         """Carry out one fill, take out whoever is done with, and return the ask's GPU-hours left.
 
-        `need`: the hours of the run. An order that arrives may not be filed yet.
+        An order that arrives may not be filed yet.
         """
         hours = bid.hours
         profile = ask.profile
-        if profile is None and ask.mask == need and 0 < quantity_gpus <= ask.gpus:
-            # The whole window: every hour stays equal.
+        whole = ask.hours == hours and ask.starts_hour == starts_hour
+        if profile is None and whole and 0 < quantity_gpus <= ask.gpus:
+            # The whole window: all hours stay equal.
             gpus = ask.gpus - quantity_gpus
             ask.gpus = gpus
             left = gpus * hours
         else:
-            profile = ask.profile = capacity(ask, self.hour)
-            starts_bit = need.bit_length() - hours
-            starts_hour = self.hour + starts_bit
+            profile = ask.profile = capacity(ask)
             sold_out = profile.carve(starts_hour, starts_hour + hours, quantity_gpus)
             left = profile.gpu_hours
             if sold_out and left:
-                sold_out <<= starts_bit
-                ask.mask ^= sold_out
-                if ask.block:
-                    self.asks.shrink(ask)
+                self.renew_spans(ask, profile)
         if not left and (ask.block or ask.order_id in self.orders):
             self.remove(ask)
         wanted = bid.gpus - quantity_gpus
@@ -104,11 +101,23 @@ class OrderBook:
         if not wanted:
             if bid.block or bid.order_id in self.orders:
                 self.remove(bid)
-        elif bid.mask & (bid.mask - 1):
-            bid.mask = 1 << (need.bit_length() - hours)
+        elif bid.ends_hour - bid.starts_hour != hours:
+            bid.starts_hour = starts_hour
+            bid.ends_hour = starts_hour + hours
+            bid.spans = spans_of(starts_hour, starts_hour + hours, self.hour)
             if bid.block:
                 self.bids.shrink(bid)
         return left
+
+    def renew_spans(self, ask: LiveAsk, profile: Profile) -> None:
+        """Note in which spans an ask still has something, after hours have sold out."""
+        spans = 0
+        for starts_hour, ends_hour in profile.stretches():
+            spans |= spans_of(starts_hour, ends_hour, self.hour)
+        if spans != ask.spans:
+            ask.spans = spans
+            if ask.block:
+                self.asks.shrink(ask)
 
     def order(self, order_id: int) -> LiveOrder:
         """Return a live order; raises BookCorrupt for an id that is not live."""
@@ -146,15 +155,14 @@ def _traded(book: OrderBook, event: Traded) -> None:
     if ask is None or bid is None or not is_ask(ask) or not is_bid(bid):
         raise BookCorrupt(f"orders {event.bid_order_id} and {event.ask_order_id} are no live bid and ask")
     quantity = event.quantity_gpus
-    start = event.starts_hour - book.hour
+    starts_hour = event.starts_hour
     hours = event.hours
     if (
-        start < 0
-        or bid.hours != hours
-        or not bid.mask >> start & 1
+        bid.hours != hours
+        or not bid.starts_hour <= starts_hour <= bid.ends_hour - hours
         or bid.gpus - quantity != event.bid_remaining_gpus
         or event.bid_remaining_gpus < 0
-        or book.fill(bid, ask, ((1 << hours) - 1) << start, quantity) != event.ask_remaining_gpu_hours
+        or book.fill(bid, ask, starts_hour, quantity) != event.ask_remaining_gpu_hours
     ):
         raise BookCorrupt(f"trade of {event.bid_order_id} and {event.ask_order_id} does not fit the book")
     book.last_price_ticks = event.price_ticks
@@ -167,11 +175,8 @@ def _reduced(book: OrderBook, event: OrderReduced) -> None:
     if order.profile is None:
         order.gpus -= less
     elif is_ask(order):
-        before = order.mask
         order.profile.withdraw(less)
-        order.mask = order.profile.mask(book.hour)
-        if order.mask != before:
-            book.asks.shrink(order)
+        book.renew_spans(order, order.profile)
     if order.remaining_gpu_hours != event.remaining_gpu_hours or order.remaining_gpus <= 0:
         raise BookCorrupt(f"reduction of {event.order_id} does not fit the book")
 
@@ -196,18 +201,27 @@ def _prevented(book: OrderBook, event: SelfTradePrevented) -> None:
 
 
 def _advanced(book: OrderBook, event: HourAdvanced) -> None:
-    passed = event.hour - book.hour
-    if passed <= 0:
-        raise BookCorrupt(f"hour {event.hour} is not after {book.hour}")
-    book.hour = event.hour
+    hour = event.hour
+    if hour <= book.hour:
+        raise BookCorrupt(f"hour {hour} is not after {book.hour}")
+    passed = (hour >> SPAN_SHIFT) - (book.hour >> SPAN_SHIFT)
+    book.hour = hour
+    uneven: list[tuple[LiveAsk, Profile]] = []
     for order in book.orders.values():
-        order.mask >>= passed
-        if order.profile is not None:
-            order.profile.trim(event.hour)
-        elif is_ask(order):
-            order.hours = order.mask.bit_count()
+        order.spans >>= passed
+        if order.starts_hour < hour:
+            # What is past its last hour stands empty until it expires, by the same command.
+            order.starts_hour = min(hour, order.ends_hour)
+            if order.profile is not None and is_ask(order):
+                order.profile.trim(hour)
+                uneven.append((order, order.profile))
+            elif is_ask(order):
+                order.hours = order.ends_hour - order.starts_hour
     book.asks.rebase(passed)
     book.bids.rebase(passed)
+    for ask, profile in uneven:
+        # Of the span that the hour is in, what was free may have passed.
+        book.renew_spans(ask, profile)
 
 
 def _phase(book: OrderBook, event: PhaseChanged) -> None:

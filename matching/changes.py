@@ -16,7 +16,6 @@ from matching.events import (
 from matching.live import LiveOrder, capacity, due_hour, is_ask, is_bid, takes_whole
 from matching.product import Phase
 from matching.trades import expired, try_bid
-from matching.units import run_starts
 from matching.walk import Working
 
 
@@ -57,12 +56,12 @@ def reduce_order(book: OrderBook, command: ReduceOrder) -> list[Event]:
             if takes_whole(order.order):
                 try_bid(Working(book), order, wanted, sequence, events)
     elif is_ask(order):
-        profile = capacity(order, book.hour).copy()
+        profile = capacity(order).copy()
         profile.withdraw(less)
         gpus, gpu_hours = profile.greatest(), profile.gpu_hours
         if gpu_hours:
             events.append(OrderReduced(sequence, order_id, participant, quantity, gpus, gpu_hours))
-            if not run_starts(profile.mask(book.hour), order.order.min_hours):
+            if all(ends - starts < order.order.min_hours for starts, ends in profile.stretches()):
                 events.append(expired(sequence, order, ExpireReason.TOO_SHORT_TO_SELL, gpus, gpu_hours))
     return events or [cancelled(sequence, order, CancelReason.REDUCED_TO_NOTHING)]
 
@@ -89,32 +88,27 @@ def _refuse_reduction(  # noqa: PLR0911 - one case a rule
 def advance_hour(book: OrderBook, command: AdvanceHour) -> list[Event]:
     """Return the events of time going on: what lapsed unsold, and the orders that end by it, oldest first."""
     hour = command.hour
-    passed = hour - book.hour
-    if passed <= 0:
+    if hour <= book.hour:
         return []
-    gone = (1 << passed) - 1
     lapsed = 0
     due: list[LiveOrder] = []
     for order in book.orders.values():
-        if due_hour(order, book.hour) <= hour:
+        if due_hour(order) <= hour:
             due.append(order)
-        if is_ask(order) and order.mask & gone:
-            if order.profile is None:
-                lapsed += order.gpus * (order.mask & gone).bit_count()
-            else:
-                lapsed += order.profile.before(hour)
+        if order.starts_hour < hour and is_ask(order):
+            lapsed += capacity(order).before(hour)
     events: list[Event] = [HourAdvanced(command.sequence, hour, lapsed)]
     due.sort(key=lambda order: order.sequence)
-    events.extend(_lapse(command.sequence, order, book.hour, hour) for order in due)
+    events.extend(_lapse(command.sequence, order, hour) for order in due)
     return events
 
 
-def _lapse(sequence: int, order: LiveOrder, book_hour: int, hour: int) -> OrderExpired:
+def _lapse(sequence: int, order: LiveOrder, hour: int) -> OrderExpired:
     reason = ExpireReason.NO_FEASIBLE_START
     gpus, gpu_hours = order.remaining_gpus, order.remaining_gpu_hours
     if is_ask(order):
         reason = ExpireReason.TOO_SHORT_TO_SELL
-        profile = capacity(order, book_hour).copy()
+        profile = capacity(order).copy()
         profile.trim(hour)
         gpus, gpu_hours = profile.greatest(), profile.gpu_hours
     if 0 < order.order.expire_hour <= hour:

@@ -1,8 +1,7 @@
 """Market views: pure reads of a book between two commands.
 
 Prices are asks' own prices, for a buyer without masks of its own unless masks are given: capacity reserved
-for others is left out. Known limit: the free GPUs of `calendar` visit every ask that has an hour of the
-window.
+for others is left out. Known limit: the free GPUs of `calendar` visit every ask.
 """
 
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from matching.book import OrderBook
 from matching.commands import PlaceOrder
 from matching.engine import decide
 from matching.events import OrderRejected, RejectReason, Traded
-from matching.live import LiveBid, capacity, live_bid
+from matching.live import capacity, live_bid
 from matching.order import Bid
 from matching.trades import match_bid
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX
@@ -63,19 +62,22 @@ def calendar(book: OrderBook, from_hour: int, to_hour: int) -> tuple[CalendarHou
     if not book.hour <= from_hour < to_hour <= book.hour + HORIZON_HOURS:
         raise ValueError(f"[{from_hour}, {to_hour}) is not within the horizon from hour {book.hour}")
     window = (1 << (to_hour - book.hour)) - (1 << (from_hour - book.hour))
-    offers = [block for block in reversed(book.asks.ladder) if block.cover & window]
-    asked = _first_prices(((block.cover, block.price_ticks) for block in offers), window)
-    bidden = _first_prices(
-        ((_wished(bid), bid.price_ticks) for bid in book.bids),
-        window,
-    )
     changes = [0] * (to_hour - from_hour + 1)
-    for block in offers:
-        for ask in block.orders.values():
-            for starts_hour, ends_hour, gpus in capacity(ask, book.hour).runs():
+    offers: list[tuple[int, int]] = []
+    for ask in book.asks:
+        if ask.starts_hour < to_hour and ask.ends_hour > from_hour:
+            profile = capacity(ask)
+            offers.append((profile.mask(book.hour), ask.price_ticks))
+            for starts_hour, ends_hour, gpus in profile.runs():
                 if starts_hour < to_hour and ends_hour > from_hour:
                     changes[max(starts_hour, from_hour) - from_hour] += gpus
                     changes[min(ends_hour, to_hour) - from_hour] -= gpus
+    asked = _first_prices(offers, window)
+    needs = (
+        ((1 << (bid.ends_hour - book.hour)) - (1 << (bid.starts_hour - book.hour)), bid.price_ticks)
+        for bid in book.bids
+    )
+    bidden = _first_prices(needs, window)
     hours: list[CalendarHour] = []
     free_gpus = 0
     for hour in range(from_hour, to_hour):
@@ -116,7 +118,7 @@ def best_start(
     if match is None:
         return None
     return BestStart(
-        starts_hour=book.hour + match[0].bit_length() - hours,
+        starts_hour=match[0],
         quantity_gpus=sum(quantity for _, quantity in match[1]),
         notional_ticks=sum(quantity * ask.price_ticks for ask, quantity in match[1]) * hours,
     )
@@ -182,9 +184,3 @@ def _first_prices(priced: Iterable[tuple[int, int]], window: int) -> dict[int, i
         if not window:
             break
     return prices
-
-
-def _wished(bid: LiveBid) -> int:
-    """Return the hours, from the book's, that any start of a bid would use."""
-    first = (bid.mask & -bid.mask).bit_length() - 1
-    return (1 << (bid.mask.bit_length() - 1 + bid.hours)) - (1 << first)

@@ -1,11 +1,11 @@
-"""Resting orders in priority order: blocks of one price each, that know which hours their orders can serve.
+"""Resting orders in priority order: blocks of one price each, that know which spans their orders can serve.
 
 `ladder` holds the blocks from worst to best, so that the best comes off the end; those of one price stand
 newest first. A block holds at most `BLOCK_MAX` orders by sequence, oldest first: a walk from the end of the
 ladder through each block is price-time priority. Placing, removing and finding the best touch one block; only
-a block that opens or closes is searched for. `cover` is the OR of the hour masks of a block's orders, and of
-at most as many that have left: a block whose cover lacks an hour that a window needs is skipped whole, so
-capacity that has sold out is not looked at again.
+a block that opens or closes is searched for. `cover` is the OR of the spans of a block's orders, and of at
+most as many that have left: a block whose cover lacks a span that a window needs is skipped whole, so what is
+sold out is not looked at again.
 
 Blocks are small for two reasons: a dictionary that is emptied from the front is slow to find its first entry,
 and a cover of many orders says little. Orders know their block by number, because they are kept from the
@@ -27,7 +27,7 @@ class Indexed(Protocol):
 
     price_ticks: int
     sequence: int
-    mask: int
+    spans: int
     block: int
 
 
@@ -51,7 +51,7 @@ class Block(Generic[T]):
         """Work the cover out again."""
         cover = 0
         for order in self.orders.values():
-            cover |= order.mask
+            cover |= order.spans
         self.cover = cover
         self.gone = 0
 
@@ -81,7 +81,7 @@ class RestingIndex(Generic[T]):
         if block is None or len(block.orders) >= BLOCK_MAX:
             block = self._open(order.price_ticks)
         block.orders[order.sequence] = order
-        block.cover |= order.mask
+        block.cover |= order.spans
         order.block = block.number
 
     def remove(self, order: T) -> None:
@@ -101,13 +101,13 @@ class RestingIndex(Generic[T]):
             block.renew_cover()
 
     def shrink(self, order: T) -> None:
-        """Tell that the order's mask has lost hours."""
+        """Tell that the order has lost some of its spans."""
         self.blocks[order.block].renew_cover()
 
-    def rebase(self, hours: int) -> None:
-        """Move the covers' first hour forward; the orders' masks are moved by the book."""
+    def rebase(self, spans: int) -> None:
+        """Move the covers' first span forward; the orders' spans are moved by the book."""
         for block in self.ladder:
-            block.cover >>= hours
+            block.cover >>= spans
 
     def _open(self, price_ticks: int) -> Block[T]:
         """Return a new block behind all others of its price."""

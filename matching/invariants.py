@@ -4,6 +4,7 @@ Costs time in proportion to the book; with `uncrossed` each resting bid is match
 and operators, not for every command.
 """
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from matching.book import OrderBook
@@ -20,7 +21,7 @@ from matching.live import (
     takes_whole,
 )
 from matching.trades import match_bid
-from matching.units import BookCorrupt
+from matching.units import SPAN_SHIFT, BookCorrupt
 from matching.walk import Working
 
 T = TypeVar("T", bound=Indexed)
@@ -69,7 +70,7 @@ def _check_pairs(book: OrderBook, order: LiveOrder) -> None:
 
 
 def _check_ask(book: OrderBook, ask: LiveAsk) -> None:
-    profile = capacity(ask, book.hour)
+    profile = capacity(ask)
     runs = profile.runs()
     lot_gpus = book.product.lot_gpus
     _require(len(profile.edges) == len(profile.free) + 1 and bool(runs), ask, "has a broken profile")
@@ -83,7 +84,15 @@ def _check_ask(book: OrderBook, ask: LiveAsk) -> None:
     _require(ask.remaining_gpu_hours == profile.gpu_hours, ask, "has another sum than its profile")
     _require(profile.edges[0] == max(ask.order.starts_hour, book.hour), ask, "starts elsewhere")
     _require(profile.edges[-1] == ask.order.ends_hour, ask, "ends elsewhere")
-    _require(ask.mask == profile.mask(book.hour), ask, "has a stale mask")
+    window = (ask.starts_hour, ask.ends_hour)
+    _require(window == (profile.edges[0], profile.edges[-1]), ask, "has another window than its profile")
+    flat = ask.profile is None
+    _require(not flat or ask.hours == ask.ends_hour - ask.starts_hour, ask, "has a wrong length")
+    _require(
+        ask.spans == _spans(book, [hour for a, b, gpus in runs if gpus for hour in range(a, b)]),
+        ask,
+        "has stale spans",
+    )
     starts = [
         hour
         for hour in range(profile.edges[0], profile.edges[-1] - ask.order.min_hours + 1)
@@ -92,7 +101,7 @@ def _check_ask(book: OrderBook, ask: LiveAsk) -> None:
     _require(bool(starts), ask, "has nothing to sell")
     due = starts[-1] + 1
     due = min(due, ask.order.expire_hour or due)
-    _require(book.hour < due == due_hour(ask, book.hour), ask, "has a wrong due hour, or is overdue")
+    _require(book.hour < due == due_hour(ask), ask, "has a wrong due hour, or is overdue")
 
 
 def _check_bid(book: OrderBook, bid: LiveBid) -> None:
@@ -101,16 +110,19 @@ def _check_bid(book: OrderBook, bid: LiveBid) -> None:
     _require(not bid.gpus % book.product.lot_gpus, bid, "has a broken lot")
     whole = bid.gpus == bid.quantity_gpus
     _require(whole or not takes_whole(order), bid, "takes all or nothing but took part")
-    starts = [place for place in range(bid.mask.bit_length()) if bid.mask >> place & 1]
-    _require(bool(starts), bid, "has no start")
-    first, last = book.hour + starts[0], book.hour + starts[-1]
+    first, end = bid.starts_hour, bid.ends_hour
+    _require(book.hour <= first and first + order.hours <= end, bid, "has no start")
     _require(order.earliest_hour <= first, bid, "starts too early")
-    _require(last + order.hours <= order.latest_hour, bid, "ends too late")
-    every = max(order.earliest_hour, book.hour) == first and last + order.hours == order.latest_hour
-    _require(len(starts) == last - first + 1, bid, "has a gap between its starts")
-    _require(every or len(starts) == 1, bid, "has lost starts")
+    _require(end <= order.latest_hour, bid, "ends too late")
+    every = max(order.earliest_hour, book.hour) == first and end == order.latest_hour
+    _require(every or end - first == order.hours, bid, "has lost starts")
     _require(every or not whole or bid.quantity_gpus < order.quantity_gpus, bid, "is pinned without a fill")
-    _require(due_hour(bid, book.hour) > book.hour, bid, "is overdue")
+    _require(bid.spans == _spans(book, range(first, end)), bid, "has stale spans")
+    _require(due_hour(bid) > book.hour, bid, "is overdue")
+
+
+def _spans(book: OrderBook, hours: Iterable[int]) -> int:
+    return sum(1 << span for span in {(hour >> SPAN_SHIFT) - (book.hour >> SPAN_SHIFT) for hour in hours})
 
 
 def _check_index(index: RestingIndex[T], count: int) -> None:
@@ -122,7 +134,7 @@ def _check_index(index: RestingIndex[T], count: int) -> None:
         newest.setdefault(block.price_ticks, block)
         cover = 0
         for sequence, order in block.orders.items():
-            cover |= order.mask
+            cover |= order.spans
             if sequence != order.sequence or order.block != block.number:
                 raise BookCorrupt(f"block {place} has an order that is another's")
         sequences = list(block.orders)

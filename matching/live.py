@@ -1,9 +1,9 @@
 """Live orders: what remains of an accepted order, from its acceptance until it leaves the book.
 
-Changed by `matching.book` only, save for the private twin that the engine makes of an arriving order. Masks
-count from the book's hour. One class for both sides, because Python reads an attribute three times as fast
-where it only ever meets one type, and a struct, because the constructor of one is several times as fast as an
-`__init__`: one is built for every order that comes.
+Changed by `matching.book` only, save for the private twin that the engine makes of an arriving order. One
+class for both sides, because Python reads an attribute three times as fast where it only ever meets one type,
+and a struct, because the constructor of one is several times as fast as an `__init__`: one is built for every
+order that comes.
 """
 
 from typing import Generic, TypeGuard, TypeVar
@@ -12,7 +12,7 @@ import msgspec
 
 from matching.order import Ask, Bid, FillPolicy, Order, Placement, TimeInForce
 from matching.profile import Profile
-from matching.units import run_starts
+from matching.units import spans_of
 
 # Reading a member off its class is slow, and every order is asked.
 _SINGLE_SITE = Placement.SINGLE_SITE
@@ -25,9 +25,10 @@ T = TypeVar("T", Ask, Bid)
 class Live(msgspec.Struct, Generic[T], gc=False, eq=False):
     """An order with what remains of it. `price_ticks`: a bid's limit; `block`: where it rests, or 0.
 
-    A bid: `gpus` are still wanted for a run of `hours`; `mask` has its possible starts, one bit once it is
-    fixed or pinned. An ask: `mask` has the hours with at least one lot free. While all hours are equal,
-    `profile` is None and `gpus` are free in each of the `hours` left of the window; later it alone counts.
+    A bid: `gpus` are still wanted for a run of `hours` inside [starts_hour, ends_hour), which is the run once
+    that is fixed or pinned. An ask: [starts_hour, ends_hour) is what is left of its window; while all hours
+    are equal, `profile` is None and `gpus` are free in each of the `hours` left, later only `profile` counts.
+    `spans`: those in which it wants or has something.
     """
 
     order: T
@@ -38,7 +39,9 @@ class Live(msgspec.Struct, Generic[T], gc=False, eq=False):
     quantity_gpus: int
     gpus: int
     hours: int
-    mask: int
+    starts_hour: int
+    ends_hour: int
+    spans: int
     block: int = 0
     profile: Profile | None = None
     # Orders of the other side and the same group that this one was told of.
@@ -70,20 +73,30 @@ def is_bid(order: LiveOrder) -> TypeGuard[LiveBid]:
     return type(order.order) is Bid
 
 
-def capacity(ask: LiveAsk, book_hour: int) -> Profile:
-    """Return an ask's profile, a fresh one where every hour is equal."""
-    if ask.profile is not None:
-        return ask.profile
-    return Profile.flat(max(ask.order.starts_hour, book_hour), ask.order.ends_hour, ask.gpus)
+def capacity(ask: LiveAsk) -> Profile:
+    """Return an ask's profile, a fresh one where all hours are equal."""
+    return ask.profile or Profile.flat(ask.starts_hour, ask.ends_hour, ask.gpus)
 
 
-def due_hour(order: LiveOrder, book_hour: int) -> int:
-    """Return the first hour at which an order must leave.
+def stretches(ask: LiveAsk) -> list[tuple[int, int]]:
+    """Return (starts_hour, ends_hour) of each longest stretch of hours with something free, in order."""
+    return [(ask.starts_hour, ask.ends_hour)] if ask.profile is None else ask.profile.stretches()
 
-    That is its gtd hour, the hour after a bid's last start, or the hour at which an ask has nothing sellable.
-    """
-    starts = run_starts(order.mask, order.order.min_hours) if is_ask(order) else order.mask
-    due = book_hour + starts.bit_length()
+
+def last_start(order: LiveOrder) -> int:
+    """Return the last hour at which a trade could begin, or -1: nothing of an ask is long enough."""
+    if is_ask(order):
+        shortest = order.order.min_hours
+        ends = [
+            ends_hour for starts_hour, ends_hour in stretches(order) if ends_hour - starts_hour >= shortest
+        ]
+        return ends[-1] - shortest if ends else -1
+    return order.ends_hour - order.hours
+
+
+def due_hour(order: LiveOrder) -> int:
+    """Return the first hour at which an order must leave: its gtd hour, or the one after its last start."""
+    due = last_start(order) + 1
     return min(due, order.order.expire_hour or due)
 
 
@@ -110,7 +123,7 @@ def same_group(bid: Bid, ask: Ask) -> bool:
 def live_ask(order: Ask, sequence: int, book_hour: int) -> LiveAsk:
     """Return the ask as it stands before its first fill."""
     starts_hour = order.starts_hour
-    hours = order.ends_hour - starts_hour
+    ends_hour = order.ends_hour
     gpus = order.quantity_gpus
     # By position, in the order of the fields: keywords would cost.
     return Live(
@@ -121,17 +134,18 @@ def live_ask(order: Ask, sequence: int, book_hour: int) -> LiveAsk:
         sequence,
         gpus,
         gpus,
-        hours,
-        ((1 << hours) - 1) << (starts_hour - book_hour),
+        ends_hour - starts_hour,
+        starts_hour,
+        ends_hour,
+        spans_of(starts_hour, ends_hour, book_hour),
     )
 
 
 def live_bid(order: Bid, sequence: int, book_hour: int) -> LiveBid:
     """Return the bid as it stands before its first fill."""
-    earliest_hour = order.earliest_hour
-    hours = order.hours
+    starts_hour = order.earliest_hour
+    ends_hour = order.latest_hour
     gpus = order.quantity_gpus
-    starts = order.latest_hour - earliest_hour - hours + 1
     return Live(
         order,
         order.order_id,
@@ -140,8 +154,10 @@ def live_bid(order: Bid, sequence: int, book_hour: int) -> LiveBid:
         sequence,
         gpus,
         gpus,
-        hours,
-        ((1 << starts) - 1) << (earliest_hour - book_hour),
+        order.hours,
+        starts_hour,
+        ends_hour,
+        spans_of(starts_hour, ends_hour, book_hour),
     )
 
 

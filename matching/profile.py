@@ -126,6 +126,16 @@ class Profile(msgspec.Struct, gc=False, eq=False):
                 mask |= (1 << (ends_hour - origin_hour)) - (1 << (starts_hour - origin_hour))
         return mask
 
+    def stretches(self) -> list[tuple[int, int]]:
+        """Return (starts_hour, ends_hour) of each longest stretch of hours with something free, in order."""
+        stretches: list[tuple[int, int]] = []
+        for starts_hour, ends_hour, gpus in self.runs():
+            if gpus and stretches and stretches[-1][1] == starts_hour:
+                stretches[-1] = (stretches[-1][0], ends_hour)
+            elif gpus:
+                stretches.append((starts_hour, ends_hour))
+        return stretches
+
     def runs(self) -> list[tuple[int, int, int]]:
         """Return (starts_hour, ends_hour, free GPUs) of each run, in order."""
         edges = self.edges

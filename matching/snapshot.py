@@ -15,6 +15,7 @@ from matching.live import LiveOrder, is_ask, is_bid, live_ask, live_bid, pair
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
+from matching.units import spans_of
 
 VERSION: Final = 1
 
@@ -59,7 +60,7 @@ def snapshot(book: OrderBook) -> bytes:
             phase=book.phase,
             last_price_ticks=book.last_price_ticks,
             sequence=book.sequence,
-            orders=[_save(order, book.hour) for order in orders],
+            orders=[_save(order) for order in orders],
         )
     )
 
@@ -77,7 +78,7 @@ def restore(data: bytes) -> OrderBook:
     book.last_price_ticks = saved.last_price_ticks
     book.sequence = saved.sequence
     for entry in saved.orders:
-        order = _load(entry, saved.hour)
+        order = _load(book, entry)
         book.add(order)
         book.rest(order)
     for entry in saved.orders:
@@ -88,39 +89,37 @@ def restore(data: bytes) -> OrderBook:
     return book
 
 
-def _save(order: LiveOrder, book_hour: int) -> _SavedOrder:
+def _save(order: LiveOrder) -> _SavedOrder:
     if is_ask(order):
         prevented: list[int] = []
         if order.profile is None:
-            ends_hour = order.order.ends_hour
-            hours, gpus = [ends_hour - order.hours, ends_hour], [order.gpus]
+            hours, gpus = [order.starts_hour, order.ends_hour], [order.gpus]
         else:
             hours, gpus = order.profile.edges, order.profile.free
     else:
-        first = book_hour + (order.mask & -order.mask).bit_length() - 1
-        hours, gpus = [first, book_hour + order.mask.bit_length() - 1], [order.gpus]
+        hours, gpus = [order.starts_hour, order.ends_hour - order.hours], [order.gpus]
         # The order in which pairs were told means nothing; one order keeps the bytes stable.
         prevented = sorted(order.prevented or ())
     return _SavedOrder(to_wire(order.order), order.sequence, order.quantity_gpus, hours, gpus, prevented)
 
 
-def _load(entry: _SavedOrder, book_hour: int) -> LiveOrder:
+def _load(book: OrderBook, entry: _SavedOrder) -> LiveOrder:
     order = from_wire(entry.order)
     if type(order) is Ask:
         ask = live_ask(order, entry.sequence, order.starts_hour)
-        edges = entry.hours
         ask.quantity_gpus = entry.quantity_gpus
         ask.gpus = entry.gpus[0]
-        ask.hours = edges[-1] - edges[0]
-        if len(entry.gpus) == 1:
-            ask.mask = ((1 << ask.hours) - 1) << (edges[0] - book_hour)
-        else:
-            ask.profile = Profile.of_runs(edges, entry.gpus)
-            ask.mask = ask.profile.mask(book_hour)
+        ask.starts_hour = entry.hours[0]
+        ask.hours = ask.ends_hour - ask.starts_hour
+        ask.spans = spans_of(ask.starts_hour, ask.ends_hour, book.hour)
+        if len(entry.gpus) > 1:
+            ask.profile = Profile.of_runs(entry.hours, entry.gpus)
+            book.renew_spans(ask, ask.profile)
         return ask
     bid = live_bid(order, entry.sequence, order.earliest_hour)
-    first, last = entry.hours
     bid.quantity_gpus = entry.quantity_gpus
     (bid.gpus,) = entry.gpus
-    bid.mask = (2 << (last - book_hour)) - (1 << (first - book_hour))
+    bid.starts_hour = entry.hours[0]
+    bid.ends_hour = entry.hours[1] + bid.hours
+    bid.spans = spans_of(bid.starts_hour, bid.ends_hour, book.hour)
     return bid

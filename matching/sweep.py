@@ -4,9 +4,8 @@ Each start has its own tally, and a start that can no longer beat the best full 
 then cheaper as paid, then earlier). Reads the book, changes nothing in it.
 """
 
-from matching.live import LiveAsk, LiveBid, same_group, takes_whole
+from matching.live import LiveAsk, LiveBid, same_group, stretches, takes_whole
 from matching.order import Placement
-from matching.units import run_starts
 from matching.walk import Match, Take, Working, eligible
 
 
@@ -22,7 +21,7 @@ class _Tally:
 
 
 class _Sweep:
-    """All starts of a flexible bid at once. Starts are bits from the book's hour.
+    """All starts of a flexible bid at once. Starts are bits from the bid's earliest.
 
     `still_open`: starts that could still become the best; `best`: (paid, start) of the best full one.
     """
@@ -34,22 +33,33 @@ class _Sweep:
         self.bid = bid
         self.single = bid.order.placement is Placement.SINGLE_SITE
         self.wanted = wanted
-        self.still_open = bid.mask
+        self.still_open = (2 << (bid.ends_hour - bid.hours - bid.starts_hour)) - 1
         self.tallies: dict[int, _Tally] = {}
         self.best: tuple[int, int] | None = None
 
+    def starts(self, ask: LiveAsk) -> int:
+        """Return those of the open starts at which an ask has something free throughout."""
+        first_hour = self.bid.starts_hour
+        hours = self.bid.hours
+        starts = 0
+        for starts_hour, ends_hour in stretches(ask):
+            first = max(starts_hour - first_hour, 0)
+            last = min(ends_hour, self.bid.ends_hour) - hours - first_hour
+            if first <= last:
+                starts |= (2 << last) - (1 << first)
+        return starts & self.still_open
+
     def offer(self, ask: LiveAsk, starts: int) -> None:
         """Let an ask give what it can to each of these starts."""
-        order = self.bid.order
-        hours = order.hours
-        price = ask.price_ticks if ask.sequence < self.bid.sequence else order.limit_ticks
-        book_hour = self.working.book.hour
+        hours = self.bid.hours
+        price = ask.price_ticks if ask.sequence < self.bid.sequence else self.bid.price_ticks
+        first_hour = self.bid.starts_hour
         while starts:
             start = (starts & -starts).bit_length() - 1
             starts &= starts - 1
             tally = self.tallies.get(start)
             missing = self.wanted if tally is None else self.wanted - tally.filled
-            take = min(self.working.room(ask, book_hour + start, book_hour + start + hours), missing)
+            take = min(self.working.room(ask, first_hour + start, first_hour + start + hours), missing)
             if not take or (self.single and take < missing):
                 continue
             if tally is None:
@@ -93,7 +103,7 @@ class _Sweep:
             return None
         else:
             start = min(tallies, key=lambda place: (-tallies[place].filled, tallies[place].paid, place))
-        return ((1 << self.bid.order.hours) - 1) << start, tallies[start].takes
+        return self.bid.starts_hour + start, tallies[start].takes
 
 
 def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
@@ -102,28 +112,33 @@ def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Ma
     `own` admits the asks of the bid's own group.
     """
     order = bid.order
-    hours = order.hours
-    first = (bid.mask & -bid.mask).bit_length() - 1
-    window = (1 << (bid.mask.bit_length() - 1 + hours)) - (1 << first)
+    hours = bid.hours
+    limit_ticks = bid.price_ticks
+    # A start at which the ask could begin leaves it this much of the bid's window.
+    first_end = bid.starts_hour + hours
+    last_start = bid.ends_hour - hours
     sweep = _Sweep(working, bid, wanted)
     reached_ticks = 0
-    for block in working.ladder(order.limit_ticks):
-        if block.price_ticks > order.limit_ticks:
+    for block in working.ladder(limit_ticks):
+        if block.price_ticks > limit_ticks:
             break
         if block.price_ticks != reached_ticks:
             reached_ticks = block.price_ticks
             sweep.prune(reached_ticks)
-        if not run_starts(block.cover & window, hours) & sweep.still_open:
+            if not sweep.still_open:
+                break
+        if not block.cover & bid.spans:
             continue
         for ask in block.orders.values():
-            starts = run_starts(ask.mask & window, hours) & sweep.still_open
             if (
-                starts
-                and ask is not working.withdrawn
-                and eligible(order, ask.order)
-                and (own or not same_group(order, ask.order))
+                ask.ends_hour < first_end
+                or ask.starts_hour > last_start
+                or ask is working.withdrawn
+                or not eligible(order, ask.order)
+                or (not own and same_group(order, ask.order))
             ):
+                continue
+            starts = sweep.starts(ask)
+            if starts:
                 sweep.offer(ask, starts)
-        if not sweep.still_open:
-            break
     return sweep.result()

@@ -6,9 +6,8 @@ lower sequence. Where `Working` is direct, the book changes as the events are to
 """
 
 from matching.events import Event, ExpireReason, OrderExpired, SelfTradePrevented, Traded
-from matching.live import LiveAsk, LiveBid, LiveOrder, pair
+from matching.live import LiveAsk, LiveBid, LiveOrder, pair, stretches
 from matching.sweep import match_flexible
-from matching.units import run_starts
 from matching.walk import Match, Working, eligible, match_fixed
 
 
@@ -17,7 +16,7 @@ def match_bid(working: Working, bid: LiveBid, wanted: int, own: bool = False) ->
 
     `own` admits the asks of the bid's own group.
     """
-    if bid.mask & (bid.mask - 1):
+    if bid.ends_hour - bid.starts_hour != bid.hours:
         return match_flexible(working, bid, wanted, own)
     return match_fixed(working, bid, wanted, own)
 
@@ -43,8 +42,7 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
     direct = working.direct
     bid_id = bid.order_id
     hours = bid.hours
-    need, takes = match
-    starts_hour = book.hour + need.bit_length() - hours
+    starts_hour, takes = match
     for ask, quantity in takes:
         wanted -= quantity
         ask_id = ask.order_id
@@ -57,10 +55,10 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
             maker_id = ask_id
             taker_id = bid_id
         if direct:
-            left = book.fill(bid, ask, need, quantity)
+            left = book.fill(bid, ask, starts_hour, quantity)
             book.last_price_ticks = price_ticks
         else:
-            left = working.fill(bid, ask, need, quantity)
+            left = working.fill(bid, ask, starts_hour, quantity)
         events.append(
             Traded(
                 sequence,
@@ -89,31 +87,37 @@ def sell(working: Working, ask: LiveAsk, sequence: int, events: list[Event]) -> 
     A bid is tried where the ask, their group aside, is a candidate for one of its starts. Each is matched
     against the whole book, since one that takes all or nothing may need older asks too.
     """
-    order = ask.order
-    price_ticks = ask.price_ticks
-    # By the length of a run, where the ask can still begin one; known anew when hours have sold out.
-    mask = ask.mask
-    starts: dict[int, int] = {}
+    free = stretches(ask)
+    left = ask.remaining_gpu_hours
     # A bid that fills leaves the index, and its block may go with it: neither disturbs this walk.
     for block in reversed(working.book.bids.ladder):
-        if block.price_ticks < price_ticks:
+        if block.price_ticks < ask.price_ticks:
             return
-        if not block.cover & mask:
+        if not block.cover & ask.spans:
             continue
         for bid in list(block.orders.values()):
-            if not bid.mask & mask:
+            if not _fits(free, bid) or not eligible(bid.order, ask.order):
                 continue
-            hours = bid.hours
-            begins = starts.get(hours)
-            if begins is None:
-                begins = starts[hours] = run_starts(mask, hours)
-            if bid.mask & begins and eligible(bid.order, order):
-                try_bid(working, bid, bid.gpus, sequence, events)
-                if not ask.remaining_gpus:
+            try_bid(working, bid, bid.gpus, sequence, events)
+            if left != ask.remaining_gpu_hours:
+                left = ask.remaining_gpu_hours
+                if not left:
                     return
-                if ask.mask != mask:
-                    mask = ask.mask
-                    starts = {}
+                free = stretches(ask)
+
+
+def _fits(free: list[tuple[int, int]], bid: LiveBid) -> bool:
+    """Whether one of the runs that a bid could choose lies within one of these stretches of hours."""
+    hours = bid.hours
+    # The run that begins first ends here, and the one that begins last begins there.
+    first_end = bid.starts_hour + hours
+    last_start = bid.ends_hour - hours
+    for starts_hour, ends_hour in free:
+        if starts_hour > last_start:
+            return False
+        if ends_hour >= first_end and ends_hour - starts_hour >= hours:
+            return True
+    return False
 
 
 def _prevent(
@@ -142,10 +146,9 @@ def expired(sequence: int, order: LiveOrder, reason: ExpireReason, gpus: int, gp
 
 def _expire_remnant(working: Working, ask: LiveAsk, left: int, sequence: int, events: list[Event]) -> None:
     """Let an ask lapse of which no piece of `min_hours` is left."""
-    book = working.book
     profile = working.capacity(ask)
-    if run_starts(profile.mask(book.hour), ask.order.min_hours):
+    if any(ends - starts >= ask.order.min_hours for starts, ends in profile.stretches()):
         return
     events.append(expired(sequence, ask, ExpireReason.TOO_SHORT_TO_SELL, profile.greatest(), left))
     if working.direct:
-        book.remove(ask)
+        working.book.remove(ask)

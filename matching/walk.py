@@ -20,7 +20,7 @@ Take = tuple[LiveAsk, int]
 """An ask and the GPUs taken of it for the bid's whole run."""
 
 Match = tuple[int, list[Take]]
-"""The hours of the run as a mask, and what is taken for it, at least one take."""
+"""The first hour of the run, and what is taken for it, at least one take."""
 
 _SINGLE_SITE: Final = Placement.SINGLE_SITE
 
@@ -28,7 +28,7 @@ _SINGLE_SITE: Final = Placement.SINGLE_SITE
 class Working(msgspec.Struct, gc=False, eq=False):
     """The book as one command in progress sees it.
 
-    `arriving`: an ask not in the index yet; its capacity and mask are this command's to change. `own`: the
+    `arriving`: an ask not in the index yet; its capacity is this command's to change. `own`: the
     block that it would stand in, alone.
     `withdrawn`: an ask that the command is replacing. `direct`: the command changes the book as it goes;
     otherwise nothing of the book changes and `profiles` holds carved copies by order id.
@@ -42,20 +42,18 @@ class Working(msgspec.Struct, gc=False, eq=False):
     profiles: dict[int, Profile] | None = None
 
     def room(self, ask: LiveAsk, starts_hour: int, ends_hour: int) -> int:
-        """Return the GPUs that this command has left in every hour of a window that the ask's mask covers."""
+        """Return the GPUs that this command has left in every hour of a window inside the ask's."""
         profile = ask.profile
         if self.profiles is not None:
             profile = self.profiles.get(ask.order_id, profile)
         return ask.gpus if profile is None else profile.room(starts_hour, ends_hour)
 
-    def fill(self, bid: LiveBid, ask: LiveAsk, need: int, quantity: int) -> int:
+    def fill(self, bid: LiveBid, ask: LiveAsk, starts_hour: int, quantity: int) -> int:
         """Do what `OrderBook.fill` does, for this command only, as far as the command looks at it again."""
         hours = bid.hours
         # A copy of the profile is needed only where the command goes on to look at the ask again.
         if self.arriving is None and ask.order.min_hours == 1:
             return ask.remaining_gpu_hours - quantity * hours
-        book_hour = self.book.hour
-        starts_bit = need.bit_length() - hours
         profile = self.capacity(ask)
         if ask is self.arriving:
             ask.profile = profile
@@ -65,10 +63,7 @@ class Working(msgspec.Struct, gc=False, eq=False):
             if self.profiles is None:
                 self.profiles = {}
             self.profiles[ask.order_id] = profile
-        starts_hour = book_hour + starts_bit
-        sold_out = profile.carve(starts_hour, starts_hour + hours, quantity)
-        if ask is self.arriving:
-            ask.mask &= ~(sold_out << starts_bit)
+        profile.carve(starts_hour, starts_hour + hours, quantity)
         return profile.gpu_hours
 
     def capacity(self, ask: LiveAsk) -> Profile:
@@ -77,7 +72,7 @@ class Working(msgspec.Struct, gc=False, eq=False):
             left = self.profiles.get(ask.order_id)
             if left is not None:
                 return left
-        return capacity(ask, self.book.hour)
+        return capacity(ask)
 
     def ladder(self, limit_ticks: int) -> Iterable[Block[LiveAsk]]:
         """Return the blocks of asks, best first, to `limit_ticks` at least; the arriving ask has its own."""
@@ -94,7 +89,7 @@ def selling(book: OrderBook, arriving: LiveAsk, withdrawn: LiveAsk | None, *, di
     """Return what a command that brings an ask sees."""
     own: Block[LiveAsk] = Block(0, arriving.price_ticks)
     own.orders[arriving.sequence] = arriving
-    own.cover = arriving.mask
+    own.cover = arriving.spans
     return Working(book, arriving, own, withdrawn, direct)
 
 
@@ -117,7 +112,12 @@ def eligible(bid: Bid, ask: Ask) -> bool:
     )
 
 
-def match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
+def match_fixed(  # noqa: C901 - one loop that calls as little as it can
+    working: Working,
+    bid: LiveBid,
+    wanted: int,
+    own: bool,  # noqa: FBT001
+) -> Match | None:
     """Return the match of a bid of one start that wants `wanted` GPUs, or None where it takes nothing.
 
     `own` admits the asks of the bid's own group.
@@ -127,8 +127,9 @@ def match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match
     limit_ticks = bid.price_ticks
     is_mask = order.is_mask
     needs_mask = order.needs_mask
-    starts_bit = bid.mask.bit_length() - 1
-    need = ((1 << hours) - 1) << starts_bit
+    starts_hour = bid.starts_hour
+    ends_hour = bid.ends_hour
+    need = bid.spans
     withdrawn = working.withdrawn
     profiles = working.profiles
     takes: list[Take] = []
@@ -139,7 +140,7 @@ def match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match
         if block.cover & need != need:
             continue
         for ask in block.orders.values():
-            if ask.mask & need != need or ask is withdrawn:
+            if ask.starts_hour > starts_hour or ask.ends_hour < ends_hour or ask is withdrawn:
                 continue
             offer = ask.order
             # `eligible`, written out: every match asks, and most orders need nothing.
@@ -150,15 +151,17 @@ def match_fixed(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match
                 or (not own and same_group(order, offer))
             ):
                 continue
-            if profiles is None and ask.profile is None:
+            profile = ask.profile if profiles is None else profiles.get(ask.order_id, ask.profile)
+            if profile is None:
                 room = ask.gpus
+            elif ask.spans & need == need:
+                room = profile.room(starts_hour, ends_hour)
             else:
-                starts_hour = working.book.hour + starts_bit
-                room = working.room(ask, starts_hour, starts_hour + hours)
+                continue
             if room >= wanted:
                 takes.append((ask, wanted))
-                return need, takes
+                return starts_hour, takes
             if room and order.placement is not _SINGLE_SITE:
                 takes.append((ask, room))
                 wanted -= room
-    return (need, takes) if takes and not takes_whole(order) else None
+    return (starts_hour, takes) if takes and not takes_whole(order) else None

@@ -144,7 +144,7 @@ def sold_out_asks(count: int, day: int) -> OrderBook:
         live = live_ask(ask, order_id, HOUR)
         if sold:
             live.profile = profile
-            live.mask = profile.mask(HOUR)
+            book.renew_spans(live, profile)
         book.add(live)
         book.rest(live)
     book.sequence = count

@@ -1,11 +1,13 @@
 """Goal: a run-length profile equals a dictionary of hours. Method: the same changes on both."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matching.profile import Profile
-from matching.units import BookCorrupt, run_starts
+from matching.units import BookCorrupt
 
 START, END = 100, 112
 changes = st.lists(
@@ -48,6 +50,9 @@ def test_a_profile_is_a_dictionary_of_hours(drawn: list[tuple[str, int, int, int
         assert flat == hours
         assert profile.gpu_hours == sum(hours.values())
         assert profile.greatest() == max(hours.values(), default=0)
+        free_hours = [hour for starts, ends in profile.stretches() for hour in range(starts, ends)]
+        assert free_hours == [hour for hour, free in hours.items() if free]
+        assert all(a[1] < b[0] for a, b in pairwise(profile.stretches()))
         assert profile.mask(START) == sum(1 << (hour - START) for hour, free in hours.items() if free)
         assert all(a != b for a, b in zip(profile.free, profile.free[1:], strict=False))
 
@@ -58,9 +63,3 @@ def test_a_copy_is_independent() -> None:
     twin.carve(START, START + 2, 8)
     assert profile.runs() == [(START, END, 8)]
     assert twin.runs() == [(START, START + 2, 0), (START + 2, END, 8)]
-
-
-@given(st.integers(0, 2**16 - 1), st.integers(1, 18))
-def test_run_starts_are_where_a_run_begins(mask: int, hours: int) -> None:
-    expected = sum(1 << i for i in range(16) if all(mask >> (i + j) & 1 for j in range(hours)))
-    assert run_starts(mask, hours) == expected
