@@ -10,7 +10,7 @@ import re
 from typing import Any, Final, TypeVar
 
 import msgspec
-from litestar import MediaType, Request, Response
+from litestar import Request
 from litestar.datastructures import State
 
 from exchange.kit.auth import Principal
@@ -19,7 +19,6 @@ from exchange.kit.http_auth import KEEP_FAULTS, QUERY
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_query import decode_query
 from exchange.kit.http_scope import header, request_id_of
-from exchange.kit.idempotency import StoredAnswer
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
@@ -100,9 +99,3 @@ class ApiRequest(Request[Principal, Any, State]):
         digest = hashlib.sha256(f"{self.scope['method']} {self.scope['path']}?".encode())
         digest.update(self.scope["query_string"] + b"\n" + await self.body())
         return digest.digest()
-
-
-def replayable(answer: StoredAnswer, *, replayed: bool) -> Response[bytes]:
-    """Answer with a stored (or about to be stored) answer, saying when it is a replay."""
-    headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    return Response(answer.body, status_code=answer.status, media_type=MediaType.JSON, headers=headers)

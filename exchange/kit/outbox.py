@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from exchange.kit.bundle import Writer
 from exchange.kit.database import Connection
 
 _INSERT = (
@@ -35,7 +36,7 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     payload: bytes
 
 
-async def insert_outbox(connection: Connection, partition_id: int, sequence: int, payload: bytes) -> None:
+async def insert_outbox(connection: Writer, partition_id: int, sequence: int, payload: bytes) -> None:
     """Add a message; it leaves with the transaction's commit."""
     await connection.execute(_INSERT, partition_id, sequence, payload)
 

@@ -1,9 +1,9 @@
 """Hops 3 to 5 in memory: what one batch of requests does to the books, the orders and the money.
 
 A `Batch` is made from a `Partition` (which it changes) and what was read for it (accounts locked, vouchers,
-earlier outcomes). Requests run through it one by one in their order; then `write` stores everything with a
-few statements. If that transaction does not commit, the partition's memory is ahead of the truth and must
-be dropped.
+earlier outcomes). Requests run through it one by one in their order; then `write` stores everything in one
+round trip. If that transaction does not commit, the partition's memory is ahead of the truth and must be
+dropped.
 
 Invariants: every command that reaches a book has the next sequence and one journal row; an order that cannot
 be paid never reaches its book; whatever an event does to an order or its money, it does in `_follow`, and
@@ -18,6 +18,7 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.bundle import Bundle
+from exchange.kit.outbox import insert_outbox
 from exchange.orders import store
 from exchange.orders.forms import book_order, funded_terms, order_detail
 from exchange.orders.funding import fund
@@ -161,6 +162,8 @@ class Batch:
             await store.write_orders(bundle, partition.partition_id, self._orders.values(), self._at_us)
         await self._settlement.write(bundle, self._at_us)
         await insert_audit_records(bundle, self._records)
+        if self._journal:
+            await insert_outbox(bundle, partition.partition_id, self._sequence, self._feed_payload())
         return await store.append(
             bundle,
             partition.partition_id,
@@ -168,7 +171,6 @@ class Batch:
             epoch=epoch,
             previous_sequence=partition.head.last_sequence,
             head=self.head,
-            feed_payload=self._feed_payload(),
         )
 
     def _feed_payload(self) -> bytes:

@@ -24,7 +24,7 @@ ON CONFLICT (id) DO UPDATE SET
     run_starts_hour = EXCLUDED.run_starts_hour, updated_at = EXCLUDED.updated_at;
 
 -- name: append
--- Every commit moves the head under its leader's epoch; the journal and the outbox follow only where it moved.
+-- Every commit moves the head under its leader's epoch; the journal follows only where it moved.
 -- 0: another leader has taken over.
 WITH moved AS (
     UPDATE partition_head
@@ -36,9 +36,6 @@ WITH moved AS (
     SELECT moved.partition_id, sent.sequence, sent.product_id, $6, sent.command, sent.events, sent.hash
     FROM moved, json_to_recordset($7::json) AS sent (
         sequence bigint, product_id text, command bytea, events bytea, hash bytea)
-), told AS (
-    INSERT INTO outbox (partition_id, sequence, payload, created_at)
-    SELECT partition_id, $4, $8::bytea, clock_timestamp() FROM moved WHERE $4 > $3
 )
 SELECT count(*) FROM moved;
 

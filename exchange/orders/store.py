@@ -109,11 +109,10 @@ async def append(
     epoch: int,
     previous_sequence: int,
     head: Head,
-    feed_payload: bytes,
 ) -> bool:
-    """Append to the journal and the outbox and move the head, in one statement.
+    """Append to the journal and move the head, in one statement.
 
-    False, with nothing written, when the head is not where this leader left it: another one has taken over.
+    False, with nothing appended, when the head is not where this leader left it: another one has taken over.
     """
     lines = [
         _JournalLine(
@@ -130,7 +129,6 @@ async def append(
         head.last_hash,
         from_us(head.last_event_at_us),
         json_rows(lines),
-        feed_payload,
     )
     return bool(moved)
 

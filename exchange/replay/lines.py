@@ -11,7 +11,6 @@ import csv
 import gzip
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
@@ -55,13 +54,6 @@ def read_rows(
                 fault.value if len(fault.value) <= VALUE_SHOWN_MAX else fault.value[:VALUE_SHOWN_MAX] + "..."
             )
             yield LineFault(file=path.name, line=number, field=fault.field, rule=fault.rule, value=shown)
-
-
-def read_size_bytes(path: Path) -> int:
-    """Return the size of the file, 0 where it cannot be told."""
-    with suppress(OSError):
-        return path.stat().st_size
-    return 0
 
 
 def _numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -1,8 +1,8 @@
 """Hop 5 of an order: what the events of a batch do to money, as one set of rows written in one go.
 
 `Settlement` gathers, in memory and in sequence order, the transfers, holds, trades and leases of one batch of
-the sequencer. `write` stores them in the batch's transaction with two statements. Nothing is read: all
-that is needed to settle a fill stands in the bid's `FundedOrder`.
+the sequencer. `write` stores them in the batch's transaction. Nothing is read: all that is needed to settle a
+fill stands in the bid's `FundedOrder`.
 
 The order of things for one bid, and the only place that says it:
 1. `place`: its most possible cost is set aside (pending), cash and vouchers apart;
