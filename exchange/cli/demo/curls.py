@@ -9,6 +9,8 @@ from typing import Final
 from exchange.cli.demo.cast import PROGRAMMES, REGULATOR, SHOWN_BUYER, SHOWN_PRODUCT, SHOWN_PROVIDER
 from exchange.cli.demo.setup import DemoMarket
 
+LEAD_HOURS: Final = 4
+"""Until an order's window begins: an hour may last a second, and a busy machine needs some to send it."""
 JSON_HEADER: Final = "-H 'Content-Type: application/json'"
 
 
@@ -18,14 +20,15 @@ def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
     buyer, provider = market.member(SHOWN_BUYER), market.member(SHOWN_PROVIDER)
     programme = next(each for each in PROGRAMMES if SHOWN_BUYER in each.recipients)
     issuer = market.member(programme.issuer)
+    starts, ends = _at(url, LEAD_HOURS), _at(url, LEAD_HOURS + 24)
     bid = (
         f'{{"client_order_id":"mine-\'$(date +%s%N)\'","product":"{SHOWN_PRODUCT}","side":"buy",'
-        f'"quantity_gpus":8,"hours":2,"starts_at":"\'{_at(url, 1)}\'","ends_at":"\'{_at(url, 25)}\'",'
+        f'"quantity_gpus":8,"hours":2,"starts_at":"\'{starts}\'","ends_at":"\'{ends}\'",'
         '"price_cny_per_gpu_hour":"3.50","vouchers":"auto"}'
     )
     ask = (
         f'{{"client_order_id":"mine-\'$(date +%s%N)\'","product":"{SHOWN_PRODUCT}","side":"sell",'
-        f'"quantity_gpus":64,"starts_at":"\'{_at(url, 1)}\'","ends_at":"\'{_at(url, 25)}\'",'
+        f'"quantity_gpus":64,"starts_at":"\'{starts}\'","ends_at":"\'{ends}\'",'
         '"price_cny_per_gpu_hour":"2.05"}'
     )
     voucher = (
