@@ -122,7 +122,10 @@ def _check_bid(book: OrderBook, bid: LiveBid) -> None:
 
 
 def _spans(book: OrderBook, hours: Iterable[int]) -> int:
-    return sum(1 << span for span in {(hour >> SPAN_SHIFT) - (book.hour >> SPAN_SHIFT) for hour in hours})
+    spans = 0
+    for hour in hours:
+        spans |= 1 << ((hour >> SPAN_SHIFT) - (book.hour >> SPAN_SHIFT))
+    return spans
 
 
 def _check_index(index: RestingIndex[T], count: int) -> None:
