@@ -49,6 +49,8 @@ Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializabl
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 LOCK_TIMEOUT = "5s"
+UNDO_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 15.0
 STATEMENTS_CACHED = 512
 
 Outcome: TypeAlias = Literal["not_applied", "unknown"]
@@ -110,6 +112,8 @@ class Database:
                     "application_name": application_name,
                     # Nobody here holds a lock for long; who waits longer had better fail and say so.
                     "lock_timeout": LOCK_TIMEOUT,
+                    # A statement whose caller has hung up ends, and lets go of its locks.
+                    "client_connection_check_interval": "1s",
                 },
             )
         except (OSError, asyncpg.PostgresError) as error:
@@ -167,19 +171,26 @@ class Database:
                 await asyncio.shield(ending)
 
     async def close(self) -> None:
-        """Wait for lent connections and close all."""
-        await self._pool.close()
+        """Wait for lent connections and close all; those not given back in `CLOSE_TIMEOUT_S` are cut off."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
 
     async def _undo(self, connection: Connection, transaction: Transaction | None) -> None:
         """Roll back what is open, and give the connection back.
 
         Without a transaction its BEGIN or COMMIT did not go through, and who knows what it left behind. Then,
         and where rolling back fails, the connection is closed: whatever ended the transaction still stands.
+        Rolling back waits until the statement under way was cancelled, and PostgreSQL ignores a cancel that
+        comes before the statement does: so it has a time limit.
         """
         is_clean = _is_closed(connection)
         if not is_clean and transaction is not None:
-            with suppress(*_MAY_BE_LOST, OSError):
-                await transaction.rollback()
+            with suppress(*_MAY_BE_LOST, OSError):  # TimeoutError is an OSError
+                async with asyncio.timeout(UNDO_TIMEOUT_S):
+                    await transaction.rollback()
                 is_clean = True
         if not is_clean and not _is_closed(connection):
             connection.terminate()

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import asyncpg.connect_utils
 import pytest
 
+import exchange.kit.database
 from exchange.kit.clock import us_of_hour
 from exchange.kit.database import (
     CheckViolation,
@@ -109,6 +111,41 @@ async def test_who_is_cancelled_at_every_await_leaves_no_transaction_behind(
     assert await _amounts(things) == [1, 1]
     await things.close()
     assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_a_cancel_that_never_arrives_ends_the_connection_and_its_statement(
+    things: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lose(**_: object) -> None:
+        """Stand in for the way of a cancel to the server."""
+
+    async def work() -> None:
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 9")
+            await connection.execute("SELECT pg_sleep(600)")
+
+    monkeypatch.setattr(asyncpg.connect_utils, "_cancel", lose)
+    monkeypatch.setattr(exchange.kit.database, "UNDO_TIMEOUT_S", 0.1)
+    task = asyncio.create_task(work())
+    await _wait_for_sleep(things)
+    task.cancel()
+    async with asyncio.timeout(DEADLINE_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with things.transaction() as connection:
+            await connection.execute("UPDATE thing SET amount_fen = 2")
+    assert await _amounts(things) == [2, 2]
+
+
+async def test_closing_does_not_wait_for_ever_for_who_keeps_a_connection(
+    things: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange.kit.database, "CLOSE_TIMEOUT_S", 0.1)
+    with pytest.raises(ConnectionLost):
+        async with things.connection() as connection:
+            async with asyncio.timeout(DEADLINE_S):
+                await things.close()
+            await connection.fetchval("SELECT 1")
 
 
 async def test_a_refusal_stands_though_the_connection_was_lost_under_it(things: Database) -> None:
