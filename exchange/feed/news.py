@@ -37,7 +37,9 @@ def news_by_participant(
     at = format_rfc3339(event_at_us)
     for event in events:
         tell = _TELLERS.get(type(event))
-        if tell is None:  # a matter of the whole book
+        if tell is None or not any(
+            map(wants, _owners(event))
+        ):  # a matter of the whole book, or of nobody here
             continue
         for participant_id, order_id, kind, fields in tell(event):
             if wants(participant_id):
@@ -46,6 +48,13 @@ def news_by_participant(
                 )
                 news.setdefault(participant_id, []).append(told)
     return news
+
+
+def _owners(event: Any) -> tuple[int, ...]:
+    """Return whom a teller would tell: cheaper than to tell."""
+    if isinstance(event, Traded | SelfTradePrevented):
+        return (event.buyer, event.seller)
+    return (event.order.participant if isinstance(event, OrderAccepted) else event.participant,)
 
 
 def _remaining(event: _Remaining) -> dict[str, Any]:
