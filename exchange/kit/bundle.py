@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PARAMETER: Final = re.compile(r"\$(\d+)")
+_PARAMETER_OR_TEXT: Final = re.compile(r"\$(\d+)|'[^']*'")
+_NAME: Final = re.compile(r"-- *(.*)")
 _QUERY: Final = re.compile(r"\s*(\w+)\s+AS\s+(?:MATERIALIZED\s+)?\(", re.IGNORECASE)
 _WITH: Final = re.compile(r"WITH\s", re.IGNORECASE)
 _PARENTHESIS_OR_TEXT: Final = re.compile(r"[()]|'[^']*'")
@@ -68,7 +69,7 @@ class Bundle:
 def combined(queries: Sequence[str], counts: Sequence[int]) -> str:
     """Return statements with so many parameters each as one, whose result is the last one's.
 
-    The parameters of the one are those of the first, then of the second, and so on.
+    Its parameters are those of the first, then of the second, and so on. It begins with their names.
     """
     withs: dict[str, str] = {}
     bodies = []
@@ -83,13 +84,17 @@ def combined(queries: Sequence[str], counts: Sequence[int]) -> str:
         bodies.append(body)
         if number < len(queries):
             withs[f"statement_{number}"] = f"statement_{number} AS (\n{body}\n)"
-    return "WITH " + ", ".join(withs.values()) + "\n" + bodies[-1] if withs else bodies[-1]
+    names = ", ".join(found[1] for found in map(_NAME.match, queries) if found)
+    head = f"-- {names}\n" if names else ""
+    return f"{head}WITH {', '.join(withs.values())}\n{bodies[-1]}" if withs else f"{head}{bodies[-1]}"
 
 
 def _renumbered(query: str, before: int) -> str:
     lines = query.split("\n")
     text = "\n".join(line for line in lines if not line.startswith("--")).strip()
-    return _PARAMETER.sub(lambda found: f"${int(found[1]) + before}", text)
+    return _PARAMETER_OR_TEXT.sub(
+        lambda found: found[0] if found[1] is None else f"${int(found[1]) + before}", text
+    )
 
 
 def _parts(text: str) -> tuple[dict[str, str], str]:

@@ -44,7 +44,8 @@ async def post(connection: Writer, transfers: Sequence[Transfer], at_us: int) ->
 
     What counts is the sum of the call: money that comes in and goes out in one call needs no order. Raises
     `NotEnoughMoney` (insufficient_funds) when an account would be overdrawn; resolving more than was set
-    aside, an unknown account or a wrong asset is a broken invariant and raises the database's error.
+    aside, an unknown account or a wrong asset is a broken invariant and raises the database's error. In a
+    `Bundle` nothing is known before the bundle runs, which then raises the database's error.
     """
     if not transfers:
         return

@@ -12,6 +12,7 @@ nowhere else.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,6 +35,7 @@ from exchange.orders.models import (
     PlaceRequest,
 )
 from exchange.orders.rules import journal_hash
+from exchange.orders.views import open_holds_of
 from exchange.settlement.service import Settlement
 from matching.codec import encode_command, encode_events
 from matching.commands import AdvanceHour, CancelOrder, PlaceOrder, SetPhase
@@ -61,9 +63,13 @@ if TYPE_CHECKING:
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """The order has its outcome: accepted by the book, rejected by it, or denied before it."""
+    """The order has its outcome: accepted by the book, rejected by it, or denied before it.
+
+    `open_holds`: what it sets aside, (voucher id, 0 for cash; fen) pairs, once `as_committed`.
+    """
 
     order: LiveOrder
+    open_holds: list[tuple[int, int]] = []
 
 
 class Duplicate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -86,6 +92,15 @@ class PhaseSet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Outcome = Placed | Duplicate | Cancelled | PhaseSet
+
+
+def as_committed(outcome: Outcome) -> Outcome:
+    """An outcome as it stands now: the next batch changes the order that memory keeps, and its money."""
+    if not isinstance(outcome, Placed):
+        return outcome  # what was cancelled changes no more
+    order = copy(outcome.order)
+    order.funded = None
+    return Placed(order=order, open_holds=open_holds_of(outcome.order))
 
 
 class Batch:

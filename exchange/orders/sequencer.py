@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -31,9 +31,10 @@ from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
-from exchange.orders.batch import Batch, Outcome
+from exchange.orders.answers import Answers, Request, Waiting, refuse
+from exchange.orders.batch import Batch, Outcome, as_committed
 from exchange.orders.funding import Means
-from exchange.orders.models import CancelRequest, Head, PhaseRequest, PlaceRequest
+from exchange.orders.models import Head, PlaceRequest
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due, vouchers_for_update
@@ -41,7 +42,7 @@ from matching.order import Side
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from exchange.kit.clock import Clock
     from exchange.kit.database import Connection, Database
@@ -53,15 +54,11 @@ if TYPE_CHECKING:
 BATCH_REQUESTS_MAX: Final = 512
 QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
-ANSWERED_WITHIN_S: Final = 0.01
 RETRY_SECONDS: Final = 0.2
 ADVANCE_FAILURES_MAX: Final = 300
 NO_HOUR: Final = -1
 
 _log = logging.getLogger(__name__)
-
-
-Request = PlaceRequest | CancelRequest | PhaseRequest
 
 
 class Fenced(Exception):
@@ -78,13 +75,6 @@ class SequencerSettings(msgspec.Struct, frozen=True, kw_only=True):
     partition_id: int
     fee_bps: int
     settlement_delay_hours: int
-
-
-class _Waiting(msgspec.Struct, kw_only=True):
-    """A queued request and who waits for its outcome."""
-
-    request: Request
-    answer: asyncio.Future[Outcome]
 
 
 class Sequencer:
@@ -109,9 +99,8 @@ class Sequencer:
         self._clock = clock
         self._accounts = accounts
         self._on_commit = on_commit
-        self._queue: deque[_Waiting] = deque()
-        self._answers: deque[tuple[_Waiting, Outcome]] = deque()
-        self._is_answering = False
+        self._queue: deque[Waiting] = deque()
+        self._answers = Answers()
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._hour = -1
@@ -140,7 +129,7 @@ class Sequencer:
         if len(self._queue) >= QUEUE_REQUESTS_MAX:
             raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(request=request, answer=answer))
+        self._queue.append(Waiting(request=request, answer=answer))
         self._wake.set()
         # A caller that goes away cancels its future, not its request: the answer is then simply not given.
         return await answer
@@ -198,13 +187,13 @@ class Sequencer:
             self._on_end()
         finally:
             self._stopping = True
-            self._give_answers()
-            self._refuse(self._queue, "the partition has stopped; nothing was done")
+            self._answers.give_all()
+            refuse(self._queue, "the partition has stopped; nothing was done")
             self._queue.clear()
             async with self._advanced:
                 self._advanced.notify_all()
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Waiting]:
         queue = self._queue
         return [queue.popleft() for _ in range(min(len(queue), BATCH_REQUESTS_MAX))]
 
@@ -214,61 +203,31 @@ class Sequencer:
             await self._clock.wait_until_hour(hour)
             await self.reach_hour(hour)
 
-    async def _commit(self, waiting: list[_Waiting]) -> None:
+    async def _commit(self, waiting: list[Waiting]) -> None:
         """Commit a batch and answer its callers; after a failure, rebuild and try its requests one by one."""
+        undecided = waiting
         try:
             outcomes = await self._try_in_time(waiting)
             if outcomes is None and len(waiting) > 1:
-                for each in waiting:
+                for place, each in enumerate(waiting):
+                    undecided = waiting[place:]
                     self._answer([each], await self._try_in_time([each]))
             else:
                 self._answer(waiting, outcomes)
         except Fenced:
-            self._refuse(waiting, "another leader has taken over; nothing was done")
+            refuse(undecided, "another leader has taken over; nothing was done")
             raise
         except BaseException:
-            self._refuse(waiting, "the partition stopped before the outcome was known", outcome="unknown")
+            refuse(undecided, "the partition stopped before the outcome was known", outcome="unknown")
             raise
 
-    def _answer(self, waiting: Sequence[_Waiting], outcomes: Sequence[Outcome] | None) -> None:
-        """Answer now, or, where a batch is waiting, when the database is busy with that one."""
+    def _answer(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome] | None) -> None:
         if outcomes is None:
-            self._refuse(waiting, "the request could not be committed; nothing was done")
-            return
-        self._answers.extend(zip(waiting, outcomes, strict=True))
-        if self._queue:
-            asyncio.get_running_loop().call_later(ANSWERED_WITHIN_S, self._give_answers)
+            refuse(waiting, "the request could not be committed; nothing was done")
         else:
-            self._give_answers()
+            self._answers.add(waiting, outcomes, is_urgent=not self._queue)
 
-    def _give_answers(self) -> None:
-        """Begin to give the answers, one in each round of the event loop.
-
-        What an answer sets off (its response, the caller's next request) costs more than matching an order:
-        the next batch shall not wait behind all of it while the database stands idle.
-        """
-        if self._answers and not self._is_answering:
-            self._is_answering = True
-            self._give_answer()
-
-    def _give_answer(self) -> None:
-        each, outcome = self._answers.popleft()
-        if not each.answer.done():
-            each.answer.set_result(outcome)
-        if self._answers:
-            asyncio.get_running_loop().call_soon(self._give_answer)
-        else:
-            self._is_answering = False
-
-    @staticmethod
-    def _refuse(
-        waiting: Iterable[_Waiting], detail: str, outcome: Literal["not_applied", "unknown"] = "not_applied"
-    ) -> None:
-        for each in waiting:
-            if not each.answer.done():
-                each.answer.set_exception(Unavailable("not_committed", detail, outcome=outcome))
-
-    async def _try_in_time(self, waiting: Sequence[_Waiting]) -> list[Outcome] | None:
+    async def _try_in_time(self, waiting: Sequence[Waiting]) -> list[Outcome] | None:
         """Try a batch, each hour that begins meanwhile first."""
         while True:
             await self._advance_if_due()
@@ -277,7 +236,7 @@ class Sequencer:
             except HourPassed:
                 continue
 
-    async def _try(self, waiting: Sequence[_Waiting]) -> list[Outcome] | None:
+    async def _try(self, waiting: Sequence[Waiting]) -> list[Outcome] | None:
         """The outcomes once they are committed; None when nothing was. Raises `Fenced`, `HourPassed`."""
         partition = self._led()
         requests = [each.request for each in waiting]
@@ -297,7 +256,7 @@ class Sequencer:
                 )
                 outcomes = [batch.run(request) for request in requests]
                 head = batch.head
-                self._give_answers()
+                self._answers.give()
                 await self._write(batch, connection)
         except (Fenced, BookCorrupt, HourPassed):
             raise
@@ -314,7 +273,7 @@ class Sequencer:
         else:
             partition.head = head
         self._on_commit()
-        return outcomes
+        return [as_committed(outcome) for outcome in outcomes]
 
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
         """Read what the batch needs: at most four statements, however many requests."""

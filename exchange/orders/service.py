@@ -140,7 +140,7 @@ class OrderService:
         placed = outcome.order
         if placed.status is OrderStatus.REJECTED:
             raise _rejection(placed, replayed=False)
-        return PlacedOrder(view=view_of(placed, placed.fills, open_holds_of(placed)), replayed=False)
+        return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
 
     async def cancel(self, principal: Principal, order_id: int) -> OrderView:
         """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left.

@@ -115,7 +115,7 @@ class Settlement:
         self.shrink(funded, 0)
 
     async def write(self, connection: Writer, at_us: int) -> None:
-        """Store the batch's money: two statements, in the caller's transaction."""
+        """Store the batch's money: two statements, or a part of the caller's bundle."""
         await post(connection, self._transfers, at_us)
         if self._holds:
             await store.write_batch(connection, list(self._holds.values()), self.trades, self._funding, at_us)

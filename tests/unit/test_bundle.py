@@ -8,7 +8,7 @@ from exchange.kit.bundle import Bundle, combined
 
 ADD = "-- add\nINSERT INTO thing (id) SELECT unnest($1::bigint[])"
 MOVE = (
-    "-- move\nWITH found AS MATERIALIZED (SELECT id FROM place WHERE name <> ')(' AND id > $2),\n"
+    "-- move\nWITH found AS MATERIALIZED (SELECT id FROM place WHERE name <> ')($1' AND id > $2),\n"
     "kept AS (SELECT id FROM found)\nUPDATE place SET name = $1 FROM kept WHERE kept.id = place.id"
 )
 
@@ -40,8 +40,8 @@ async def test_what_is_gathered_is_run_once_with_all_parameters_in_order() -> No
     [(text, args)] = recorder.runs
     assert args == ([1, 2], "here", 3, 4, 5)
     assert text == (
-        "WITH statement_1 AS (\nINSERT INTO thing (id) SELECT unnest($1::bigint[])\n), "
-        "found AS MATERIALIZED (SELECT id FROM place WHERE name <> ')(' AND id > $3), "
+        "-- add, move\nWITH statement_1 AS (\nINSERT INTO thing (id) SELECT unnest($1::bigint[])\n), "
+        "found AS MATERIALIZED (SELECT id FROM place WHERE name <> ')($1' AND id > $3), "
         "kept AS (SELECT id FROM found), "
         "statement_2 AS (\nUPDATE place SET name = $2 FROM kept WHERE kept.id = place.id\n)\n"
         "SELECT $4::int + $5::int"
