@@ -133,8 +133,7 @@ def match_fixed(  # noqa: C901 - one loop that calls as little as it can
     withdrawn = working.withdrawn
     profiles = working.profiles
     takes: list[Take] = []
-    ladder = working.ladder(limit_ticks) if working.own is not None else reversed(working.book.asks.ladder)
-    for block in ladder:
+    for block in working.ladder(limit_ticks):
         if block.price_ticks > limit_ticks:
             break
         if block.cover & need != need:

@@ -15,6 +15,7 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
 from exchange.orders.models import NewOrder, OrderView
+from exchange.participants.models import ParticipantKind
 from exchange.vouchers.programme_models import Programme
 from matching.order import Side
 from tests.voucher_world import NOW_US, VoucherWorld
@@ -68,6 +69,13 @@ class MarketWorld(VoucherWorld):
                 **fields,
             }
         )
+
+    async def traders(self, money_fen: int) -> tuple[Principal, Principal]:
+        """Let a provider and a buyer with some money join."""
+        provider = await self.join(ParticipantKind.PROVIDER)
+        buyer = await self.join(ParticipantKind.BUYER)
+        await self.deposit(buyer, money_fen)
+        return provider, buyer
 
     async def ask(self, provider: Principal, product: str, **fields: Any) -> OrderView:
         """Place an ask."""

@@ -37,9 +37,8 @@ def news_by_participant(
     at = format_rfc3339(event_at_us)
     for event in events:
         tell = _TELLERS.get(type(event))
-        if tell is None or not any(
-            map(wants, _owners(event))
-        ):  # a matter of the whole book, or of nobody here
+        # Otherwise a matter of the whole book, or of nobody here.
+        if tell is None or not any(map(wants, _owners(event))):
             continue
         for participant_id, order_id, kind, fields in tell(event):
             if wants(participant_id):

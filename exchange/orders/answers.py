@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from exchange.kit.errors import Unavailable
-from exchange.orders.models import CancelRequest, PhaseRequest, PlaceRequest
+from exchange.orders.models import Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from exchange.orders.batch import Outcome
 
 ANSWERED_WITHIN_S: Final = 0.01
-
-Request = PlaceRequest | CancelRequest | PhaseRequest
 
 
 class Waiting(msgspec.Struct, kw_only=True):

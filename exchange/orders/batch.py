@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from exchange.kit.database import Connection
     from exchange.orders.funding import Means
-    from exchange.orders.models import PhaseRequest
+    from exchange.orders.models import PhaseRequest, Request
     from exchange.orders.partition import Partition
     from matching.commands import Command
     from matching.events import Event
@@ -121,7 +121,7 @@ class Batch:
         self._placed_here: dict[tuple[int, str], LiveOrder] = {}
         self._records: list[AuditRecord] = []
 
-    def run(self, request: PlaceRequest | CancelRequest | PhaseRequest) -> Outcome:
+    def run(self, request: Request) -> Outcome:
         """Carry out one request."""
         if isinstance(request, PlaceRequest):
             return self._place(request)

@@ -144,6 +144,9 @@ class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key_id: int
 
 
+Request = PlaceRequest | CancelRequest | PhaseRequest
+
+
 class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fill as both its parties see it."""
 

@@ -31,10 +31,10 @@ from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
-from exchange.orders.answers import Answers, Request, Waiting, refuse
+from exchange.orders.answers import Answers, Waiting, refuse
 from exchange.orders.batch import Batch, Outcome, as_committed
 from exchange.orders.funding import Means
-from exchange.orders.models import Head, PlaceRequest
+from exchange.orders.models import Head, PlaceRequest, Request
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due, vouchers_for_update

@@ -13,7 +13,6 @@ from exchange.orders.answers import Waiting
 from exchange.orders.batch import Batch, PhaseSet
 from exchange.orders.models import OrderStatus, PhaseRequest
 from exchange.orders.sequencer import Fenced, Sequencer, SequencerSettings
-from exchange.participants.models import ParticipantKind
 from matching.product import Phase
 from tests.market_world import open_market
 
@@ -26,9 +25,7 @@ async def test_an_answer_shows_nothing_of_the_batch_after_it(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_refused: bool
 ) -> None:
     async with open_market(database_url, tmp_path) as world:
-        provider = await world.join(ParticipantKind.PROVIDER)
-        buyer = await world.join(ParticipantKind.BUYER)
-        await world.deposit(buyer, 10**9)
+        provider, buyer = await world.traders(10**9)
         product = world.product()
         [sequencer] = world.exchange.orders._sequencers.values()
         write = Batch.write

@@ -86,9 +86,7 @@ async def test_connections_ended_under_load_lose_and_double_nothing(
     database_url: str, tmp_path: Path
 ) -> None:
     async with open_market(database_url, tmp_path) as world:
-        provider = await world.join(ParticipantKind.PROVIDER)
-        buyer = await world.join(ParticipantKind.BUYER)
-        await world.deposit(buyer, 10**9)
+        provider, buyer = await world.traders(10**9)
         product = world.product()
         await world.ask(provider, product, quantity_gpus=10_000)
         acknowledged: set[str] = set()
@@ -131,9 +129,7 @@ async def test_connections_ended_under_load_lose_and_double_nothing(
 
 async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url: str, tmp_path: Path) -> None:
     async with open_market(database_url, tmp_path) as world:
-        provider = await world.join(ParticipantKind.PROVIDER)
-        buyer = await world.join(ParticipantKind.BUYER)
-        await world.deposit(buyer, 10**9)
+        provider, buyer = await world.traders(10**9)
         product = world.product()
         await world.ask(provider, product)
         bid = world.order(Side.BUY, product)
@@ -163,9 +159,7 @@ async def test_downtime_does_not_take_the_time_in_which_an_outage_can_be_reporte
     database_url: str, tmp_path: Path
 ) -> None:
     async with open_market(database_url, tmp_path) as world:
-        provider = await world.join(ParticipantKind.PROVIDER)
-        buyer = await world.join(ParticipantKind.BUYER)
-        await world.deposit(buyer, 10**6)
+        provider, buyer = await world.traders(10**6)
         await world.ask(provider, world.product(), price=1000)
         bid = await world.bid(buyer, world.product(), price=1000)
         assert bid.status is OrderStatus.FILLED
