@@ -10,6 +10,7 @@ from typing import Final
 PROBLEM_CODES: Final[dict[str, str]] = {
     "already_exists": "Something with this name or number exists already.",
     "bad_request": "The request line or a header cannot be understood.",
+    "body_cut": "The connection ended before the whole body had come.",
     "body_too_large": "The request body is larger than this path takes.",
     "budget_exhausted": "The programme's budget does not cover a voucher of this amount.",
     "buyer_not_eligible": "The programme's rules keep this buyer out.",

@@ -1,8 +1,9 @@
-"""Who may call which route.
+"""Who may call which route, and with what beside the body.
 
 Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a controller's `opt` is inherited.
 A route that declares nothing stops the application when it is built (`check_declared`). One middleware reads
-the declaration after routing, so a request that may not come in costs neither a body nor a handler.
+the declaration after routing, so a request that may not come in costs neither a body nor a handler. It also
+refuses parameters of a query where a route declares none: one that is ignored may have been meant.
 
 One plain ASGI middleware is the cheapest place: a Litestar guard copies its handler for every request.
 """
@@ -19,36 +20,48 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
-from exchange.kit.auth import Authenticator, Scope
+from exchange.kit.auth import Authenticator, Principal, Scope
 from exchange.kit.errors import Forbidden, Refusal
+from exchange.kit.http_query import NoParameters, decode_query
 from exchange.kit.http_scope import header
 
 SCOPES: Final = "exchange_scopes"
 QUERY: Final = "exchange_query"
 KEEP_FAULTS: Final = "exchange_keep_faults"
+ONCE: Final = "exchange_once"
+_ANY_QUERY: Final = "exchange_any_query"
 _WEBSOCKET_REFUSED: Final = 4000
 
 
-def _declaration(scopes: frozenset[Scope], query: type | None, *, keep_faults: bool) -> dict[str, Any]:
-    return {SCOPES: scopes, QUERY: query, KEEP_FAULTS: keep_faults}
+def _declaration(
+    scopes: frozenset[Scope],
+    query: type | None,
+    *,
+    keep_faults: bool = False,
+    once: bool = False,
+    any_query: bool = False,
+) -> dict[str, Any]:
+    return {SCOPES: scopes, QUERY: query, KEEP_FAULTS: keep_faults, ONCE: once, _ANY_QUERY: any_query}
 
 
-def requires(*any_of: Scope, query: type | None = None, keep_faults: bool = False) -> dict[str, Any]:
+def requires(
+    *any_of: Scope, query: type | None = None, keep_faults: bool = False, once: bool = False
+) -> dict[str, Any]:
     """Declare a route open to keys with at least one of these scopes; use as `opt=requires(Scope.TRADE)`.
 
     `query` is the struct its query string is read into (shown in the API page, read with `request.query`).
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
     fault and the faults in `request.faults`; the handler adds its own, then calls
-    `request.faults.raise_if_any()` before it does anything.
+    `request.faults.raise_if_any()` before it does anything. With `once` the route needs an Idempotency-Key.
     """
     if not any_of:
         raise TypeError("requires() needs at least one scope; a route without one is public()")
-    return _declaration(frozenset(any_of), query, keep_faults=keep_faults)
+    return _declaration(frozenset(any_of), query, keep_faults=keep_faults, once=once)
 
 
-def public(*, query: type | None = None, keep_faults: bool = False) -> dict[str, Any]:
-    """Declare a route open to everyone, keys being ignored."""
-    return _declaration(frozenset(), query, keep_faults=keep_faults)
+def public(*, query: type | None = None, any_query: bool = False) -> dict[str, Any]:
+    """Declare a route open to everyone, keys being ignored; with `any_query`, for files, queries too."""
+    return _declaration(frozenset(), query, any_query=any_query)
 
 
 class RouteAccess(msgspec.Struct, frozen=True, order=True):
@@ -84,29 +97,41 @@ def check_declared(app: Litestar) -> None:
 
 
 class AuthMiddleware:
-    """Puts the `Principal` into `scope["user"]`, or refuses. Public routes have no user."""
+    """Puts the `Principal` into `scope["user"]`, or refuses; public routes have no user."""
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self.app = app
         self.authenticator = authenticator
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Let the request through, or raise `Unauthenticated` or `Forbidden`."""
-        scopes: frozenset[Scope] = scope["route_handler"].opt.get(SCOPES, frozenset())
-        if scopes:
-            try:
-                client = scope["client"]
-                principal = await self.authenticator.authenticate(
-                    header(scope, b"authorization"), client[0] if client else None
-                )
-                if scopes.isdisjoint(principal.scopes):
-                    names = " or ".join(sorted(scope_.value for scope_ in scopes))
-                    raise Forbidden(detail=f"this path needs a key with the scope {names}")
-            except Refusal as refusal:
-                if scope["type"] == ScopeType.WEBSOCKET:
-                    raise WebSocketException(
-                        detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status
-                    ) from None
-                raise
-            scope["user"] = principal
+        """Let the request through, or raise `Unauthenticated`, `Forbidden` or `InvalidInput`."""
+        declared: dict[str, Any] = scope["route_handler"].opt
+        try:
+            if scopes := declared.get(SCOPES):
+                scope["user"] = await self._admitted(scope, scopes)
+            if scope["query_string"]:
+                _refuse_undeclared_query(scope, declared)
+        except Refusal as refusal:
+            if scope["type"] == ScopeType.WEBSOCKET:
+                raise WebSocketException(
+                    detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status
+                ) from None
+            raise
         await self.app(scope, receive, send)
+
+    async def _admitted(self, scope: AsgiScope, scopes: frozenset[Scope]) -> Principal:
+        """Return who sends this, or raise."""
+        client = scope["client"]
+        principal = await self.authenticator.authenticate(
+            header(scope, b"authorization"), client[0] if client else None
+        )
+        if scopes.isdisjoint(principal.scopes):
+            names = " or ".join(sorted(scope_.value for scope_ in scopes))
+            raise Forbidden(detail=f"this path needs a key with the scope {names}")
+        return principal
+
+
+def _refuse_undeclared_query(scope: AsgiScope, declared: dict[str, Any]) -> None:
+    """Raise `InvalidInput` naming every parameter where the route takes none."""
+    if declared.get(QUERY) is None and not declared.get(_ANY_QUERY) and scope.get("method") != "OPTIONS":
+        decode_query(scope["query_string"], NoParameters)

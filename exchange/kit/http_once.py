@@ -23,8 +23,8 @@ async def once(
     """Do `work` in a transaction of its own, or give the answer it gave before under this Idempotency-Key.
 
     The answer is stored in the same transaction, as `remember` makes it (to leave out what is shown only
-    once). A refusal stores nothing, so the same key may be sent again. Needs `database` in the application's
-    state.
+    once). A refusal stores nothing, so the same key may be sent again. The route declares `once=True`. Needs
+    `database` in the application's state.
     """
     key = request.idempotency_key()
     fingerprint = await request.fingerprint()

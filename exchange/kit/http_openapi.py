@@ -1,9 +1,9 @@
 """The OpenAPI 3.1 description at `/schema/openapi.json` and its interactive page at `/schema`.
 
 Litestar describes the routes; what it cannot know is added from the routes' own declarations: who may call,
-the query parameters, the exact body schema (bounds, patterns, no further fields) and the problem answer. The
-page is Swagger UI from our own static files; its Content-Security-Policy forbids loading anything from
-elsewhere.
+the query parameters, the Idempotency-Key, the exact body schema (bounds, patterns, no further fields) and the
+problem answer. The page is Swagger UI from our own static files; its Content-Security-Policy forbids loading
+anything from elsewhere.
 """
 
 from pathlib import Path
@@ -22,8 +22,9 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from exchange.kit.errors import NotFound
-from exchange.kit.http_auth import QUERY, SCOPES, public
+from exchange.kit.http_auth import ONCE, QUERY, SCOPES, public
 from exchange.kit.http_problems import PROBLEM_TYPE, Problem
+from exchange.kit.http_request import IDEMPOTENCY_KEY_PATTERN
 
 _STATIC: Final = Path(__file__).parent / "static"
 _REF: Final = "#/components/schemas/{name}"
@@ -35,6 +36,16 @@ _DESCRIPTION: Final = (
     "Rent and sell GPU-hours on an open exchange. Money is decimal strings of CNY, times are RFC 3339, "
     "windows start and end on whole hours. Errors are problem+json; every code is explained at /problems."
 )
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$"},
+    "description": (
+        "A fresh value for each request; the same request sent again under it has no second effect, and its "
+        "answer carries `Idempotent-Replayed: true`."
+    ),
+}
 _PAGE: Final = b"""<!doctype html>
 <html lang="en">
 <head>
@@ -83,6 +94,8 @@ def _described(operation: dict[str, Any], handler: HTTPRouteHandler, components:
         operation["description"] = "\n\n".join(filter(None, [operation.get("description"), needed]))
     if (query := handler.opt.get(QUERY)) is not None:
         operation.setdefault("parameters", []).extend(_parameters(query, components))
+    if handler.opt.get(ONCE):
+        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     field = handler.parsed_data_field
     if (
         field is not None
@@ -165,7 +178,7 @@ def openapi_config() -> OpenAPIConfig:
             "/schema",
             route_handlers=[],
             include_in_schema=False,
-            opt=public(),
+            opt=public(any_query=True),
             after_request=_refuse_html_404,
         ),
     )
@@ -176,7 +189,7 @@ openapi_routes: Final[list[ControllerRouterHandler]] = [
         path="/static",
         directories=[_STATIC],
         include_in_schema=False,
-        opt=public(),
+        opt=public(any_query=True),
         cache_control=CacheControlHeader(public=True, max_age=3600),
     )
 ]

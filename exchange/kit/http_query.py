@@ -1,7 +1,8 @@
 """Query strings: read into a struct under the same rules as bodies, every fault at once.
 
-Faults point to `?name`. A parameter given twice is a fault unless its type is a list; an unknown one is a
-fault; an integer is plain decimal digits, a truth value is `true` or `false`.
+Faults point to `?name`, also where one of several values of a list is at fault: the value tells which. A
+parameter given twice is a fault unless its type is a list; an unknown one is a fault; an integer is plain
+decimal digits, a truth value is `true` or `false`.
 """
 
 import re
@@ -18,6 +19,11 @@ from exchange.kit.http_shape import check_bounded
 from exchange.kit.http_walk import walk
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+
+class NoParameters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of a path that takes none."""
+
 
 PARAMETERS_MAX: Final = 100
 _WHOLE: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -85,7 +91,10 @@ def decode_query(query: bytes, type_: type[T]) -> T:
             values[name] = text if node is None else _value_of(text, node)
     found = Faults()
     walk(values, inspect.type_info(type_), "", found)
-    faults.extend(msgspec.structs.replace(fault, pointer=f"?{fault.pointer[1:]}") for fault in found.faults)
+    for fault in found.faults:
+        # A slash of the name itself is escaped.
+        name = fault.pointer[1:].partition("/")[0].replace("~1", "/").replace("~0", "~")
+        faults.extend([msgspec.structs.replace(fault, pointer=f"?{name}")])
     faults.raise_if_any()
     try:
         return msgspec.convert(values, type_)

@@ -12,20 +12,22 @@ from typing import Any, Final, TypeVar
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
 
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
-from exchange.kit.http_auth import KEEP_FAULTS, QUERY
+from exchange.kit.http_auth import KEEP_FAULTS, ONCE, QUERY
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_query import decode_query
 from exchange.kit.http_scope import header, request_id_of
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
+IDEMPOTENCY_KEY_PATTERN: Final = r"[\x21-\x7e]{1,200}"
 _JSON_TYPE: Final = re.compile(
     r'application/(?:[a-z0-9.-]+\+)?json\s*(?:;\s*charset="?utf-8"?\s*)?', re.IGNORECASE
 )
-_IDEMPOTENCY_KEY: Final = re.compile(r"[\x21-\x7e]{1,200}")
+_IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 
 class ApiRequest(Request[Principal, Any, State]):
@@ -64,8 +66,17 @@ class ApiRequest(Request[Principal, Any, State]):
         return decode_query(self.scope["query_string"], type_)
 
     async def body(self) -> bytes:
-        """Return the raw body; an empty one as a blank, since Litestar takes empty for an absent argument."""
-        return await super().body() or b" "
+        """Return the raw body, or raise `MalformedInput` (400) where the caller leaves before its end.
+
+        An empty one is a blank, since Litestar takes empty for an absent argument.
+        """
+        try:
+            return await super().body() or b" "
+        except InternalServerException:
+            if not self.is_connected:  # the body was read before, which is a fault of ours
+                raise
+            detail = "the connection ended before the whole body had come"
+            raise MalformedInput("body_cut", detail) from None
 
     async def json(self) -> Any:
         """Return the body as the type of the handler's `data`; Litestar calls this."""
@@ -82,7 +93,12 @@ class ApiRequest(Request[Principal, Any, State]):
         return decoder.decode(body)
 
     def idempotency_key(self) -> str:
-        """Return the Idempotency-Key header, or raise `MalformedInput` (400) when it is missing or unfit."""
+        """Return the Idempotency-Key header, or raise `MalformedInput` (400) when it is missing or unfit.
+
+        Only on routes that declare `requires(..., once=True)`.
+        """
+        if not self.route_handler.opt.get(ONCE):
+            raise TypeError(f"{self.route_handler} must declare once=True, so that it is documented")
         key = header(self.scope, b"idempotency-key")
         if key is None:
             raise MalformedInput(

@@ -147,7 +147,7 @@ class CashController(Controller):
 
     @post(
         "/v1/deposits",
-        opt=requires(Scope.OPERATE, keep_faults=True),
+        opt=requires(Scope.OPERATE, keep_faults=True, once=True),
         status_code=201,
         summary="Book a deposit",
     )
@@ -159,7 +159,7 @@ class CashController(Controller):
 
     @post(
         "/v1/withdrawals",
-        opt=requires(Scope.OPERATE, keep_faults=True),
+        opt=requires(Scope.OPERATE, keep_faults=True, once=True),
         status_code=201,
         summary="Book a withdrawal",
     )

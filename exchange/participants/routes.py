@@ -109,7 +109,10 @@ class ParticipantsController(Controller):
     opt = requires(Scope.OPERATE)
 
     @post(
-        "", opt=requires(Scope.OPERATE, keep_faults=True), status_code=201, summary="Register a participant"
+        "",
+        opt=requires(Scope.OPERATE, keep_faults=True, once=True),
+        status_code=201,
+        summary="Register a participant",
     )
     async def create(self, request: ApiRequest, data: JSONBody[NewParticipant]) -> Response[ParticipantView]:
         """Register a provider, buyer, issuer, regulator or operator."""
@@ -165,7 +168,7 @@ class TradeGroupsController(Controller):
     tags = ("Participants",)
     opt = requires(Scope.OPERATE)
 
-    @post("", status_code=201, summary="Register a trade group")
+    @post("", opt=requires(Scope.OPERATE, once=True), status_code=201, summary="Register a trade group")
     async def create(self, request: ApiRequest, data: JSONBody[NewTradeGroup]) -> Response[TradeGroupView]:
         """Register a trade group, to which participants can then belong."""
         clock: Clock = request.app.state.clock
@@ -196,7 +199,7 @@ class KeysController(Controller):
     tags = ("Keys",)
     opt = requires(*Scope)
 
-    @post("", opt=requires(*Scope, keep_faults=True), status_code=201, summary="Make a key")
+    @post("", opt=requires(*Scope, keep_faults=True, once=True), status_code=201, summary="Make a key")
     async def create(self, request: ApiRequest, data: JSONBody[NewKey]) -> Response[IssuedKey]:
         """Make a key; its `secret` stands in this answer only, and is null when the request is replayed.
 

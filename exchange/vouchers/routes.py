@@ -94,7 +94,12 @@ class ProgrammesController(Controller):
     path = "/v1/programmes"
     tags = ("Vouchers",)
 
-    @post("", opt=requires(Scope.ISSUE, keep_faults=True), status_code=201, summary="Start a programme")
+    @post(
+        "",
+        opt=requires(Scope.ISSUE, keep_faults=True, once=True),
+        status_code=201,
+        summary="Start a programme",
+    )
     async def create(self, request: ApiRequest, data: JSONBody[NewProgramme]) -> Response[ProgrammeView]:
         """Store a programme by its rules; it is open at once, its whole budget booked."""
         state = request.app.state
@@ -134,7 +139,9 @@ class VouchersController(Controller):
     path = "/v1/vouchers"
     tags = ("Vouchers",)
 
-    @post("", opt=requires(Scope.ISSUE, keep_faults=True), status_code=201, summary="Issue a voucher")
+    @post(
+        "", opt=requires(Scope.ISSUE, keep_faults=True, once=True), status_code=201, summary="Issue a voucher"
+    )
     async def issue(self, request: ApiRequest, data: JSONBody[NewVoucher]) -> Response[VoucherView]:
         """Issue a voucher out of a programme's budget."""
         faults = request.faults
@@ -188,7 +195,7 @@ class ClaimsController(Controller):
 
     @post(
         "",
-        opt=requires(Scope.LIST_CAPACITY, keep_faults=True),
+        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
         status_code=201,
         summary="Claim what vouchers paid",
     )
@@ -248,7 +255,12 @@ class ClaimsController(Controller):
             next_cursor = encode_cursor(_LINES, last.lease_id, last.delivery_hour, last.voucher_id)
         return Page([view_of_line(each) for each in page], next_cursor)
 
-    @post("/{claim_id:str}/approve", opt=requires(Scope.ISSUE), status_code=200, summary="Approve a claim")
+    @post(
+        "/{claim_id:str}/approve",
+        opt=requires(Scope.ISSUE, once=True),
+        status_code=200,
+        summary="Approve a claim",
+    )
     async def approve(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
         """Accept a submitted claim."""
         value = _id_in_path("clm", claim_id, "claim")
@@ -258,7 +270,12 @@ class ClaimsController(Controller):
 
         return await _claim_step(request, work)
 
-    @post("/{claim_id:str}/reject", opt=requires(Scope.ISSUE), status_code=200, summary="Reject a claim")
+    @post(
+        "/{claim_id:str}/reject",
+        opt=requires(Scope.ISSUE, once=True),
+        status_code=200,
+        summary="Reject a claim",
+    )
     async def reject(
         self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewRejection]
     ) -> Response[ClaimView]:
@@ -270,7 +287,7 @@ class ClaimsController(Controller):
 
         return await _claim_step(request, work)
 
-    @post("/{claim_id:str}/pay", opt=requires(Scope.ISSUE), status_code=200, summary="Pay a claim")
+    @post("/{claim_id:str}/pay", opt=requires(Scope.ISSUE, once=True), status_code=200, summary="Pay a claim")
     async def pay(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
         """Pay an approved claim from the issuer's cash."""
         value = _id_in_path("clm", claim_id, "claim")

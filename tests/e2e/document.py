@@ -9,12 +9,13 @@ Schema = Mapping[str, Any]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One route: its method, its path with `{names}`, its query parameters, and its body's schema if any."""
+    """One route: method, path with `{names}`, query parameters, needed headers, and the schema of a body."""
 
     method: str
     path: str
     query: dict[str, Schema]
     names: tuple[str, ...]
+    headers: tuple[str, ...]
     body: Schema | None
 
     @property
@@ -43,6 +44,7 @@ class Description:
             path=path,
             query={each["name"]: each["schema"] for each in parameters if each["in"] == "query"},
             names=tuple(each["name"] for each in parameters if each["in"] == "path"),
+            headers=tuple(each["name"] for each in parameters if each["in"] == "header"),
             body=None if body is None else body["content"]["application/json"]["schema"],
         )
 

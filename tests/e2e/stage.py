@@ -123,6 +123,7 @@ async def set_scene(house: Served) -> Stage:
     ids["key_id"] = (await cast.buyer.get("/v1/keys"))["data"][0]["id"]
     ids["account_id"] = (await cast.buyer.get("/v1/accounts"))["data"][0]["id"]
     ids["product_id"] = ids["product"] = PRODUCT
+    ids["code"] = "not_found"
     return stage
 
 

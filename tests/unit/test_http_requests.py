@@ -1,0 +1,150 @@
+"""Goal: what a request brings beside its key: body, query, Idempotency-Key, and a caller who stays.
+
+Method: a small application built as the real one is, asked over ASGI.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from litestar.exceptions import WebSocketDisconnect
+from litestar.testing import TestClient
+
+from exchange.kit.auth import Scope
+from exchange.kit.http_app import BODY_BYTES_MAX, IMPORT_BYTES_MAX
+from tests.things_app import GOOD, bearer, problem, served
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient[Any]]:
+    with served() as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"]
+)
+def test_another_content_type_is_refused(client: TestClient[Any], content_type: str) -> None:
+    answer = client.post(
+        "/v1/things", content=json.dumps(GOOD), headers={**bearer(), "Content-Type": content_type}
+    )
+    problem(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=UTF-8", "application/merge-patch+json"]
+)
+def test_json_content_types_are_taken(client: TestClient[Any], content_type: str) -> None:
+    answer = client.post(
+        "/v1/things", content=json.dumps(GOOD), headers={**bearer(), "Content-Type": content_type}
+    )
+    assert answer.status_code == 201
+
+
+def test_large_bodies_are_refused_with_and_without_announced_length(client: TestClient[Any]) -> None:
+    large = b" " * BODY_BYTES_MAX
+    fits = large[: -len(json.dumps(GOOD))] + json.dumps(GOOD).encode()
+    assert client.post("/v1/things", content=fits, headers=bearer()).status_code == 201
+    for content in (large + b" ", iter([large, b" "])):
+        answer = client.post("/v1/things", content=content, headers=bearer())
+        assert str(BODY_BYTES_MAX) in problem(answer, 413, "body_too_large")["detail"]
+    assert client.post("/v1/things/import", content=large * 2, headers=bearer()).json()["data"] == [
+        2 * BODY_BYTES_MAX
+    ]
+    problem(
+        client.post("/v1/things/import", content=b" " * (IMPORT_BYTES_MAX + 1), headers=bearer()),
+        413,
+        "body_too_large",
+    )
+
+
+def test_an_empty_body_says_so(client: TestClient[Any]) -> None:
+    assert "empty" in problem(client.post("/v1/things", headers=bearer()), 400, "not_json")["detail"]
+
+
+def test_faults_of_the_body_and_of_the_handler_come_together(client: TestClient[Any]) -> None:
+    body = {"name": "nobody", "price_cny": 5, "extra": 1}
+    answer = client.post("/v1/things/judged", json=body, headers=bearer())
+    pointers = [fault["pointer"] for fault in problem(answer, 422, "invalid_body")["errors"]]
+    assert pointers == ["/price_cny", "/extra", "/name"]
+    problem(
+        client.post("/v1/things/judged", json={**GOOD, "name": "nobody"}, headers=bearer()),
+        422,
+        "invalid_body",
+    )
+    assert client.post("/v1/things/judged", json=GOOD, headers=bearer()).status_code == 201
+
+
+def test_a_query_is_checked_and_must_be_declared(client: TestClient[Any]) -> None:
+    answer = client.get("/v1/things?limit=0&x=1", headers=bearer(Scope.READ))
+    assert [fault["pointer"] for fault in problem(answer, 422, "invalid_query")["errors"]] == ["?limit", "?x"]
+    problem(client.get("/v1/things/undeclared", headers=bearer(Scope.READ)), 500, "internal_error")
+
+
+def test_a_path_without_a_query_takes_none(client: TestClient[Any]) -> None:
+    for path in ("/open", "/healthz", "/problems", "/problems/not_found"):
+        faults = problem(client.get(f"{path}?dry_run=true&x=%ff"), 422, "invalid_query")["errors"]
+        assert {fault["pointer"] for fault in faults} == {"?dry_run", "?x"}, path
+        assert client.get(f"{path}?").status_code == 200, path
+    answer = client.post("/v1/things?dry_run=true", json=GOOD, headers=bearer())
+    assert [fault["pointer"] for fault in problem(answer, 422, "invalid_query")["errors"]] == ["?dry_run"]
+    problem(client.post("/v1/things?dry_run=true", json=GOOD), 401, "unauthenticated")
+    # Browsers and caches add what they like to the addresses of pages and files.
+    assert client.get("/schema?x=1").status_code == 200
+    assert client.get("/static/openapi-page.js?v=1").status_code == 200
+    assert client.options("/open?x=1").status_code == 204
+
+
+def test_a_socket_without_a_query_takes_none(client: TestClient[Any]) -> None:
+    with (
+        pytest.raises(WebSocketDisconnect) as caught,
+        client.websocket_connect("/v1/socket?x=1", headers=bearer(Scope.READ)),
+    ):
+        pass
+    assert caught.value.code == 4422
+
+
+def test_idempotency_keys_are_read_and_requests_told_apart(client: TestClient[Any]) -> None:
+    def once(key: str | None, body: dict[str, Any] = GOOD) -> Any:
+        extra = {} if key is None else {"Idempotency-Key": key}
+        return client.post("/v1/things/once", json=body, headers={**bearer(), **extra})
+
+    first, again, other = once("k-1"), once("k-1"), once("k-1", {**GOOD, "count": 2})
+    assert first.json() == again.json()
+    assert first.json()[0] == other.json()[0] == "k-1"
+    assert first.json()[1] != other.json()[1]
+    problem(once(None), 400, "idempotency_key_missing")
+    for unfit in ("", "a b", "x" * 201):
+        problem(once(unfit), 400, "invalid_header")
+    answer = client.post("/v1/things/unsaid", headers={**bearer(), "Idempotency-Key": "k-1"})
+    problem(answer, 500, "internal_error")
+
+
+async def test_a_caller_who_leaves_in_the_middle_is_no_fault_of_ours(
+    client: TestClient[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    coming = [
+        {"type": "http.request", "body": b'{"name":', "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/things",
+        "query_string": b"",
+        "client": None,
+        "headers": [(b"authorization", bearer()["Authorization"].encode())],
+    }
+    await client.app(scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert json.loads(sent[1]["body"])["code"] == "body_cut"
+    assert not caplog.records
