@@ -26,17 +26,19 @@ demo: .venv/.run-stamp
 	@exec $(BIN)/exchange demo $(DEMO)
 
 # Two halves at a time, one for each of two cores. Each line says whose it is as it comes, so that nothing is lost where
-# a run is ended from outside.
+# a run is ended from outside: Ctrl-C reaches both halves, and neither what writes their lines nor the shell, which waits
+# until they have cleaned up. `env`, because a shell starts what is behind `&` deaf to Ctrl-C.
 HALF := tests/unit tests/property tests/integration/test_crash_replay.py
+PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check
 	@echo "== tests"
 ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
 else
-	@exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /'); status=0; \
-	  $(BIN)/python -m pytest $(HALF) >&4 2>&1 & half=$$!; trap 'kill $$half 2>/dev/null || true' INT TERM; \
-	  $(BIN)/python -m pytest $(HALF:%=--ignore=%) >&3 2>&1 || status=$$?; \
-	  wait $$half || status=$$?; exec 3>&- 4>&-; wait; exit $$status
+	@trap '' INT TERM; exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /'); status=0; \
+	  $(PYTEST) $(HALF:%=--ignore=%) >&3 2>&1 & first=$$!; $(PYTEST) $(HALF) >&4 2>&1 & second=$$!; \
+	  trap 'kill $$first $$second 2>/dev/null || true; wait $$first $$second || true' TERM; \
+	  wait $$first || status=$$?; wait $$second || status=$$?; exec 3>&- 4>&-; wait; exit $$status
 endif
 
 check: .venv/.dev-stamp
