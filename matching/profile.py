@@ -54,8 +54,8 @@ class Profile(msgspec.Struct, gc=False, eq=False):
         free = self.free
         return free[0] if len(free) == 1 else max(free, default=0)
 
-    def carve(self, starts_hour: int, ends_hour: int, quantity: int) -> int:
-        """Take a rectangle out; return the hours that sold out by it, bit 0 being `starts_hour`.
+    def carve(self, starts_hour: int, ends_hour: int, quantity: int) -> bool:
+        """Take a rectangle out; return whether an hour sold out by it.
 
         Raises BookCorrupt where less than `quantity` is free.
         """
@@ -65,17 +65,17 @@ class Profile(msgspec.Struct, gc=False, eq=False):
             # The window of the whole profile, one run.
             free[0] -= quantity
             self.gpu_hours = free[0] * (ends_hour - starts_hour)
-            return 0 if free[0] else (1 << (ends_hour - starts_hour)) - 1
+            return not free[0]
         if quantity <= 0 or self.room(starts_hour, ends_hour) < quantity:
             raise BookCorrupt(f"carving {quantity} GPUs of [{starts_hour}, {ends_hour}) out of {self.runs()}")
         self.gpu_hours -= quantity * (ends_hour - starts_hour)
         first = self._split(starts_hour)
         last = self._split(ends_hour)
-        sold_out = 0
+        sold_out = False
         for i in range(first, last):
             free[i] -= quantity
             if not free[i]:
-                sold_out |= (1 << (edges[i + 1] - starts_hour)) - (1 << (edges[i] - starts_hour))
+                sold_out = True
         self._join(last)
         self._join(first)
         return sold_out

@@ -37,7 +37,7 @@ def test_a_profile_is_a_dictionary_of_hours(drawn: list[tuple[str, int, int, int
             sold_out = profile.carve(window.start, window.stop, quantity)
             for hour in window:
                 hours[hour] -= quantity
-            assert sold_out == sum(1 << (hour - starts_hour) for hour in window if not hours[hour])
+            assert sold_out is any(not hours[hour] for hour in window)
         elif kind == "withdraw":
             profile.withdraw(numbers[0])
             hours = {hour: max(free - numbers[0], 0) for hour, free in hours.items()}
