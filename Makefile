@@ -3,6 +3,7 @@
 #   make demo    a running exchange with a live market, on 127.0.0.1:8000      make test    everything
 #   make check   style, types, dependency rules, schema                       make bench   the benchmarks
 #   make env     only the environment                                         make lock    renew the locks (needs uv)
+#   make fuzz    search for faults of matching, MINUTES=30                    make mutants planted faults, each caught
 #
 # An environment holds exactly what the locks name, by hash. `make demo` installs requirements.lock only; the others
 # add requirements-dev.lock.
@@ -20,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COUNT := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
   '/^Collecting/ { n++; if (terminal) { printf "\r  %d packages", n; fflush() } } END { printf "\r  %d packages\n", n }'
 
-.PHONY: demo test check bench env lock clean
+.PHONY: demo test check bench fuzz mutants env lock clean
 
 demo: .venv/.run-stamp
 	@exec $(BIN)/exchange demo $(DEMO)
@@ -51,6 +52,13 @@ check: .venv/.dev-stamp
 
 bench: .venv/.dev-stamp
 	@exec $(BIN)/exchange bench $(BENCH)
+
+MINUTES ?= 30
+fuzz: .venv/.dev-stamp
+	@exec $(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(FUZZ)
+
+mutants: .venv/.dev-stamp
+	@exec $(BIN)/python -m tests.mutation $(MUTANTS)
 
 env: .venv/.dev-stamp
 	@echo ".venv is ready"

@@ -67,6 +67,8 @@ class Auditor:
         self.hour = 0
         self.asks: dict[int, AskAccount] = {}
         self.bids: dict[int, BidAccount] = {}
+        # GPU-hours of all asks there ever were.
+        self.offered = self.sold = self.withdrawn = self.expired = 0
 
     def hear(self, command: Command, events: Sequence[Event]) -> None:  # noqa: C901 - one case an event
         """Check and book the events of one command."""
@@ -76,6 +78,7 @@ class Auditor:
             match event:
                 case OrderAccepted(order=Ask() as ask):
                     self.asks[ask.order_id] = AskAccount(ask, event.sequence)
+                    self.offered += ask.quantity_gpus * (ask.ends_hour - ask.starts_hour)
                 case OrderAccepted(order=Bid() as bid):
                     self.bids[bid.order_id] = BidAccount(bid, event.sequence)
                     traded_before[bid.order_id] = bid.quantity_gpus
@@ -84,21 +87,27 @@ class Auditor:
                     traded_before[event.order_id] = event.remaining_gpus
                 case OrderRested():
                     self.check_remainder(event)
+                    account = self.account(event.order_id)
+                    immediate = account.order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK)
+                    assert not immediate, "an immediate order rests"
                 case Traded():
                     self.trade(event)
                 case OrderCancelled() | OrderExpired() | OrderReplaced():
-                    self.check_remainder(event)
-                    self.bids.pop(event.order_id, None)
-                    self.asks.pop(event.order_id, None)
+                    self.leave(event)
                 case HourAdvanced():
                     self.advance(event)
                 case _:
                     pass
-        for order_id, account in self.bids.items():
-            if account.whole:
-                assert account.wanted == traded_before[order_id], "all-or-none was filled in part"
+        for order_id, bid_account in self.bids.items():
+            if bid_account.whole:
+                assert bid_account.wanted == traded_before[order_id], "all-or-none was filled in part"
+        self.check_expiry()
         self.check_uncrossed()
         self.check_conservation()
+
+    def account(self, order_id: int) -> AskAccount | BidAccount:
+        """Return the account of a live order."""
+        return self.asks.get(order_id) or self.bids[order_id]
 
     def trade(self, event: Traded) -> None:
         """Check one fill against both orders and every better ask, and book it."""
@@ -128,6 +137,14 @@ class Auditor:
             if self.may_trade(bid, better) and self.rank(better) < self.rank(ask):
                 room = better.room(start, need.hours)
                 assert room < quantity if bid.single else room == 0, "a better ask was skipped"
+        taker = ask if older else bid
+        # One that takes all or nothing may rest, and take older asks together with a later one.
+        assert not taker.order.post_only or taker.sequence < event.sequence, "post-only, took on arrival"
+        if older:
+            # The ask arrives, and goes to the dearest, then oldest bid that it could serve.
+            for dearer in self.bids.values():
+                if (-dearer.order.limit_ticks, dearer.sequence) < (-need.limit_ticks, bid.sequence):
+                    assert not self.could_trade(dearer), f"better bid {dearer.order.order_id} was skipped"
         bid.start = start
         bid.wanted -= quantity
         bid.sites.append(offer.order_id)
@@ -136,6 +153,7 @@ class Auditor:
         for hour in range(start, start + need.hours):
             ask.free[hour] -= quantity
             ask.sold[hour] += quantity
+        self.sold += quantity * need.hours
         assert event.bid_remaining_gpus == bid.wanted
         assert event.ask_remaining_gpu_hours == sum(ask.free.values())
         if not bid.wanted:
@@ -150,12 +168,27 @@ class Auditor:
             less = ask.total - event.quantity_gpus
             for hour, free in ask.free.items():
                 ask.lose(hour, min(free, less))
+                self.withdrawn += min(free, less)
             ask.total = event.quantity_gpus
         else:
             bid = self.bids[event.order_id]
             bid.wanted -= bid.total - event.quantity_gpus
             bid.total = event.quantity_gpus
         self.check_remainder(event)
+
+    def leave(self, event: OrderCancelled | OrderExpired | OrderReplaced) -> None:
+        """Book an order that leaves with what remains of it."""
+        self.check_remainder(event)
+        self.bids.pop(event.order_id, None)
+        ask = self.asks.pop(event.order_id, None)
+        if ask is None:
+            return
+        if isinstance(event, OrderExpired):
+            self.expired += event.remaining_gpu_hours
+        else:
+            self.withdrawn += event.remaining_gpu_hours
+        if ask.order.time_in_force is TimeInForce.FOK:
+            assert not any(ask.sold.values()), "a fok ask was sold in part"
 
     def advance(self, event: HourAdvanced) -> None:
         """Book the hours that fell off."""
@@ -168,6 +201,7 @@ class Auditor:
                     lapsed += free
                     ask.lose(hour, free)
         assert event.lapsed_gpu_hours == lapsed
+        self.expired += lapsed
 
     def check_remainder(
         self, event: OrderRested | OrderReduced | OrderCancelled | OrderExpired | OrderReplaced
@@ -182,24 +216,44 @@ class Auditor:
             assert event.remaining_gpus == bid.wanted
             assert event.remaining_gpu_hours == bid.wanted * bid.order.hours
 
+    def check_expiry(self) -> None:
+        """No order stays beyond its hour, or its last feasible start."""
+        for ask in self.asks.values():
+            pieces = (ask.room(hour, ask.order.min_hours) for hour in ask.free)
+            assert any(pieces), f"ask {ask.order.order_id} has nothing to sell"
+        for bid in self.bids.values():
+            last = bid.order.latest_hour - bid.order.hours if bid.start is None else bid.start
+            assert last >= self.hour, f"bid {bid.order.order_id} has no start left"
+        for order_id in (*self.asks, *self.bids):
+            expire_hour = self.account(order_id).order.expire_hour
+            assert not 0 < expire_hour <= self.hour, f"order {order_id} has outlived its hour"
+
     def check_conservation(self) -> None:
-        """Offered = free + sold + gone, in every hour of every ask."""
+        """Offered = free + sold + gone, in every hour of every ask, and over all asks there ever were."""
+        left = 0
         for ask in self.asks.values():
             for hour, free in ask.free.items():
                 assert 0 <= free <= ask.order.quantity_gpus
                 assert free + ask.sold[hour] + ask.gone[hour] == ask.order.quantity_gpus
+                left += free
+        assert self.offered == self.sold + left + self.withdrawn + self.expired, "GPU-hours were lost or made"
 
     def check_uncrossed(self) -> None:
         """No resting bid could trade."""
         for bid in self.bids.values():
-            need = bid.order
-            starts = range(need.earliest_hour, need.latest_hour - need.hours + 1)
-            for start in starts if bid.start is None else [bid.start]:
-                rooms = [
-                    ask.room(start, need.hours) for ask in self.asks.values() if self.may_trade(bid, ask)
-                ]
-                had = max(rooms, default=0) if bid.single else sum(rooms)
-                assert had < bid.wanted if bid.whole else had == 0, f"order {need.order_id} could trade"
+            assert not self.could_trade(bid), f"order {bid.order.order_id} could trade"
+
+    def could_trade(self, bid: BidAccount) -> bool:
+        """Whether the asks as they stand hold what a bid takes, at one of its starts."""
+        need = bid.order
+        starts = range(need.earliest_hour, need.latest_hour - need.hours + 1)
+        asks = [ask for ask in self.asks.values() if self.may_trade(bid, ask)]
+        for start in starts if bid.start is None else [bid.start]:
+            rooms = [ask.room(start, need.hours) for ask in asks]
+            had = max(rooms, default=0) if bid.single else sum(rooms)
+            if had >= (bid.wanted if bid.whole else 1):
+                return True
+        return False
 
     @staticmethod
     def rank(ask: AskAccount) -> tuple[int, int]:

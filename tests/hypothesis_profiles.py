@@ -1,11 +1,16 @@
 """Hypothesis profiles: `ci` (default) keeps the matching properties near a minute, `nightly` runs long.
 
-Chosen by HYPOTHESIS_PROFILE. No deadlines: the machines that run this are shared.
+Chosen by HYPOTHESIS_PROFILE. `ci` draws the same examples every time, `nightly` new ones; `make fuzz` runs
+rounds of `nightly`, each with a seed of its own. No deadlines: the machines that run this are shared.
 """
 
 import os
+from typing import Final
 
 from hypothesis import HealthCheck, settings
+
+NIGHTLY_FACTOR: Final = 10
+"""A round of `nightly` draws so many times the examples of `ci`: a few minutes on one core."""
 
 _UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -14,10 +19,18 @@ def load() -> None:
     """Register the profiles and choose one."""
     common = settings(deadline=None, print_blob=True, suppress_health_check=_UNHURRIED)
     settings.register_profile("ci", common, derandomize=True)
-    settings.register_profile("nightly", common, max_examples=20_000)
+    settings.register_profile("nightly", common, max_examples=100 * NIGHTLY_FACTOR)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def is_long() -> bool:
     """Whether the chosen profile may take as long as it takes."""
     return settings.get_current_profile_name() == "nightly"
+
+
+def examples(number: int, *, steps: int | None = None) -> settings:
+    """Return the settings of a test that draws `number` examples in `ci`, of `steps` for a machine."""
+    factor = NIGHTLY_FACTOR if is_long() else 1
+    if steps is None:
+        return settings(max_examples=number * factor)
+    return settings(max_examples=number * factor, stateful_step_count=steps)

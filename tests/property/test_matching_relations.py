@@ -10,7 +10,7 @@ import sys
 from typing import TypeVar
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matching.book import OrderBook
@@ -20,6 +20,7 @@ from matching.engine import execute
 from matching.events import Event, HourAdvanced, OrderAccepted, SelfTradePrevented, Traded
 from matching.order import Ask, Bid, Order
 from matching.product import Product
+from tests.hypothesis_profiles import examples
 from tests.strategies import command_lists, interpret, products, raw_bids, raw_lists
 
 Case = tuple[Product, list[Command]]
@@ -70,7 +71,7 @@ def shift_event(event: Event, hours: int) -> Event:
     return event
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(command_lists(), st.integers(1, 5_000))
 def test_shifting_every_hour_shifts_the_result(case: Case, hours: int) -> None:
     product, commands = case
@@ -107,7 +108,7 @@ def rename(value: S) -> S:
     return renamed(value, **changes)
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(command_lists())
 def test_ids_and_names_do_not_matter(case: Case) -> None:
     product, commands = case
@@ -115,7 +116,7 @@ def test_ids_and_names_do_not_matter(case: Case) -> None:
     assert other == [tuple(map(rename, events)) for events in run(product, commands)]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(products, raw_lists, raw_bids, st.integers(1, 5))
 def test_a_higher_limit_never_fills_less_on_arrival(
     product: Product, raws: list[tuple[object, ...]], raw: tuple[object, ...], more: int
@@ -134,7 +135,7 @@ def test_a_higher_limit_never_fills_less_on_arrival(
     assert preview(book, dearer).filled_gpus >= preview(book, bid).filled_gpus
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(command_lists(), st.integers(1, 4))
 def test_a_cancel_never_creates_a_trade(case: Case, participant: int) -> None:
     product, commands = case
@@ -148,7 +149,7 @@ def test_a_cancel_never_creates_a_trade(case: Case, participant: int) -> None:
     assert all(order.participant != participant for order in book.orders.values())
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(command_lists(), command_lists())
 def test_books_do_not_influence_each_other(one: Case, two: Case) -> None:
     apart = run(*one), run(*two)
