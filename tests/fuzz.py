@@ -60,7 +60,8 @@ def main() -> int:
                 if finished.returncode:
                     failed.set()
                     print(finished.stdout + finished.stderr)
-                    print(ADVICE.format(command=f"HYPOTHESIS_PROFILE=nightly {' '.join(command[1:])}"))
+                    again = f"HYPOTHESIS_PROFILE=nightly .venv/bin/python {' '.join(command[1:])}"
+                    print(ADVICE.format(command=again))
                 result = "FAILED" if finished.returncode else "passed"
                 print(
                     f"round {number + 1}: {path.stem}, seed {drawn}, {result} in {took_s:.0f} s", flush=True

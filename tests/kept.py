@@ -61,7 +61,7 @@ def report(name: str, product: Product, commands: list[Command], fault: str) -> 
     Hypothesis runs the smallest failure last, so what the file holds in the end is the smallest.
     """
     path = NEWEST / f"{name}.jsonl"
-    save(path, Tape(f"{name}: {fault.splitlines()[0]}", product, commands))
+    save(path, Tape(f"{name}: {fault[:200]}", product, commands))
     return f"{fault}\n{len(commands)} commands, in {path}: to keep them, copy it to {FOLDER}"
 
 
