@@ -1,8 +1,8 @@
 """Goal: nothing builds up. Method: 200,000 commands of a realistic mix on one book, checked all along.
 
-Every 1,000 commands the book is worked out anew and each resting bid matched again (`check_book`); in the end
-the book is what its events fold to, and what its snapshot restores, byte for byte. Once on the recorded trace,
-where it is there, and once on a drawn one of the same shape.
+Every 1,000 commands the book is worked out anew and each resting bid matched again (`check_book`); at last
+the book is what its events fold to, and what its snapshot restores, byte for byte. Once on the recorded
+trace, where it is there, and once on a drawn one of the same shape.
 """
 
 from collections import Counter
