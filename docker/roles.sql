@@ -64,7 +64,4 @@ GRANT INSERT, UPDATE ON
     lease, lease_funding
 TO exchange_app;
 
--- A message is gone once it is published.
-GRANT INSERT, DELETE ON outbox TO exchange_app;
-
 \endif

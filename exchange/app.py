@@ -191,7 +191,7 @@ class Exchange:
             database=self.database,
             clock=self.clock,
             accounts=self.accounts,
-            on_commit=self.relay.notify,
+            on_commit=self.relay.tell,
             on_end=self._end,
         )
 

@@ -1,1 +1,1 @@
-"""Market data over REST and WebSocket, relayed from the outbox."""
+"""Market data over REST and WebSocket, relayed from the journal."""

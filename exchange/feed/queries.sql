@@ -23,9 +23,12 @@ WHERE traded_at >= (SELECT max(traded_at) FROM trade) - INTERVAL '1441 minutes'
 GROUP BY product_id, minute
 ORDER BY product_id, minute;
 
--- name: forget_lazily
--- Let the transaction's commit not wait for the disk: losing it is harmless.
-SET LOCAL synchronous_commit = off;
+-- name: steps
+-- What a partition committed after one sequence and through another, oldest first.
+SELECT sequence, product_id, event_at, events
+FROM journal WHERE partition_id = $1 AND sequence > $2 AND sequence <= $3
+ORDER BY sequence
+LIMIT $4;
 
 -- name: live_orders_of_participant
 -- A participant's live orders, newest first.

@@ -3,6 +3,8 @@
 from exchange.feed.models import MinuteVolume, TapeTrade
 from exchange.kit.database import Connection, Record, to_us
 from exchange.kit.queries import load_queries
+from exchange.orders.models import Step
+from matching.codec import decode_events
 
 QUERIES = load_queries("exchange.feed")
 
@@ -55,9 +57,15 @@ async def minute_volumes(connection: Connection) -> dict[str, list[MinuteVolume]
     return volumes
 
 
-async def forget_lazily(connection: Connection) -> None:
-    """Let this transaction's commit not wait for the disk."""
-    await connection.execute(QUERIES.forget_lazily)
+async def steps(
+    connection: Connection, partition_id: int, after_sequence: int, through_sequence: int, limit: int
+) -> list[Step]:
+    """Return what a partition committed between two sequences, oldest first."""
+    rows = await connection.fetch(QUERIES.steps, partition_id, after_sequence, through_sequence, limit)
+    return [
+        Step(row["sequence"], row["product_id"], to_us(row["event_at"]), decode_events(row["events"]))
+        for row in rows
+    ]
 
 
 async def live_orders_of_participant(connection: Connection, participant_id: int, limit: int) -> list[Record]:

@@ -1,1 +1,1 @@
-"""What every domain needs and no domain owns: ids, clock, settings, database, outbox, audit, auth, HTTP."""
+"""What every domain needs and no domain owns: ids, clock, settings, database, audit, auth, HTTP."""

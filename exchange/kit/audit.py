@@ -15,17 +15,17 @@ INSERT INTO audit_record (
     partition_id, sequence, event_index, code, event_at, actor_participant_id, key_id, participant_id,
     trade_group_id, product_id, order_id, trade_id, subject_id, detail
 )
-SELECT partition_id, sequence, event_index, code,
+SELECT partition_id, sequence, coalesce(event_index, 0), code,
     timestamptz 'epoch' + event_at_us * interval '1 microsecond', actor_participant_id, key_id,
     participant_id,
-    trade_group_id, product_id, order_id, trade_id, subject_id, detail
+    trade_group_id, product_id, order_id, trade_id, subject_id, coalesce(detail, '{}')
 FROM json_to_recordset($1::json) AS record (
     partition_id integer, sequence bigint, event_index integer, code text, event_at_us bigint,
     actor_participant_id bigint, key_id bigint, participant_id bigint, trade_group_id bigint, product_id text,
     order_id bigint, trade_id bigint, subject_id bigint, detail jsonb)"""
 
 
-class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step: who did what to what, when.
 
     `partition_id` and `sequence` name the journal entry it came from, and `event_index` its place among that

@@ -13,14 +13,13 @@ Invariants:
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
-from asyncpg.transaction import Transaction
 
 from exchange.kit.clock import datetime_of, us_of
 
@@ -52,6 +51,7 @@ LOCK_TIMEOUT = "5s"
 UNDO_TIMEOUT_S = 5.0
 CLOSE_TIMEOUT_S = 15.0
 STATEMENTS_CACHED = 512
+STATEMENT_LIFETIME_S = 10
 
 Outcome: TypeAlias = Literal["not_applied", "unknown"]
 
@@ -75,6 +75,16 @@ class ConnectionLost(Exception):
         """Keep what happened, without address or password."""
         super().__init__(detail)
         self.outcome = outcome
+
+
+class _Transaction(Protocol):
+    """The statements around a transaction, as asyncpg's `Transaction` has them."""
+
+    async def start(self) -> None: ...
+
+    async def commit(self) -> None: ...
+
+    async def rollback(self) -> None: ...
 
 
 class Database:
@@ -101,9 +111,10 @@ class Database:
                 min_size=min(connections_min, connections_max),
                 max_size=connections_max,
                 timeout=CONNECT_TIMEOUT_S,
-                # A connection prepares a statement once and keeps it, and is kept however often it is used.
+                # A connection is kept however often it is used, and keeps its statements for a while. Not for
+                # ever: how one is done is settled while the tables are small, and they grow.
                 statement_cache_size=STATEMENTS_CACHED,
-                max_cached_statement_lifetime=0,
+                max_cached_statement_lifetime=STATEMENT_LIFETIME_S,
                 max_queries=2**62,
                 reset=_keep_session,
                 server_settings={
@@ -129,7 +140,7 @@ class Database:
         request whose transaction has been committed, it leaves the request's outcome unknown.
         """
         outcome: Outcome = "unknown" if after_commit else "not_applied"
-        connection = await self._acquire(outcome)
+        connection = await self.acquire(outcome)
         try:
             yield connection
         except _MAY_BE_LOST as error:
@@ -139,18 +150,33 @@ class Database:
         finally:
             await self._pool.release(connection)
 
-    @asynccontextmanager
-    async def transaction(self, *, isolation: Isolation = "read_committed") -> AsyncIterator[Connection]:
+    def transaction(
+        self, *, isolation: Isolation = "read_committed"
+    ) -> AbstractAsyncContextManager[Connection]:
         """Lend a connection in a transaction: committed at the block's end, rolled back on an exception."""
+
+        async def lend() -> tuple[Connection, _Transaction]:
+            connection = await self.acquire("not_applied")
+            return connection, connection.transaction(isolation=isolation)
+
+        return self.transaction_on(lend, is_kept=False)
+
+    @asynccontextmanager
+    async def transaction_on(
+        self,
+        lend: Callable[[], Awaitable[tuple[Connection, "_Transaction"]]],
+        *,
+        is_kept: bool,
+    ) -> AsyncIterator[Connection]:
+        """Run the block in what `lend` gives. The pool gets it back, but who keeps it does once committed."""
         outcome: Outcome = "not_applied"
-        connection = await self._acquire(outcome)
-        transaction = connection.transaction(isolation=isolation)
+        connection, transaction = await lend()
         is_open = is_over = False
         try:
             await transaction.start()
             is_open = True
             yield connection
-            if not _is_closed(connection):  # where it is, commit only raises and nothing is sent
+            if not is_closed(connection):  # where it is, commit only raises and nothing is sent
                 outcome = "unknown"
             is_open = False
             await transaction.commit()
@@ -160,15 +186,19 @@ class Database:
                 raise
             raise _lost(connection, outcome) from error
         finally:
-            if is_over:
+            if is_over and not is_kept:
                 await self._pool.release(connection)
-            else:
-                # In a task of its own: who is cancelled may be cancelled again at every await until it ends,
-                # and a connection must not go back in its transaction.
-                ending = asyncio.create_task(self._undo(connection, transaction if is_open else None))
-                self._endings.add(ending)
-                ending.add_done_callback(self._endings.discard)
-                await asyncio.shield(ending)
+            elif not is_over:
+                await self.undo(connection, transaction if is_open else None)
+
+    async def undo(self, connection: Connection, transaction: "_Transaction | None") -> None:
+        """Roll back what is open, and give the connection back to the pool."""
+        # In a task of its own: who is cancelled may be cancelled again at every await until it ends, and a
+        # connection must not go back in its transaction.
+        ending = asyncio.create_task(self._undo(connection, transaction))
+        self._endings.add(ending)
+        ending.add_done_callback(self._endings.discard)
+        await asyncio.shield(ending)
 
     async def close(self) -> None:
         """Wait for lent connections and close all; those not given back in `CLOSE_TIMEOUT_S` are cut off."""
@@ -178,25 +208,26 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    async def _undo(self, connection: Connection, transaction: Transaction | None) -> None:
-        """Roll back what is open, and give the connection back.
+    async def _undo(self, connection: Connection, transaction: "_Transaction | None") -> None:
+        """Do what `undo` says.
 
         Without a transaction its BEGIN or COMMIT did not go through, and who knows what it left behind. Then,
         and where rolling back fails, the connection is closed: whatever ended the transaction still stands.
         Rolling back waits until the statement under way was cancelled, and PostgreSQL ignores a cancel that
         comes before the statement does: so it has a time limit.
         """
-        is_clean = _is_closed(connection)
+        is_clean = is_closed(connection)
         if not is_clean and transaction is not None:
             with suppress(*_MAY_BE_LOST, OSError):  # TimeoutError is an OSError
                 async with asyncio.timeout(UNDO_TIMEOUT_S):
                     await transaction.rollback()
                 is_clean = True
-        if not is_clean and not _is_closed(connection):
+        if not is_clean and not is_closed(connection):
             connection.terminate()
         await self._pool.release(connection)
 
-    async def _acquire(self, outcome: Outcome) -> Connection:
+    async def acquire(self, outcome: Outcome) -> Connection:
+        """Borrow a connection; ConnectionLost with that outcome where none is to be had."""
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (*_LOST, OSError) as error:  # TimeoutError is an OSError
@@ -209,17 +240,17 @@ def _is_loss(error: BaseException, connection: Connection) -> bool:
         return True
     if isinstance(error, asyncpg.PostgresError):
         return getattr(error, "severity_en", None) in {"FATAL", "PANIC"}
-    return isinstance(error, asyncpg.InterfaceError) and _is_closed(connection)
+    return isinstance(error, asyncpg.InterfaceError) and is_closed(connection)
 
 
 def _lost(connection: Connection, outcome: Outcome) -> ConnectionLost:
     """Close a lost connection, so that the pool does not lend it again, and return what to raise."""
-    if not _is_closed(connection):
+    if not is_closed(connection):
         connection.terminate()
     return ConnectionLost("the connection to the database was lost", outcome=outcome)
 
 
-def _is_closed(connection: Connection) -> bool:
+def is_closed(connection: Connection) -> bool:
     """Tell whether a lent connection is closed; the pool takes one that breaks back at once."""
     try:
         return connection.is_closed()

@@ -1,11 +1,10 @@
 """How the callers of a sequencer get their outcomes: after the commit, and without holding up the next batch.
 
 What an answer sets off (its response, the caller's next request) costs more than matching an order. So the
-answers of a batch wait until the database is busy with the batch after it, and are then given one in each
-round of the event loop.
+answers of a batch wait until the database is busy with the batch after it, and are then given together.
 
 Invariants: each caller gets one answer, an outcome as it was committed or a refusal; an answer waits at most
-`ANSWERED_WITHIN_S` until its turn begins. A caller that has gone away is passed over.
+`ANSWERED_WITHIN_S`. A caller that has gone away is passed over.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ class Answers:
 
     def __init__(self) -> None:
         self._committed: deque[tuple[Waiting, Outcome]] = deque()
-        self._is_giving = False
 
     def add(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome], *, is_urgent: bool) -> None:
         """Take committed outcomes in; give them at once, or with `give`, or when the time is up."""
@@ -50,23 +48,11 @@ class Answers:
             asyncio.get_running_loop().call_later(ANSWERED_WITHIN_S, self.give)
 
     def give(self) -> None:
-        """Begin to give what there is."""
-        if self._committed and not self._is_giving:
-            self._is_giving = True
-            self._give_next()
-
-    def give_all(self) -> None:
-        """Give what there is before returning."""
+        """Give what there is."""
         while self._committed:
-            _settle(*self._committed.popleft())
-
-    def _give_next(self) -> None:
-        if self._committed:
-            _settle(*self._committed.popleft())
-        if self._committed:
-            asyncio.get_running_loop().call_soon(self._give_next)
-        else:
-            self._is_giving = False
+            waiting, outcome = self._committed.popleft()
+            if not waiting.answer.done():
+                waiting.answer.set_result(outcome)
 
 
 def refuse(
@@ -76,8 +62,3 @@ def refuse(
     for each in waiting:
         if not each.answer.done():
             each.answer.set_exception(Unavailable("not_committed", detail, outcome=outcome))
-
-
-def _settle(waiting: Waiting, outcome: Outcome) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_result(outcome)

@@ -19,7 +19,6 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.bundle import Bundle
-from exchange.kit.outbox import insert_outbox
 from exchange.orders import store
 from exchange.orders.forms import book_order, funded_terms, order_detail
 from exchange.orders.funding import fund
@@ -33,6 +32,7 @@ from exchange.orders.models import (
     LiveOrder,
     OrderStatus,
     PlaceRequest,
+    Step,
 )
 from exchange.orders.rules import journal_hash
 from exchange.orders.views import open_holds_of
@@ -117,6 +117,8 @@ class Batch:
         self._sequence = partition.head.last_sequence
         self._hash = partition.head.last_hash
         self._journal: list[JournalRow] = []
+        self.steps: list[Step] = []
+        """What there will be to tell once this batch has committed."""
         self._orders: dict[int, LiveOrder] = {}
         self._placed_here: dict[tuple[int, str], LiveOrder] = {}
         self._records: list[AuditRecord] = []
@@ -177,8 +179,6 @@ class Batch:
             await store.write_orders(bundle, partition.partition_id, self._orders.values(), self._at_us)
         await self._settlement.write(bundle, self._at_us)
         await insert_audit_records(bundle, self._records)
-        if self._journal:
-            await insert_outbox(bundle, partition.partition_id, self._sequence, self._feed_payload())
         return await store.append(
             bundle,
             partition.partition_id,
@@ -186,11 +186,6 @@ class Batch:
             epoch=epoch,
             previous_sequence=partition.head.last_sequence,
             head=self.head,
-        )
-
-    def _feed_payload(self) -> bytes:
-        return msgspec.msgpack.encode(
-            [(row.sequence, row.product_id, row.event_at_us, row.events) for row in self._journal]
         )
 
     def _place(self, request: PlaceRequest) -> Outcome:
@@ -267,16 +262,16 @@ class Batch:
     def _execute(self, product_id: str, command: Command, key_id: int | None = None) -> None:
         events = execute(self._partition.books[product_id], command)
         self._sequence = command.sequence
-        row = JournalRow(
-            sequence=command.sequence,
-            product_id=product_id,
-            event_at_us=self._at_us,
-            command=encode_command(command),
-            events=encode_events(events),
-            hash=b"",
+        written = (
+            command.sequence,
+            product_id,
+            self._at_us,
+            encode_command(command),
+            encode_events(events),
         )
-        self._hash = journal_hash(self._hash, row)
-        self._journal.append(msgspec.structs.replace(row, hash=self._hash))
+        self._hash = journal_hash(self._hash, *written)
+        self._journal.append(JournalRow(*written, self._hash))
+        self.steps.append(Step(command.sequence, product_id, self._at_us, events))
         if isinstance(command, PlaceOrder) and not isinstance(events[0], OrderRejected):
             funded = self._partition.live[command.order.order_id].funded
             if funded is not None:

@@ -20,6 +20,7 @@ from matching.product import Phase
 
 if TYPE_CHECKING:
     from exchange.settlement.models import FundedOrder
+    from matching.events import Event
 
 
 class OrderStatus(StrEnum):
@@ -200,7 +201,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last_event_at_us: int
 
 
-class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class JournalRow(msgspec.Struct, frozen=True, gc=False):
     """One command to one book, the events it had, and the chain's hash after it."""
 
     sequence: int
@@ -209,6 +210,15 @@ class JournalRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     command: bytes
     events: bytes
     hash: bytes
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """A command's events as they are told to the world; in the journal they stand encoded."""
+
+    sequence: int
+    product_id: str
+    event_at_us: int
+    events: tuple[Event, ...]
 
 
 class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True):

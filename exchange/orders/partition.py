@@ -111,7 +111,8 @@ async def _fold_journal(
                 raise BookCorrupt(
                     f"journal of partition {partition_id}: {sequence} is followed by {row.sequence}"
                 )
-            if last_hash is not None and journal_hash(last_hash, row) != row.hash:
+            fields = (row.sequence, row.product_id, row.event_at_us, row.command, row.events)
+            if last_hash is not None and journal_hash(last_hash, *fields) != row.hash:
                 raise BookCorrupt(f"journal of partition {partition_id}: hash of {row.sequence} does not fit")
             last_hash = row.hash
             sequence = row.sequence

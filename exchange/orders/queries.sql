@@ -86,10 +86,10 @@ WHERE orders.partition_id = $1 AND orders.status IN ('accepted', 'resting', 'par
 ORDER BY orders.id;
 
 -- name: orders_of_participant
--- A page of a participant's orders, newest first.
+-- A page of a participant's orders, newest first. `id > 0` is what its index asks for.
 SELECT *
 FROM orders
-WHERE participant_id = $1 AND id < $2
+WHERE participant_id = $1 AND id < $2 AND id > 0
     AND ($3::text IS NULL OR product_id = $3)
     AND ($4::text IS NULL OR side = $4)
     AND ($5::text[] IS NULL OR status = ANY ($5))

@@ -18,7 +18,7 @@ from exchange.orders.models import OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from exchange.orders.models import JournalRow, NewOrder
+    from exchange.orders.models import NewOrder
     from exchange.products.models import ProductSpec
 
 DOMESTIC_BIT: Final = 1 << 0
@@ -263,13 +263,15 @@ def chain(previous: bytes, *parts: bytes) -> bytes:
     return digest.digest()
 
 
-def journal_hash(previous: bytes, row: JournalRow) -> bytes:
-    """The hash of a journal row, given that of the row before it."""
+def journal_hash(
+    previous: bytes, sequence: int, product_id: str, event_at_us: int, command: bytes, events: bytes
+) -> bytes:
+    """The hash of a journal row with these fields, given that of the row before it."""
     return chain(
         previous,
-        row.sequence.to_bytes(_LENGTH_BYTES, "big"),
-        row.product_id.encode(),
-        row.event_at_us.to_bytes(_LENGTH_BYTES, "big"),
-        row.command,
-        row.events,
+        sequence.to_bytes(_LENGTH_BYTES, "big"),
+        product_id.encode(),
+        event_at_us.to_bytes(_LENGTH_BYTES, "big"),
+        command,
+        events,
     )

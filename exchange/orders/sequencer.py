@@ -29,12 +29,13 @@ import msgspec
 from exchange.kit.clock import hour_of, us_of_hour
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
+from exchange.kit.session import Session
 from exchange.ledger.service import available_for_update
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, refuse
 from exchange.orders.batch import Batch, Outcome, as_committed
 from exchange.orders.funding import Means
-from exchange.orders.models import Head, PlaceRequest, Request
+from exchange.orders.models import Head, PlaceRequest, Request, Step
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due, vouchers_for_update
@@ -88,10 +89,14 @@ class Sequencer:
         database: Database,
         clock: Clock,
         accounts: AccountDirectory,
-        on_commit: Callable[[], None],
+        on_commit: Callable[[int, Sequence[Step]], None],
         on_end: Callable[[], None],
     ) -> None:
-        """Stand ready to lead. `on_end` is called when the writer ends by itself: fenced, or on a fault."""
+        """Stand ready to lead.
+
+        `on_commit` is given the partition and the steps of each commit, in order. `on_end` is called when
+        the writer ends by itself: fenced, or on a fault.
+        """
         self._on_end = on_end
         self._settings = settings
         self._products = products
@@ -100,6 +105,7 @@ class Sequencer:
         self._accounts = accounts
         self._on_commit = on_commit
         self._queue: deque[Waiting] = deque()
+        self._session = Session(database, is_next_near=lambda: bool(self._queue))
         self._answers = Answers()
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
@@ -187,9 +193,10 @@ class Sequencer:
             self._on_end()
         finally:
             self._stopping = True
-            self._answers.give_all()
+            self._answers.give()
             refuse(self._queue, "the partition has stopped; nothing was done")
             self._queue.clear()
+            await self._session.close()
             async with self._advanced:
                 self._advanced.notify_all()
 
@@ -240,10 +247,10 @@ class Sequencer:
         """The outcomes once they are committed; None when nothing was. Raises `Fenced`, `HourPassed`."""
         partition = self._led()
         requests = [each.request for each in waiting]
-        head: Head | None = None
+        batch: Batch | None = None
         outcomes: list[Outcome] = []
         try:
-            async with self._database.transaction() as connection:
+            async with self._session.transaction() as connection:
                 means = await self._means(connection, requests)
                 # Only now, with every lock held, is it known when the batch happens.
                 at_us = self._time_within_hour()
@@ -255,7 +262,6 @@ class Sequencer:
                     fee_bps=self._settings.fee_bps,
                 )
                 outcomes = [batch.run(request) for request in requests]
-                head = batch.head
                 self._answers.give()
                 await self._write(batch, connection)
         except (Fenced, BookCorrupt, HourPassed):
@@ -267,12 +273,12 @@ class Sequencer:
             unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
             # A batch without commands left no trace in the head; to try it again is safe, as its orders, if
             # they were stored after all, are found by their client order ids.
-            moved = head is not None and head.last_sequence > previous_sequence
-            if not (unknown and moved and self._led().head == head):
+            moved = batch is not None and batch.head.last_sequence > previous_sequence
+            if batch is None or not (unknown and moved and self._led().head == batch.head):
                 return None
         else:
-            partition.head = head
-        self._on_commit()
+            partition.head = batch.head
+        self._on_commit(self._settings.partition_id, batch.steps)
         return [as_committed(outcome) for outcome in outcomes]
 
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
@@ -360,7 +366,7 @@ class Sequencer:
             _log.exception("hour %d was not committed", hour)
             await self._rebuild()
             return False
-        self._on_commit()
+        self._on_commit(self._settings.partition_id, batch.steps)
         return True
 
     def _settle_through(self, hour: int) -> int:

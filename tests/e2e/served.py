@@ -126,8 +126,7 @@ class Served:
     async def rows(self) -> dict[str, int]:
         """Count what the exchange has stored, table by table.
 
-        Two are left out: the record, because a regulator's question is on it too, and the outbox, which
-        empties by itself.
+        The record is left out, because a regulator's question is on it too.
         """
         async with self.exchange.database.connection() as connection:
             tables = [
@@ -139,7 +138,7 @@ class Served:
             ]
             return {
                 table: await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - a name read from the catalogue
-                for table in sorted(set(tables) - {"audit_record", "outbox"})
+                for table in sorted(set(tables) - {"audit_record"})
             }
 
 

@@ -70,7 +70,7 @@ def _sequencer() -> Sequencer:
         database=absent,
         clock=absent,
         accounts=absent,
-        on_commit=lambda: None,
+        on_commit=lambda *_: None,
         on_end=lambda: None,
     )
 

@@ -1,28 +1,29 @@
 """Goal: what was committed is told, in commit order, once, whatever happens to the database in between.
 
-Method: a seeded run of the real engine is written to the real outbox as the sequencer writes it, in batches;
-the relay reads it while connections are cut and relays are restarted. What the tape and a reader have at the
-end is compared with the run's own events.
+Method: a seeded run of the real engine is written to the real journal as the sequencer writes it, in batches;
+the relay is told of them, or not, while connections are cut and relays are restarted. What the tape and a
+reader have at the end is compared with the run's own events.
 """
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
 
+from exchange.feed import relay as relays
 from exchange.feed import rules
 from exchange.feed.hub import Closing, Reader, orders_key
 from exchange.feed.models import OrderNews, TapeTrade, TradeView
 from exchange.feed.relay import Relay
-from exchange.kit.database import Database
-from exchange.kit.outbox import insert_outbox
+from exchange.kit.database import Database, from_us
+from exchange.orders.models import Step
 from exchange.products.service import seed_catalogue
 from matching.book import OrderBook
 from matching.codec import encode_events
 from matching.engine import execute
-from matching.events import Event, OrderAccepted, Traded
+from matching.events import OrderAccepted, Traded
 from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
 from tests.tapes import tape
 
@@ -33,35 +34,38 @@ COMMANDS = 400
 DEADLINE_S = 60.0
 
 
-class Step(msgspec.Struct, frozen=True):
-    """A command's events and when they happened."""
-
-    sequence: int
-    at_us: int
-    events: tuple[Event, ...]
-
-
 def run_of_steps(seed: int) -> list[Step]:
     """Return what the engine decides on a seeded run."""
     product, commands = tape(seed, COMMANDS)
     book = OrderBook(product)
     return [
-        Step(command.sequence, AT_US + number * 1_000_000, execute(book, command))
+        Step(command.sequence, PRODUCT, AT_US + number * 1_000_000, execute(book, command))
         for number, command in enumerate(commands)
     ]
 
 
 def trades_of(steps: list[Step]) -> list[TapeTrade]:
-    return [trade for step in steps for trade in rules.tape_trades(1, step.at_us, step.events)]
+    return [trade for step in steps for trade in rules.tape_trades(1, step.event_at_us, step.events)]
 
 
 async def commit(database: Database, steps: list[Step]) -> None:
-    """Commit steps as the sequencer does: one row a batch."""
-    payload = msgspec.msgpack.encode(
-        [(step.sequence, PRODUCT, step.at_us, encode_events(step.events)) for step in steps]
-    )
+    """Commit steps as the sequencer does, with nothing but their events."""
     async with database.transaction() as connection:
-        await insert_outbox(connection, 1, steps[-1].sequence, payload)
+        await connection.executemany(
+            "INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)"
+            " VALUES (1, $1, $2, $3, '', $4, decode(repeat('00', 32), 'hex'))",
+            [
+                (step.sequence, PRODUCT, from_us(step.event_at_us), encode_events(step.events))
+                for step in steps
+            ],
+        )
+        await connection.execute(
+            "INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)"
+            " VALUES (1, 1, $1, decode(repeat('00', 32), 'hex'), $2)"
+            " ON CONFLICT (partition_id) DO UPDATE SET last_sequence = $1, last_event_at = $2",
+            steps[-1].sequence,
+            from_us(steps[-1].event_at_us),
+        )
 
 
 def batches(steps: list[Step]) -> list[list[Step]]:
@@ -70,11 +74,10 @@ def batches(steps: list[Step]) -> list[list[Step]]:
     return list(iter(lambda: list(itertools.islice(cut, next(sizes))), []))
 
 
-async def wait_until(condition: Callable[[], bool], relay: Relay) -> None:
-    """Let the relay work until it is so."""
+async def wait_until_told(relay: Relay, through: Step) -> None:
+    """Let the relay work until it has told everything through a step."""
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            relay.notify()
+        while relay.hub.sequences.get(1) != through.sequence:  # noqa: ASYNC110 - nobody signals it
             await asyncio.sleep(0.001)
 
 
@@ -96,21 +99,19 @@ async def relay(database: Database) -> AsyncIterator[Relay]:
     await started.stop()
 
 
-async def outbox_rows(database: Database) -> int:
-    async with database.connection() as connection:
-        count: int = await connection.fetchval("SELECT count(*) FROM outbox")
-    return count
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the journal often, for tests in which nobody tells the relay."""
+    monkeypatch.setattr(relays, "IDLE_S", 0.01)
 
 
-async def test_readers_get_every_trade_in_commit_order_and_the_rows_go(
-    database: Database, relay: Relay
-) -> None:
+async def test_readers_get_every_trade_in_commit_order(database: Database, relay: Relay) -> None:
     steps = run_of_steps(1)
     reader = follow(relay, CHANNEL)
     for batch in batches(steps):
         await commit(database, batch)
-        relay.notify()
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+        relay.tell(1, batch)
+    await wait_until_told(relay, steps[-1])
     expected = trades_of(steps)
     assert len(expected) > 50
     assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == expected
@@ -120,26 +121,29 @@ async def test_readers_get_every_trade_in_commit_order_and_the_rows_go(
     assert [message["prev_sequence"] for message in messages][1:] == [
         message["sequence"] for message in messages
     ][:-1]
-    await relay.stop()
-    assert await outbox_rows(database) == 0
 
 
-async def test_a_lost_database_delays_and_loses_nothing(database: Database, database_url: str) -> None:
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("told_every", [1, 3, COMMANDS])
+async def test_a_lost_database_delays_and_loses_nothing(
+    database: Database, database_url: str, told_every: int
+) -> None:
     steps = run_of_steps(2)
     own = await Database.connect(database_url, connections_min=1, application_name="relay-under-test")
     relay = Relay(own)
     await relay.start()
     reader = follow(relay, CHANNEL)
-    for number, batch in enumerate(batches(steps)):
+    for number, batch in enumerate(batches(steps), start=1):
         await commit(database, batch)
-        relay.notify()
+        if number % told_every == 0:
+            relay.tell(1, batch)
         if number % 20 == 0:
             async with database.connection() as connection:
                 await connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE application_name = 'relay-under-test' AND datname = current_database()"
                 )
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    await wait_until_told(relay, steps[-1])
     assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
     told = [trade for text in await reader.take() for trade in msgspec.json.decode(text)["trades"]]
     assert len(told) == len(trades_of(steps))
@@ -147,41 +151,28 @@ async def test_a_lost_database_delays_and_loses_nothing(database: Database, data
     await own.close()
 
 
-async def test_what_an_earlier_process_left_is_told_at_the_start(database: Database) -> None:
-    steps = run_of_steps(3)
-    for batch in batches(steps):
-        await commit(database, batch)
-    relay = Relay(database)
-    await relay.start()
-    assert relay.hub.sequences == {1: steps[-1].sequence}
-    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
-    await relay.stop()
-    assert await outbox_rows(database) == 0
-
-
 async def test_a_restart_knows_the_past_from_the_trades_and_counts_nothing_twice(database: Database) -> None:
     steps = run_of_steps(4)
     cut = len(steps) // 2
     await store_trades(database, steps[:cut])
-    async with database.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO partition_head VALUES (1, 1, $1, decode(repeat('00', 32), 'hex'), now())",
-            steps[cut - 1].sequence,
-        )
-    # The rows of all, told or not, are still in the outbox: deleting them had been lost.
-    for batch in [steps[:cut], steps[cut:]]:
-        await commit(database, batch)
+    await commit(database, steps[:cut])
     relay = Relay(database)
     await relay.start()
+    assert relay.hub.sequences == {1: steps[cut - 1].sequence}
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps[:cut])
+    await commit(database, steps[cut:])
+    # Some of it for the second time.
+    relay.tell(1, steps[cut - 10 :])
+    await wait_until_told(relay, steps[-1])
     expected = trades_of(steps)
     assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == expected
-    day = relay.tape.day(PRODUCT, steps[-1].at_us)
+    day = relay.tape.day(PRODUCT, steps[-1].event_at_us)
     assert day.trades == len(expected)
     assert day.gpu_hours == sum(trade.gpu_hours for trade in expected)
     assert day.notional_fen == sum(trade.gpu_hours * trade.price_ticks for trade in expected)
     prices = [trade.price_ticks for trade in expected]
     assert (day.low_ticks, day.high_ticks) == (min(prices), max(prices))
-    a_day_later = relay.tape.day(PRODUCT, steps[-1].at_us + 86_400_000_000)
+    a_day_later = relay.tape.day(PRODUCT, steps[-1].event_at_us + 86_400_000_000)
     assert (a_day_later.trades, a_day_later.low_ticks) == (0, 0)
     await relay.stop()
 
@@ -227,7 +218,8 @@ async def test_an_owner_hears_of_its_own_orders_and_of_nobody_elses(database: Da
     readers = {participant: follow(relay, orders_key(participant)) for participant in set(owners.values())}
     for batch in batches(steps):
         await commit(database, batch)
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+        relay.tell(1, batch)
+    await wait_until_told(relay, steps[-1])
     events = [event for step in steps for event in step.events]
     for participant, reader in readers.items():
         messages = [msgspec.json.decode(text) for text in await reader.take()]
@@ -240,45 +232,56 @@ async def test_an_owner_hears_of_its_own_orders_and_of_nobody_elses(database: Da
         assert told == sum((each.buyer == participant) + (each.seller == participant) for each in fills)
 
 
-async def test_a_commit_behind_an_open_transaction_is_told_without_another_wake_up(
-    database: Database, relay: Relay
-) -> None:
+async def test_stopping_tells_what_was_committed_before(database: Database, relay: Relay) -> None:
     steps = run_of_steps(6)
-    async with database.transaction() as slow:
-        await insert_outbox(slow, 2, 1, msgspec.msgpack.encode([]))
-        await commit(database, steps)
-        relay.notify()
-        await asyncio.sleep(0.02)
-        assert 1 not in relay.hub.sequences
-    async with asyncio.timeout(DEADLINE_S):
-        while relay.hub.sequences.get(1) != steps[-1].sequence:  # noqa: ASYNC110 - nobody signals it
-            await asyncio.sleep(0.001)
+    await commit(database, steps)
+    relay.tell(1, steps[:1])
+    relay.tell(1, steps[50:])
+    await relay.stop()
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
 
 
-async def test_a_gap_sends_every_reader_for_a_new_snapshot(database: Database, relay: Relay) -> None:
+async def test_a_gap_is_filled_from_the_journal(database: Database, relay: Relay) -> None:
+    steps = run_of_steps(7)
+    reader = follow(relay, CHANNEL)
+    await commit(database, steps)
+    relay.tell(1, steps[:100])
+    relay.tell(1, steps[150:])
+    await wait_until_told(relay, steps[-1])
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
+    told = [trade for text in await reader.take() for trade in msgspec.json.decode(text)["trades"]]
+    assert len(told) == len(trades_of(steps))
+    assert reader.closing is None
+
+
+async def test_a_great_gap_sends_every_reader_for_a_new_snapshot(
+    database: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "STEPS_FILLED_MAX", 40)
     steps = run_of_steps(7)
     await commit(database, steps[:100])
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[99].sequence, relay)
+    relay.tell(1, steps[:100])
+    await wait_until_told(relay, steps[99])
     reader = follow(relay, CHANNEL)
-    # Another process told and deleted what lies between: its trades are in the tables, its rows are gone.
+    # Another process led for a while: its trades are in the tables.
     await store_trades(database, steps[:150])
+    await commit(database, steps[100:150])
     await commit(database, steps[150:])
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[-1].sequence, relay)
+    relay.tell(1, steps[150:])
+    await wait_until_told(relay, steps[-1])
     assert reader.closing is Closing.MISSED
-    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
 
 
 async def test_a_halted_relay_tells_nothing_more_and_lets_nobody_in(database: Database, relay: Relay) -> None:
     steps = run_of_steps(8)
-    await commit(database, steps[:10])
-    await wait_until(lambda: relay.hub.sequences.get(1) == steps[9].sequence, relay)
+    await commit(database, steps)
+    relay.tell(1, steps[:10])
+    await wait_until_told(relay, steps[9])
     reader = follow(relay, CHANNEL)
     relay.halt()
     assert reader.closing is Closing.SHUTDOWN
     late = follow(relay, CHANNEL)
     assert late.closing is Closing.SHUTDOWN
-    await commit(database, steps[10:])
-    relay.notify()
+    relay.tell(1, steps[10:])
     await relay.stop()
     assert relay.hub.sequences == {1: steps[9].sequence}
-    assert await outbox_rows(database) > 0

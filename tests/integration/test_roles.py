@@ -15,7 +15,6 @@ from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.migrate import migrate
-from exchange.kit.outbox import delete_outbox, insert_outbox, read_outbox
 from exchange.kit.postgres_files import binaries_folder
 
 ROLES = Path(__file__).parents[2] / "docker" / "roles.sql"
@@ -78,10 +77,7 @@ async def test_the_service_may_do_its_work(url: str) -> None:
     database = await Database.connect(_as(url, "exchange_app"), connections_min=1)
     async with database.transaction() as connection:
         await insert_audit_records(connection, [AuditRecord(code="NEWO", event_at_us=0)])
-        await insert_outbox(connection, 1, 1, b"x")
     async with database.connection() as connection:
-        rows, _ = await read_outbox(connection, 0, 10)
-        await delete_outbox(connection, rows[-1].id)
         await connection.execute("UPDATE participant SET name = name")
     await database.close()
 
@@ -105,10 +101,9 @@ async def test_every_table_is_insert_only_by_trigger_and_by_grant_or_by_neither(
     assert {name for name, row in tables.items() if row["guarded"]} == INSERT_ONLY
     assert {name for name, row in tables.items() if not row["changes"]} == INSERT_ONLY | {
         "ask_load",  # kept by a trigger, as its owner
-        "outbox",
         "schema_migration",
     }
-    assert {name for name, row in tables.items() if row["deletes"]} == {"outbox"}
+    assert {name for name, row in tables.items() if row["deletes"]} == set()
     assert {name for name, row in tables.items() if not row["inserts"]} == {"ask_load", "schema_migration"}
     assert all(row["reads"] for row in rows)
     assert {row["owner"] for row in rows} == {"exchange_owner"}
