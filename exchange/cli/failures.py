@@ -50,6 +50,13 @@ class FailureGroup(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except (click.Abort, KeyboardInterrupt) as end:
+            # A no to a question, an end of standard input, or Ctrl-C; click itself would exit with 1.
+            click.echo("\nstopped", err=True)
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from end
+        except click.FileError as failure:
+            show_failure(failure.format_message())
+            raise click.exceptions.Exit(ExitCode.USAGE) from failure
         except ApiProblem as refusal:
             show_problem(refusal)
             unavailable = refusal.problem.status >= HTTP_SERVER_FAULT

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from exchange.cli.failures import ExitCode, FailureGroup
+from exchange.cli.failures import FailureGroup
 
 COMMANDS: Final = {
     "bench": "exchange.cli.bench:bench",
@@ -24,7 +24,7 @@ COMMANDS: Final = {
 EPILOG: Final = (
     "\b\nExit codes: 0 done, 1 a fault of this program, 2 wrong use or settings,\n"
     "3 refused by the exchange, 4 no answer from the exchange or its database,\n"
-    "5 a check found a difference, 130 interrupted."
+    "5 a check found a difference, 130 interrupted, or answered with no."
 )
 
 
@@ -57,7 +57,4 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command that the arguments name."""
-    try:
-        cli(prog_name="exchange")
-    except KeyboardInterrupt:
-        raise SystemExit(ExitCode.INTERRUPTED) from None
+    cli(prog_name="exchange")

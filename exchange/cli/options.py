@@ -3,17 +3,20 @@
 import asyncio
 import functools
 import os
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 import click
+import httpx
 import uvloop
 
-from exchange.cli.failures import WANTS_JSON
+from exchange.cli.failures import WANTS_JSON, CommandFailure, ExitCode
 from exchange.cli.times import START_FORMS, TimeFaultError, parse_duration
 from exchange.client import ExchangeClient
 
+_KEY: Final = re.compile(r"[\x21-\x7e]*")
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,10 +81,18 @@ def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]])
     @functools.wraps(command)
     def runs(*args: Any, **kwargs: Any) -> T:
         url: str = kwargs.pop("url")
+        # The key comes by the environment only: an argument would show in the list of processes.
+        key = os.environ.get("EXCHANGE_KEY", "").strip()
+        if not _KEY.fullmatch(key):
+            # Without the text itself: it may be a key and something more.
+            raise CommandFailure("EXCHANGE_KEY is no key: one has no spaces and is ASCII", ExitCode.USAGE)
+        try:
+            client = ExchangeClient(url, key)
+        except httpx.InvalidURL as error:
+            raise CommandFailure(f"{url!r} is no address of an exchange: {error}", ExitCode.USAGE) from error
 
         async def whole() -> T:
-            # The key comes by the environment only: an argument would show in the list of processes.
-            async with ExchangeClient(url, os.environ.get("EXCHANGE_KEY", "")) as client:
+            async with client:
                 return await command(client, *args, **kwargs)
 
         return run_to_end(whole())

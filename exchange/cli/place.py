@@ -7,7 +7,7 @@ import click
 
 from exchange.cli.options import DURATION, json_option, start_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json
-from exchange.cli.times import TimeFaultError, format_duration, parse_start
+from exchange.cli.times import START_FORMS, TimeFaultError, format_duration, parse_start
 from exchange.client import ExchangeClient
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder, OrderView
@@ -24,6 +24,7 @@ hours_option = click.option(
 price_option = click.option("--price", required=True, help=PRICE_HELP)
 force_option = click.option("--time-in-force", type=TIME_IN_FORCE, default="gtc", show_default=True)
 id_option = click.option("--client-order-id", help="Your own id; repeating it never places a second order.")
+expires_option = click.option("--expires", help=f"With gtd, until when: {START_FORMS}.")
 post_only_option = click.option(
     "--post-only", is_flag=True, help="Refuse the order if it would trade at once."
 )
@@ -44,6 +45,7 @@ post_only_option = click.option(
 @click.option("--voucher-policy", type=click.Choice(["only_eligible", "prefer"]))
 @click.option("--require", multiple=True, type=click.Choice(["domestic", "state_owned"]))
 @force_option
+@expires_option
 @post_only_option
 @id_option
 @yes_option
@@ -63,6 +65,7 @@ async def buy(
     voucher_policy: Literal["only_eligible", "prefer"] | None,
     require: tuple[Literal["domestic", "state_owned"], ...],
     time_in_force: Literal["gtc", "gtd", "ioc", "fok"],
+    expires: str | None,
     post_only: bool,
     client_order_id: str | None,
     yes: bool,
@@ -74,8 +77,10 @@ async def buy(
     exchange buy nvidia-t4.zhangjiakou.pcie3 2 --for 6h --price 3.20
     exchange buy nvidia-t4.zhangjiakou.pcie3 2 --for 6h --price 3.20 --start "tomorrow 09:00" --within 1d
     """
+    if within is not None and within < hours:
+        raise click.BadParameter("the window is shorter than the run (--for)", param_hint="--within")
     starts_hour = await _starts_hour(client, start)
-    ends_hour = starts_hour + max(hours, within or 0)
+    ends_hour = starts_hour + (within or hours)
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
         product=product,
@@ -86,6 +91,7 @@ async def buy(
         hours=hours,
         price_cny_per_gpu_hour=price,
         time_in_force=time_in_force,
+        expires_at=await _expires_at(client, expires),
         post_only=post_only,
         fill="all_or_none" if all_or_none else None,
         placement="single_site" if single_site else None,
@@ -113,6 +119,7 @@ async def buy(
     "--reserved-for", multiple=True, type=click.Choice(["startup"]), help="Sell to these buyers only."
 )
 @force_option
+@expires_option
 @post_only_option
 @id_option
 @yes_option
@@ -128,6 +135,7 @@ async def sell(
     min_hours: int | None,
     reserved_for: tuple[Literal["startup"], ...],
     time_in_force: Literal["gtc", "gtd", "ioc", "fok"],
+    expires: str | None,
     post_only: bool,
     client_order_id: str | None,
     yes: bool,
@@ -148,6 +156,7 @@ async def sell(
         ends_at=format_hour(starts_hour + hours),
         price_cny_per_gpu_hour=price,
         time_in_force=time_in_force,
+        expires_at=await _expires_at(client, expires),
         post_only=post_only,
         min_hours=min_hours,
         reserved_for=list(reserved_for) or None,
@@ -156,11 +165,15 @@ async def sell(
     _show(await client.place(order), as_json=as_json)
 
 
-async def _starts_hour(client: ExchangeClient, start: str) -> int:
+async def _starts_hour(client: ExchangeClient, start: str, option: str = "--start") -> int:
     try:
         return parse_start(start, await client.venue_now_us())
     except TimeFaultError as fault:
-        raise click.BadParameter(str(fault), param_hint="--start") from fault
+        raise click.BadParameter(str(fault), param_hint=option) from fault
+
+
+async def _expires_at(client: ExchangeClient, expires: str | None) -> str | None:
+    return None if expires is None else format_hour(await _starts_hour(client, expires, "--expires"))
 
 
 def _voucher_wish(vouchers: tuple[str, ...]) -> Literal["auto", "none"] | list[str] | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -17,6 +18,7 @@ import uvicorn
 from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
+from exchange.kit.http_wire import ProblemProtocol
 from exchange.kit.settings import Settings
 
 DRAIN_TIMEOUT_S = 10
@@ -51,10 +53,13 @@ def bound_socket(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
+        advice = (
+            "; another program uses the port: choose one with --port, or EXCHANGE_PORT in the environment"
+            if error.errno == errno.EADDRINUSE
+            else ""
+        )
         raise CommandFailure(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; another program may use the port"
-            " (choose one with --port)",
-            ExitCode.UNAVAILABLE,
+            f"cannot listen on {host}:{port}: {error.strerror or error}{advice}", ExitCode.UNAVAILABLE
         ) from error
     return listener
 
@@ -74,7 +79,7 @@ async def serve_until(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=ProblemProtocol,
         ws="websockets-sansio",
         access_log=False,
         log_config=None,

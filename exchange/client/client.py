@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -75,11 +76,11 @@ class ExchangeClient:
 
     async def order(self, order_id: str) -> OrderView:
         """Return one of your orders."""
-        return await self._transport.call("GET", f"/v1/orders/{order_id}", OrderView)
+        return await self._transport.call("GET", f"/v1/orders/{_segment(order_id)}", OrderView)
 
     async def cancel(self, order_id: str) -> OrderView:
         """Withdraw what is left of an order."""
-        return await self._transport.call("DELETE", f"/v1/orders/{order_id}", OrderView)
+        return await self._transport.call("DELETE", f"/v1/orders/{_segment(order_id)}", OrderView)
 
     def orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
         """Yield your orders, newest first as the exchange lists them."""
@@ -93,7 +94,9 @@ class ExchangeClient:
         self, product: str, what: str, query: Mapping[str, QueryValue] | None = None
     ) -> dict[str, Any]:
         """Return a product's calendar, depth or ticker."""
-        return await self._transport.call("GET", f"/v1/market/{product}/{what}", dict[str, Any], query=query)
+        return await self._transport.call(
+            "GET", f"/v1/market/{_segment(product)}/{what}", dict[str, Any], query=query
+        )
 
     def leases(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[LeaseView]:
         """Yield your leases, as buyer or provider."""
@@ -101,7 +104,7 @@ class ExchangeClient:
 
     async def report_outage(self, lease_id: str, outage: NewOutage) -> None:
         """Say, as its provider, that hours of a lease are not delivered."""
-        await self._once("POST", f"/v1/leases/{lease_id}/outages", dict[str, Any], outage)
+        await self._once("POST", f"/v1/leases/{_segment(lease_id)}/outages", dict[str, Any], outage)
 
     def accounts(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[AccountView]:
         """Yield balances: your own, or as an operator anyone's (`participant_id`)."""
@@ -145,15 +148,15 @@ class ExchangeClient:
 
     async def approve_claim(self, claim_id: str) -> ClaimView:
         """Approve a claim on you."""
-        return await self._once("POST", f"/v1/claims/{claim_id}/approve", ClaimView)
+        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/approve", ClaimView)
 
     async def reject_claim(self, claim_id: str, rejection: NewRejection) -> ClaimView:
         """Reject a claim on you; its lines may be claimed again."""
-        return await self._once("POST", f"/v1/claims/{claim_id}/reject", ClaimView, rejection)
+        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/reject", ClaimView, rejection)
 
     async def pay_claim(self, claim_id: str) -> ClaimView:
         """Pay an approved claim from your cash."""
-        return await self._once("POST", f"/v1/claims/{claim_id}/pay", ClaimView)
+        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/pay", ClaimView)
 
     def export_trades(
         self, file_format: str, *, since: str | None, until: str | None, product: str | None
@@ -182,3 +185,8 @@ class ExchangeClient:
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+
+def _segment(name: str) -> str:
+    """Return an id as one part of a path, whatever it holds."""
+    return quote(name, safe="")

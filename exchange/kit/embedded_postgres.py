@@ -73,7 +73,7 @@ SETTINGS = {
 
 
 class EmbeddedPostgresError(Exception):
-    """The server cannot start: the data is in use, of another version or user, or the server refused it."""
+    """The server cannot start: the folder or its data are in use or of others, or the server refused it."""
 
 
 class EmbeddedPostgres:
@@ -114,8 +114,13 @@ class EmbeddedPostgres:
         """
         if self.pid is not None:
             return self.url
-        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EmbeddedPostgresError(
+                f"the data folder {self.data_dir} cannot be made or written to: {error.strerror}"
+            ) from error
         try:
             self._wait_for_lock(lock)
             user = self._user()

@@ -17,6 +17,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "client_order_id_reused": "The client_order_id belongs to an earlier order with another payload.",
     "duplicate_key": "A JSON object in the body has the same key twice, so its meaning is unclear.",
     "forbidden": "The key is valid but lacks the scope this path needs.",
+    "head_too_large": "The request line and headers are larger than the exchange takes.",
     "hour_settled": "The hour has been settled and paid already.",
     "idempotency_key_missing": "This path changes something and needs an Idempotency-Key header.",
     "idempotency_key_reused": "The Idempotency-Key was used before with another payload.",

@@ -127,7 +127,15 @@ async def _locked(target: str | Connection) -> AsyncIterator[Connection]:
             yield target
         return
     try:
-        pool = asyncpg.create_pool(target, min_size=1, max_size=1)
+        try:
+            pool = await asyncpg.create_pool(target, min_size=1, max_size=1)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            detail = f"the database does not let us in: {error}"
+            raise ConnectionLost(detail, outcome="not_applied") from error
+        except (ValueError, OverflowError) as error:
+            # Python's own words could repeat a part of the address, which may hold the password.
+            detail = "the database's address cannot be read: its host or port is wrong"
+            raise ConnectionLost(detail, outcome="not_applied") from error
         async with pool, pool.acquire() as connection, _advisory_lock(connection):
             yield connection
     except OSError as error:

@@ -105,10 +105,49 @@ def test_wrong_use_is_told_before_anything_is_sent() -> None:
         (("replay", "--bids", "/nowhere", "--offers", "/nowhere", "--quotes", "/nowhere"), "/nowhere"),
         (("bench", "no.such.bench"), ""),
         (("no-such-command",), "no-such-command"),
+        (("buy", PRODUCT, "1", "--for", "6h", "--within", "5h", "--price", "1", "-y"), "--within"),
+        (("orders", "list", "--url", "http://[::1"), "http://[::1"),
     ]:
         result = call(*arguments, url="http://127.0.0.1:9")
         assert result.exit_code == ExitCode.USAGE, result.output
         assert said in result.stderr
+
+
+def test_no_to_a_question_places_nothing(venue: Venue) -> None:
+    arguments = ("buy", PRODUCT, "1", "--for", "1h", "--price", "1")
+    before = call("orders", "list", url=venue.url, key=venue.buyer_keys[0]).stdout
+    for answer in ("n\n", ""):
+        variables = {"EXCHANGE_URL": venue.url, "EXCHANGE_KEY": venue.buyer_keys[0]}
+        result = CliRunner().invoke(cli, arguments, env=variables, input=answer)
+        assert result.exit_code == ExitCode.INTERRUPTED
+        assert result.stdout == ""
+    assert call("orders", "list", url=venue.url, key=venue.buyer_keys[0]).stdout == before
+
+
+@pytest.mark.parametrize("key", ["cx_1_a\nb", "ключ", "cx 1"])
+def test_a_text_that_can_be_no_key_is_not_sent_and_not_shown(key: str) -> None:
+    result = call("orders", "list", url="http://127.0.0.1:9", key=key)
+    assert result.exit_code == ExitCode.USAGE
+    assert "EXCHANGE_KEY" in result.stderr
+    assert key.split(maxsplit=1)[0] not in result.stderr
+
+
+def test_an_id_is_one_part_of_a_path(venue: Venue) -> None:
+    for order_id in ("../accounts", "x/../../time", "a?b", "..", "#"):
+        result = call("orders", "get", order_id, url=venue.url, key=venue.buyer_keys[0])
+        assert result.exit_code == ExitCode.REFUSED
+        assert "not_found" in result.stderr
+
+
+def test_a_good_till_date_order_says_until_when(venue: Venue) -> None:
+    arguments = "buy", PRODUCT, "1", "--for", "1h", "--start", "in 50h", "--price", "0.90", "-y", "--json"
+    until = ("--time-in-force", "gtd", "--expires", "in 4h")
+    placed = as_json(call(*arguments, *until, url=venue.url, key=venue.buyer_keys[0]))
+    assert placed["status"] == "resting"
+    assert placed["expires_at"] < placed["starts_at"]
+    without = call(*arguments, *until[:2], url=venue.url, key=venue.buyer_keys[0])
+    assert without.exit_code == ExitCode.REFUSED
+    assert "/expires_at" in without.stderr
 
 
 def test_a_start_that_is_none_is_told(venue: Venue) -> None:
@@ -141,6 +180,10 @@ def test_trades_are_for_regulators(venue: Venue) -> None:
     refused = call("trades", "export", url=venue.url, key=venue.buyer_keys[0])
     assert refused.exit_code == ExitCode.REFUSED
     assert "forbidden" in refused.stderr
+    nowhere = ("--output", "/nowhere/trades.csv")
+    unwritable = call("trades", "export", *nowhere, url=venue.url, key=venue.operator_key)
+    assert unwritable.exit_code == ExitCode.USAGE
+    assert "/nowhere/trades.csv" in unwritable.stderr
     exported = call("trades", "export", "--format", "ndjson", url=venue.url, key=venue.operator_key)
     assert all(json.loads(line)["product"] == PRODUCT for line in exported.stdout.splitlines())
 
@@ -169,6 +212,28 @@ def test_a_fresh_folder_gets_its_own_database(tmp_path: Path) -> None:
     where = ("--data-dir", str(tmp_path / "data"))
     assert "0001_participants" in str(as_json(call("migrate", *where, "--json")))
     assert call("migrate", *where).stdout.strip() == "nothing to apply"
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "mysql://x/y", "postgres://u:secret@127.0.0.1:99999/x", "postgres://u@h:secret/x"]
+)
+def test_an_address_that_is_no_databases_is_told_in_one_block(url: str) -> None:
+    result = call("migrate", "--database-url", url)
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "database" in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_a_database_that_is_not_there_is_told_in_one_block(empty_database_url: str) -> None:
+    result = call("migrate", "--database-url", empty_database_url.replace("/test_", "/no_such_test_"))
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "does not exist" in result.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_named() -> None:
+    result = call("migrate", "--data-dir", "/proc/no-folder")
+    assert result.exit_code == ExitCode.UNAVAILABLE
+    assert "/proc/no-folder" in result.stderr
 
 
 def test_a_bad_setting_is_named(tmp_path: Path) -> None:

@@ -1,17 +1,18 @@
 """What the demo's participants do: seeded, endless, and only through their own keys.
 
-A refusal is part of a market and is counted; the exchange being out of reach is not, and ends the simulation.
+A refusal is part of a market and is counted, and so is a single request without an answer: a machine may have
+slept. The exchange being out of reach ends the simulation.
 """
 
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from exchange.cli.demo.cast import PROGRAMMES, Buyer, Provider
 from exchange.cli.demo.setup import DemoMarket
-from exchange.client import ApiProblem, ExchangeClient
+from exchange.client import ApiProblem, ExchangeClient, Unreachable
 from exchange.kit.clock import hour_of, parse_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.orders.models import NewOrder, OrderView
@@ -234,13 +235,28 @@ class IssuerAgent:
 Agent = ProviderAgent | BuyerAgent | IssuerAgent
 
 
-async def live_all(agents: list[Agent], tell: Callable[[str], None]) -> None:
-    """Let all agents act until cancelled; one that fails ends them all."""
+async def live_all(agents: Sequence[Agent], scene: Scene, tell: Callable[[str], None]) -> None:
+    """Let all agents act until cancelled; one that fails ends them all. `Unreachable`: the venue is gone."""
+    gone: list[BaseException] = []
     try:
         async with asyncio.TaskGroup() as tasks:
             for agent in agents:
-                tasks.create_task(agent.live())
+                tasks.create_task(_live_on(agent, scene))
+    except* Unreachable as unreachable:
+        gone.extend(unreachable.exceptions)
     except* Exception as failures:
         for failure in failures.exceptions:
             tell(f"the simulation has stopped: {type(failure).__name__}: {failure}")
         raise
+    if gone:
+        raise gone[0]
+
+
+async def _live_on(agent: Agent, scene: Scene) -> None:
+    """Let an agent act, also after a request without an answer, while the exchange answers at all."""
+    while True:
+        try:
+            await agent.live()
+        except Unreachable:
+            await scene.market.reach()
+            scene.refused["no_answer"] += 1

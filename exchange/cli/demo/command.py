@@ -132,7 +132,7 @@ async def _market_day(
         with _step("first offers and bids"):
             agents = await _open_market(scene, seed)
         _welcome(market, hour_s)
-        simulation = asyncio.create_task(live_all(agents, click.echo))
+        simulation = asyncio.create_task(live_all(agents, scene, click.echo))
         simulation.add_done_callback(lambda _done: stopping.set())
         try:
             await show_status(exchange, scene.refused, stopping)

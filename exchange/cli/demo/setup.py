@@ -59,6 +59,10 @@ class DemoMarket:
         """Return a participant's id and key."""
         return self._keyring.members[name]
 
+    async def reach(self) -> None:
+        """Ask the exchange for a sign of life, or raise `Unreachable`."""
+        await self._operator.venue_time()
+
     async def register(self) -> None:
         """Register whoever is not there yet, each with a key that can do what its kind may do."""
         for new in _participants():

@@ -1,0 +1,101 @@
+"""Goal: what is not even a request is a problem answer too, takes no memory, and does not count as our fault.
+
+Method: bytes written to the served exchange's socket by hand.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from exchange.kit.http_wire import HEAD_BYTES_MAX
+from tests.e2e.served import Served, problem, served
+
+UNREADABLE = {
+    "rubbish": b"\x00\x01\x02\r\n\r\n",
+    "unknown method": b"BREW /v1/time HTTP/1.1\r\nHost: x\r\n\r\n",
+    "unknown version": b"GET /v1/time HTTP/9.9\r\nHost: x\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "space in the path": b"GET /v1/ti me HTTP/1.1\r\nHost: x\r\n\r\n",
+    "path not in ASCII": b"GET /v1/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "header without a colon": b"GET /v1/time HTTP/1.1\r\nHost x\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "negative length": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n{}",
+}
+
+
+@pytest.fixture(scope="module")
+async def house(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    async with served(module_database_url, tmp_path_factory.mktemp("bad_bytes")) as ready:
+        yield ready
+
+
+@asynccontextmanager
+async def connection(house: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    address = urlsplit(str(house.http.base_url))
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+def answer_of(content: bytes) -> httpx.Response:
+    """Read an answer as a client would."""
+    head, _, body = content.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return httpx.Response(
+        int(first.split()[1]),
+        headers=[(name, value) for name, _, value in (line.partition(": ") for line in lines)],
+        content=body,
+        request=httpx.Request("GET", "http://x/"),
+    )
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_bytes_that_are_no_request_are_a_problem(house: Served, name: str) -> None:
+    async with connection(house) as (reader, writer):
+        writer.write(UNREADABLE[name])
+        answer = answer_of(await reader.read())
+    problem(answer, 400, "bad_request")
+    assert answer.headers["connection"] == "close"
+
+
+async def test_a_head_that_does_not_end_is_cut_off(house: Served) -> None:
+    beginning = b"GET /v1/time HTTP/1.1\r\nX-Long: "
+    async with connection(house) as (reader, writer):
+        writer.write(beginning.ljust(HEAD_BYTES_MAX + 1, b"x"))
+        problem(answer_of(await reader.read()), 431, "head_too_large")
+    async with connection(house) as (reader, writer):
+        writer.write(beginning.ljust(HEAD_BYTES_MAX - 100, b"x") + b"\r\nConnection: close\r\n\r\n")
+        assert answer_of(await reader.read()).status_code == 200
+
+
+async def test_a_long_body_is_no_long_head(house: Served) -> None:
+    body = b" " * (4 * HEAD_BYTES_MAX)
+    head = f"POST /v1/participants HTTP/1.1\r\nAuthorization: Bearer {house.operator.key}\r\n"
+    async with connection(house) as (reader, writer):
+        for closing in ("", "Connection: close\r\n"):
+            writer.write(f"{head}{closing}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        content = await reader.read()
+    assert content.count(b'"code":"not_json"') == 2
+
+
+async def test_a_caller_who_leaves_in_the_middle_is_not_logged_as_our_fault(
+    house: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="exchange"):
+        async with connection(house) as (reader, writer):
+            key = house.operator.key.encode()
+            head = b"POST /v1/participants HTTP/1.1\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n"
+            writer.write(head % key + b"{")
+            await writer.drain()
+            writer.write_eof()
+            await reader.read()
+        assert (await house.operator.send("GET", "/readyz")).status_code == 200
+    assert not caplog.records
