@@ -11,7 +11,11 @@ INSERT INTO orders (
     quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason, denial,
     filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_notional_fen, run_starts_hour,
     created_at, updated_at)
-SELECT sent.*, $2::timestamptz, $2::timestamptz
+SELECT sent.id, sent.partition_id, sent.sequence, sent.participant_id, sent.key_id, sent.client_order_id,
+    sent.fingerprint, sent.product_id, sent.side, sent.quantity_gpus, sent.starts_hour, sent.ends_hour, sent.hours,
+    sent.price_ticks, sent.terms, sent.status, coalesce(sent.reason, ''), sent.denial, coalesce(sent.filled_gpus, 0),
+    coalesce(sent.filled_gpu_hours, 0), coalesce(sent.filled_notional_fen, 0), coalesce(sent.eligible_notional_fen, 0),
+    sent.run_starts_hour, $2::timestamptz, $2::timestamptz
 FROM json_to_recordset($1::json) AS sent (
     id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
     fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
@@ -34,8 +38,8 @@ WITH moved AS (
 ), written AS (
     INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)
     SELECT moved.partition_id, sent.sequence, sent.product_id, $6, sent.command, sent.events, sent.hash
-    FROM moved, json_to_recordset($7::json) AS sent (
-        sequence bigint, product_id text, command bytea, events bytea, hash bytea)
+    FROM moved, unnest($7::bigint[], $8::text[], $9::bytea[], $10::bytea[], $11::bytea[]) AS sent (
+        sequence, product_id, command, events, hash)
 )
 SELECT count(*) FROM moved;
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 QUERIES = load_queries("exchange.orders")
 
 
-class _OrderRow(msgspec.Struct, frozen=True, gc=False):
-    """An order as `write_orders` sends it."""
+class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """An order as `write_orders` sends it; what is still as it began is not sent."""
 
     id: int
     partition_id: int
@@ -39,23 +39,13 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False):
     price_ticks: int
     terms: OrderTerms
     status: str
-    reason: str
-    denial: Denial | None
-    filled_gpus: int
-    filled_gpu_hours: int
-    filled_notional_fen: int
-    eligible_notional_fen: int
-    run_starts_hour: int | None
-
-
-class _JournalLine(msgspec.Struct, frozen=True, gc=False):
-    """A journal row as `append` sends it."""
-
-    sequence: int
-    product_id: str
-    command: str
-    events: str
-    hash: str
+    reason: str = ""
+    denial: Denial | None = None
+    filled_gpus: int = 0
+    filled_gpu_hours: int = 0
+    filled_notional_fen: int = 0
+    eligible_notional_fen: int = 0
+    run_starts_hour: int | None = None
 
 
 async def known_outcomes(
@@ -114,12 +104,6 @@ async def append(
 
     False, with nothing appended, when the head is not where this leader left it: another one has taken over.
     """
-    lines = [
-        _JournalLine(
-            row.sequence, row.product_id, hex_text(row.command), hex_text(row.events), hex_text(row.hash)
-        )
-        for row in rows
-    ]
     moved = await connection.fetchval(
         QUERIES.append,
         partition_id,
@@ -128,7 +112,11 @@ async def append(
         head.last_sequence,
         head.last_hash,
         from_us(head.last_event_at_us),
-        json_rows(lines),
+        [row.sequence for row in rows],
+        [row.product_id for row in rows],
+        [row.command for row in rows],
+        [row.events for row in rows],
+        [row.hash for row in rows],
     )
     return bool(moved)
 
