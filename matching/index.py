@@ -1,16 +1,17 @@
 """Resting orders in priority order: blocks of one price each, that know which spans their orders can serve.
 
 `ladder` holds the blocks from worst to best, so that the best comes off the end; those of one price stand
-newest first. A block holds at most `BLOCK_MAX` orders by sequence, oldest first: a walk from the end of the
-ladder through each block is price-time priority. Placing, removing and finding the best touch one block; only
-a block that opens or closes is searched for. `cover` is the OR of the spans of a block's orders, and of at
-most as many that have left: a block whose cover lacks a span that a window needs is skipped whole, so what is
-sold out is not looked at again.
+newest first. A block holds few orders, by sequence, oldest first: a walk from the end of the ladder through
+each block is price-time priority. Placing, removing and finding the best touch one block; only a block that
+opens or closes is searched for. `cover` is the OR of the spans of a block's orders, and of at most as many
+that have left: a block whose cover lacks a span that a window needs is skipped whole, so what is sold out is
+not looked at again.
 
 Blocks are small for two reasons: a dictionary that is emptied from the front is slow to find its first entry,
-and a cover of many orders says little. Orders know their block by number, because they are kept from the
-garbage collector and must not be part of a cycle. Known limit: the ladder is flat, so a search that nothing
-can satisfy still looks at each block once.
+and a cover of many different windows says little. Orders of the same spans share a larger block, of up to
+`BLOCK_MAX * UNIFORM_FACTOR`: their cover says all there is, and each block that opens costs. Orders know their
+block by number, because they are kept from the garbage collector and must not be part of a cycle. Known limit:
+the ladder is flat, so a search that nothing can satisfy still looks at each block once.
 """
 
 from bisect import bisect_left
@@ -19,7 +20,11 @@ from typing import Final, Generic, Protocol, TypeVar
 
 from matching.units import BookCorrupt
 
-BLOCK_MAX: Final = 64
+BLOCK_MAX: Final = 16
+"""Orders of a block whose spans differ."""
+
+UNIFORM_FACTOR: Final = 4
+"""How many times as many a block may hold while every order that joins has the spans that the others have."""
 
 
 class Indexed(Protocol):
@@ -78,8 +83,12 @@ class RestingIndex(Generic[T]):
     def insert(self, order: T) -> None:
         """Place an order behind all others of its price."""
         block = self.newest.get(order.price_ticks)
-        if block is None or len(block.orders) >= BLOCK_MAX:
+        if block is None:
             block = self._open(order.price_ticks)
+        else:
+            held = len(block.orders)
+            if held >= BLOCK_MAX and (block.cover != order.spans or held >= BLOCK_MAX * UNIFORM_FACTOR):
+                block = self._open(order.price_ticks)
         block.orders[order.sequence] = order
         block.cover |= order.spans
         order.block = block.number

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TypeVar
 
 from matching.book import OrderBook
-from matching.index import BLOCK_MAX, Block, Indexed, RestingIndex
+from matching.index import BLOCK_MAX, UNIFORM_FACTOR, Block, Indexed, RestingIndex
 from matching.live import (
     LiveAsk,
     LiveBid,
@@ -143,7 +143,7 @@ def _check_index(index: RestingIndex[T], count: int) -> None:
         sequences = list(block.orders)
         if cover & ~block.cover or (cover != block.cover and not 0 < block.gone <= len(sequences)):
             raise BookCorrupt(f"block {place} has a stale cover")
-        if not 0 < len(sequences) <= BLOCK_MAX or sequences != sorted(sequences):
+        if not 0 < len(sequences) <= BLOCK_MAX * UNIFORM_FACTOR or sequences != sorted(sequences):
             raise BookCorrupt(f"block {place} has the wrong size or order")
         total += len(sequences)
     ages = [(rank, -next(iter(block.orders))) for rank, block in zip(index.ranks, index.ladder, strict=True)]
