@@ -6,7 +6,7 @@ The book's own methods are all that changes it: `apply` calls them for an event,
 `orders` holds every live order by id; `asks` and `bids` index the resting ones. Between the acceptance of an
 order and its rest or end the book is in the middle of a command. After every command no resting bid could
 trade (uncrossed). Replaying events through `apply` needs no matching code and gives the same book. A fresh
-book stands at hour 0.
+book stands at hour 0. `supply` follows the resting asks from the first time that it is asked for.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,13 +31,24 @@ from matching.live import LiveAsk, LiveBid, LiveOrder, capacity, is_ask, is_bid,
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
+from matching.supply import Supply
 from matching.units import SPAN_SHIFT, BookCorrupt, spans_of
 
 
 class OrderBook:
     """One product's live orders, hour, phase and last price (0 before the first trade)."""
 
-    __slots__ = ("asks", "bids", "hour", "last_price_ticks", "orders", "phase", "product", "sequence")
+    __slots__ = (
+        "asks",
+        "bids",
+        "hour",
+        "last_price_ticks",
+        "orders",
+        "phase",
+        "product",
+        "sequence",
+        "supply",
+    )
 
     def __init__(self, product: Product, hour: int = 0) -> None:
         self.product = product
@@ -48,6 +59,15 @@ class OrderBook:
         self.orders: dict[int, LiveOrder] = {}
         self.asks: RestingIndex[LiveAsk] = RestingIndex(-1)
         self.bids: RestingIndex[LiveBid] = RestingIndex(1)
+        self.supply: Supply | None = None
+
+    def kept_supply(self) -> Supply:
+        """Return the free GPUs by hour, counted the first time and kept from then on."""
+        if self.supply is None:
+            self.supply = Supply(self.hour)
+            for ask in self.asks:
+                self.supply.add(ask)
+        return self.supply
 
     def add(self, order: LiveOrder) -> None:
         """Take an accepted or restored order in; it is not in the index yet."""
@@ -59,7 +79,11 @@ class OrderBook:
         """Put a live order into the index."""
         if order.block:
             raise BookCorrupt(f"order {order.order_id} already rests")
-        index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
+        index: RestingIndex[Any] = self.bids
+        if type(order.order) is Ask:
+            index = self.asks
+            if self.supply is not None:
+                self.supply.add(order)
         index.insert(order)
 
     def remove(self, order: LiveOrder) -> None:
@@ -67,7 +91,11 @@ class OrderBook:
         order_id = order.order_id
         del self.orders[order_id]
         if order.block:
-            index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
+            index: RestingIndex[Any] = self.bids
+            if type(order.order) is Ask:
+                index = self.asks
+                if self.supply is not None:
+                    self.supply.drop(order)
             index.remove(order)
         if order.prevented is not None:
             for other_id in order.prevented:
@@ -94,6 +122,8 @@ class OrderBook:
             left = profile.gpu_hours
             if sold_out and left:
                 self.renew_spans(ask, profile)
+        if self.supply is not None and ask.block:
+            self.supply.change(starts_hour, starts_hour + hours, -quantity_gpus)
         if not left and (ask.block or ask.order_id in self.orders):
             self.remove(ask)
         wanted = bid.gpus - quantity_gpus
@@ -171,12 +201,16 @@ def _traded(book: OrderBook, event: Traded) -> None:
 def _reduced(book: OrderBook, event: OrderReduced) -> None:
     order = book.order(event.order_id)
     less = order.quantity_gpus - event.quantity_gpus
+    if book.supply is not None and is_ask(order):
+        book.supply.drop(order)
     order.quantity_gpus = event.quantity_gpus
     if order.profile is None:
         order.gpus -= less
     elif is_ask(order):
         order.profile.withdraw(less)
         book.renew_spans(order, order.profile)
+    if book.supply is not None and is_ask(order):
+        book.supply.add(order)
     if order.remaining_gpu_hours != event.remaining_gpu_hours or order.remaining_gpus <= 0:
         raise BookCorrupt(f"reduction of {event.order_id} does not fit the book")
 
@@ -219,6 +253,8 @@ def _advanced(book: OrderBook, event: HourAdvanced) -> None:
                 order.hours = order.ends_hour - order.starts_hour
     book.asks.rebase(passed)
     book.bids.rebase(passed)
+    if book.supply is not None:
+        book.supply.advance(hour)
     for ask, profile in uneven:
         # Of the span that the hour is in, what was free may have passed.
         book.renew_spans(ask, profile)

@@ -1,10 +1,19 @@
 """Market views: pure reads of a book between two commands.
 
-Prices are asks' own prices, for a buyer without masks of its own unless masks are given: capacity reserved
-for others is left out. Known limit: the free GPUs of `calendar` visit every ask.
+All go through the book's index. `depth`, `best_start` and `preview` are matches; their prices are asks' own,
+for a buyer without masks of its own unless masks are given, so capacity reserved for others is left out.
+`calendar` and `hour_book` know no buyer: an order counts for every hour in which it has or wants something,
+whatever its masks and shortest piece say.
+
+`calendar` looks for the first price of each hour, best order first, and stops when each hour has one; hours
+without supply are not looked for. Its first call on a book counts every ask (`matching.supply`). Known limit:
+an hour that only orders of the worst prices have costs a visit to every order of its 4-hour span; so does, of
+the bids, an hour that no bid wants where others of its span are wanted.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from itertools import accumulate, compress
+from typing import Any
 
 import msgspec
 
@@ -12,14 +21,15 @@ from matching.book import OrderBook
 from matching.commands import PlaceOrder
 from matching.engine import decide
 from matching.events import OrderRejected, RejectReason, Traded
-from matching.live import capacity, live_bid
+from matching.index import RestingIndex
+from matching.live import live_bid, stretches
 from matching.order import Bid
 from matching.trades import match_bid
-from matching.units import HORIZON_HOURS, NOTIONAL_MAX
+from matching.units import HORIZON_HOURS, NOTIONAL_MAX, SPAN_SHIFT, spans_of
 from matching.walk import Match, Working
 
 
-class CalendarHour(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class CalendarHour(msgspec.Struct, frozen=True, gc=False):
     """One delivery hour: its cheapest ask, the dearest bid that could use it, free GPUs; price 0 is none."""
 
     hour: int
@@ -33,6 +43,21 @@ class DepthLevel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     price_ticks: int
     quantity_gpus: int
+
+
+class HourLevel(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """GPUs of one price, and with all better ones."""
+
+    price_ticks: int
+    quantity_gpus: int
+    cumulative_gpus: int
+
+
+class HourBook(msgspec.Struct, frozen=True, kw_only=True):
+    """Both sides of the book for one delivery hour, best first."""
+
+    asks: tuple[HourLevel, ...]
+    bids: tuple[HourLevel, ...]
 
 
 class BestStart(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -55,42 +80,25 @@ class Preview(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def calendar(book: OrderBook, from_hour: int, to_hour: int) -> tuple[CalendarHour, ...]:
-    """Return each hour of [from_hour, to_hour); the window lies between the book's hour and its horizon.
-
-    An ask counts for every hour in which it has something free, whatever `min_hours` and masks say.
-    """
+    """Return each hour of [from_hour, to_hour); the window lies between the book's hour and its horizon."""
     if not book.hour <= from_hour < to_hour <= book.hour + HORIZON_HOURS:
         raise ValueError(f"[{from_hour}, {to_hour}) is not within the horizon from hour {book.hour}")
-    window = (1 << (to_hour - book.hour)) - (1 << (from_hour - book.hour))
-    changes = [0] * (to_hour - from_hour + 1)
-    offers: list[tuple[int, int]] = []
-    for ask in book.asks:
-        if ask.starts_hour < to_hour and ask.ends_hour > from_hour:
-            profile = capacity(ask)
-            offers.append((profile.mask(book.hour), ask.price_ticks))
-            for starts_hour, ends_hour, gpus in profile.runs():
-                if starts_hour < to_hour and ends_hour > from_hour:
-                    changes[max(starts_hour, from_hour) - from_hour] += gpus
-                    changes[min(ends_hour, to_hour) - from_hour] -= gpus
-    asked = _first_prices(offers, window)
-    needs = (
-        ((1 << (bid.ends_hour - book.hour)) - (1 << (bid.starts_hour - book.hour)), bid.price_ticks)
-        for bid in book.bids
+    free = book.kept_supply().free(from_hour, to_hour)
+    asked = _first_prices(book, book.asks, from_hour, [gpus > 0 for gpus in free])
+    bidden = _first_prices(book, book.bids, from_hour, [True] * len(free))
+    return tuple(map(CalendarHour, range(from_hour, to_hour), asked, bidden, free))
+
+
+def hour_book(book: OrderBook, hour: int, levels_max: int) -> HourBook:
+    """Return the best price levels of both sides for one delivery hour, each with the sum so far.
+
+    A bid counts with all it still wants where its window has the hour, whether or not its run will.
+    """
+    if not book.hour <= hour < book.hour + HORIZON_HOURS or levels_max <= 0:
+        raise ValueError(f"no {levels_max} levels for hour {hour} of a book at hour {book.hour}")
+    return HourBook(
+        asks=_levels(book, book.asks, hour, levels_max), bids=_levels(book, book.bids, hour, levels_max)
     )
-    bidden = _first_prices(needs, window)
-    hours: list[CalendarHour] = []
-    free_gpus = 0
-    for hour in range(from_hour, to_hour):
-        free_gpus += changes[hour - from_hour]
-        hours.append(
-            CalendarHour(
-                hour=hour,
-                ask_price_ticks=asked.get(hour - book.hour, 0),
-                bid_price_ticks=bidden.get(hour - book.hour, 0),
-                free_gpus=free_gpus,
-            )
-        )
-    return tuple(hours)
 
 
 def depth(
@@ -170,17 +178,78 @@ def _match(
     return match_bid(Working(book), live_bid(bid, book.sequence + 1, book.hour), quantity_gpus)
 
 
-def _first_prices(priced: Iterable[tuple[int, int]], window: int) -> dict[int, int]:
-    """Return, by hour of the window, the price of the first mask that has it; stops when all have one."""
-    prices: dict[int, int] = {}
-    for mask, price_ticks in priced:
-        here = mask & window
-        if not here:
-            continue
-        window ^= here
-        while here:
-            prices[(here & -here).bit_length() - 1] = price_ticks
-            here &= here - 1
-        if not window:
+class _Unpriced:
+    """The hours of a window that have no price yet. Places are hours from `from_hour`.
+
+    `onward`: steps from each place towards the first one without a price that is not before it. `spans`:
+    those that such hours lie in, and `hours_left` how many of them.
+    """
+
+    __slots__ = ("from_hour", "hours_left", "onward", "prices", "spans", "spans_from")
+
+    def __init__(self, book_hour: int, from_hour: int, wanted: list[bool]) -> None:
+        count = len(wanted)
+        self.from_hour = from_hour
+        self.prices = [0] * count
+        self.onward = [place if is_wanted else place + 1 for place, is_wanted in enumerate(wanted)]
+        self.onward.append(count)
+        self.spans_from = book_hour >> SPAN_SHIFT
+        self.hours_left = Counter(
+            (hour >> SPAN_SHIFT) - self.spans_from
+            for hour in compress(range(from_hour, from_hour + count), wanted)
+        )
+        self.spans = sum(1 << span for span in self.hours_left)
+
+    def price(self, starts_hour: int, ends_hour: int, price_ticks: int) -> None:
+        """Give those of a window's hours that have no price yet this one."""
+        onward = self.onward
+        place = max(starts_hour - self.from_hour, 0)
+        end = min(ends_hour - self.from_hour, len(self.prices))
+        while place < end:
+            if onward[place] != place:
+                # Halves the way for who comes next.
+                onward[place] = place = onward[onward[place]]
+                continue
+            self.prices[place] = price_ticks
+            onward[place] = place + 1
+            span = (self.from_hour + place >> SPAN_SHIFT) - self.spans_from
+            self.hours_left[span] -= 1
+            if not self.hours_left[span]:
+                self.spans ^= 1 << span
+
+
+def _first_prices(book: OrderBook, index: RestingIndex[Any], from_hour: int, wanted: list[bool]) -> list[int]:
+    """Return, for each wanted hour from `from_hour`, the price of the first order that has it; 0 for none."""
+    unpriced = _Unpriced(book.hour, from_hour, wanted)
+    for block in reversed(index.ladder):
+        if not unpriced.spans:
             break
-    return prices
+        if not block.cover & unpriced.spans:
+            continue
+        for order in block.orders.values():
+            if order.spans & unpriced.spans:
+                for starts_hour, ends_hour in stretches(order):
+                    unpriced.price(starts_hour, ends_hour, block.price_ticks)
+    return unpriced.prices
+
+
+def _levels(book: OrderBook, index: RestingIndex[Any], hour: int, levels_max: int) -> tuple[HourLevel, ...]:
+    """Return the best levels of one side for an hour."""
+    span = spans_of(hour, hour + 1, book.hour)
+    gpus: dict[int, int] = {}
+    for block in reversed(index.ladder):
+        if not block.cover & span:
+            continue
+        price_ticks = block.price_ticks
+        if len(gpus) == levels_max and price_ticks not in gpus:
+            break
+        for order in block.orders.values():
+            if order.starts_hour <= hour < order.ends_hour:
+                profile = order.profile
+                here = order.gpus if profile is None else profile.room(hour, hour + 1)
+                if here:
+                    gpus[price_ticks] = gpus.get(price_ticks, 0) + here
+    return tuple(
+        HourLevel(price_ticks=price_ticks, quantity_gpus=quantity, cumulative_gpus=cumulative)
+        for (price_ticks, quantity), cumulative in zip(gpus.items(), accumulate(gpus.values()), strict=True)
+    )

@@ -8,10 +8,10 @@ that have left: a block whose cover lacks a span that a window needs is skipped 
 not looked at again.
 
 Blocks are small for two reasons: a dictionary that is emptied from the front is slow to find its first entry,
-and a cover of many different windows says little. Orders of the same spans share a larger block, of up to
-`BLOCK_MAX * UNIFORM_FACTOR`: their cover says all there is, and each block that opens costs. Orders know their
-block by number, because they are kept from the garbage collector and must not be part of a cycle. Known limit:
-the ladder is flat, so a search that nothing can satisfy still looks at each block once.
+and a cover of many different windows says little. Orders of the same spans share a larger block, up to
+`BLOCK_MAX * UNIFORM_FACTOR`: their cover says all there is, and each block that opens costs. Orders know
+their block by number, because they are kept from the garbage collector and must not be part of a cycle.
+Known limit: the ladder is flat, so a search that nothing can satisfy still looks at each block once.
 """
 
 from bisect import bisect_left

@@ -43,6 +43,7 @@ def check_book(book: OrderBook, *, uncrossed: bool = True) -> None:
             _check_bid(book, order)
     _check_index(book.asks, asks)
     _check_index(book.bids, len(book.orders) - asks)
+    _check_supply(book)
     for block in book.asks.ladder:
         for ask in block.orders.values():
             _require(book.orders.get(ask.order_id) is ask, ask, "is indexed but not live")
@@ -119,6 +120,19 @@ def _check_bid(book: OrderBook, bid: LiveBid) -> None:
     _require(every or not whole or bid.quantity_gpus < order.quantity_gpus, bid, "is pinned without a fill")
     _require(bid.spans == _spans(book, range(first, end)), bid, "has stale spans")
     _require(due_hour(bid) > book.hour, bid, "is overdue")
+
+
+def _check_supply(book: OrderBook) -> None:
+    if book.supply is None:
+        return
+    end_hour = max((ask.ends_hour for ask in book.asks), default=book.hour) + 1
+    free = [0] * (end_hour - book.hour)
+    for ask in book.asks:
+        for starts_hour, ends_hour, gpus in capacity(ask).runs():
+            for hour in range(starts_hour, ends_hour):
+                free[hour - book.hour] += gpus
+    if book.supply.origin_hour != book.hour or book.supply.free(book.hour, end_hour) != free:
+        raise BookCorrupt("the supply is not what the asks have free")
 
 
 def _spans(book: OrderBook, hours: Iterable[int]) -> int:
