@@ -47,8 +47,6 @@ def enter_ask(book: OrderBook, order: Ask, sequence: int) -> tuple[Event, ...] |
         gpus = ask.gpus
         book.orders[order_id] = ask
         book.asks.insert(ask)
-        if book.supply is not None:
-            book.supply.add(ask)
         return (
             OrderAccepted(sequence, order),
             OrderRested(sequence, order_id, ask.participant, gpus, gpus * ask.hours),

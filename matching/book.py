@@ -31,7 +31,7 @@ from matching.live import LiveAsk, LiveBid, LiveOrder, capacity, is_ask, is_bid,
 from matching.order import Ask
 from matching.product import Phase, Product
 from matching.profile import Profile
-from matching.supply import Supply
+from matching.supply import CountedIndex, Supply
 from matching.units import SPAN_SHIFT, BookCorrupt, spans_of
 
 
@@ -65,8 +65,7 @@ class OrderBook:
         """Return the free GPUs by hour, counted the first time and kept from then on."""
         if self.supply is None:
             self.supply = Supply(self.hour)
-            for ask in self.asks:
-                self.supply.add(ask)
+            self.asks = CountedIndex(self.asks, self.supply)
         return self.supply
 
     def add(self, order: LiveOrder) -> None:
@@ -79,11 +78,7 @@ class OrderBook:
         """Put a live order into the index."""
         if order.block:
             raise BookCorrupt(f"order {order.order_id} already rests")
-        index: RestingIndex[Any] = self.bids
-        if type(order.order) is Ask:
-            index = self.asks
-            if self.supply is not None:
-                self.supply.add(order)
+        index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
         index.insert(order)
 
     def remove(self, order: LiveOrder) -> None:
@@ -91,11 +86,7 @@ class OrderBook:
         order_id = order.order_id
         del self.orders[order_id]
         if order.block:
-            index: RestingIndex[Any] = self.bids
-            if type(order.order) is Ask:
-                index = self.asks
-                if self.supply is not None:
-                    self.supply.drop(order)
+            index: RestingIndex[Any] = self.asks if type(order.order) is Ask else self.bids
             index.remove(order)
         if order.prevented is not None:
             for other_id in order.prevented:

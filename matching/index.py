@@ -8,10 +8,10 @@ that have left: a block whose cover lacks a span that a window needs is skipped 
 not looked at again.
 
 Blocks are small for two reasons: a dictionary that is emptied from the front is slow to find its first entry,
-and a cover of many different windows says little. Orders of the same spans share a larger block, up to
-`BLOCK_MAX * UNIFORM_FACTOR`: their cover says all there is, and each block that opens costs. Orders know
-their block by number, because they are kept from the garbage collector and must not be part of a cycle.
-Known limit: the ladder is flat, so a search that nothing can satisfy still looks at each block once.
+and a cover of many different windows says little. A block whose orders turn out to be of the same spans when
+it is full takes `UNIFORM_FACTOR` times as many: its cover says all there is, and each block that opens costs.
+Orders know their block by number, because they are kept from the garbage collector and must not be part of a
+cycle. Known limit: the ladder is flat, so a search that nothing can satisfy still looks at each block once.
 """
 
 from bisect import bisect_left
@@ -21,10 +21,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from matching.units import BookCorrupt
 
 BLOCK_MAX: Final = 16
-"""Orders of a block whose spans differ."""
-
 UNIFORM_FACTOR: Final = 4
-"""How many times as many a block may hold while every order that joins has the spans that the others have."""
 
 
 class Indexed(Protocol):
@@ -42,7 +39,7 @@ T = TypeVar("T", bound=Indexed)
 class Block(Generic[T]):
     """Orders of one price by sequence, oldest first."""
 
-    __slots__ = ("cover", "gone", "number", "orders", "price_ticks")
+    __slots__ = ("cover", "gone", "number", "orders", "price_ticks", "size_max")
 
     def __init__(self, number: int, price_ticks: int) -> None:
         self.number = number
@@ -51,6 +48,7 @@ class Block(Generic[T]):
         self.cover = 0
         # Orders that have left since the cover was last worked out.
         self.gone = 0
+        self.size_max = BLOCK_MAX
 
     def renew_cover(self) -> None:
         """Work the cover out again."""
@@ -83,12 +81,8 @@ class RestingIndex(Generic[T]):
     def insert(self, order: T) -> None:
         """Place an order behind all others of its price."""
         block = self.newest.get(order.price_ticks)
-        if block is None:
-            block = self._open(order.price_ticks)
-        else:
-            held = len(block.orders)
-            if held >= BLOCK_MAX and (block.cover != order.spans or held >= BLOCK_MAX * UNIFORM_FACTOR):
-                block = self._open(order.price_ticks)
+        if block is None or len(block.orders) >= block.size_max:
+            block = self._next(order, block)
         block.orders[order.sequence] = order
         block.cover |= order.spans
         order.block = block.number
@@ -117,6 +111,13 @@ class RestingIndex(Generic[T]):
         """Move the covers' first span forward; the orders' spans are moved by the book."""
         for block in self.ladder:
             block.cover >>= spans
+
+    def _next(self, order: T, full: Block[T] | None) -> Block[T]:
+        """Return the block for an order that finds none of its price, or a full one."""
+        if full is not None and full.size_max == BLOCK_MAX and full.cover == order.spans:
+            full.size_max = BLOCK_MAX * UNIFORM_FACTOR
+            return full
+        return self._open(order.price_ticks)
 
     def _open(self, price_ticks: int) -> Block[T]:
         """Return a new block behind all others of its price."""

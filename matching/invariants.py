@@ -157,7 +157,9 @@ def _check_index(index: RestingIndex[T], count: int) -> None:
         sequences = list(block.orders)
         if cover & ~block.cover or (cover != block.cover and not 0 < block.gone <= len(sequences)):
             raise BookCorrupt(f"block {place} has a stale cover")
-        if not 0 < len(sequences) <= BLOCK_MAX * UNIFORM_FACTOR or sequences != sorted(sequences):
+        if not 0 < len(sequences) <= block.size_max <= BLOCK_MAX * UNIFORM_FACTOR or sequences != sorted(
+            sequences
+        ):
             raise BookCorrupt(f"block {place} has the wrong size or order")
         total += len(sequences)
     ages = [(rank, -next(iter(block.orders))) for rank, block in zip(index.ranks, index.ladder, strict=True)]
