@@ -135,5 +135,13 @@ MUTANTS = [
     Mutant("last level of a price only", "depth.py", "gpus.get(ask.price_ticks, 0) + quantity", "quantity"),
     Mutant("notional of one hour", "depth.py", "for ask, quantity in match[1]) * hours",
            "for ask, quantity in match[1])"),
+    Mutant("calendar skips what is behind", "depth.py", "                self.spans ^= 1 << span\n",
+           "                self.spans = 0\n"),
+    Mutant("first hour has no price", "depth.py", "place = max(starts_hour - self.from_hour, 0)",
+           "place = max(starts_hour - self.from_hour, 1)"),
+    Mutant("sold hours still in supply", "supply.py", "        self.supply.drop(order)\n", "        pass\n"),
+    Mutant("supply of the hours before", "supply.py", "[: passed + 1]), *", "[:passed]), *"),
+    Mutant("a fill leaves supply", "book.py", "            self.supply.change(starts_hour,",
+           "            self.supply.change(starts_hour + 1,"),
     Mutant("previews fills, not GPUs", "depth.py", "sum(fill.quantity_gpus for fill in fills)", "len(fills)"),
 ]  # fmt: skip
