@@ -132,7 +132,6 @@ class _Bar:
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task("", total=hours, orders=0)
-        self._first_hour: int | None = None
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -141,11 +140,9 @@ class _Bar:
     def __exit__(self, *_error: object) -> None:
         self._progress.stop()
 
-    def advance(self, hour: int, orders: int) -> None:
-        """Show that an hour was reached."""
-        if self._first_hour is None:
-            self._first_hour = hour
-        self._progress.update(self._task, completed=hour - self._first_hour, orders=orders)
+    def advance(self, passed: int, hours: int, orders: int) -> None:
+        """Show how many of the replay's hours have passed."""
+        self._progress.update(self._task, completed=passed, total=hours, orders=orders)
 
 
 @contextmanager
@@ -153,7 +150,10 @@ def _appended(path: Path | None) -> Iterator[int | None]:
     if path is None:
         yield None
         return
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise CommandFailure(f"{path} cannot be written: {error.strerror}", ExitCode.USAGE) from error
     try:
         yield descriptor
     finally:

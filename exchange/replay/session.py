@@ -49,9 +49,13 @@ class Session:
         request: ReplayRequest,
         *,
         fault: Callable[[LineFault], None] = lambda _fault: None,
-        progress: Callable[[int, int], None] = lambda _hour, _orders: None,
+        progress: Callable[[int, int, int], None] = lambda _passed, _hours, _orders: None,
     ) -> None:
-        """Prepare; `fault` hears of each broken line, `progress` of each hour and the orders so far."""
+        """Prepare; `fault` hears of each broken line.
+
+        `progress` hears of each hour: those passed, all from the first order to the last settlement, and the
+        orders this run has placed.
+        """
         self._request = request
         self._fault = fault
         self._progress = progress
@@ -65,6 +69,8 @@ class Session:
         supply = self._read_supply(models)
         horizon = self._horizon()
         clock = ManualClock(horizon.submitted_from_us)
+        begun_hour = hour_of(horizon.submitted_from_us)
+        last_hour = horizon.ends_hour + request.settings.settlement_delay_hours
         exchange = await Exchange.open(request.settings, clock)
         try:
             await self._go_on(exchange, clock, horizon)
@@ -76,10 +82,12 @@ class Session:
                 horizon=horizon,
                 hours_per_second=request.hours_per_second,
                 acknowledged=request.acknowledged,
-                progress=self._progress,
+                progress=lambda hour, orders: self._progress(
+                    hour - begun_hour, last_hour - begun_hour, orders
+                ),
             )
             bids = self._planned_bids(supply, models, horizon)
-            await driver.run(supply.asks, bids, horizon.ends_hour + request.settings.settlement_delay_hours)
+            await driver.run(supply.asks, bids, last_hour)
             return await self._report(exchange, driver, supply, horizon)
         finally:
             await exchange.close()

@@ -105,6 +105,15 @@ def test_wrong_use_is_told_before_anything_is_sent() -> None:
         (("replay", "--bids", "/nowhere", "--offers", "/nowhere", "--quotes", "/nowhere"), "/nowhere"),
         (("bench", "no.such.bench"), ""),
         (("no-such-command",), "no-such-command"),
+        (
+            (
+                "replay",
+                *(part for name in ("bids", "offers", "quotes") for part in (f"--{name}", __file__)),
+                "--acknowledged",
+                "/nowhere/answers",
+            ),
+            "/nowhere/answers",
+        ),
         (("buy", PRODUCT, "1", "--for", "6h", "--within", "5h", "--price", "1", "-y"), "--within"),
         (("orders", "list", "--url", "http://[::1"), "http://[::1"),
     ]:

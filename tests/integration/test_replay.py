@@ -92,7 +92,10 @@ async def test_a_finished_replay_places_nothing_again(
     traces: TraceFiles, tmp_path: Path, database_url: str
 ) -> None:
     request = request_of(traces, database_url, tmp_path / "a")
-    first = await Session(request).run()
+    shown: list[tuple[int, int, int]] = []
+    first = await Session(request, progress=lambda *now: shown.append(now)).run()
+    assert shown == sorted(shown)
+    assert shown[-1] == (shown[0][1], shown[0][1], first.orders_this_run)
     again = await Session(request).run()
     assert (first.orders_this_run > 0, again.orders_this_run, again.replayed_this_run) == (True, 0, 0)
     assert outcome(again) == outcome(first)
