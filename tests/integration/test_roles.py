@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.clock import US_PER_HOUR
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.migrate import migrate
 from exchange.kit.postgres_files import binaries_folder
+from exchange.ledger.service import check
+from tests.e2e.served import NOW_US, served
+from tests.e2e.stage import staged
 
 ROLES = Path(__file__).parents[2] / "docker" / "roles.sql"
 PASSWORDS = {"OWNER_PASSWORD": "o'wner", "APP_PASSWORD": "app", "AUDITOR_PASSWORD": "auditor"}
@@ -80,6 +84,25 @@ async def test_the_service_may_do_its_work(url: str) -> None:
     async with database.connection() as connection:
         await connection.execute("UPDATE participant SET name = name")
     await database.close()
+
+
+async def test_the_whole_exchange_runs_as_the_service(url: str, tmp_path: Path) -> None:
+    """From registering to the paid claim and a second start; a right that is lacking would be a failure."""
+    async with staged(_as(url, "exchange_app"), tmp_path) as stage:
+        cast, ids = stage.cast, stage.ids
+        await cast.issuer.post(f"/v1/claims/{ids['claim_id']}/approve", status=200)
+        paid = await cast.issuer.post(f"/v1/claims/{ids['claim_id']}/pay", status=200)
+        assert paid["status"] == "paid"
+        outage = {"hours": [stage.hour(6)], "reason": "fire"}
+        await cast.provider.post(f"/v1/leases/{ids['lease_id']}/outages", outage)
+        assert (await cast.buyer.send("DELETE", f"/v1/orders/{ids['order_id']}")).status_code == 200
+        await cast.regulator.get("/v1/oversight/trades")
+        assert (await cast.buyer.send("DELETE", f"/v1/keys/{ids['key_id']}")).status_code in {200, 204}
+        async with stage.house.exchange.database.transaction() as connection:
+            assert await connection.fetchval("SELECT current_user") == "exchange_app"
+            assert await check(connection) == []
+    async with served(_as(url, "exchange_app"), tmp_path, NOW_US + 9 * US_PER_HOUR) as house:
+        assert (await house.operator.get("/v1/participants"))["data"]
 
 
 async def test_every_table_is_insert_only_by_trigger_and_by_grant_or_by_neither(url: str) -> None:
