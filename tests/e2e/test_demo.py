@@ -4,6 +4,7 @@ Method: the real command in a process of its own, on a data folder of its own an
 one second; the printed commands are run by a shell exactly as they are printed.
 """
 
+import asyncio
 import csv
 import io
 import json
@@ -19,6 +20,10 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+
+from exchange.kit.database import Database
+from exchange.kit.embedded_postgres import EmbeddedPostgres
+from exchange.kit.migrate import migrate
 
 DEADLINE_S: Final = 60.0
 READY: Final = "Ctrl-C stops it."
@@ -160,6 +165,28 @@ def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> Non
         assert bid["id"] in {trade["bid_order_id"] for trade in found}
         assert json.loads(paste(again.commands()["buyer"]))["status"] == "filled"
         assert again.stop() > trades_at_stop
+
+
+async def make_data_of_another_version(data_dir: Path) -> None:
+    with EmbeddedPostgres(data_dir) as server:
+        await migrate(server.url)
+        database = await Database.connect(server.url, connections_max=1)
+        async with database.connection() as connection:
+            await connection.execute("UPDATE schema_migration SET sha256 = 'of another version'")
+        await database.close()
+
+
+def test_data_of_another_version_is_told_with_what_to_do(tmp_path: Path) -> None:
+    asyncio.run(make_data_of_another_version(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-m", "exchange", "demo", "--port", "0", "--data-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 2
+    assert "was edited after it was applied" in done.stderr
+    assert f"remove the demo's data: {tmp_path}" in done.stderr
 
 
 def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None:

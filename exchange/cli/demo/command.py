@@ -23,6 +23,7 @@ from exchange.cli.options import database_options, run
 from exchange.cli.serve import bound_socket, serve_until, settings_with, stop_on_signals
 from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.clock import monotonic_s, wall_now_us
+from exchange.kit.migrate import MigrationError
 from exchange.kit.settings import Settings
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
@@ -85,9 +86,11 @@ async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, 
     with _step("PostgreSQL, schema, catalogue, order books"):
         try:
             exchange = await Exchange.open(settings)
-        except StartError as error:
+        except (StartError, MigrationError) as error:
             listener.close()
-            raise CommandFailure(str(error), ExitCode.USAGE) from error
+            ours = settings.database_url is None
+            advice = f"; to begin anew, remove the demo's data: {settings.data_dir}" if ours else ""
+            raise CommandFailure(f"{error}{advice}", ExitCode.USAGE) from error
     try:
         listening, stop_serving = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
