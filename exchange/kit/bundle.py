@@ -1,8 +1,9 @@
-"""Several writing statements sent to PostgreSQL as one: one round trip instead of one for each.
+"""Several statements sent to PostgreSQL as one: one round trip instead of one for each.
 
-A `Bundle` stands where a connection is asked for. `execute` only gathers; `fetchval` sends what was gathered
-and its own statement, as one statement whose value it returns. The text is built once for each combination
-(every gathered statement becomes a WITH query) and prepared once for each session.
+Reading ones go together by `read_each`. For writing ones a `Bundle` stands where a connection is asked for:
+`execute` only gathers; `fetchval` sends what was gathered and its own statement, as one statement whose value
+it returns. The text is built once for each combination (every gathered statement becomes a WITH query) and
+prepared once for each session.
 
 Invariants:
 - all or nothing, as any statement is; whatever fails is raised by `fetchval`;
@@ -17,10 +18,16 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from exchange.kit.database import Connection
+
+Row = TypeVar("Row")
 
 _PARAMETER_OR_TEXT: Final = re.compile(r"\$(\d+)|'[^']*'")
 _NAME: Final = re.compile(r"-- *(.*)")
@@ -39,6 +46,37 @@ class Writer(Protocol):
     async def fetchval(self, query: str, *args: Any) -> Any:
         """Run a statement and return the first value of its first row."""
         ...
+
+
+class Read(msgspec.Struct, Generic[Row], frozen=True):
+    """A reading statement with its parameters; `rows` decodes its rows from a JSON array of objects."""
+
+    query: str
+    args: tuple[Any, ...]
+    rows: msgspec.json.Decoder[list[Row]]
+
+
+async def read_each(connection: Connection, *reads: Read[Any]) -> list[list[Any]]:
+    """Run reading statements as one, on one snapshot, and return the rows of each.
+
+    The rows they lock are locked in the order of the statements.
+    """
+    text = _read_text(tuple(read.query for read in reads), tuple(len(read.args) for read in reads))
+    found = await connection.fetchrow(text, *(arg for read in reads for arg in read.args))
+    if found is None:
+        raise AssertionError("a SELECT without FROM has one row")
+    return [read.rows.decode(column) for read, column in zip(reads, found, strict=True)]
+
+
+@lru_cache(maxsize=64)
+def _read_text(queries: Sequence[str], counts: Sequence[int]) -> str:
+    columns = []
+    before = 0
+    for query, count in zip(queries, counts, strict=True):
+        rows = f"SELECT coalesce(json_agg(read), '[]') FROM ({_renumbered(query, before)}) AS read"
+        columns.append(f"({rows})::text")
+        before += count
+    return f"{_head(queries)}SELECT {', '.join(columns)}"
 
 
 class Bundle:
@@ -84,9 +122,13 @@ def combined(queries: Sequence[str], counts: Sequence[int]) -> str:
         bodies.append(body)
         if number < len(queries):
             withs[f"statement_{number}"] = f"statement_{number} AS (\n{body}\n)"
-    names = ", ".join(found[1] for found in map(_NAME.match, queries) if found)
-    head = f"-- {names}\n" if names else ""
+    head = _head(queries)
     return f"{head}WITH {', '.join(withs.values())}\n{bodies[-1]}" if withs else f"{head}{bodies[-1]}"
+
+
+def _head(queries: Sequence[str]) -> str:
+    names = ", ".join(found[1] for found in map(_NAME.match, queries) if found)
+    return f"-- {names}\n" if names else ""
 
 
 def _renumbered(query: str, before: int) -> str:

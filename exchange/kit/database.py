@@ -276,6 +276,11 @@ def hex_text(data: bytes) -> str:
     return "\\x" + data.hex()
 
 
+def bytes_of(text: str) -> bytes:
+    """Return the bytes that PostgreSQL wrote as text, in JSON say."""
+    return bytes.fromhex(text[2:])
+
+
 def constraint_name(error: BaseException) -> str | None:
     """Return the name of the constraint that a violation broke, None for any other error."""
     name = getattr(error, "constraint_name", None)

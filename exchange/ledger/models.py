@@ -107,6 +107,13 @@ class AccountKey(msgspec.Struct, frozen=True, order=True, gc=False):
     reference: int = 0
 
 
+class Available(msgspec.Struct, frozen=True, gc=False):
+    """What an account can still use, in fen."""
+
+    id: int
+    available_fen: int
+
+
 class Balance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An account and its four sums, in fen."""
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal, Scope
-from exchange.kit.bundle import Writer
+from exchange.kit.bundle import Read, Writer, read_each
 from exchange.kit.clock import wall_now_us
 from exchange.kit.database import CheckViolation, Connection, UniqueViolation, constraint_name
 from exchange.kit.errors import Conflict, NotEnoughMoney
@@ -23,6 +23,7 @@ from exchange.ledger.models import (
     CNY,
     EXCHANGE_ID,
     AccountKey,
+    Available,
     Balance,
     CashAccounts,
     CashMovement,
@@ -64,7 +65,13 @@ async def available_for_update(connection: Connection, account_ids: Collection[i
 
     The ids may be of any assets. Unknown ids are absent from the answer.
     """
-    return await store.lock_available(connection, account_ids) if account_ids else {}
+    [rows] = await read_each(connection, lock_available(account_ids))
+    return {row.id: row.available_fen for row in rows}
+
+
+def lock_available(account_ids: Collection[int]) -> Read[Available]:
+    """Return the statement of `available_for_update`, to be run together with others."""
+    return store.lock_available(account_ids)
 
 
 class AccountDirectory:

@@ -4,13 +4,17 @@
 """
 
 from collections.abc import Collection, Sequence
+from typing import Final
 
-from exchange.kit.bundle import Writer
+import msgspec
+
+from exchange.kit.bundle import Read, Writer
 from exchange.kit.database import Connection, from_us, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.ledger import rules
 from exchange.ledger.models import (
     AccountKey,
+    Available,
     Balance,
     Difference,
     Purpose,
@@ -36,10 +40,12 @@ async def insert_transfers(connection: Writer, transfers: Sequence[Transfer], at
     )
 
 
-async def lock_available(connection: Connection, account_ids: Collection[int]) -> dict[int, int]:
-    """Lock accounts; return what each can still use, in fen. Unknown ids are absent."""
-    rows = await connection.fetch(QUERIES.lock_available, list(account_ids))
-    return {row["id"]: row["available_fen"] for row in rows}
+_available: Final = msgspec.json.Decoder(list[Available])
+
+
+def lock_available(account_ids: Collection[int]) -> Read[Available]:
+    """Ask to lock accounts and for what each can still use. Unknown ids are absent from the answer."""
+    return Read(QUERIES.lock_available, (list(account_ids),), _available)
 
 
 async def cash_accounts(

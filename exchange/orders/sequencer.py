@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from exchange.kit.bundle import read_each
 from exchange.kit.clock import hour_of, us_of_hour
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.kit.session import Session
-from exchange.ledger.service import available_for_update
+from exchange.ledger.service import lock_available
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, refuse
 from exchange.orders.batch import Batch, Outcome, as_committed
@@ -282,20 +283,30 @@ class Sequencer:
         return [as_committed(outcome) for outcome in outcomes]
 
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
-        """Read what the batch needs: at most four statements, however many requests."""
+        """Read what the batch needs: one statement, and two more at most for vouchers and new accounts."""
         places = [request for request in requests if isinstance(request, PlaceRequest)]
         bids = [request for request in places if request.side is Side.BUY]
         keys = [(request.participant_id, request.client_order_id) for request in places]
         buyers = {request.participant_id for request in bids}
         with_vouchers = {request.participant_id for request in bids if request.terms.vouchers != "none"}
-        known = await store.known_outcomes(connection, keys) if keys else {}
+        if not places:
+            return Means()
         cash = await self._accounts.cash_of(connection, buyers) if buyers else {}
-        available = await available_for_update(connection, [accounts.cash_id for accounts in cash.values()])
+        known, available = await read_each(
+            connection,
+            store.known_outcomes(keys),
+            lock_available([accounts.cash_id for accounts in cash.values()]),
+        )
         vouchers: dict[int, list[UsableVoucher]] = {}
         if with_vouchers:
             for voucher in await vouchers_for_update(connection, with_vouchers):
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
-        return Means(known=known, cash=cash, available_fen=available, vouchers=vouchers)
+        return Means(
+            known=store.by_key(known),
+            cash=cash,
+            available_fen={each.id: each.available_fen for each in available},
+            vouchers=vouchers,
+        )
 
     async def _write(self, batch: Batch, connection: Connection) -> None:
         if not await batch.write(connection, self._epoch):

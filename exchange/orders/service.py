@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from exchange.kit.bundle import read_each
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import (
     Conflict,
@@ -271,10 +272,11 @@ class OrderService:
             return None
         key = (principal.participant_id, order.client_order_id)
         async with self._database.connection() as connection:
-            known = await store.known_outcomes(connection, [key])
-        if key not in known or known[key][1] != fingerprint(order, meaning):
+            [rows] = await read_each(connection, store.known_outcomes([key]))
+        known = store.by_key(rows).get(key)
+        if known is None or known[1] != fingerprint(order, meaning):
             return None
-        return await self._replay(principal.participant_id, known[key][0], known[key][1])
+        return await self._replay(principal.participant_id, *known)
 
     async def _replay(self, participant_id: int, order_id: int, payload: bytes) -> PlacedOrder:
         """The stored outcome of a client order id: the order, or its refusal again."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exchange.kit.database import from_us, hex_text, json_rows, to_us
+from exchange.kit.bundle import Read
+from exchange.kit.database import bytes_of, from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.orders.models import Denial, Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
@@ -48,12 +49,28 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     run_starts_hour: int | None = None
 
 
-async def known_outcomes(
-    connection: Connection, keys: Collection[tuple[int, str]]
-) -> dict[tuple[int, str], tuple[int, bytes]]:
-    """(order id, fingerprint) of the (participant, client order id) pairs that have an outcome."""
-    rows = await connection.fetch(QUERIES.known_outcomes, [key[0] for key in keys], [key[1] for key in keys])
-    return {(row["participant_id"], row["client_order_id"]): (row["id"], row["fingerprint"]) for row in rows}
+class KnownOutcome(msgspec.Struct, frozen=True, gc=False):
+    """An order that was placed before under a client order id; `fingerprint` as PostgreSQL writes bytes."""
+
+    id: int
+    participant_id: int
+    client_order_id: str
+    fingerprint: str
+
+
+_known_outcomes: Final = msgspec.json.Decoder(list[KnownOutcome])
+
+
+def known_outcomes(keys: Collection[tuple[int, str]]) -> Read[KnownOutcome]:
+    """Ask for the orders of (participant, client order id) pairs; `by_key` is for the answer."""
+    return Read(QUERIES.known_outcomes, ([key[0] for key in keys], [key[1] for key in keys]), _known_outcomes)
+
+
+def by_key(known: Iterable[KnownOutcome]) -> dict[tuple[int, str], tuple[int, bytes]]:
+    """(order id, fingerprint) by (participant, client order id)."""
+    return {
+        (each.participant_id, each.client_order_id): (each.id, bytes_of(each.fingerprint)) for each in known
+    }
 
 
 async def write_orders(
