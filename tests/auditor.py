@@ -17,10 +17,11 @@ from matching.events import (
     OrderReduced,
     OrderReplaced,
     OrderRested,
+    PhaseChanged,
     Traded,
 )
 from matching.order import Ask, Bid, FillPolicy, Placement, TimeInForce
-from matching.product import Product
+from matching.product import Phase, Product
 
 
 class AskAccount:
@@ -65,6 +66,7 @@ class Auditor:
     def __init__(self, product: Product) -> None:
         self.product = product
         self.hour = 0
+        self.phase = Phase.OPEN
         self.asks: dict[int, AskAccount] = {}
         self.bids: dict[int, BidAccount] = {}
         # GPU-hours of all asks there ever were.
@@ -96,6 +98,8 @@ class Auditor:
                     self.leave(event)
                 case HourAdvanced():
                     self.advance(event)
+                case PhaseChanged():
+                    self.phase = event.phase
                 case _:
                     pass
         for order_id, bid_account in self.bids.items():
@@ -114,6 +118,7 @@ class Auditor:
         ask, bid = self.asks[event.ask_order_id], self.bids[event.bid_order_id]
         offer, need = ask.order, bid.order
         quantity, start = event.quantity_gpus, event.starts_hour
+        assert self.phase is Phase.OPEN, "traded in a closed book"
         assert quantity > 0
         assert quantity % self.product.lot_gpus == 0, "broken lot"
         assert offer.price_ticks <= event.price_ticks <= need.limit_ticks, "outside a limit"
