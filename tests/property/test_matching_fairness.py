@@ -226,12 +226,15 @@ def test_an_order_in_parts_gets_more_where_the_parts_ask_for_less(
 
 def test_a_collar_may_refuse_a_part_of_a_bid_that_it_let_in_whole() -> None:
     collared = msgspec.structs.replace(PRODUCT, collar_bps=5_000)
-    orders = [ask(2, 8, 0, 1, 2), bid(1, 8, 0, 1, 6)]
-    opening = AdvanceHour(sequence=1, hour=FIRST_HOUR)
-    commands = [opening, *(PlaceOrder(sequence=2 + i, order=order) for i, order in enumerate(orders))]
+    whole = bid(1, 8, 0, 1, 6)
+    commands: list[Command] = [
+        AdvanceHour(sequence=1, hour=FIRST_HOUR),
+        PlaceOrder(sequence=2, order=ask(2, 8, 0, 1, 2)),
+        PlaceOrder(sequence=3, order=whole),
+    ]
     # The reference is 4 until the first half trades at 2: a limit of 6 is then too far from it.
-    assert outcome(collared, commands, 2, [orders[1]]).gpu_hours() == 8
-    assert outcome(collared, commands, 2, split(orders[1], [4, 4], 1)).gpu_hours() == 4
+    assert outcome(collared, commands, 2, [whole]).gpu_hours() == 8
+    assert outcome(collared, commands, 2, split(whole, [4, 4], 1)).gpu_hours() == 4
 
 
 def test_an_ask_in_parts_loses_the_bids_that_need_all_of_it() -> None:
