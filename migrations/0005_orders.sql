@@ -50,11 +50,11 @@ CREATE TABLE orders (
     ends_hour            INTEGER NOT NULL CHECK (ends_hour > starts_hour),
     hours                INTEGER NOT NULL CHECK (hours BETWEEN 1 AND ends_hour - starts_hour),
     price_ticks          BIGINT NOT NULL CHECK (price_ticks > 0),
-    terms                JSONB NOT NULL,
+    terms                JSON NOT NULL,
     status               TEXT NOT NULL CHECK (status IN (
         'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
     reason               TEXT NOT NULL DEFAULT '',
-    denial               JSONB,
+    denial               JSON,
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),

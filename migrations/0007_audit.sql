@@ -15,7 +15,7 @@ CREATE TABLE audit_record (
     order_id              BIGINT,
     trade_id              BIGINT,
     subject_id            BIGINT,
-    detail                JSONB NOT NULL DEFAULT '{}'
+    detail                JSON NOT NULL DEFAULT '{}'
 );
 CREATE INDEX audit_record_of_order ON audit_record (order_id) WHERE order_id IS NOT NULL;
 CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record

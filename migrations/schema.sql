@@ -351,11 +351,11 @@ CREATE TABLE orders (
     ends_hour            INTEGER NOT NULL CHECK (ends_hour > starts_hour),
     hours                INTEGER NOT NULL CHECK (hours BETWEEN 1 AND ends_hour - starts_hour),
     price_ticks          BIGINT NOT NULL CHECK (price_ticks > 0),
-    terms                JSONB NOT NULL,
+    terms                JSON NOT NULL,
     status               TEXT NOT NULL CHECK (status IN (
         'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
     reason               TEXT NOT NULL DEFAULT '',
-    denial               JSONB,
+    denial               JSON,
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
@@ -546,7 +546,7 @@ CREATE TABLE audit_record (
     order_id              BIGINT,
     trade_id              BIGINT,
     subject_id            BIGINT,
-    detail                JSONB NOT NULL DEFAULT '{}'
+    detail                JSON NOT NULL DEFAULT '{}'
 );
 CREATE INDEX audit_record_of_order ON audit_record (order_id) WHERE order_id IS NOT NULL;
 CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record

@@ -34,7 +34,6 @@ def news_by_participant(
 ) -> dict[int, list[OrderNews]]:
     """Return the news of one command for each participant that wants any, in order."""
     news: dict[int, list[OrderNews]] = {}
-    at = format_rfc3339(event_at_us)
     for event in events:
         tell = _TELLERS.get(type(event))
         # Otherwise a matter of the whole book, or of nobody here.
@@ -43,7 +42,11 @@ def news_by_participant(
         for participant_id, order_id, kind, fields in tell(event):
             if wants(participant_id):
                 told = OrderNews(
-                    order_id=encode_id("ord", order_id), kind=kind, product=product_id, at=at, **fields
+                    order_id=encode_id("ord", order_id),
+                    kind=kind,
+                    product=product_id,
+                    at=format_rfc3339(event_at_us),
+                    **fields,
                 )
                 news.setdefault(participant_id, []).append(told)
     return news

@@ -22,7 +22,7 @@ SELECT partition_id, sequence, coalesce(event_index, 0), code,
 FROM json_to_recordset($1::json) AS record (
     partition_id integer, sequence bigint, event_index integer, code text, event_at_us bigint,
     actor_participant_id bigint, key_id bigint, participant_id bigint, trade_group_id bigint, product_id text,
-    order_id bigint, trade_id bigint, subject_id bigint, detail jsonb)"""
+    order_id bigint, trade_id bigint, subject_id bigint, detail json)"""
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

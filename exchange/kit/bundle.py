@@ -73,7 +73,7 @@ def _read_text(queries: Sequence[str], counts: Sequence[int]) -> str:
     columns = []
     before = 0
     for query, count in zip(queries, counts, strict=True):
-        rows = f"SELECT coalesce(json_agg(read), '[]') FROM ({_renumbered(query, before)}) AS read"
+        rows = f"SELECT coalesce(json_agg(read), '[]') FROM ({_renumbered(query, before)}) AS read"  # noqa: S608 - our own
         columns.append(f"({rows})::text")
         before += count
     return f"{_head(queries)}SELECT {', '.join(columns)}"

@@ -69,8 +69,12 @@ def encode_id(prefix: str, value: int) -> str:
         raise ValueError(f"{prefix!r} is not an id prefix")
     if not 0 < value <= ID_MAX:
         raise ValueError(f"{value} is not an id: 1 to 2^63-1")
-    pairs = [_PAIRS[(value >> shift) & 1023] for shift in (50, 40, 30, 20, 10, 0)]
-    return f"{prefix}_{_ALPHABET[value >> 60]}{''.join(pairs)}"
+    # Spelt out: every answer has several ids, and a loop takes twice as long.
+    return (
+        f"{prefix}_{_ALPHABET[value >> 60]}{_PAIRS[value >> 50 & 1023]}{_PAIRS[value >> 40 & 1023]}"
+        f"{_PAIRS[value >> 30 & 1023]}{_PAIRS[value >> 20 & 1023]}{_PAIRS[value >> 10 & 1023]}"
+        f"{_PAIRS[value & 1023]}"
+    )
 
 
 def decode_id(prefix: str, text: str) -> int | None:

@@ -98,9 +98,12 @@ def as_committed(outcome: Outcome) -> Outcome:
     """An outcome as it stands now: the next batch changes the order that memory keeps, and its money."""
     if not isinstance(outcome, Placed):
         return outcome  # what was cancelled changes no more
-    order = copy(outcome.order)
-    order.funded = None
-    return Placed(order=order, open_holds=open_holds_of(outcome.order))
+    order = outcome.order
+    if order.status not in LIVE_STATUSES:
+        return outcome  # it has left memory, and sets nothing aside
+    kept = copy(order)
+    kept.funded = None
+    return Placed(order=kept, open_holds=open_holds_of(order))
 
 
 class Batch:

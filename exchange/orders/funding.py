@@ -43,8 +43,8 @@ def fund(
     """
     terms = order.terms
     wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
-    vouchers = _left_of(means.vouchers.get(order.participant_id, ()), net_held_fen)
-    choice = choose(vouchers, wish, request.product_origin, at_us)
+    usable = () if wish == "none" else means.vouchers.get(order.participant_id, ())
+    choice = choose(_left_of(usable, net_held_fen), wish, request.product_origin, at_us)
     if choice.refusals or (terms.only_eligible and choice.programme_id is None):
         detail = "no voucher can pay for it"
         return Denial(reason=DenialReason.NO_USABLE_VOUCHER, detail=detail, refusals=choice.refusals)

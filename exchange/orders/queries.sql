@@ -19,7 +19,7 @@ SELECT sent.id, sent.partition_id, sent.sequence, sent.participant_id, sent.key_
 FROM json_to_recordset($1::json) AS sent (
     id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
     fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
-    hours integer, price_ticks bigint, terms jsonb, status text, reason text, denial jsonb, filled_gpus integer,
+    hours integer, price_ticks bigint, terms json, status text, reason text, denial json, filled_gpus integer,
     filled_gpu_hours bigint, filled_notional_fen bigint, eligible_notional_fen bigint, run_starts_hour integer)
 ON CONFLICT (id) DO UPDATE SET
     quantity_gpus = EXCLUDED.quantity_gpus, status = EXCLUDED.status, reason = EXCLUDED.reason,
