@@ -4,7 +4,7 @@ A round is one file of tests under a fresh seed, which draws other examples and 
 round before; Hypothesis also tries again what failed in earlier runs of this checkout. A failure is shrunk
 and printed, its tape stays in `.hypothesis/tapes`, and the run ends with 1. How to keep it: `tests.kept`;
 a failure of two runs compared is no tape, and is kept as an `@example` of its test. Rounds that have begun
-are finished, so a run takes a few minutes more than it is given.
+are finished, so a run takes a few minutes more than it is given. Ctrl-C ends the rounds under way.
 """
 
 import argparse
@@ -13,12 +13,14 @@ import random
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import count
 from pathlib import Path
 from threading import Event, Lock
 from typing import Final
 
+PYTEST_PASSED: Final = 0
+PYTEST_INTERRUPTED: Final = 2
 ROOT: Final = Path(__file__).resolve().parents[1]
 # Planted faults and the long run draw nothing.
 DRAWS_NOTHING: Final = {"test_matching_mutants.py", "test_matching_long_run.py"}
@@ -40,12 +42,12 @@ def main() -> int:
     seed = options.seed if options.seed is not None else random.SystemRandom().getrandbits(32)
     seeds = random.Random(seed)
     until_s = time.monotonic() + options.minutes * 60
-    rounds, lock, failed = count(), Lock(), Event()
+    rounds, lock, failed, stopped = count(), Lock(), Event(), Event()
     print(f"{options.minutes:g} minutes, {options.jobs} at a time, seed {seed}", flush=True)
 
     def work() -> int:
         done = 0
-        while time.monotonic() < until_s and not failed.is_set():
+        while time.monotonic() < until_s and not failed.is_set() and not stopped.is_set():
             with lock:
                 number, suite, drawn = next(rounds), suites, seeds.getrandbits(32)
             path = suite[number % len(suite)]
@@ -55,22 +57,33 @@ def main() -> int:
             environment = {**os.environ, "HYPOTHESIS_PROFILE": "nightly"}
             finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
             took_s = time.monotonic() - begun_s
+            # A file that cannot be collected gives the same code, and is no interruption.
+            if finished.returncode == PYTEST_INTERRUPTED and "KeyboardInterrupt" in finished.stdout:
+                stopped.set()
+                break
             with lock:
                 done += 1
-                if finished.returncode:
+                result = "passed"
+                if finished.returncode != PYTEST_PASSED:
                     failed.set()
-                    print(finished.stdout + finished.stderr)
+                    result = "FAILED"
                     again = f"HYPOTHESIS_PROFILE=nightly .venv/bin/python {' '.join(command[1:])}"
+                    print(finished.stdout + finished.stderr)
                     print(ADVICE.format(command=again))
-                result = "FAILED" if finished.returncode else "passed"
                 print(
                     f"round {number + 1}: {path.stem}, seed {drawn}, {result} in {took_s:.0f} s", flush=True
                 )
         return done
 
     with ThreadPoolExecutor(options.jobs) as pool:
-        done = sum(future.result() for future in [pool.submit(work) for _ in range(options.jobs)])
-    print(f"{done} rounds, {'a fault was found' if failed.is_set() else 'no fault found'}")
+        workers = [pool.submit(work) for _ in range(options.jobs)]
+        try:
+            wait(workers)
+        except KeyboardInterrupt:
+            stopped.set()
+    done = sum(worker.result() for worker in workers)
+    ending = "a fault was found" if failed.is_set() else "no fault found"
+    print(f"{done} rounds, {ending}{', stopped early' if stopped.is_set() else ''}")
     return 1 if failed.is_set() else 0
 
 
