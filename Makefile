@@ -3,6 +3,7 @@
 #   make demo    a running exchange with a live market, on 127.0.0.1:8000      make test    everything
 #   make check   style, types, dependency rules, schema                       make bench   the benchmarks
 #   make env     only the environment                                         make lock    renew the locks (needs uv)
+#   make growth  how times grow with what rests: the table and picture of tests/benchmarks/README.md
 #   make fuzz    search for faults of matching, MINUTES=30                    make mutants planted faults, each caught
 #
 # An environment holds exactly what the locks name, by hash. `make demo` installs requirements.lock only; the others
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 COUNT := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
   '/^Collecting/ { n++; if (terminal) { printf "\r  %d packages", n; fflush() } } END { printf "\r  %d packages\n", n }'
 
-.PHONY: demo test check bench fuzz mutants env lock clean
+.PHONY: demo test check bench growth fuzz mutants env lock clean
 
 demo: .venv/.run-stamp
 	@exec $(BIN)/exchange demo $(DEMO)
@@ -52,6 +53,9 @@ check: .venv/.dev-stamp
 
 bench: .venv/.dev-stamp
 	@exec $(BIN)/exchange bench $(BENCH)
+
+growth: .venv/.dev-stamp
+	@exec $(BIN)/python -m tests.benchmarks.growth
 
 MINUTES ?= 30
 fuzz: .venv/.dev-stamp

@@ -41,12 +41,12 @@ def bid_on_asks(hours: int, asks: int) -> Callable[[], Iterable[BenchResult]]:
         book = core_books.mixed_asks(asks)
         baseline = None
         if asks > 10_000:
-            baseline = _bid_latencies(core_books.mixed_asks(10_000), hours, 0)
-        yield from _latency(name, _bid_latencies(book, hours, 0), baseline, asks=asks, hours=hours)
+            baseline = bid_latencies(core_books.mixed_asks(10_000), hours, 0)
+        yield from _latency(name, bid_latencies(book, hours, 0), baseline, asks=asks, hours=hours)
         if hours == 24:
             sold_out = core_books.sold_out_asks(asks, 40)
             commands = core_books.bids_for_day(sold_out, 20, 40)
-            runs = _latencies(sold_out, commands)
+            runs = latencies(sold_out, commands)
             told = conditions(asks=asks, sold_out=0.9995, bids=len(commands), seed=core_books.SEED)
             yield result(name, "sold_out_p50_us", [percentile(run, 0.5) for run in runs], "us", "lower", told)
 
@@ -56,15 +56,15 @@ def bid_on_asks(hours: int, asks: int) -> Callable[[], Iterable[BenchResult]]:
 def bid_flexible() -> Iterable[BenchResult]:
     """Bids of 24 hours with 168 candidate starts; the baseline is the fixed bid."""
     book = core_books.mixed_asks(10_000)
-    baseline = _bid_latencies(book, 24, 0)
-    runs = _bid_latencies(book, 24, 167)
+    baseline = bid_latencies(book, 24, 0)
+    runs = bid_latencies(book, 24, 167)
     return _latency("core.bid.flexible168.asks10k", runs, baseline, asks=10_000, hours=24, starts=168)
 
 
 def ask_on_bids() -> Iterable[BenchResult]:
     """Arriving asks against resting bids."""
     book = core_books.mixed_bids(10_000)
-    runs = _latencies(book, core_books.arriving_asks(book, 2_000))
+    runs = latencies(book, core_books.arriving_asks(book, 2_000))
     return _latency("core.ask.bids10k", runs, None, bids=10_000)
 
 
@@ -160,11 +160,12 @@ def _fresh() -> OrderBook:
     return OrderBook(core_books.PRODUCT, core_books.HOUR)
 
 
-def _bid_latencies(book: OrderBook, hours: int, slack: int) -> list[list[float]]:
-    return _latencies(book, core_books.arriving_bids(book, 2_000, hours, slack))
+def bid_latencies(book: OrderBook, hours: int, slack: int) -> list[list[float]]:
+    """Return the microseconds of 2,000 bids with `slack` + 1 starts in each run."""
+    return latencies(book, core_books.arriving_bids(book, 2_000, hours, slack))
 
 
-def _latencies(book: OrderBook, commands: list[Command]) -> list[list[float]]:
+def latencies(book: OrderBook, commands: list[Command]) -> list[list[float]]:
     """Return the microseconds of each command in each run, every run from the same book."""
     data = snapshot(book)
     runs: list[list[float]] = []

@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         head, found, body = self._received.partition(b"\r\n\r\n")
         if not found:
             return
-        if len(body) < _content_length(head):
+        if len(body) < content_length(head):
             return
         now_s = time.perf_counter()
         self._samples.append((now_s, now_s - self._sent_s))
@@ -106,7 +106,8 @@ class Connection(asyncio.Protocol):
         self._transport.write(b"%b%0*d%b" % (self._before, NUMBER_DIGITS, self._number, self._after))
 
 
-def _content_length(head: bytes) -> int:
+def content_length(head: bytes) -> int:
+    """Return how long the body of an answer with this head is."""
     lower = head.lower()
     at = lower.find(b"content-length:")
     if at < 0:

@@ -3,10 +3,16 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import core, http, replay
+from tests.benchmarks import core, growth, http, market, replay
 from tests.benchmarks.result import BenchResult, progress
 
-BENCHES: dict[str, Callable[[], Iterable[BenchResult]]] = {**core.BENCHES, **http.BENCHES, **replay.BENCHES}
+BENCHES: dict[str, Callable[[], Iterable[BenchResult]]] = {
+    **core.BENCHES,
+    **growth.BENCHES,
+    **http.BENCHES,
+    **market.BENCHES,
+    **replay.BENCHES,
+}
 USAGE = 2
 
 

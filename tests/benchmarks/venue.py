@@ -32,12 +32,13 @@ _ADDRESS = re.compile(r"exchange at (http://[0-9.]+:(\d+))")
 
 
 class Venue:
-    """A running exchange: `port`, its data folder, and the keys of its operator and buyers."""
+    """A running exchange: `port`, its data folder, and the keys of its operator, provider and buyers."""
 
     def __init__(self, port: int, process: "subprocess.Popen[str]", folder: Path) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.buyer_keys: list[str] = []
+        self.provider_key = ""
         self.first_hour = 0
         self.data_dir = folder
         self.operator_key = (folder / "operator.key").read_text().strip()
@@ -56,7 +57,8 @@ class Venue:
     async def _furnish(self, buyers: int) -> None:
         async with httpx.AsyncClient(timeout=30.0) as http:
             operator = ExchangeClient(self.url, self.operator_key, http)
-            provider = ExchangeClient(self.url, await _join(operator, ParticipantKind.PROVIDER, 0), http)
+            self.provider_key = await _join(operator, ParticipantKind.PROVIDER, 0)
+            provider = ExchangeClient(self.url, self.provider_key, http)
             self.operator_id = (await operator.me()).id
             self.first_hour = hour_of(await operator.venue_now_us()) + 2
             for number in range(STANDING_ASKS):
