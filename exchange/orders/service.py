@@ -20,12 +20,11 @@ from exchange.kit.errors import (
     NotFound,
     Unavailable,
 )
-from exchange.kit.ids import encode_id, new_id
+from exchange.kit.ids import new_id
 from exchange.orders import store
 from exchange.orders.batch import Cancelled, Duplicate, Placed
 from exchange.orders.models import (
     CancelRequest,
-    DenialReason,
     Fill,
     LiveOrder,
     OrderStatus,
@@ -34,6 +33,7 @@ from exchange.orders.models import (
     PlaceRequest,
 )
 from exchange.orders.partition import Verified, verify
+from exchange.orders.rejections import rejection_of
 from exchange.orders.rules import (
     DOMESTIC_BIT,
     STARTUP_BIT,
@@ -49,7 +49,6 @@ from exchange.participants.rules import is_startup
 from exchange.participants.service import get_participant
 from exchange.products.models import Origin
 from exchange.settlement.service import fills_of_orders, open_holds_of_orders
-from matching.events import RejectReason
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -67,13 +66,6 @@ if TYPE_CHECKING:
     from matching.product import Phase
 
 LATEST_ID: Final = 2**63 - 1
-
-_REJECTIONS: Final = {
-    RejectReason.PRICE_OUTSIDE_COLLAR: ("/price_cny_per_gpu_hour", "lies outside the product's collar"),
-    RejectReason.POST_ONLY_WOULD_TRADE: ("/post_only", "forbids it, and the order would trade at once"),
-    RejectReason.WINDOW_IN_PAST: ("/starts_at", "has passed while the order was under way"),
-    RejectReason.PHASE: ("/product", "is not open for new orders"),
-}
 
 
 class OrderService:
@@ -140,7 +132,7 @@ class OrderService:
             raise TypeError(f"placing an order came to {outcome}")
         placed = outcome.order
         if placed.status is OrderStatus.REJECTED:
-            raise _rejection(placed, replayed=False)
+            raise self._rejection(placed, replayed=False)
         return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
 
     async def cancel(self, principal: Principal, order_id: int) -> OrderView:
@@ -298,8 +290,12 @@ class OrderService:
                     ],
                 )
             if order.status is OrderStatus.REJECTED:
-                raise _rejection(order, replayed=True)
+                raise self._rejection(order, replayed=True)
             return PlacedOrder(view=(await self._views(connection, [order]))[0], replayed=True)
+
+    def _rejection(self, order: LiveOrder, *, replayed: bool) -> NotEnoughMoney | Conflict:
+        headers = {"Idempotent-Replayed": "true"} if replayed else {}
+        return rejection_of(order, self.products[order.product_id], headers)
 
     async def _views(self, connection: Connection, orders: Sequence[LiveOrder]) -> list[OrderView]:
         """Orders with their fills and holds: two statements, however many orders."""
@@ -329,33 +325,6 @@ def _judge_role(participant: Participant, order: NewOrder) -> None:
         raise Forbidden("wrong_role", "only a provider may place a sell order")
     if order.side is Side.BUY and participant.kind is not ParticipantKind.BUYER:
         raise Forbidden("wrong_role", "only a buyer may place a buy order")
-
-
-def _rejection(order: LiveOrder, *, replayed: bool) -> NotEnoughMoney | Conflict:
-    """The refusal that answers a rejected order; the order itself stays on record under its id."""
-    headers = {"Idempotent-Replayed": "true"} if replayed else {}
-    order_id = encode_id("ord", order.order_id)
-    denial = order.denial
-    if denial is not None:
-        kind = NotEnoughMoney if denial.reason is DenialReason.INSUFFICIENT_FUNDS else Conflict
-        return kind(
-            denial.reason.value,
-            f"order {order_id} was denied: {denial.detail}",
-            errors=[
-                Fault("/vouchers", each.code, f"{encode_id('vch', each.voucher_id)}: {each.detail}")
-                for each in denial.refusals
-            ],
-            outcome="applied",
-            headers=headers,
-        )
-    pointer, rule = _REJECTIONS.get(RejectReason(order.reason), ("", "breaks a rule of the book"))
-    return Conflict(
-        "order_rejected",
-        f"order {order_id} was rejected by the book: {order.reason}",
-        errors=[Fault(pointer, order.reason, rule)],
-        outcome="applied",
-        headers=headers,
-    )
 
 
 async def latest_event_at_us(connection: Connection) -> int | None:
