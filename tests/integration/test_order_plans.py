@@ -21,7 +21,6 @@ PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
     [
         (ORDERS.known_outcomes, 10, "orders_participant_id_client_order_id_key"),
         (ORDERS.known_outcomes, 300, "orders_participant_id_client_order_id_key"),
-        (ORDERS.orders_of_participant, 300, "orders_of_participant"),
         (ORDERS.live_orders, 300, "orders_live"),
         (FEED.live_orders_of_participant, 300, "orders_live"),
     ],
