@@ -52,6 +52,8 @@ from exchange.vouchers.programmes import ProgrammeRegistry
 from exchange.vouchers.routes import ClaimsController, ProgrammesController, VouchersController
 
 OPERATOR_KEY_FILE: Final = "operator.key"
+PARTITIONS_MAX: Final = 10
+"""Each keeps a connection of the pool's; what is left of it serves everything else."""
 
 _log = logging.getLogger(__name__)
 
@@ -135,6 +137,9 @@ class Exchange:
             products = {product.id: product for product in await load_products(connection)}
             await programmes.refresh(connection)
             latest_us = await latest_event_at_us(connection)
+        partitions = len({product.partition_id for product in products.values()})
+        if partitions > PARTITIONS_MAX:
+            raise StartError(f"one process leads at most {PARTITIONS_MAX} partitions, not {partitions}")
         exchange = cls(
             settings,
             database,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange import app
 from exchange.app import Exchange
 from exchange.kit.clock import ManualClock, us_of_hour
 from exchange.kit.database import ConnectionLost
@@ -175,3 +176,12 @@ async def test_downtime_does_not_take_the_time_in_which_an_outage_can_be_reporte
         await world.pass_hours(2)
         assert await world.free_fen(buyer) == 10**6
         assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
+
+
+async def test_more_partitions_than_connections_are_refused_at_the_start(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PARTITIONS_MAX", 0)
+    with pytest.raises(app.StartError, match="at most 0 partitions, not 1"):
+        async with open_market(database_url, tmp_path):
+            raise AssertionError("it opened")
