@@ -58,10 +58,14 @@ TO exchange_app;
 GRANT INSERT, UPDATE ON
     trade_group, participant, api_key, idempotency_record,
     accelerator, hub, cluster, interconnect, product,
-    asset, ledger_account,
+    asset,
     programme, programme_year_use, voucher, claim, voucher_capture,
     partition_head, book_snapshot, orders, order_hold,
     lease, lease_funding
 TO exchange_app;
+
+-- Balances are moved by a trigger on ledger_transfer, as the tables' owner. To lock an account takes the right to change
+-- one of its columns: this one, which no account ever changes.
+GRANT INSERT, UPDATE (created_at) ON ledger_account TO exchange_app;
 
 \endif

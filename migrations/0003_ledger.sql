@@ -1,5 +1,6 @@
--- Double entry in integer fen. A balance is the fold of the transfers of its account, and is only ever
--- changed by the statement that inserts those transfers.
+-- Double entry in integer fen. A balance is the fold of the transfers of its account: the triggers below change it
+-- as transfers are inserted, and let nothing else change it. So at the end of every statement, and of every commit, the
+-- debits of an asset equal its credits, posted and pending: each transfer adds the same to one of either.
 
 -- Refuses every change to a table whose rows are a record: they are written once.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -64,42 +65,80 @@ CREATE TABLE ledger_transfer (
 CREATE INDEX ledger_transfer_debits ON ledger_transfer (debit_account_id, id);
 CREATE INDEX ledger_transfer_credits ON ledger_transfer (credit_account_id, id);
 
--- Both accounts exist and are of the transfer's asset: what two foreign keys would say, once a statement instead of
--- twice a row. Accounts are never deleted (the trigger below) and never change their asset.
-CREATE FUNCTION refuse_stray_transfer() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Moves the balances by the transfers that a statement added. The accounts are locked in the order of their ids first,
+-- so that two callers never wait for each other. Both accounts of a transfer exist and are of its asset: an account
+-- never changes its asset and is never deleted, so two foreign keys would say the same, row by row.
+-- What is resolved was set aside: a pending sum falls below 0 for nobody. SECURITY DEFINER: nobody else may do this.
+CREATE FUNCTION book_transfers() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    stray RECORD;
+    stray BOOLEAN;
 BEGIN
-    SELECT added.debit_account_id, added.credit_account_id, added.asset INTO stray
-    FROM added
-    LEFT JOIN ledger_account AS debit ON debit.id = added.debit_account_id AND debit.asset = added.asset
-    LEFT JOIN ledger_account AS credit ON credit.id = added.credit_account_id AND credit.asset = added.asset
-    WHERE debit.id IS NULL OR credit.id IS NULL
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'transfer from % to %: not two accounts of %',
-            stray.debit_account_id, stray.credit_account_id, stray.asset
+    WITH leg AS (
+        SELECT debit_account_id AS account_id, asset, kind, amount_fen AS debit_fen, 0::BIGINT AS credit_fen FROM added
+        UNION ALL
+        SELECT credit_account_id, asset, kind, 0, amount_fen FROM added
+    ), change AS MATERIALIZED (
+        SELECT
+            account_id, asset,
+            sum(CASE kind WHEN 'posted' THEN 0 WHEN 'pending' THEN debit_fen ELSE -debit_fen END)::BIGINT
+                AS debits_pending_fen,
+            sum(CASE WHEN kind IN ('posted', 'post_pending') THEN debit_fen ELSE 0 END)::BIGINT AS debits_posted_fen,
+            sum(CASE kind WHEN 'posted' THEN 0 WHEN 'pending' THEN credit_fen ELSE -credit_fen END)::BIGINT
+                AS credits_pending_fen,
+            sum(CASE WHEN kind IN ('posted', 'post_pending') THEN credit_fen ELSE 0 END)::BIGINT AS credits_posted_fen
+        FROM leg
+        GROUP BY account_id, asset
+    ), locked AS MATERIALIZED (
+        SELECT change.*
+        FROM change
+        JOIN ledger_account AS account ON account.id = change.account_id AND account.asset = change.asset
+        ORDER BY account.id
+        FOR NO KEY UPDATE OF account
+    ), moved AS (
+        UPDATE ledger_account AS account SET
+            debits_pending_fen = account.debits_pending_fen + locked.debits_pending_fen,
+            debits_posted_fen = account.debits_posted_fen + locked.debits_posted_fen,
+            credits_pending_fen = account.credits_pending_fen + locked.credits_pending_fen,
+            credits_posted_fen = account.credits_posted_fen + locked.credits_posted_fen
+        FROM locked
+        WHERE account.id = locked.account_id
+        RETURNING account.id
+    )
+    SELECT (SELECT count(*) FROM moved) <> (SELECT count(*) FROM change) INTO stray;
+    IF stray THEN
+        RAISE EXCEPTION 'a transfer is not between two accounts of its asset'
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'ledger_transfer_accounts';
     END IF;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER ledger_transfer_accounts AFTER INSERT ON ledger_transfer
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_stray_transfer();
-ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_accounts;
+CREATE TRIGGER ledger_transfer_books AFTER INSERT ON ledger_transfer
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION book_transfers();
+ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_books;
 
 CREATE FUNCTION refuse_account_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'a ledger account keeps its owner, asset and purpose, and is never deleted'
+    RAISE EXCEPTION 'a ledger account begins empty, keeps its owner, asset and purpose, is never deleted, and is moved by transfers only'
         USING ERRCODE = 'integrity_constraint_violation';
 END
 $$;
+CREATE TRIGGER ledger_account_empty BEFORE INSERT ON ledger_account FOR EACH ROW
+    WHEN (NEW.debits_pending_fen + NEW.debits_posted_fen + NEW.credits_pending_fen + NEW.credits_posted_fen <> 0)
+    EXECUTE FUNCTION refuse_account_change();
 CREATE TRIGGER ledger_account_stays BEFORE DELETE OR TRUNCATE ON ledger_account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_account_change();
-CREATE TRIGGER ledger_account_identity BEFORE UPDATE OF id, participant_id, asset, purpose, reference ON ledger_account
+CREATE TRIGGER ledger_account_identity BEFORE UPDATE OF
+    id, participant_id, asset, purpose, reference, allows_overdraft, created_at ON ledger_account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_account_change();
+-- Depth 0 is a statement of a client's, 1 that of the trigger above.
+CREATE TRIGGER ledger_account_moved_by_transfers BEFORE UPDATE OF
+    debits_pending_fen, debits_posted_fen, credits_pending_fen, credits_posted_fen ON ledger_account
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_account_change();
+ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_empty;
 ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_stays;
 ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_identity;
+ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_moved_by_transfers;
 CREATE TRIGGER ledger_transfer_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transfer
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;

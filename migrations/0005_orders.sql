@@ -87,3 +87,21 @@ CREATE TABLE order_hold (
     PRIMARY KEY (order_id, voucher_id),
     CONSTRAINT order_hold_within_placed CHECK (committed_fen + released_fen <= placed_fen)
 ) WITH (fillfactor = 80);
+
+-- Every fen of a hold is resolved once: what was committed or released stays so (here), and both together never exceed
+-- what was placed (above). The same of a lease's funding.
+CREATE FUNCTION refuse_unresolving() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what was resolved of % stays resolved, and its row stays: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER order_hold_resolves_once BEFORE UPDATE ON order_hold FOR EACH ROW
+    WHEN (NEW.committed_fen < OLD.committed_fen OR NEW.released_fen < OLD.released_fen
+        OR NEW.placed_fen <> OLD.placed_fen OR NEW.order_id <> OLD.order_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
+    EXECUTE FUNCTION refuse_unresolving();
+CREATE TRIGGER order_hold_stays BEFORE DELETE OR TRUNCATE ON order_hold
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_resolves_once;
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_stays;

@@ -124,6 +124,15 @@ CREATE TABLE lease_funding (
     PRIMARY KEY (lease_id, voucher_id),
     CONSTRAINT lease_funding_within_committed CHECK (captured_fen + returned_fen <= committed_fen)
 ) WITH (fillfactor = 80);
+CREATE TRIGGER lease_funding_resolves_once BEFORE UPDATE ON lease_funding FOR EACH ROW
+    WHEN (NEW.captured_fen < OLD.captured_fen OR NEW.returned_fen < OLD.returned_fen
+        OR NEW.committed_fen <> OLD.committed_fen OR NEW.lease_id <> OLD.lease_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
+    EXECUTE FUNCTION refuse_unresolving();
+CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
 
 -- An hour that the provider says it did not deliver: its money goes back to the buyer.
 CREATE TABLE outage (

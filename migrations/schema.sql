@@ -103,8 +103,9 @@ CREATE TABLE product (
     UNIQUE (accelerator_id, cluster_code, interconnect_code)
 );
 
--- Double entry in integer fen. A balance is the fold of the transfers of its account, and is only ever
--- changed by the statement that inserts those transfers.
+-- Double entry in integer fen. A balance is the fold of the transfers of its account: the triggers below change it
+-- as transfers are inserted, and let nothing else change it. So at the end of every statement, and of every commit, the
+-- debits of an asset equal its credits, posted and pending: each transfer adds the same to one of either.
 
 -- Refuses every change to a table whose rows are a record: they are written once.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -169,42 +170,80 @@ CREATE TABLE ledger_transfer (
 CREATE INDEX ledger_transfer_debits ON ledger_transfer (debit_account_id, id);
 CREATE INDEX ledger_transfer_credits ON ledger_transfer (credit_account_id, id);
 
--- Both accounts exist and are of the transfer's asset: what two foreign keys would say, once a statement instead of
--- twice a row. Accounts are never deleted (the trigger below) and never change their asset.
-CREATE FUNCTION refuse_stray_transfer() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Moves the balances by the transfers that a statement added. The accounts are locked in the order of their ids first,
+-- so that two callers never wait for each other. Both accounts of a transfer exist and are of its asset: an account
+-- never changes its asset and is never deleted, so two foreign keys would say the same, row by row.
+-- What is resolved was set aside: a pending sum falls below 0 for nobody. SECURITY DEFINER: nobody else may do this.
+CREATE FUNCTION book_transfers() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    stray RECORD;
+    stray BOOLEAN;
 BEGIN
-    SELECT added.debit_account_id, added.credit_account_id, added.asset INTO stray
-    FROM added
-    LEFT JOIN ledger_account AS debit ON debit.id = added.debit_account_id AND debit.asset = added.asset
-    LEFT JOIN ledger_account AS credit ON credit.id = added.credit_account_id AND credit.asset = added.asset
-    WHERE debit.id IS NULL OR credit.id IS NULL
-    LIMIT 1;
-    IF FOUND THEN
-        RAISE EXCEPTION 'transfer from % to %: not two accounts of %',
-            stray.debit_account_id, stray.credit_account_id, stray.asset
+    WITH leg AS (
+        SELECT debit_account_id AS account_id, asset, kind, amount_fen AS debit_fen, 0::BIGINT AS credit_fen FROM added
+        UNION ALL
+        SELECT credit_account_id, asset, kind, 0, amount_fen FROM added
+    ), change AS MATERIALIZED (
+        SELECT
+            account_id, asset,
+            sum(CASE kind WHEN 'posted' THEN 0 WHEN 'pending' THEN debit_fen ELSE -debit_fen END)::BIGINT
+                AS debits_pending_fen,
+            sum(CASE WHEN kind IN ('posted', 'post_pending') THEN debit_fen ELSE 0 END)::BIGINT AS debits_posted_fen,
+            sum(CASE kind WHEN 'posted' THEN 0 WHEN 'pending' THEN credit_fen ELSE -credit_fen END)::BIGINT
+                AS credits_pending_fen,
+            sum(CASE WHEN kind IN ('posted', 'post_pending') THEN credit_fen ELSE 0 END)::BIGINT AS credits_posted_fen
+        FROM leg
+        GROUP BY account_id, asset
+    ), locked AS MATERIALIZED (
+        SELECT change.*
+        FROM change
+        JOIN ledger_account AS account ON account.id = change.account_id AND account.asset = change.asset
+        ORDER BY account.id
+        FOR NO KEY UPDATE OF account
+    ), moved AS (
+        UPDATE ledger_account AS account SET
+            debits_pending_fen = account.debits_pending_fen + locked.debits_pending_fen,
+            debits_posted_fen = account.debits_posted_fen + locked.debits_posted_fen,
+            credits_pending_fen = account.credits_pending_fen + locked.credits_pending_fen,
+            credits_posted_fen = account.credits_posted_fen + locked.credits_posted_fen
+        FROM locked
+        WHERE account.id = locked.account_id
+        RETURNING account.id
+    )
+    SELECT (SELECT count(*) FROM moved) <> (SELECT count(*) FROM change) INTO stray;
+    IF stray THEN
+        RAISE EXCEPTION 'a transfer is not between two accounts of its asset'
             USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'ledger_transfer_accounts';
     END IF;
     RETURN NULL;
 END
 $$;
-CREATE TRIGGER ledger_transfer_accounts AFTER INSERT ON ledger_transfer
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_stray_transfer();
-ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_accounts;
+CREATE TRIGGER ledger_transfer_books AFTER INSERT ON ledger_transfer
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION book_transfers();
+ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_books;
 
 CREATE FUNCTION refuse_account_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'a ledger account keeps its owner, asset and purpose, and is never deleted'
+    RAISE EXCEPTION 'a ledger account begins empty, keeps its owner, asset and purpose, is never deleted, and is moved by transfers only'
         USING ERRCODE = 'integrity_constraint_violation';
 END
 $$;
+CREATE TRIGGER ledger_account_empty BEFORE INSERT ON ledger_account FOR EACH ROW
+    WHEN (NEW.debits_pending_fen + NEW.debits_posted_fen + NEW.credits_pending_fen + NEW.credits_posted_fen <> 0)
+    EXECUTE FUNCTION refuse_account_change();
 CREATE TRIGGER ledger_account_stays BEFORE DELETE OR TRUNCATE ON ledger_account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_account_change();
-CREATE TRIGGER ledger_account_identity BEFORE UPDATE OF id, participant_id, asset, purpose, reference ON ledger_account
+CREATE TRIGGER ledger_account_identity BEFORE UPDATE OF
+    id, participant_id, asset, purpose, reference, allows_overdraft, created_at ON ledger_account
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_account_change();
+-- Depth 0 is a statement of a client's, 1 that of the trigger above.
+CREATE TRIGGER ledger_account_moved_by_transfers BEFORE UPDATE OF
+    debits_pending_fen, debits_posted_fen, credits_pending_fen, credits_posted_fen ON ledger_account
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_account_change();
+ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_empty;
 ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_stays;
 ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_identity;
+ALTER TABLE ledger_account ENABLE ALWAYS TRIGGER ledger_account_moved_by_transfers;
 CREATE TRIGGER ledger_transfer_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger_transfer
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;
@@ -389,6 +428,24 @@ CREATE TABLE order_hold (
     CONSTRAINT order_hold_within_placed CHECK (committed_fen + released_fen <= placed_fen)
 ) WITH (fillfactor = 80);
 
+-- Every fen of a hold is resolved once: what was committed or released stays so (here), and both together never exceed
+-- what was placed (above). The same of a lease's funding.
+CREATE FUNCTION refuse_unresolving() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what was resolved of % stays resolved, and its row stays: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER order_hold_resolves_once BEFORE UPDATE ON order_hold FOR EACH ROW
+    WHEN (NEW.committed_fen < OLD.committed_fen OR NEW.released_fen < OLD.released_fen
+        OR NEW.placed_fen <> OLD.placed_fen OR NEW.order_id <> OLD.order_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
+    EXECUTE FUNCTION refuse_unresolving();
+CREATE TRIGGER order_hold_stays BEFORE DELETE OR TRUNCATE ON order_hold
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_resolves_once;
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_stays;
+
 -- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
 -- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
 
@@ -515,6 +572,15 @@ CREATE TABLE lease_funding (
     PRIMARY KEY (lease_id, voucher_id),
     CONSTRAINT lease_funding_within_committed CHECK (captured_fen + returned_fen <= committed_fen)
 ) WITH (fillfactor = 80);
+CREATE TRIGGER lease_funding_resolves_once BEFORE UPDATE ON lease_funding FOR EACH ROW
+    WHEN (NEW.captured_fen < OLD.captured_fen OR NEW.returned_fen < OLD.returned_fen
+        OR NEW.committed_fen <> OLD.committed_fen OR NEW.lease_id <> OLD.lease_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
+    EXECUTE FUNCTION refuse_unresolving();
+CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
 
 -- An hour that the provider says it did not deliver: its money goes back to the buyer.
 CREATE TABLE outage (

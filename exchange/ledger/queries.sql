@@ -1,50 +1,17 @@
 -- name: insert_transfers
--- Insert transfers and move the balances they touch. The accounts are locked in the order of their ids first, so that
--- two callers never wait for each other; the balances are summed from the inserted rows, never sent.
-WITH locked AS (
-    SELECT id
-    FROM ledger_account
-    WHERE id = ANY ($2::BIGINT[])
-    ORDER BY id
-    FOR NO KEY UPDATE
-), added AS (
-    INSERT INTO ledger_transfer (
+-- Insert transfers, in the order sent; a trigger moves the balances they touch.
+INSERT INTO ledger_transfer (
+    group_id, kind, reason, asset, debit_account_id, credit_account_id, amount_fen, subject_id, delivery_hour,
+    created_at)
+SELECT
+    sent.group_id, sent.kind, sent.reason, sent.asset, sent.debit_account_id, sent.credit_account_id,
+    sent.amount_fen, sent.subject_id, sent.delivery_hour, $2::TIMESTAMPTZ
+FROM ROWS FROM (json_to_recordset($1::JSON) AS (
+    group_id BIGINT, kind TEXT, reason TEXT, asset TEXT, debit_account_id BIGINT, credit_account_id BIGINT,
+    amount_fen BIGINT, subject_id BIGINT, delivery_hour INTEGER)) WITH ORDINALITY AS sent (
         group_id, kind, reason, asset, debit_account_id, credit_account_id, amount_fen, subject_id, delivery_hour,
-        created_at)
-    SELECT
-        sent.group_id, sent.kind, sent.reason, sent.asset, sent.debit_account_id, sent.credit_account_id,
-        sent.amount_fen, sent.subject_id, sent.delivery_hour, $3::TIMESTAMPTZ
-    FROM ROWS FROM (json_to_recordset($1::JSON) AS (
-        group_id BIGINT, kind TEXT, reason TEXT, asset TEXT, debit_account_id BIGINT, credit_account_id BIGINT,
-        amount_fen BIGINT, subject_id BIGINT, delivery_hour INTEGER)) WITH ORDINALITY AS sent (
-            group_id, kind, reason, asset, debit_account_id, credit_account_id, amount_fen, subject_id, delivery_hour,
-            position)
-    ORDER BY sent.position
-    RETURNING kind, debit_account_id, credit_account_id, amount_fen
-), leg AS (
-    SELECT debit_account_id AS account_id, kind, amount_fen AS debit_fen, 0::BIGINT AS credit_fen FROM added
-    UNION ALL
-    SELECT credit_account_id, kind, 0, amount_fen FROM added
-), change AS (
-    SELECT
-        leg.account_id,
-        sum(leg.debit_fen * effect.pending)::BIGINT AS debits_pending_fen,
-        sum(leg.debit_fen * effect.posted)::BIGINT AS debits_posted_fen,
-        sum(leg.credit_fen * effect.pending)::BIGINT AS credits_pending_fen,
-        sum(leg.credit_fen * effect.posted)::BIGINT AS credits_posted_fen
-    FROM leg
-    JOIN (VALUES ('posted', 0, 1), ('pending', 1, 0), ('post_pending', -1, 1), ('void_pending', -1, 0))
-        AS effect (kind, pending, posted) ON effect.kind = leg.kind
-    GROUP BY leg.account_id
-)
-UPDATE ledger_account AS account SET
-    debits_pending_fen = account.debits_pending_fen + change.debits_pending_fen,
-    debits_posted_fen = account.debits_posted_fen + change.debits_posted_fen,
-    credits_pending_fen = account.credits_pending_fen + change.credits_pending_fen,
-    credits_posted_fen = account.credits_posted_fen + change.credits_posted_fen
-FROM locked
-JOIN change ON change.account_id = locked.id
-WHERE account.id = locked.id;
+        position)
+ORDER BY sent.position;
 
 -- name: lock_available
 -- Lock accounts in the order of their ids and read what each can still use.

@@ -1,6 +1,7 @@
 """The ledger's tables: one typed function for each named query of queries.sql.
 
-`ledger_transfer` is insert-only, and `insert_transfers` is the only statement that changes a balance.
+`ledger_transfer` is insert-only, and inserting into it is the only way to change a balance: triggers of
+migrations/0003_ledger.sql see to both.
 """
 
 from collections.abc import Collection, Sequence
@@ -29,15 +30,8 @@ QUERIES = load_queries("exchange.ledger")
 
 
 async def insert_transfers(connection: Writer, transfers: Sequence[Transfer], at_us: int) -> None:
-    """Insert transfers and move balances, in one statement."""
-    account_ids = {
-        account_id
-        for transfer in transfers
-        for account_id in (transfer.debit_account_id, transfer.credit_account_id)
-    }
-    await connection.execute(
-        QUERIES.insert_transfers, json_rows(transfers), sorted(account_ids), from_us(at_us)
-    )
+    """Insert transfers; the database moves the balances with them."""
+    await connection.execute(QUERIES.insert_transfers, json_rows(transfers), from_us(at_us))
 
 
 _available: Final = msgspec.json.Decoder(list[Available])
