@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 from litestar import Litestar, get
 
+from exchange.claims.routes import ClaimsController
 from exchange.feed.relay import Relay
 from exchange.feed.routes import MarketController, stream
 from exchange.feed.service import MarketService
@@ -49,7 +50,7 @@ from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
 from exchange.vouchers.programmes import ProgrammeRegistry
-from exchange.vouchers.routes import ClaimsController, ProgrammesController, VouchersController
+from exchange.vouchers.routes import ProgrammesController, VouchersController
 
 OPERATOR_KEY_FILE: Final = "operator.key"
 PARTITIONS_MAX: Final = 10

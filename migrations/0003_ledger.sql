@@ -52,7 +52,8 @@ CREATE TABLE ledger_transfer (
     reason             TEXT NOT NULL CHECK (reason IN (
         'deposit', 'withdrawal', 'hold', 'hold_release', 'trade', 'delivery', 'fee', 'delivery_refund',
         'programme_budget', 'voucher_issue', 'voucher_expiry', 'voucher_revocation',
-        'claim_submission', 'claim_return', 'claim_redemption', 'claim_payment')),
+        'claim_submission', 'claim_return', 'claim_reduction', 'claim_redemption', 'claim_payment',
+        'clawback_return', 'clawback_payment')),
     asset              TEXT NOT NULL,
     debit_account_id   BIGINT NOT NULL,
     credit_account_id  BIGINT NOT NULL,

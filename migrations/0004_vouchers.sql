@@ -55,23 +55,134 @@ CREATE INDEX voucher_of_buyer ON voucher (buyer_id, expires_at, id);
 CREATE INDEX voucher_of_programme ON voucher (programme_id, id);
 CREATE INDEX voucher_by_expiry ON voucher (expires_at);
 
+-- The steps a claim may take, and whose each is. `exchange` is the venue itself, which draws claims for audit.
+CREATE FUNCTION claim_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT (from_status, to_status, actor_role) IN (VALUES
+        ('open', 'submitted', 'provider'),
+        ('submitted', 'in_audit', 'issuer'),
+        ('submitted', 'in_audit', 'exchange'),
+        ('in_audit', 'queried', 'issuer'),
+        ('queried', 'in_audit', 'provider'),
+        ('submitted', 'approved', 'issuer'),
+        ('submitted', 'reduced', 'issuer'),
+        ('submitted', 'rejected', 'issuer'),
+        ('in_audit', 'approved', 'issuer'),
+        ('in_audit', 'reduced', 'issuer'),
+        ('in_audit', 'rejected', 'issuer'),
+        ('approved', 'paid', 'issuer'),
+        ('reduced', 'paid', 'issuer'),
+        ('paid', 'closed', 'issuer'),
+        ('paid', 'clawback_open', 'issuer'),
+        ('closed', 'clawback_open', 'issuer'),
+        ('clawback_open', 'recovered', 'provider'),
+        ('clawback_open', 'written_off', 'issuer'))
+$$;
+
+-- programme_version: the rules by which it is judged. approved_fen: what is paid, once that is decided.
+-- clawback_fen: what of that is demanded back. reason: the last step's.
 CREATE TABLE claim (
-    id            BIGINT PRIMARY KEY CHECK (id > 0),
-    programme_id  BIGINT NOT NULL REFERENCES programme (id),
-    provider_id   BIGINT NOT NULL REFERENCES participant (id),
-    amount_fen    BIGINT NOT NULL CHECK (amount_fen > 0),
-    status        TEXT NOT NULL CHECK (status IN ('submitted', 'approved', 'rejected', 'paid')),
-    reason        TEXT NOT NULL DEFAULT '',
-    submitted_at  TIMESTAMPTZ NOT NULL,
-    decided_at    TIMESTAMPTZ,
-    decided_by    BIGINT REFERENCES participant (id),
-    paid_at       TIMESTAMPTZ
+    id                 BIGINT PRIMARY KEY CHECK (id > 0),
+    programme_id       BIGINT NOT NULL REFERENCES programme (id),
+    programme_version  INTEGER NOT NULL,
+    provider_id        BIGINT NOT NULL REFERENCES participant (id),
+    amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    approved_fen       BIGINT CHECK (approved_fen BETWEEN 1 AND amount_fen),
+    clawback_fen       BIGINT CHECK (clawback_fen BETWEEN 1 AND approved_fen),
+    status             TEXT NOT NULL CHECK (status IN (
+        'open', 'submitted', 'in_audit', 'queried', 'approved', 'reduced', 'rejected', 'paid', 'closed',
+        'clawback_open', 'recovered', 'written_off')),
+    step_count         INTEGER NOT NULL DEFAULT 0,
+    reason             TEXT NOT NULL DEFAULT '',
+    opened_at          TIMESTAMPTZ NOT NULL,
+    submitted_at       TIMESTAMPTZ,
+    decided_at         TIMESTAMPTZ,
+    paid_at            TIMESTAMPTZ,
+    FOREIGN KEY (programme_id, programme_version) REFERENCES programme_version (programme_id, version)
 );
 CREATE INDEX claim_of_programme ON claim (programme_id, id);
 CREATE INDEX claim_of_provider ON claim (provider_id, id);
 
+-- Every step of every claim: who, what, when and why. amount_fen: what the step was about.
+CREATE TABLE claim_step (
+    claim_id     BIGINT NOT NULL REFERENCES claim (id),
+    number       INTEGER NOT NULL CHECK (number > 0),
+    from_status  TEXT NOT NULL,
+    to_status    TEXT NOT NULL,
+    actor_role   TEXT NOT NULL,
+    actor_id     BIGINT NOT NULL REFERENCES participant (id),
+    amount_fen   BIGINT NOT NULL CHECK (amount_fen > 0),
+    reason       TEXT NOT NULL,
+    stepped_at   TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (claim_id, number),
+    CONSTRAINT claim_step_is_allowed CHECK (claim_step_allowed(from_status, to_status, actor_role)),
+    CONSTRAINT claim_step_has_a_reason CHECK (reason <> ''
+        OR to_status IN ('submitted', 'approved', 'paid', 'closed', 'recovered'))
+);
+CREATE TRIGGER claim_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON claim_step
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE claim_step ENABLE ALWAYS TRIGGER claim_step_insert_only;
+
+-- A step begins where the claim stands, and is taken by the one whose role it says.
+CREATE FUNCTION refuse_stray_claim_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM claim JOIN programme ON programme.id = claim.programme_id
+        WHERE claim.id = NEW.claim_id AND claim.status = NEW.from_status AND claim.step_count = NEW.number - 1
+            AND NEW.actor_id = CASE NEW.actor_role
+                WHEN 'provider' THEN claim.provider_id WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
+    ) THEN
+        RAISE EXCEPTION 'step % of claim % does not begin where the claim stands, or is not for participant %',
+            NEW.number, NEW.claim_id, NEW.actor_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_step_follows';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER claim_step_follows BEFORE INSERT ON claim_step
+    FOR EACH ROW EXECUTE FUNCTION refuse_stray_claim_step();
+ALTER TABLE claim_step ENABLE ALWAYS TRIGGER claim_step_follows;
+
+-- A claim begins open, and its state is the last step's: none without a step on record, and no step left out.
+CREATE FUNCTION refuse_claim_without_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'open' OR NEW.step_count <> 0 THEN
+            RAISE EXCEPTION 'a claim begins open'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_follows_its_steps';
+        END IF;
+    ELSIF NEW.step_count <> OLD.step_count + 1 OR NOT EXISTS (
+        SELECT FROM claim_step AS step
+        WHERE step.claim_id = NEW.id AND step.number = NEW.step_count
+            AND step.from_status = OLD.status AND step.to_status = NEW.status
+    ) THEN
+        RAISE EXCEPTION 'claim % has no step from % to %', NEW.id, OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'claim_follows_its_steps';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER claim_begins_open BEFORE INSERT ON claim
+    FOR EACH ROW EXECUTE FUNCTION refuse_claim_without_step();
+CREATE TRIGGER claim_follows_its_steps BEFORE UPDATE OF status, step_count ON claim
+    FOR EACH ROW EXECUTE FUNCTION refuse_claim_without_step();
+ALTER TABLE claim ENABLE ALWAYS TRIGGER claim_begins_open;
+ALTER TABLE claim ENABLE ALWAYS TRIGGER claim_follows_its_steps;
+
+-- The draw of a claim for audit, so that anyone can do it again: drawn_number comes of the seed and the claim's id.
+CREATE TABLE claim_draw (
+    claim_id      BIGINT PRIMARY KEY REFERENCES claim (id),
+    sample_bps    INTEGER NOT NULL CHECK (sample_bps BETWEEN 1 AND 10000),
+    seed          BYTEA NOT NULL CHECK (length(seed) = 32),
+    drawn_number  INTEGER NOT NULL CHECK (drawn_number BETWEEN 0 AND 9999),
+    drawn_at      TIMESTAMPTZ NOT NULL
+);
+CREATE TRIGGER claim_draw_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON claim_draw
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE claim_draw ENABLE ALWAYS TRIGGER claim_draw_insert_only;
+
 -- One delivered hour paid in part by one voucher: the lines of a claim.
--- programme_version: the rules it was held under, by which a claim on it is judged.
+-- programme_version: the rules it was held under. reduced_fen: refused by its claim; recovered_fen: paid back.
 CREATE TABLE voucher_capture (
     lease_id           BIGINT NOT NULL,
     delivery_hour      INTEGER NOT NULL,
@@ -80,9 +191,12 @@ CREATE TABLE voucher_capture (
     programme_version  INTEGER NOT NULL CHECK (programme_version > 0),
     provider_id        BIGINT NOT NULL,
     amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    reduced_fen        BIGINT NOT NULL DEFAULT 0 CHECK (reduced_fen >= 0),
+    recovered_fen      BIGINT NOT NULL DEFAULT 0 CHECK (recovered_fen >= 0),
     claim_id           BIGINT REFERENCES claim (id),
     captured_at        TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (lease_id, delivery_hour, voucher_id)
+    PRIMARY KEY (lease_id, delivery_hour, voucher_id),
+    CONSTRAINT voucher_capture_within_amount CHECK (reduced_fen + recovered_fen <= amount_fen)
 );
 CREATE INDEX voucher_capture_unclaimed ON voucher_capture (programme_id, provider_id) WHERE claim_id IS NULL;
 CREATE INDEX voucher_capture_of_claim ON voucher_capture (claim_id) WHERE claim_id IS NOT NULL;

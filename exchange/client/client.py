@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from exchange.claims.models import ClaimView, NewClaim, NewRejection, NewStep, StepView
 from exchange.client.models import Ready, VenueTime
 from exchange.client.transport import QueryValue, Transport, Unreachable
 from exchange.kit.clock import parse_rfc3339
@@ -21,7 +22,7 @@ from exchange.ledger.models import AccountView, CashMovementView, NewCashMovemen
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.settlement.models import LeaseView, NewOutage
-from exchange.vouchers.models import ClaimView, NewClaim, NewRejection, NewVoucher, VoucherView
+from exchange.vouchers.models import NewVoucher, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, ProgrammeView
 
 PAGE_ROWS: Final = 1000
@@ -157,6 +158,18 @@ class ExchangeClient:
     async def pay_claim(self, claim_id: str) -> ClaimView:
         """Pay an approved claim from your cash."""
         return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/pay", ClaimView)
+
+    async def step_claim(self, claim_id: str, step: NewStep) -> ClaimView:
+        """Take the next step of a claim that is yours to take."""
+        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/steps", ClaimView, step)
+
+    async def claim(self, claim_id: str) -> ClaimView:
+        """Return one claim that you made, or that was made on you."""
+        return await self._transport.call("GET", f"/v1/claims/{_segment(claim_id)}", ClaimView)
+
+    def claim_steps(self, claim_id: str, *, limit: int) -> AsyncIterator[StepView]:
+        """Yield the steps that a claim has taken, in order."""
+        return self._list(f"/v1/claims/{_segment(claim_id)}/steps", StepView, limit, {})
 
     def export_trades(
         self, file_format: str, *, since: str | None, until: str | None, product: str | None

@@ -57,8 +57,11 @@ class TransferReason(StrEnum):
     VOUCHER_REVOCATION = "voucher_revocation"
     CLAIM_SUBMISSION = "claim_submission"
     CLAIM_RETURN = "claim_return"
+    CLAIM_REDUCTION = "claim_reduction"
     CLAIM_REDEMPTION = "claim_redemption"
     CLAIM_PAYMENT = "claim_payment"
+    CLAWBACK_RETURN = "clawback_return"
+    CLAWBACK_PAYMENT = "clawback_payment"
 
 
 class Purpose(StrEnum):

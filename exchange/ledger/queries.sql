@@ -227,7 +227,7 @@ WHERE coalesce(hold.committed_fen, 0) <> coalesce(leased.leased_fen, 0)
 ORDER BY order_id, voucher_id;
 
 -- name: receivable_differences
--- Providers whose receivable of a programme is not what they have captured of its vouchers and not claimed.
+-- Providers whose receivable of a programme is not what they have captured of its vouchers and not submitted.
 WITH receivable AS (
     SELECT participant_id, asset, credits_posted_fen - debits_posted_fen AS balance_fen
     FROM ledger_account
@@ -236,7 +236,8 @@ WITH receivable AS (
     SELECT capture.provider_id AS participant_id, programme.asset, sum(capture.amount_fen)::BIGINT AS captured_fen
     FROM voucher_capture AS capture
     JOIN programme ON programme.id = capture.programme_id
-    WHERE capture.claim_id IS NULL
+    LEFT JOIN claim ON claim.id = capture.claim_id
+    WHERE claim.id IS NULL OR claim.status = 'open'
     GROUP BY capture.provider_id, programme.asset
 )
 SELECT
@@ -254,10 +255,10 @@ WITH claimed AS (
     FROM ledger_account
     WHERE purpose = 'claimed'
 ), open_claim AS (
-    SELECT claim.provider_id AS participant_id, programme.asset, sum(claim.amount_fen)::BIGINT AS claims_fen
+    SELECT claim.provider_id AS participant_id, programme.asset, sum(coalesce(claim.approved_fen, claim.amount_fen))::BIGINT AS claims_fen
     FROM claim
     JOIN programme ON programme.id = claim.programme_id
-    WHERE claim.status IN ('submitted', 'approved')
+    WHERE claim.status IN ('submitted', 'in_audit', 'queried', 'approved', 'reduced')
     GROUP BY claim.provider_id, programme.asset
 )
 SELECT
@@ -295,7 +296,8 @@ WITH remaining AS (
     CROSS JOIN LATERAL (
         SELECT sum(transfer.amount_fen)::BIGINT AS amount_fen
         FROM ledger_transfer AS transfer
-        WHERE transfer.credit_account_id = account.id AND transfer.reason IN ('voucher_expiry', 'voucher_revocation')
+        WHERE transfer.credit_account_id = account.id AND transfer.reason IN (
+            'voucher_expiry', 'voucher_revocation', 'claim_reduction', 'clawback_return')
     ) AS returned
 )
 SELECT programme_id, balance_fen, left_fen

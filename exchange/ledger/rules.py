@@ -34,8 +34,11 @@ SUBJECT_PREFIX: Final[dict[TransferReason, str]] = {
     TransferReason.VOUCHER_REVOCATION: "vch",
     TransferReason.CLAIM_SUBMISSION: "clm",
     TransferReason.CLAIM_RETURN: "clm",
+    TransferReason.CLAIM_REDUCTION: "clm",
     TransferReason.CLAIM_REDEMPTION: "clm",
     TransferReason.CLAIM_PAYMENT: "clm",
+    TransferReason.CLAWBACK_RETURN: "clm",
+    TransferReason.CLAWBACK_PAYMENT: "clm",
 }
 """What `subject_id` names, by the reason of the transfer."""
 
@@ -155,7 +158,7 @@ def not_captured(provider_id: int, asset: str, receivable: int, captured: int) -
 
 def not_in_claims(provider_id: int, asset: str, claimed: int, claims: int) -> Difference:
     """Say how a provider's claimed money of a programme differs from its open claims."""
-    detail = f"{claimed} fen of {asset} are claimed and its submitted and approved claims come to {claims}"
+    detail = f"{claimed} fen of {asset} are claimed and its undecided and unpaid claims come to {claims}"
     subject = encode_id("par", provider_id)
     return Difference(kind=DifferenceKind.CLAIMED_NOT_IN_CLAIMS, subject=subject, detail=detail)
 

@@ -1,1 +1,1 @@
-"""Voucher programmes as data: issuance, holds, capture, claims."""
+"""Voucher programmes as data: issuance, holds, capture."""

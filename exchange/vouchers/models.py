@@ -1,18 +1,19 @@
-"""Vouchers, what they pay, and the claims on their issuer.
+"""Vouchers and what they pay.
 
 A voucher is money of its programme's own asset: its balances are its ledger accounts', so nothing here is
 stored twice. For every voucher, always: face = available + held + committed + captured + claimed + paid +
-expired.
+reduced + recovered + expired. `exchange.claims.models` says what a claim does to the five parts from captured
+to recovered: reduced is what a claim did not get, recovered what was paid and came back; like what expired,
+both are the issuer's budget again, still count as issued, and are never the buyer's.
 
 Money is integer fen; `*_us` is venue time in microseconds, `*_hour` whole hours, both since the Unix epoch,
 UTC.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
-from msgspec import Meta
 
 from exchange.kit.fields import CnyText, IdText
 from exchange.vouchers.programme_models import RequiredOrigin
@@ -23,8 +24,6 @@ VoucherWish = Literal["auto", "none"] | tuple[int, ...]
 ID_MAX: Final = 2**63 - 1
 """Above every id: where a list that shows the newest first begins."""
 
-REASON_CHARACTERS_MAX: Final = 500
-
 
 class VoucherStatus(StrEnum):
     """active <-> suspended -> exhausted | expired | revoked. Exhausted is read from balances, not stored."""
@@ -34,15 +33,6 @@ class VoucherStatus(StrEnum):
     EXHAUSTED = "exhausted"
     EXPIRED = "expired"
     REVOKED = "revoked"
-
-
-class ClaimStatus(StrEnum):
-    """submitted -> approved | rejected; approved -> paid."""
-
-    SUBMITTED = "submitted"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    PAID = "paid"
 
 
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -106,15 +96,17 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Balances(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where the face of a voucher is now, in fen; the seven parts sum to the face."""
+    """Where the face of a voucher is now, in fen; the nine parts sum to the face."""
 
-    available_fen: int
-    held_fen: int
-    committed_fen: int
-    captured_fen: int
-    claimed_fen: int
-    paid_fen: int
-    expired_fen: int
+    available_fen: int = 0
+    held_fen: int = 0
+    committed_fen: int = 0
+    captured_fen: int = 0
+    claimed_fen: int = 0
+    paid_fen: int = 0
+    reduced_fen: int = 0
+    recovered_fen: int = 0
+    expired_fen: int = 0
 
 
 class Voucher(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,41 +135,12 @@ class ExpiredVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     returned_fen: int
 
 
-class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's demand on an issuer for captured voucher money. `line_count` is 0 once rejected."""
-
-    id: int
-    programme_id: int
-    asset: str
-    issuer_id: int
-    provider_id: int
-    amount_fen: int
-    status: ClaimStatus
-    reason: str
-    line_count: int
-    submitted_at_us: int
-    decided_at_us: int | None
-    paid_at_us: int | None
-
-
 class NewVoucher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an issuer posts to issue a voucher."""
 
     programme_id: IdText
     buyer_id: IdText
     amount_cny: CnyText
-
-
-class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a provider posts to claim all it has captured under a programme and not claimed yet."""
-
-    programme_id: IdText
-
-
-class NewRejection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Why an issuer rejects a claim."""
-
-    reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
 
 
 class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,31 +160,8 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
     captured_cny: str
     claimed_cny: str
     paid_cny: str
+    reduced_cny: str
+    recovered_cny: str
     expired_cny: str
     issued_at: str
     expires_at: str
-
-
-class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim as its provider and its issuer see it."""
-
-    id: str
-    programme_id: str
-    provider_id: str
-    amount_cny: str
-    status: ClaimStatus
-    reason: str
-    line_count: int
-    submitted_at: str
-    decided_at: str | None
-    paid_at: str | None
-
-
-class ClaimLineView(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivered hour of one lease, paid in part by one voucher, under a version of its programme."""
-
-    lease_id: str
-    starts_at: str
-    voucher_id: str
-    programme_version: int
-    amount_cny: str

@@ -194,7 +194,6 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/evidence": [],
     "/review/auto_below_fen": None,
     "/review/committee_above_fen": None,
-    "/audit_sample_bps": None,
 }
 """JSON pointer into the rules -> the one value that this version obeys. Pointers not named here are free."""
 

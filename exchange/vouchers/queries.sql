@@ -87,7 +87,8 @@ SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen,
     account.debits_pending_fen AS held_fen,
     escrow.credits_posted_fen - escrow.debits_posted_fen AS committed_fen,
-    captures.captured_fen, captures.claimed_fen, captures.paid_fen, returns.expired_fen
+    captures.captured_fen, captures.claimed_fen, captures.paid_fen, captures.reduced_fen, captures.recovered_fen,
+    returns.expired_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
 JOIN programme_version AS version
@@ -96,11 +97,16 @@ JOIN ledger_account AS account ON account.id = voucher.account_id
 JOIN ledger_account AS escrow ON escrow.id = voucher.escrow_account_id
 CROSS JOIN LATERAL (
     SELECT
-        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.id IS NULL), 0)::bigint AS captured_fen,
-        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.status IN ('submitted', 'approved')), 0)::bigint
-            AS claimed_fen,
-        coalesce(sum(voucher_capture.amount_fen) FILTER (WHERE claim.status = 'paid'), 0)::bigint AS paid_fen
-    FROM voucher_capture LEFT JOIN claim ON claim.id = voucher_capture.claim_id
+        coalesce(sum(left_fen) FILTER (WHERE claim.id IS NULL OR claim.status = 'open'), 0)::bigint AS captured_fen,
+        coalesce(sum(left_fen) FILTER (WHERE claim.status IN (
+            'submitted', 'in_audit', 'queried', 'approved', 'reduced')), 0)::bigint AS claimed_fen,
+        coalesce(sum(left_fen) FILTER (WHERE claim.status IN (
+            'paid', 'closed', 'clawback_open', 'recovered', 'written_off')), 0)::bigint AS paid_fen,
+        coalesce(sum(reduced_fen), 0)::bigint AS reduced_fen,
+        coalesce(sum(recovered_fen), 0)::bigint AS recovered_fen
+    FROM voucher_capture
+    CROSS JOIN LATERAL (SELECT amount_fen - reduced_fen - recovered_fen AS left_fen) AS line
+    LEFT JOIN claim ON claim.id = voucher_capture.claim_id
     WHERE voucher_capture.voucher_id = voucher.id
 ) AS captures
 CROSS JOIN LATERAL (
@@ -145,64 +151,3 @@ INSERT INTO voucher_capture (
     lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen, captured_at)
 SELECT added.*, $8
 FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[]) AS added;
-
--- name: submit_claim
--- Makes one claim of everything a provider captured and has not claimed; no row where there is nothing.
-WITH lines AS (
-    SELECT lease_id, delivery_hour, voucher_id, amount_fen
-    FROM voucher_capture
-    WHERE programme_id = $2 AND provider_id = $3 AND claim_id IS NULL
-    ORDER BY lease_id, delivery_hour, voucher_id
-    FOR NO KEY UPDATE
-), submitted AS (
-    INSERT INTO claim (id, programme_id, provider_id, amount_fen, status, submitted_at)
-    SELECT $1, $2, $3, sum(amount_fen), 'submitted', $4
-    FROM lines HAVING count(*) > 0
-    RETURNING amount_fen
-), bound AS (
-    UPDATE voucher_capture AS capture SET claim_id = $1
-    FROM lines
-    WHERE capture.lease_id = lines.lease_id AND capture.delivery_hour = lines.delivery_hour
-        AND capture.voucher_id = lines.voucher_id
-    RETURNING 1
-)
-SELECT submitted.amount_fen, (SELECT count(*) FROM bound) AS line_count FROM submitted;
-
--- name: lock_claim
--- One claim, locked, with its programme's issuer and asset.
-SELECT claim.*, programme.issuer_id, programme.asset,
-    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
-FROM claim JOIN programme ON programme.id = claim.programme_id
-WHERE claim.id = $1
-FOR NO KEY UPDATE OF claim;
-
--- name: save_claim
--- Stores what an issuer did with a claim.
-UPDATE claim SET status = $2, reason = $3, decided_at = $4, paid_at = $5, decided_by = coalesce(decided_by, $6)
-WHERE id = $1;
-
--- name: free_captures
--- Gives the lines of a rejected claim back to its provider, to be claimed again.
-UPDATE voucher_capture SET claim_id = NULL WHERE claim_id = $1;
-
--- name: page_of_claims
--- Claims submitted before one, newest first; null restricts nothing.
-SELECT claim.*, programme.issuer_id, programme.asset,
-    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
-FROM claim JOIN programme ON programme.id = claim.programme_id
-WHERE claim.id < $1
-    AND ($2::bigint IS NULL OR claim.provider_id = $2)
-    AND ($3::bigint IS NULL OR programme.issuer_id = $3)
-    AND ($4::bigint IS NULL OR claim.programme_id = $4)
-    AND ($5::text IS NULL OR claim.status = $5)
-    AND ($6::bigint IS NULL OR claim.id = $6)
-ORDER BY claim.id DESC
-LIMIT $7;
-
--- name: page_of_claim_lines
--- The captures a claim is made of, after one.
-SELECT lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen
-FROM voucher_capture
-WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
-ORDER BY lease_id, delivery_hour, voucher_id
-LIMIT $5;

@@ -1,10 +1,9 @@
-"""Programmes, vouchers and claims over HTTP.
+"""Programmes and vouchers over HTTP.
 
-Of the application's state: `database`, `clock`, `accounts` (the ledger's directory) and `programmes` (the
-registry, read again after a programme was made).
+Of the application's state: `database`, `clock` and `programmes` (the registry, read again after a programme
+was made).
 """
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -20,28 +19,15 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
-from exchange.vouchers import claims, programmes, service
-from exchange.vouchers.models import (
-    ID_MAX,
-    Claim,
-    ClaimLineView,
-    ClaimStatus,
-    ClaimView,
-    NewClaim,
-    NewRejection,
-    NewVoucher,
-    VoucherView,
-)
+from exchange.vouchers import programmes, service
+from exchange.vouchers.models import ID_MAX, NewVoucher, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, ProgrammeView
 from exchange.vouchers.programme_rules import view_of_programme
-from exchange.vouchers.rules import view_of_claim, view_of_line, view_of_voucher
+from exchange.vouchers.rules import view_of_voucher
 
 _PROGRAMMES: Final = "programmes"
 _VOUCHERS: Final = "vouchers"
-_CLAIMS: Final = "claims"
-_LINES: Final = "claim_lines"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
-_BEFORE_ANY: Final = (0, 0, 0)
 
 
 class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,13 +41,6 @@ class VoucherQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of vouchers."""
 
     programme_id: IdText | None = None
-
-
-class ClaimQuery(PageQuery, frozen=True, kw_only=True):
-    """What narrows a list of claims."""
-
-    programme_id: IdText | None = None
-    status: ClaimStatus | None = None
 
 
 def _before(list_name: str, cursor: str | None) -> int:
@@ -185,126 +164,3 @@ class VouchersController(Controller):
         async with request.app.state.database.connection() as connection:
             voucher = await service.get_voucher(connection, request.principal, value)
         return view_of_voucher(voucher, request.app.state.clock.now_us())
-
-
-class ClaimsController(Controller):
-    """Claims: a provider claims what it captured; the programme's issuer decides and pays."""
-
-    path = "/v1/claims"
-    tags = ("Vouchers",)
-
-    @post(
-        "",
-        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
-        status_code=201,
-        summary="Claim what vouchers paid",
-    )
-    async def submit(self, request: ApiRequest, data: JSONBody[NewClaim]) -> Response[ClaimView]:
-        """Claim all that the caller captured under a programme and has not claimed yet."""
-        programme_id = typed_id(request.faults, "/programme_id", "prg", data.programme_id)
-        if request.faults or programme_id is None:
-            raise request.faults.refusal()
-
-        async def work(connection: Connection, now_us: int) -> Claim:
-            return await claims.submit_claim(connection, request.principal, programme_id, now_us)
-
-        return await _claim_step(request, work, status=201)
-
-    @get("", opt=requires(*_READERS, query=ClaimQuery), summary="List claims")
-    async def list_all(self, request: ApiRequest) -> Page[ClaimView]:
-        """Return the caller's claims, newest first."""
-        query = request.query(ClaimQuery)
-        programme_id = _id_in_query("?programme_id", "prg", query.programme_id)
-        before_id = _before(_CLAIMS, query.cursor)
-        async with request.app.state.database.connection() as connection:
-            found = await claims.list_claims(
-                connection,
-                request.principal,
-                programme_id=programme_id,
-                status=query.status,
-                before_id=before_id,
-                limit=query.limit + 1,
-            )
-        next_cursor = _next(_CLAIMS, [each.id for each in found], query.limit)
-        return Page([view_of_claim(each) for each in found[: query.limit]], next_cursor)
-
-    @get("/{claim_id:str}", opt=requires(*_READERS), summary="Read a claim")
-    async def read(self, request: ApiRequest, claim_id: FromPath[str]) -> ClaimView:
-        """Return one claim."""
-        value = _id_in_path("clm", claim_id, "claim")
-        async with request.app.state.database.connection() as connection:
-            return view_of_claim(await claims.get_claim(connection, request.principal, value))
-
-    @get("/{claim_id:str}/lines", opt=requires(*_READERS, query=PageQuery), summary="List a claim's lines")
-    async def lines(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[ClaimLineView]:
-        """Return the delivered hours that a claim is made of."""
-        query = request.query(PageQuery)
-        value = _id_in_path("clm", claim_id, "claim")
-        after = _BEFORE_ANY
-        if query.cursor is not None:
-            lease_id, hour, voucher_id = decode_cursor(_LINES, query.cursor, Part.ID, Part.HOUR, Part.ID)
-            after = int(lease_id), int(hour), int(voucher_id)
-        async with request.app.state.database.connection() as connection:
-            found = await claims.list_claim_lines(
-                connection, request.principal, value, after=after, limit=query.limit + 1
-            )
-        page = found[: query.limit]
-        next_cursor = None
-        if len(found) > query.limit:
-            last = page[-1]
-            next_cursor = encode_cursor(_LINES, last.lease_id, last.delivery_hour, last.voucher_id)
-        return Page([view_of_line(each) for each in page], next_cursor)
-
-    @post(
-        "/{claim_id:str}/approve",
-        opt=requires(Scope.ISSUE, once=True),
-        status_code=200,
-        summary="Approve a claim",
-    )
-    async def approve(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
-        """Accept a submitted claim."""
-        value = _id_in_path("clm", claim_id, "claim")
-
-        async def work(connection: Connection, now_us: int) -> Claim:
-            return await claims.approve_claim(connection, request.principal, value, now_us)
-
-        return await _claim_step(request, work)
-
-    @post(
-        "/{claim_id:str}/reject",
-        opt=requires(Scope.ISSUE, once=True),
-        status_code=200,
-        summary="Reject a claim",
-    )
-    async def reject(
-        self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewRejection]
-    ) -> Response[ClaimView]:
-        """Turn a submitted claim down; its provider may claim the same hours again."""
-        value = _id_in_path("clm", claim_id, "claim")
-
-        async def work(connection: Connection, now_us: int) -> Claim:
-            return await claims.reject_claim(connection, request.principal, value, data.reason, now_us)
-
-        return await _claim_step(request, work)
-
-    @post("/{claim_id:str}/pay", opt=requires(Scope.ISSUE, once=True), status_code=200, summary="Pay a claim")
-    async def pay(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
-        """Pay an approved claim from the issuer's cash."""
-        value = _id_in_path("clm", claim_id, "claim")
-        accounts = request.app.state.accounts
-
-        async def work(connection: Connection, now_us: int) -> Claim:
-            return await claims.pay_claim(connection, request.principal, value, now_us, accounts)
-
-        return await _claim_step(request, work)
-
-
-async def _claim_step(
-    request: ApiRequest, work: Callable[[Connection, int], Awaitable[Claim]], *, status: int = 200
-) -> Response[ClaimView]:
-    """Take one step of a claim's life, once, at the venue's present time."""
-
-    async def step(connection: Connection) -> ClaimView:
-        return view_of_claim(await work(connection, request.app.state.clock.now_us()))
-
-    return await once(request, step, status=status)

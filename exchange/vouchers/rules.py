@@ -14,15 +14,11 @@ import msgspec
 
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
-from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers.models import (
     Balances,
-    Capture,
-    Claim,
-    ClaimLineView,
-    ClaimView,
     UsableVoucher,
     Voucher,
     VoucherChoice,
@@ -183,34 +179,9 @@ def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
         captured_cny=format_cny(balances.captured_fen),
         claimed_cny=format_cny(balances.claimed_fen),
         paid_cny=format_cny(balances.paid_fen),
+        reduced_cny=format_cny(balances.reduced_fen),
+        recovered_cny=format_cny(balances.recovered_fen),
         expired_cny=format_cny(balances.expired_fen),
         issued_at=format_rfc3339(voucher.issued_at_us),
         expires_at=format_rfc3339(voucher.expires_at_us),
-    )
-
-
-def view_of_claim(claim: Claim) -> ClaimView:
-    """Return a claim as its provider and its issuer see it."""
-    return ClaimView(
-        id=encode_id("clm", claim.id),
-        programme_id=encode_id("prg", claim.programme_id),
-        provider_id=encode_id("par", claim.provider_id),
-        amount_cny=format_cny(claim.amount_fen),
-        status=claim.status,
-        reason=claim.reason,
-        line_count=claim.line_count,
-        submitted_at=format_rfc3339(claim.submitted_at_us),
-        decided_at=None if claim.decided_at_us is None else format_rfc3339(claim.decided_at_us),
-        paid_at=None if claim.paid_at_us is None else format_rfc3339(claim.paid_at_us),
-    )
-
-
-def view_of_line(line: Capture) -> ClaimLineView:
-    """Return a line of a claim as its provider and its issuer see it."""
-    return ClaimLineView(
-        lease_id=encode_id("lse", line.lease_id),
-        starts_at=format_hour(line.delivery_hour),
-        voucher_id=encode_id("vch", line.voucher_id),
-        programme_version=line.programme_version,
-        amount_cny=format_cny(line.amount_fen),
     )

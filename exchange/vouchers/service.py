@@ -80,6 +80,8 @@ async def issue_voucher(
             captured_fen=0,
             claimed_fen=0,
             paid_fen=0,
+            reduced_fen=0,
+            recovered_fen=0,
             expired_fen=0,
         ),
     )

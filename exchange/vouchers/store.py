@@ -12,8 +12,6 @@ from exchange.vouchers.models import (
     ID_MAX,
     Balances,
     Capture,
-    Claim,
-    ClaimStatus,
     UsableVoucher,
     Voucher,
     VoucherStatus,
@@ -63,24 +61,6 @@ def _voucher(row: Record) -> Voucher:
         issued_at_us=to_us(row["issued_at"]),
         expires_at_us=to_us(row["expires_at"]),
         balances=Balances(**{name: row[name] for name in Balances.__struct_fields__}),
-    )
-
-
-def _claim(row: Record) -> Claim:
-    decided_at, paid_at = row["decided_at"], row["paid_at"]
-    return Claim(
-        id=row["id"],
-        programme_id=row["programme_id"],
-        asset=row["asset"],
-        issuer_id=row["issuer_id"],
-        provider_id=row["provider_id"],
-        amount_fen=row["amount_fen"],
-        status=ClaimStatus(row["status"]),
-        reason=row["reason"],
-        line_count=row["line_count"],
-        submitted_at_us=to_us(row["submitted_at"]),
-        decided_at_us=None if decided_at is None else to_us(decided_at),
-        paid_at_us=None if paid_at is None else to_us(paid_at),
     )
 
 
@@ -214,81 +194,3 @@ async def insert_captures(connection: Connection, captures: Sequence[Capture], a
         [capture.amount_fen for capture in captures],
         from_us(at_us),
     )
-
-
-async def submit_claim(
-    connection: Connection, claim_id: int, programme_id: int, provider_id: int, now_us: int
-) -> tuple[int, int] | None:
-    """Claim all that is captured and unclaimed: (amount in fen, lines), or None where there is nothing."""
-    row = await connection.fetchrow(
-        QUERIES.submit_claim, claim_id, programme_id, provider_id, from_us(now_us)
-    )
-    return None if row is None else (row["amount_fen"], row["line_count"])
-
-
-async def lock_claim(connection: Connection, claim_id: int) -> Claim | None:
-    """One claim, locked."""
-    row = await connection.fetchrow(QUERIES.lock_claim, claim_id)
-    return None if row is None else _claim(row)
-
-
-async def save_claim(connection: Connection, claim: Claim, actor_id: int) -> None:
-    """Store what an issuer did with a claim; whoever acts first is the one who decided it."""
-    await connection.execute(
-        QUERIES.save_claim,
-        claim.id,
-        claim.status.value,
-        claim.reason,
-        None if claim.decided_at_us is None else from_us(claim.decided_at_us),
-        None if claim.paid_at_us is None else from_us(claim.paid_at_us),
-        actor_id,
-    )
-
-
-async def free_captures(connection: Connection, claim_id: int) -> None:
-    """Let the lines of a claim be claimed again."""
-    await connection.execute(QUERIES.free_captures, claim_id)
-
-
-async def page_of_claims(
-    connection: Connection,
-    *,
-    before_id: int = ID_MAX,
-    provider_id: int | None = None,
-    issuer_id: int | None = None,
-    programme_id: int | None = None,
-    status: ClaimStatus | None = None,
-    claim_id: int | None = None,
-    limit: int,
-) -> list[Claim]:
-    """Claims submitted before one, newest first; None restricts nothing."""
-    rows = await connection.fetch(
-        QUERIES.page_of_claims,
-        before_id,
-        provider_id,
-        issuer_id,
-        programme_id,
-        None if status is None else status.value,
-        claim_id,
-        limit,
-    )
-    return [_claim(row) for row in rows]
-
-
-async def page_of_claim_lines(
-    connection: Connection, claim_id: int, after: tuple[int, int, int], limit: int
-) -> list[Capture]:
-    """Return the captures of a claim after (lease id, delivery hour, voucher id)."""
-    rows = await connection.fetch(QUERIES.page_of_claim_lines, claim_id, *after, limit)
-    return [
-        Capture(
-            lease_id=row["lease_id"],
-            delivery_hour=row["delivery_hour"],
-            voucher_id=row["voucher_id"],
-            programme_id=row["programme_id"],
-            programme_version=row["programme_version"],
-            provider_id=row["provider_id"],
-            amount_fen=row["amount_fen"],
-        )
-        for row in rows
-    ]

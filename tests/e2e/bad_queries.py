@@ -12,7 +12,15 @@ from tests.e2e.document import Description, Operation, Schema
 _NO_NUMBERS: Final = ("x", "", "1.5", "0x1", "1_0", "%EF%BC%91", "%001", "true")
 _NO_TRUTHS: Final = ("maybe", "1", "TRUE", "")
 _NO_CURSORS: Final = ("%3F", "rubbish", "", "e30", "W10", "bnVsbA", "%00")
-_LISTS: Final = ("orders", "leases", "keys", "claims", "claim_lines", "oversight-trades-newest_first")
+_LISTS: Final = (
+    "orders",
+    "leases",
+    "keys",
+    "claims",
+    "claim_lines",
+    "claim_steps",
+    "oversight-trades-newest_first",
+)
 EXTREMES: Final[tuple[int | str, ...]] = (
     *(sign * 2**bits + step for bits in (31, 32, 53, 58, 62, 63) for sign in (1, -1) for step in (-1, 0, 1)),
     *(0, -1, 253_402_300_800_000_000, -62_135_596_800_000_001, "", "\0", "a\0b", "\U0010ffff", "x" * 200),

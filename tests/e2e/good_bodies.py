@@ -24,6 +24,7 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
 
 BODIES = (
     "POST /v1/bench/echo",
+    "POST /v1/claims/{claim_id}/steps",
     "POST /v1/claims/{claim_id}/reject",
     "POST /v1/claims",
     "POST /v1/deposits",
@@ -68,6 +69,10 @@ async def good(stage: Stage, name: str) -> Good:
         "POST /v1/bench/echo": (cast.buyer, bid),
         "POST /v1/claims": (cast.provider, {"programme_id": ids["programme_id"]}),
         "POST /v1/claims/{claim_id}/reject": (cast.issuer, {"reason": "材料不全"}),
+        "POST /v1/claims/{claim_id}/steps": (
+            cast.issuer,
+            {"to": "in_audit", "reason": "抽查"},
+        ),
         "POST /v1/deposits": (operator, money),
         "POST /v1/keys": (
             operator,

@@ -15,7 +15,16 @@ from tests.e2e.served import pointers, problem
 from tests.e2e.stage import Stage, staged
 
 CURSOR_LISTS = (
-    *("accounts", "claims", "claim_lines", "keys", "leases", "orders", "oversight-trades-newest_first"),
+    *(
+        "accounts",
+        "claims",
+        "claim_lines",
+        "claim_steps",
+        "keys",
+        "leases",
+        "orders",
+        "oversight-trades-newest_first",
+    ),
     *("participants", "products", "programmes", "trade_groups", "transfers", "vouchers"),
 )
 CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))

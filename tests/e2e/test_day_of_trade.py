@@ -25,7 +25,17 @@ async def cash_of(caller: Caller) -> dict[str, str]:
 async def voucher_of(caller: Caller, voucher_id: str) -> dict[str, str]:
     """Return the parts of a voucher that are not zero."""
     voucher = await caller.get(f"/v1/vouchers/{voucher_id}")
-    parts = ("available", "held", "committed", "captured", "claimed", "paid", "expired")
+    parts = (
+        "available",
+        "held",
+        "committed",
+        "captured",
+        "claimed",
+        "paid",
+        "reduced",
+        "recovered",
+        "expired",
+    )
     return {part: voucher[f"{part}_cny"] for part in parts if voucher[f"{part}_cny"] != "0.00"}
 
 

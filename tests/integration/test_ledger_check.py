@@ -11,13 +11,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from exchange.claims.models import Claim
+from exchange.claims.service import submit_claim
 from exchange.kit.auth import Principal
 from exchange.kit.ids import decode_id, encode_id
 from exchange.ledger import service
 from exchange.ledger.models import CNY, DifferenceKind, Purpose, TransferKind
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import claims
-from exchange.vouchers.models import Claim, Voucher
+from exchange.vouchers.models import Voucher
 from exchange.vouchers.programme_models import Programme
 from tests.integration.books import transfer
 from tests.market_world import MarketWorld, open_market
@@ -60,7 +61,7 @@ async def open_books(database_url: str, data_dir: Path) -> AsyncIterator[Books]:
         assert order_id is not None
         await world.pass_hours(5)
         async with world.database.transaction() as connection:
-            claim = await claims.submit_claim(connection, provider, programme.id, world.now_us)
+            claim = await submit_claim(connection, provider, programme.id, world.now_us)
         await world.pass_hours(1)
         async with world.database.connection() as connection:
             assert await service.check(connection) == []
@@ -166,7 +167,7 @@ BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
             lambda books: {(CLAIMED, provider(books))},
         ),
         (
-            "UPDATE claim SET status = 'paid'",
+            "ALTER TABLE claim DISABLE TRIGGER claim_follows_its_steps; UPDATE claim SET status = 'paid'",
             lambda books: {(CLAIMED, provider(books))},
         ),
         (

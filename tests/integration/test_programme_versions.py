@@ -6,11 +6,11 @@ trade and delivery to a claim.
 
 from pathlib import Path
 
+from exchange.claims.rules import view_of_line
+from exchange.claims.service import list_claim_lines, submit_claim
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders.models import OrderStatus
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.claims import list_claim_lines, submit_claim
-from exchange.vouchers.rules import view_of_line
 from tests.market_world import open_market
 
 

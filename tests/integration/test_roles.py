@@ -29,6 +29,8 @@ COLUMN_OF = {
     "trade": "price_ticks",
     "outage": "reason",
     "programme_version": "rules",
+    "claim_step": "reason",
+    "claim_draw": "drawn_number",
     "audit_record": "code",
 }
 INSERT_ONLY = set(COLUMN_OF)

@@ -8,81 +8,17 @@ from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
-from exchange.kit.auth import Principal
+from exchange.claims import service as claims
+from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.kit.database import Database
 from exchange.kit.errors import Conflict, Forbidden, NotEnoughMoney, NotFound, Refusal
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import CNY, Purpose
-from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import claims
-from exchange.vouchers.models import Balances, Claim, ClaimStatus, Voucher
-from exchange.vouchers.programme_models import Programme
-from tests.voucher_world import VoucherWorld
+from tests.claim_world import ClaimWorld
 
 BEFORE_ANY = (0, 0, 0)
-
-
-class ClaimWorld(VoucherWorld):
-    """A voucher of 100.00 CNY of which 60.00 was captured over three hours, 40.00 of it by `provider`."""
-
-    issuer: Principal
-    buyer: Principal
-    provider: Principal
-    other_provider: Principal
-    plan: Programme
-    issued: Voucher
-
-    async def settle(self) -> None:
-        """Bring the world to its beginning."""
-        self.issuer, self.buyer = [
-            await self.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER)
-        ]
-        self.provider, self.other_provider = [await self.join(ParticipantKind.PROVIDER) for _ in range(2)]
-        self.plan = await self.programme(self.issuer, self.provider)
-        self.issued = await self.issue(self.issuer, self.plan, self.buyer, 10_000)
-        await self.captured(self.issued, self.provider, 1_000, hour=1)
-        await self.captured(self.issued, self.provider, 3_000, hour=2)
-        await self.captured(self.issued, self.other_provider, 2_000, hour=3)
-
-    async def submit(self, provider: Principal | None = None) -> Claim:
-        """Claim everything of a provider."""
-        async with self.database.transaction() as connection:
-            return await claims.submit_claim(connection, provider or self.provider, self.plan.id, self.now_us)
-
-    async def approve(self, claim: Claim, by: Principal | None = None) -> Claim:
-        """Approve a claim."""
-        async with self.database.transaction() as connection:
-            return await claims.approve_claim(connection, by or self.issuer, claim.id, self.now_us)
-
-    async def reject(self, claim: Claim, by: Principal | None = None) -> Claim:
-        """Reject a claim."""
-        async with self.database.transaction() as connection:
-            return await claims.reject_claim(
-                connection, by or self.issuer, claim.id, "no invoice", self.now_us
-            )
-
-    async def pay(self, claim: Claim, by: Principal | None = None) -> Claim:
-        """Pay a claim."""
-        async with self.database.transaction() as connection:
-            return await claims.pay_claim(connection, by or self.issuer, claim.id, self.now_us, self.accounts)
-
-    async def read(self, claim: Claim, seen_by: Principal) -> Claim:
-        """Read a claim again."""
-        async with self.database.connection() as connection:
-            return await claims.get_claim(connection, seen_by, claim.id)
-
-    async def has_fen(self, owner: Principal, asset: str, purpose: Purpose) -> int:
-        """Return what a participant has in its account of a purpose; 0 where none is open."""
-        async with self.database.connection() as connection:
-            found = await ledger.balances(connection, owner.participant_id, limit=1000)
-        return sum(available_fen(each) for each in found if (each.asset, each.purpose) == (asset, purpose))
-
-    async def parts(self) -> tuple[int, int, int]:
-        """Return what of the voucher is captured, claimed and paid."""
-        balances: Balances = (await self.voucher(self.issued, self.buyer)).balances
-        return balances.captured_fen, balances.claimed_fen, balances.paid_fen
 
 
 @pytest.fixture
@@ -165,7 +101,7 @@ async def test_a_paid_claim_moves_cash_and_redeems_the_vouchers(world: ClaimWorl
             "SELECT code FROM audit_record WHERE subject_id = $1 ORDER BY id", claim.id
         )
     assert [row["reason"] for row in groups] == ["claim_submission", "claim_redemption", "claim_payment"]
-    assert [row["code"] for row in codes] == ["CLMS", "CLMA", "CLMP"]
+    assert [row["code"] for row in codes] == ["CLMO", "CLMS", "CLMA", "CLMP"]
 
 
 async def test_too_little_cash_pays_nothing_until_there_is_enough(world: ClaimWorld) -> None:
@@ -215,11 +151,13 @@ async def test_every_step_is_allowed_from_one_state_only(world: ClaimWorld) -> N
 async def test_claims_are_decided_by_the_programmes_issuer_and_nobody_else(world: ClaimWorld) -> None:
     claim = await world.submit()
     strangers = [await world.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.OPERATOR)]
-    for stranger in (*strangers, world.provider, world.buyer):
-        for step in (world.approve, world.reject, world.pay):
+    for step in (world.approve, world.reject, world.pay):
+        for stranger in (*strangers, world.other_provider, world.buyer):
             await refused(step(claim, stranger), NotFound, "not_found")
+        await refused(step(claim, world.provider), Forbidden, "forbidden")
     async with world.database.connection() as connection:
-        unknown = claims.approve_claim(connection, world.issuer, new_id(), world.now_us)
+        wanted = WantedStep(to_status=ClaimStatus.APPROVED)
+        unknown = claims.take_step(connection, world.issuer, new_id(), wanted, world.now_us, world.accounts)
         await refused(unknown, NotFound, "not_found")
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from exchange.claims.routes import ClaimsController
 from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
@@ -15,7 +16,7 @@ from exchange.kit.ids import encode_id, new_id
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import service
 from exchange.vouchers.programmes import ProgrammeRegistry
-from exchange.vouchers.routes import ClaimsController, ProgrammesController, VouchersController
+from exchange.vouchers.routes import ProgrammesController, VouchersController
 from tests.voucher_world import NOW_US, VoucherWorld
 
 SECRET = "s" * 43
@@ -151,6 +152,8 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
                 "voucher_id": voucher["id"],
                 "programme_version": 1,
                 "amount_cny": "123.45",
+                "reduced_cny": "0.00",
+                "recovered_cny": "0.00",
             }
         ],
         "next_cursor": None,

@@ -1,13 +1,15 @@
 """Vouchers and claims on the real PostgreSQL beside a plain model of them.
 
 Hypothesis takes any steps in any order: issuing, holding, releasing, committing, delivering, refunding,
-claiming, deciding, paying, expiring, also those that must be refused. After every step each voucher's parts
-are the model's and sum to its face, issuance is within the budget and the caps, and no buyer has any cash:
-whatever happens to a voucher, it never becomes money in its buyer's hands. After every run the books balance.
+expiring, claiming and every step of a claim by anybody, also those that must be refused. After every step
+each voucher's parts are the model's and sum to its face, issuance is within the budget and the caps, and no
+buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's hands. After every
+run the books balance.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from fractions import Fraction
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,13 +26,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from exchange.claims import service as claims
+from exchange.claims.models import Claim, ClaimStatus, WantedStep
+from exchange.claims.rules import drawn_number
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import Conflict, NotEnoughMoney
+from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import claims, service
-from exchange.vouchers.models import Balances, Capture, Claim, ClaimStatus, Voucher
+from exchange.vouchers import service
+from exchange.vouchers.models import Balances, Capture, Voucher
 from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
 from tests.voucher_world import VoucherWorld
@@ -38,8 +43,44 @@ from tests.voucher_world import VoucherWorld
 T = TypeVar("T")
 PARTS = Balances.__struct_fields__
 BUDGET_FEN, CAP_FEN = 3_500, 2_000
+AUDITED_BPS = 4_000
 small_fen = st.one_of(st.integers(1, 60), st.integers(1, 300))
 either = st.integers(0, 1)
+
+
+WAYS = [
+    ("open", "submitted", "provider"),
+    ("submitted", "in_audit", "issuer"),
+    ("in_audit", "queried", "issuer"),
+    ("queried", "in_audit", "provider"),
+    *(
+        (state, to, "issuer")
+        for state in ("submitted", "in_audit")
+        for to in ("approved", "reduced", "rejected")
+    ),
+    *((state, "paid", "issuer") for state in ("approved", "reduced")),
+    ("paid", "closed", "issuer"),
+    *((state, "clawback_open", "issuer") for state in ("paid", "closed")),
+    ("clawback_open", "recovered", "provider"),
+    ("clawback_open", "written_off", "issuer"),
+]
+"""The life of a claim: from, to, whose step it is."""
+
+
+class PlainClaim:
+    """A claim in the model; `left_fen` is what of each line is neither reduced nor recovered."""
+
+    def __init__(self, provider: Principal, lines: list[Capture]) -> None:
+        """Begin open."""
+        self.provider = provider
+        self.status = "open"
+        self.lines = lines
+        self.left_fen = [line.amount_fen for line in lines]
+        self.clawback_fen = 0
+
+
+def line_order(line: Capture) -> tuple[int, int, int]:
+    return line.lease_id, line.delivery_hour, line.voucher_id
 
 
 class VoucherLife(RuleBasedStateMachine):
@@ -56,8 +97,7 @@ class VoucherLife(RuleBasedStateMachine):
         self.issued: list[Voucher] = []
         self.parts: dict[int, dict[str, int]] = {}
         self.unclaimed: list[Capture] = []
-        self.lines: dict[int, list[Capture]] = {}
-        self.status: dict[int, ClaimStatus] = {}
+        self.claimed: dict[int, PlainClaim] = {}
         self.hour = 0
 
     @initialize(target=vouchers)
@@ -72,7 +112,8 @@ class VoucherLife(RuleBasedStateMachine):
                 self.providers[0],
                 budget_fen=BUDGET_FEN,
                 cap_per_year_fen=CAP_FEN,
-                validity_days=10,
+                validity_days=20,
+                audit_sample_bps=AUDITED_BPS,
             )
         )
         self.cash_fen = {each.participant_id: 0 for each in (self.issuer, *self.buyers, *self.providers)}
@@ -192,74 +233,150 @@ class VoucherLife(RuleBasedStateMachine):
         returned = {each.voucher_id: each.returned_fen for each in own if each.returned_fen}
         assert returned == expected
 
-    @rule(target=claims, number=either)
-    def submit(self, number: int) -> Any:
+    @rule(target=claims, number=either, submits=st.booleans())
+    def claim(self, number: int, submits: bool) -> Any:  # noqa: FBT001 - drawn by Hypothesis
         """Claim everything a provider captured, or be told that there is nothing."""
         provider = self.providers[number]
         lines = [each for each in self.unclaimed if each.provider_id == provider.participant_id]
         now_us, programme_id = self.world.now_us, self.programme.id
+        make = claims.submit_claim if submits else claims.open_claim
         if not lines:
             with pytest.raises(Conflict) as caught:
-                self.within(lambda at: claims.submit_claim(at, provider, programme_id, now_us))
+                self.within(lambda at: make(at, provider, programme_id, now_us))
             assert caught.value.code == "nothing_to_claim"
             return multiple()
-        claim = self.within(lambda at: claims.submit_claim(at, provider, programme_id, now_us))
+        claim = self.within(lambda at: make(at, provider, programme_id, now_us))
         assert (claim.amount_fen, claim.line_count) == (sum(line.amount_fen for line in lines), len(lines))
         self.unclaimed = [each for each in self.unclaimed if each not in lines]
-        self.lines[claim.id], self.status[claim.id] = lines, claim.status
-        for line in lines:
-            self.move(line.voucher_id, "captured", "claimed", line.amount_fen)
+        self.claimed[claim.id] = PlainClaim(provider, sorted(lines, key=line_order))
+        if submits:
+            self.follow(self.claimed[claim.id], claim)
         return claim.id
 
-    @rule(claim_id=claims, approves=st.booleans())
-    def decide(self, claim_id: int, approves: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
-        """Approve or reject, or be refused where that was done before."""
-        issuer, now_us = self.issuer, self.world.now_us
+    @rule(target=claims, voucher=vouchers, fen=small_fen, number=either)
+    def deliver_and_claim(self, voucher: Voucher, fen: int, number: int) -> Any:
+        """Go the whole way from what is free to an open claim."""
+        self.capture(voucher, fen, number)
+        return self.claim(number, submits=False)
 
-        async def step(connection: Connection) -> Claim:
-            if approves:
-                return await claims.approve_claim(connection, issuer, claim_id, now_us)
-            return await claims.reject_claim(connection, issuer, claim_id, "no", now_us)
+    def follow(self, model: PlainClaim, claim: Claim) -> None:
+        """Bring a claim of the model to submitted, and on to audit where the draw said so."""
+        model.status = "submitted"
+        self.shift(model, "captured", "claimed")
+        assert claim.draw is not None
+        assert claim.draw.number == drawn_number(claim.draw.seed, claim.id)
+        if claim.draw.number < AUDITED_BPS:
+            model.status = "in_audit"
+        assert claim.status.value == model.status
 
-        if self.status[claim_id] is not ClaimStatus.SUBMITTED:
-            with pytest.raises(Conflict):
-                self.within(step)
+    def shift(self, model: PlainClaim, source: str, target: str, parts: list[int] | None = None) -> None:
+        """Move some of each line of a claim, all that is left of it unless told otherwise."""
+        for line, fen in zip(model.lines, parts or model.left_fen, strict=True):
+            self.move(line.voucher_id, source, target, fen)
+
+    @rule(
+        claim_id=claims,
+        to=st.sampled_from(ClaimStatus),
+        by=st.sampled_from(["issuer", "provider", "buyer", "other"]),
+        fen=st.none() | small_fen,
+    )
+    def step_at_random(self, claim_id: int, to: ClaimStatus, by: str, fen: int | None) -> None:
+        """Try any step as anybody."""
+        self.step(claim_id, to, by, fen)
+
+    @rule(claim_id=claims, choices=st.lists(st.integers(0, 5), min_size=1, max_size=8), fen=small_fen)
+    def live_on(self, claim_id: int, choices: list[int], fen: int) -> None:
+        """Give the issuer some cash and take a few of the steps that there are, each as its own party."""
+        self.deposit(fen)
+        for choice in choices:
+            self.step_on(claim_id, choice, fen)
+
+    def step_on(self, claim_id: int, choice: int, fen: int) -> None:
+        """Take one of the steps that there are."""
+        model = self.claimed[claim_id]
+        ways = [way for way in WAYS if way[0] == model.status]
+        if ways:
+            _, to, by = ways[choice % len(ways)]
+            whole_fen = sum(model.left_fen) - (to == "reduced")
+            amount_fen = min(fen, whole_fen) if to in {"reduced", "clawback_open"} else None
+            self.step(claim_id, ClaimStatus(to), by, amount_fen)
+
+    def step(self, claim_id: int, to: ClaimStatus, by: str, fen: int | None) -> None:
+        """Take a step, or be refused with what the model says."""
+        model = self.claimed[claim_id]
+        callers = {"issuer": self.issuer, "provider": model.provider, "buyer": self.buyers[0]}
+        callers["other"] = next(each for each in self.providers if each is not model.provider)
+        now_us, accounts = self.world.now_us, self.world.accounts
+        wanted = WantedStep(to_status=to, reason="because", amount_fen=fen)
+
+        def take() -> Claim:
+            return self.within(
+                lambda at: claims.take_step(at, callers[by], claim_id, wanted, now_us, accounts)
+            )
+
+        refusal = self.refusal_of(model, to.value, by, fen)
+        if refusal is not None:
+            with pytest.raises(refusal):
+                take()
             return
-        self.status[claim_id] = self.within(step).status
-        if not approves:
-            for line in self.lines[claim_id]:
-                self.move(line.voucher_id, "claimed", "captured", line.amount_fen)
-            self.unclaimed += self.lines.pop(claim_id)
+        claim = take()
+        if to is ClaimStatus.SUBMITTED:
+            self.follow(model, claim)
+            return
+        model.status = to.value
+        assert claim.status is to
+        if to is ClaimStatus.REJECTED:
+            self.shift(model, "claimed", "captured")
+            self.unclaimed += model.lines
+            model.lines, model.left_fen = [], []
+        elif fen is not None and to is ClaimStatus.REDUCED:
+            self.take_off(model, sum(model.left_fen) - fen, "claimed", "reduced")
+        elif to is ClaimStatus.PAID:
+            self.shift(model, "claimed", "paid")
+            self.pay(self.issuer, model.provider, sum(model.left_fen))
+        elif fen is not None and to is ClaimStatus.CLAWBACK_OPEN:
+            model.clawback_fen = fen
+        elif to is ClaimStatus.RECOVERED:
+            self.take_off(model, model.clawback_fen, "paid", "recovered")
+            self.pay(model.provider, self.issuer, model.clawback_fen)
+
+    def refusal_of(self, model: PlainClaim, to: str, by: str, fen: int | None) -> type[Refusal] | None:
+        """Return what refuses a step, None where nothing does."""
+        if by in {"buyer", "other"} or (by == "issuer" and model.status == "open"):
+            return NotFound
+        if all((to, by) != way[1:] for way in WAYS):
+            return Forbidden
+        lacks_or_has_amount = (fen is None) == (to in {"reduced", "clawback_open"})
+        if not lacks_or_has_amount and (model.status, to, by) not in WAYS:
+            return Conflict
+        if lacks_or_has_amount or (fen is not None and fen > sum(model.left_fen) - (to == "reduced")):
+            return InvalidInput
+        payer = {"paid": self.issuer, "recovered": model.provider}.get(to)
+        amount_fen = model.clawback_fen if to == "recovered" else sum(model.left_fen)
+        if payer is not None and amount_fen > self.cash_fen[payer.participant_id]:
+            return NotEnoughMoney
+        return None
+
+    def take_off(self, model: PlainClaim, fen: int, source: str, target: str) -> None:
+        """Take an amount off the lines of a claim by largest remainder."""
+        exact = [Fraction(fen * part, sum(model.left_fen)) for part in model.left_fen]
+        parts = [int(each) for each in exact]
+        while sum(parts) < fen:
+            rests = [each - part for each, part in zip(exact, parts, strict=True)]
+            parts[rests.index(max(rests))] += 1
+        self.shift(model, source, target, parts)
+        model.left_fen = [left - part for left, part in zip(model.left_fen, parts, strict=True)]
+
+    def pay(self, payer: Principal, payee: Principal, fen: int) -> None:
+        """Move cash in the model."""
+        self.cash_fen[payer.participant_id] -= fen
+        self.cash_fen[payee.participant_id] += fen
 
     @rule(fen=st.integers(1, 600))
     def deposit(self, fen: int) -> None:
         """Give the issuer cash."""
         self.runner.run(self.world.deposit(self.issuer, fen))
         self.cash_fen[self.issuer.participant_id] += fen
-
-    @rule(claim_id=claims)
-    def pay(self, claim_id: int) -> None:
-        """Pay, or be refused by the claim's state or by the issuer's cash."""
-        issuer, now_us, accounts = self.issuer, self.world.now_us, self.world.accounts
-
-        async def step(connection: Connection) -> Claim:
-            return await claims.pay_claim(connection, issuer, claim_id, now_us, accounts)
-
-        if self.status[claim_id] is not ClaimStatus.APPROVED:
-            with pytest.raises(Conflict):
-                self.within(step)
-            return
-        amount_fen = sum(line.amount_fen for line in self.lines[claim_id])
-        if amount_fen > self.cash_fen[issuer.participant_id]:
-            with pytest.raises(NotEnoughMoney):
-                self.within(step)
-            return
-        claim = self.within(step)
-        self.status[claim_id] = claim.status
-        self.cash_fen[issuer.participant_id] -= amount_fen
-        self.cash_fen[claim.provider_id] += amount_fen
-        for line in self.lines[claim_id]:
-            self.move(line.voucher_id, "claimed", "paid", line.amount_fen)
 
     @invariant()
     def vouchers_are_as_the_model_has_them(self) -> None:
@@ -278,7 +395,8 @@ class VoucherLife(RuleBasedStateMachine):
             return
         redeemed_fen = self.within(
             lambda connection: connection.fetchval(
-                "SELECT credits_posted_fen FROM ledger_account WHERE asset = $1 AND purpose = 'redeemed'",
+                "SELECT credits_posted_fen - debits_posted_fen FROM ledger_account"
+                " WHERE asset = $1 AND purpose = 'redeemed'",
                 self.programme.asset,
             )
         )
@@ -321,7 +439,7 @@ def test_vouchers_live_as_their_plain_model(database_url: str) -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=25,
+                max_examples=40,
                 stateful_step_count=60,
                 deadline=None,
                 # Shrinking would begin the world anew hundreds of times; a failure names all its steps.

@@ -5,18 +5,12 @@ import datetime as dt
 import msgspec
 import pytest
 
+from exchange.claims.models import NewClaim, NewRejection, NewStep
 from exchange.kit.errors import Faults
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant, ParticipantKind, SizeClass
-from exchange.vouchers.models import (
-    Balances,
-    NewClaim,
-    NewRejection,
-    NewVoucher,
-    UsableVoucher,
-    VoucherStatus,
-)
+from exchange.vouchers.models import Balances, NewVoucher, UsableVoucher, VoucherStatus
 from exchange.vouchers.programme_models import (
     SUPPORTED_VALUES,
     BuyerRule,
@@ -238,7 +232,6 @@ OTHER_VALUES: dict[str, object] = {
     "/evidence": ["invoice"],
     "/review/auto_below_fen": 100,
     "/review/committee_above_fen": 100,
-    "/audit_sample_bps": 500,
 }
 
 
@@ -314,6 +307,6 @@ def test_rules_without_buyer_lists_admit_every_buyer() -> None:
     assert list(buyer_objections(RULES, buyer(region="elsewhere", size_class=SizeClass.LARGE))) == []
 
 
-@pytest.mark.parametrize("input_type", [NewProgramme, NewVoucher, NewClaim, NewRejection])
+@pytest.mark.parametrize("input_type", [NewProgramme, NewVoucher, NewClaim, NewRejection, NewStep])
 def test_inputs_are_bounded(input_type: type[msgspec.Struct]) -> None:
     assert decoder_of(input_type).type is input_type

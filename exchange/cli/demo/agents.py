@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from exchange.claims.models import ClaimStatus, NewClaim, NewRejection
 from exchange.cli.demo.cast import PROGRAMMES, Buyer, Provider
 from exchange.cli.demo.setup import DemoMarket
 from exchange.client import ApiProblem, ExchangeClient, Unreachable
@@ -17,7 +18,6 @@ from exchange.kit.clock import hour_of, parse_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.orders.models import NewOrder, OrderView
 from exchange.settlement.models import LeaseStatus, NewOutage
-from exchange.vouchers.models import ClaimStatus, NewClaim, NewRejection
 from matching.order import Side
 
 LISTED_HOURS: Final = 24
@@ -223,11 +223,13 @@ class IssuerAgent:
 
     async def decide(self) -> None:
         """Reject some claims, approve and pay the others."""
-        async for claim in self._client.claims(limit=100, status=ClaimStatus.SUBMITTED):
-            if self._rng.randrange(100) < REJECTED_PERCENT:
-                await self._client.reject_claim(claim.id, NewRejection(reason="the delivery log is missing"))
-            else:
-                await self._client.approve_claim(claim.id)
+        for status in (ClaimStatus.SUBMITTED, ClaimStatus.IN_AUDIT):
+            async for claim in self._client.claims(limit=100, status=status):
+                if self._rng.randrange(100) < REJECTED_PERCENT:
+                    rejection = NewRejection(reason="the delivery log is missing")
+                    await self._client.reject_claim(claim.id, rejection)
+                else:
+                    await self._client.approve_claim(claim.id)
         async for claim in self._client.claims(limit=100, status=ClaimStatus.APPROVED):
             await self._client.pay_claim(claim.id)
 

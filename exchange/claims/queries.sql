@@ -1,0 +1,108 @@
+-- name: open_claim
+-- Makes one open claim of everything a provider captured and has not claimed; no row where there is nothing.
+WITH lines AS (
+    SELECT lease_id, delivery_hour, voucher_id, amount_fen
+    FROM voucher_capture
+    WHERE programme_id = $2 AND provider_id = $4 AND claim_id IS NULL
+    ORDER BY lease_id, delivery_hour, voucher_id
+    FOR NO KEY UPDATE
+), opened AS (
+    INSERT INTO claim (id, programme_id, programme_version, provider_id, amount_fen, status, opened_at)
+    SELECT $1, $2, $3, $4, sum(amount_fen), 'open', $5
+    FROM lines HAVING count(*) > 0
+    RETURNING amount_fen
+), bound AS (
+    UPDATE voucher_capture AS capture SET claim_id = $1
+    FROM lines
+    WHERE capture.lease_id = lines.lease_id AND capture.delivery_hour = lines.delivery_hour
+        AND capture.voucher_id = lines.voucher_id
+    RETURNING 1
+)
+SELECT opened.amount_fen, (SELECT count(*) FROM bound) AS line_count FROM opened;
+
+-- name: claimable_programmes
+-- The programmes under which a provider has captured something and not claimed it, in order.
+SELECT DISTINCT programme_id FROM voucher_capture WHERE provider_id = $1 AND claim_id IS NULL ORDER BY programme_id LIMIT $2;
+
+-- name: lock_claim
+-- One claim, locked, with its programme's issuer and asset.
+SELECT claim.*, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed, draw.drawn_number,
+    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+FROM claim
+JOIN programme ON programme.id = claim.programme_id
+LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
+WHERE claim.id = $1
+FOR NO KEY UPDATE OF claim;
+
+-- name: claim_terms
+-- What the rules that a claim is judged by say of claims.
+SELECT coalesce((version.rules ->> 'audit_sample_bps')::integer, 0) AS audit_sample_bps,
+    ARRAY(SELECT jsonb_array_elements_text(version.rules -> 'evidence')) AS evidence
+FROM programme_version AS version
+WHERE version.programme_id = $1 AND version.version = $2;
+
+-- name: insert_step
+-- One step of a claim; the claim itself follows in a statement of its own, which the database compares with this.
+INSERT INTO claim_step (claim_id, number, from_status, to_status, actor_role, actor_id, amount_fen, reason, stepped_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: save_claim
+-- A claim as it stands after its last step.
+UPDATE claim
+SET status = $2, step_count = $3, reason = $4, approved_fen = $5, clawback_fen = $6, submitted_at = $7,
+    decided_at = $8, paid_at = $9
+WHERE id = $1;
+
+-- name: insert_draw
+-- The draw of a claim for audit.
+INSERT INTO claim_draw (claim_id, sample_bps, seed, drawn_number, drawn_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: free_captures
+-- Gives the lines of a rejected claim back to its provider, to be claimed again.
+UPDATE voucher_capture SET claim_id = NULL WHERE claim_id = $1;
+
+-- name: reduce_lines
+-- What a reduction cuts of each line.
+UPDATE voucher_capture AS capture SET reduced_fen = cut.fen
+FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[]) AS cut (lease_id, delivery_hour, voucher_id, fen)
+WHERE capture.claim_id = $1 AND capture.lease_id = cut.lease_id AND capture.delivery_hour = cut.delivery_hour
+    AND capture.voucher_id = cut.voucher_id;
+
+-- name: recover_lines
+-- What of each line was paid back.
+UPDATE voucher_capture AS capture SET recovered_fen = back.fen
+FROM unnest($2::bigint[], $3::integer[], $4::bigint[], $5::bigint[]) AS back (lease_id, delivery_hour, voucher_id, fen)
+WHERE capture.claim_id = $1 AND capture.lease_id = back.lease_id AND capture.delivery_hour = back.delivery_hour
+    AND capture.voucher_id = back.voucher_id;
+
+-- name: page_of_claims
+-- Claims opened before one, newest first; null restricts nothing. An issuer sees none that are still open.
+SELECT claim.*, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed, draw.drawn_number,
+    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+FROM claim
+JOIN programme ON programme.id = claim.programme_id
+LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
+WHERE claim.id < $1
+    AND ($2::bigint IS NULL OR claim.provider_id = $2)
+    AND ($3::bigint IS NULL OR programme.issuer_id = $3 AND claim.status <> 'open')
+    AND ($4::bigint IS NULL OR claim.programme_id = $4)
+    AND ($5::text IS NULL OR claim.status = $5)
+    AND ($6::bigint IS NULL OR claim.id = $6)
+ORDER BY claim.id DESC
+LIMIT $7;
+
+-- name: page_of_lines
+-- The captures a claim is made of, after one; a null limit is none.
+SELECT lease_id, delivery_hour, voucher_id, programme_version, amount_fen, reduced_fen, recovered_fen
+FROM voucher_capture
+WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
+ORDER BY lease_id, delivery_hour, voucher_id
+LIMIT $5::bigint;
+
+-- name: steps_of_claim
+-- The history of a claim, in order; it has at most a few steps, but for questions asked again and again.
+SELECT number, from_status, to_status, actor_role, actor_id, amount_fen, reason, stepped_at
+FROM claim_step
+WHERE claim_id = $1 AND number > $2
+ORDER BY number
+LIMIT $3;

@@ -1,0 +1,227 @@
+"""Claims over HTTP: opened, submitted, decided, paid, and what may follow.
+
+Of the application's state: `database`, `clock` and `accounts` (the ledger's directory).
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from exchange.claims import service
+from exchange.claims.models import (
+    ID_MAX,
+    Claim,
+    ClaimLineView,
+    ClaimStatus,
+    ClaimView,
+    NewClaim,
+    NewRejection,
+    NewStep,
+    StepView,
+    WantedStep,
+)
+from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_step
+from exchange.kit.auth import Scope
+from exchange.kit.database import Connection
+from exchange.kit.errors import Faults, NotFound
+from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_once import once
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import decode_id
+
+_CLAIMS: Final = "claims"
+_LINES: Final = "claim_lines"
+_STEPS: Final = "claim_steps"
+_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
+_BEFORE_ANY: Final = (0, 0, 0)
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class ClaimQuery(PageQuery, frozen=True, kw_only=True):
+    """What narrows a list of claims."""
+
+    programme_id: IdText | None = None
+    status: ClaimStatus | None = None
+
+
+def claim_in_path(text: str) -> int:
+    """Return the number of a claim's id in a path, or raise `NotFound`."""
+    value = decode_id("clm", text)
+    if value is None:
+        raise NotFound(detail="there is no such claim")
+    return value
+
+
+class ClaimsController(Controller):
+    """Claims: a provider claims what it captured; the programme's issuer decides and pays."""
+
+    path = "/v1/claims"
+    tags = ("Vouchers",)
+
+    @post(
+        "",
+        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        status_code=201,
+        summary="Claim what vouchers paid",
+    )
+    async def submit(self, request: ApiRequest, data: JSONBody[NewClaim]) -> Response[ClaimView]:
+        """Claim all that the caller captured under a programme and has not claimed yet.
+
+        The claim is submitted at once, and may be drawn for audit; with `submit` false it stays open, where
+        its issuer does not see it, until a step to submitted.
+        """
+        programme_id = typed_id(request.faults, "/programme_id", "prg", data.programme_id)
+        if request.faults or programme_id is None:
+            raise request.faults.refusal()
+        make = service.submit_claim if data.submit else service.open_claim
+
+        async def work(connection: Connection, now_us: int) -> Claim:
+            return await make(connection, request.principal, programme_id, now_us)
+
+        return await _claim_step(request, work, status=201)
+
+    @get("", opt=requires(*_READERS, query=ClaimQuery), summary="List claims")
+    async def list_all(self, request: ApiRequest) -> Page[ClaimView]:
+        """Return the caller's claims, newest first."""
+        query = request.query(ClaimQuery)
+        faults = Faults("invalid_query")
+        programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        faults.raise_if_any()
+        before_id = ID_MAX if query.cursor is None else int(decode_cursor(_CLAIMS, query.cursor, Part.ID)[0])
+        async with request.app.state.database.connection() as connection:
+            found = await service.list_claims(
+                connection,
+                request.principal,
+                programme_id=programme_id,
+                status=query.status,
+                before_id=before_id,
+                limit=query.limit + 1,
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_CLAIMS, page[-1].id) if len(found) > query.limit else None
+        return Page([view_of_claim(each) for each in page], next_cursor)
+
+    @get("/{claim_id:str}", opt=requires(*_READERS), summary="Read a claim")
+    async def read(self, request: ApiRequest, claim_id: FromPath[str]) -> ClaimView:
+        """Return one claim."""
+        value = claim_in_path(claim_id)
+        async with request.app.state.database.connection() as connection:
+            return view_of_claim(await service.get_claim(connection, request.principal, value))
+
+    @get("/{claim_id:str}/lines", opt=requires(*_READERS, query=PageQuery), summary="List a claim's lines")
+    async def lines(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[ClaimLineView]:
+        """Return the delivered hours that a claim is made of."""
+        query = request.query(PageQuery)
+        value = claim_in_path(claim_id)
+        after = _BEFORE_ANY
+        if query.cursor is not None:
+            lease_id, hour, voucher_id = decode_cursor(_LINES, query.cursor, Part.ID, Part.HOUR, Part.ID)
+            after = int(lease_id), int(hour), int(voucher_id)
+        async with request.app.state.database.connection() as connection:
+            found = await service.list_claim_lines(
+                connection, request.principal, value, after=after, limit=query.limit + 1
+            )
+        page = found[: query.limit]
+        next_cursor = None
+        if len(found) > query.limit:
+            last = page[-1]
+            next_cursor = encode_cursor(_LINES, last.lease_id, last.delivery_hour, last.voucher_id)
+        return Page([view_of_line(each) for each in page], next_cursor)
+
+    @get("/{claim_id:str}/steps", opt=requires(*_READERS, query=PageQuery), summary="List a claim's steps")
+    async def steps(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[StepView]:
+        """Return every step that a claim has taken, in order: who, when and why."""
+        query = request.query(PageQuery)
+        value = claim_in_path(claim_id)
+        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        async with request.app.state.database.connection() as connection:
+            found = await service.list_steps(
+                connection, request.principal, value, after=after, limit=query.limit + 1
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
+        return Page([view_of_step(each) for each in page], next_cursor)
+
+    @post(
+        "/{claim_id:str}/steps",
+        opt=requires(Scope.ISSUE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        status_code=200,
+        summary="Take a claim's next step",
+    )
+    async def step(
+        self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewStep]
+    ) -> Response[ClaimView]:
+        """Take the next step of a claim, as its provider or as its programme's issuer.
+
+        The provider: submitted, in_audit (the answer to a query), recovered (pays a clawback). The issuer:
+        in_audit, queried, approved, reduced, rejected, paid, closed, clawback_open, written_off.
+        """
+        value = claim_in_path(claim_id)
+        faults = request.faults
+        amount_fen = money_fen(faults, "/amount_cny", data.amount_cny)
+        if isinstance(data.to, ClaimStatus):
+            find_step_faults(data.to, data.reason, has_amount=amount_fen is not None, faults=faults)
+        faults.raise_if_any()
+        wanted = WantedStep(to_status=data.to, reason=data.reason, amount_fen=amount_fen)
+        return await _take_step(request, value, wanted)
+
+    @post(
+        "/{claim_id:str}/approve",
+        opt=requires(Scope.ISSUE, once=True),
+        status_code=200,
+        summary="Approve a claim",
+    )
+    async def approve(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
+        """Accept a claim whole; the same as a step to approved."""
+        wanted = WantedStep(to_status=ClaimStatus.APPROVED)
+        return await _take_step(request, claim_in_path(claim_id), wanted)
+
+    @post(
+        "/{claim_id:str}/reject",
+        opt=requires(Scope.ISSUE, once=True),
+        status_code=200,
+        summary="Reject a claim",
+    )
+    async def reject(
+        self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewRejection]
+    ) -> Response[ClaimView]:
+        """Turn a claim down; its provider may claim the same hours again. The same as a step to rejected."""
+        wanted = WantedStep(to_status=ClaimStatus.REJECTED, reason=data.reason)
+        return await _take_step(request, claim_in_path(claim_id), wanted)
+
+    @post("/{claim_id:str}/pay", opt=requires(Scope.ISSUE, once=True), status_code=200, summary="Pay a claim")
+    async def pay(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
+        """Pay an approved or reduced claim from the issuer's cash; the same as a step to paid."""
+        wanted = WantedStep(to_status=ClaimStatus.PAID)
+        return await _take_step(request, claim_in_path(claim_id), wanted)
+
+
+async def _take_step(request: ApiRequest, claim_id: int, wanted: WantedStep) -> Response[ClaimView]:
+    accounts = request.app.state.accounts
+
+    async def work(connection: Connection, now_us: int) -> Claim:
+        return await service.take_step(connection, request.principal, claim_id, wanted, now_us, accounts)
+
+    return await _claim_step(request, work)
+
+
+async def _claim_step(
+    request: ApiRequest, work: Callable[[Connection, int], Awaitable[Claim]], *, status: int = 200
+) -> Response[ClaimView]:
+    """Take one step of a claim's life, once, at the venue's present time."""
+
+    async def step(connection: Connection) -> ClaimView:
+        return view_of_claim(await work(connection, request.app.state.clock.now_us()))
+
+    return await once(request, step, status=status)

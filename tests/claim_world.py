@@ -1,0 +1,91 @@
+"""A small world to try claims in: a voucher, two providers who captured parts of it, and their claims."""
+
+from exchange.claims import service
+from exchange.claims.models import Claim, ClaimStatus, WantedStep
+from exchange.kit.auth import Principal
+from exchange.ledger import service as ledger
+from exchange.ledger.models import Purpose
+from exchange.ledger.rules import available_fen
+from exchange.participants.models import ParticipantKind
+from exchange.vouchers.models import Balances, Voucher
+from exchange.vouchers.programme_models import Programme
+from tests.voucher_world import VoucherWorld
+
+
+class ClaimWorld(VoucherWorld):
+    """A voucher of 100.00 CNY of which 60.00 was captured over three hours, 40.00 of it by `provider`."""
+
+    issuer: Principal
+    buyer: Principal
+    provider: Principal
+    other_provider: Principal
+    plan: Programme
+    issued: Voucher
+
+    async def settle(self, **rules: object) -> None:
+        """Bring the world to its beginning."""
+        self.issuer, self.buyer = [
+            await self.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER)
+        ]
+        self.provider, self.other_provider = [await self.join(ParticipantKind.PROVIDER) for _ in range(2)]
+        self.plan = await self.programme(self.issuer, self.provider, **rules)
+        self.issued = await self.issue(self.issuer, self.plan, self.buyer, 10_000)
+        await self.captured(self.issued, self.provider, 1_000, hour=1)
+        await self.captured(self.issued, self.provider, 3_000, hour=2)
+        await self.captured(self.issued, self.other_provider, 2_000, hour=3)
+
+    async def submit(self, provider: Principal | None = None) -> Claim:
+        """Claim everything of a provider."""
+        async with self.database.transaction() as connection:
+            return await service.submit_claim(
+                connection, provider or self.provider, self.plan.id, self.now_us
+            )
+
+    async def open(self, provider: Principal | None = None) -> Claim:
+        """Claim everything of a provider, but do not submit it yet."""
+        async with self.database.transaction() as connection:
+            return await service.open_claim(connection, provider or self.provider, self.plan.id, self.now_us)
+
+    async def step(
+        self,
+        claim: Claim,
+        to: ClaimStatus,
+        by: Principal | None = None,
+        *,
+        reason: str = "",
+        fen: int | None = None,
+    ) -> Claim:
+        """Take a step of a claim, as the issuer unless told otherwise."""
+        wanted = WantedStep(to_status=to, reason=reason, amount_fen=fen)
+        async with self.database.transaction() as connection:
+            return await service.take_step(
+                connection, by or self.issuer, claim.id, wanted, self.now_us, self.accounts
+            )
+
+    async def approve(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Approve a claim."""
+        return await self.step(claim, ClaimStatus.APPROVED, by)
+
+    async def reject(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Reject a claim."""
+        return await self.step(claim, ClaimStatus.REJECTED, by, reason="no invoice")
+
+    async def pay(self, claim: Claim, by: Principal | None = None) -> Claim:
+        """Pay a claim."""
+        return await self.step(claim, ClaimStatus.PAID, by)
+
+    async def read(self, claim: Claim, seen_by: Principal) -> Claim:
+        """Read a claim again."""
+        async with self.database.connection() as connection:
+            return await service.get_claim(connection, seen_by, claim.id)
+
+    async def has_fen(self, owner: Principal, asset: str, purpose: Purpose) -> int:
+        """Return what a participant has in its account of a purpose; 0 where none is open."""
+        async with self.database.connection() as connection:
+            found = await ledger.balances(connection, owner.participant_id, limit=1000)
+        return sum(available_fen(each) for each in found if (each.asset, each.purpose) == (asset, purpose))
+
+    async def parts(self) -> tuple[int, int, int]:
+        """Return what of the voucher is captured, claimed and paid."""
+        balances: Balances = (await self.voucher(self.issued, self.buyer)).balances
+        return balances.captured_fen, balances.claimed_fen, balances.paid_fen
