@@ -109,7 +109,7 @@ class _Sweep:
 def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Match | None:  # noqa: FBT001
     """Return the match of a bid of many starts that wants `wanted` GPUs, or None where it takes nothing.
 
-    `own` admits the asks of the bid's own group.
+    `own` admits the asks of the bid's own group; `working.met_own` tells afterwards whether there were any.
     """
     order = bid.order
     hours = bid.hours
@@ -119,6 +119,9 @@ def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Ma
     last_start = bid.ends_hour - hours
     sweep = _Sweep(working, bid, wanted)
     reached_ticks = 0
+    participant = bid.participant
+    trade_group = order.trade_group
+    working.met_own = False
     for block in working.ladder(limit_ticks):
         if block.price_ticks > limit_ticks:
             break
@@ -140,5 +143,8 @@ def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Ma
                 continue
             starts = sweep.starts(ask)
             if starts:
+                # `same_group`, written out: every match asks.
+                if ask.participant == participant or (trade_group and ask.order.trade_group == trade_group):
+                    working.met_own = True
                 sweep.offer(ask, starts)
     return sweep.result()

@@ -21,7 +21,9 @@ def match_bid(working: Working, bid: LiveBid, wanted: int, own: bool = False) ->
     return match_fixed(working, bid, wanted, own)
 
 
-def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: list[Event]) -> int:
+def try_bid(  # noqa: C901 - one pass over the match
+    working: Working, bid: LiveBid, wanted: int, sequence: int, events: list[Event]
+) -> int:
     """Match a bid that wants `wanted` GPUs, add the events, and return the GPUs it still wants."""
     match = match_bid(working, bid, wanted, True)  # noqa: FBT003
     if match is None:
@@ -35,6 +37,8 @@ def try_bid(working: Working, bid: LiveBid, wanted: int, sequence: int, events: 
             barred.append(ask)
     if barred:
         _prevent(working, bid, barred, sequence, events)
+    # Own asks that were not taken can still have kept a flexible bid from an earlier or cheaper start.
+    if barred or working.met_own:
         match = match_bid(working, bid, wanted)
         if match is None:
             return wanted

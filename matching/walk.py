@@ -31,7 +31,8 @@ class Working(msgspec.Struct, gc=False, eq=False):
     `arriving`: an ask not in the index yet; its capacity is this command's to change. `own`: the
     block that it would stand in, alone.
     `withdrawn`: an ask that the command is replacing. `direct`: the command changes the book as it goes;
-    otherwise nothing of the book changes and `profiles` holds carved copies by order id.
+    otherwise nothing of the book changes and `profiles` holds carved copies by order id. `met_own`: whether
+    the last match of a flexible bid came upon asks of its own group, taken or not.
     """
 
     book: OrderBook
@@ -40,6 +41,7 @@ class Working(msgspec.Struct, gc=False, eq=False):
     withdrawn: LiveAsk | None = None
     direct: bool = False
     profiles: dict[int, Profile] | None = None
+    met_own: bool = False
 
     def room(self, ask: LiveAsk, starts_hour: int, ends_hour: int) -> int:
         """Return the GPUs that this command has left in every hour of a window inside the ask's."""

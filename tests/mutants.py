@@ -41,6 +41,7 @@ MUTANTS = [
     Mutant("taker's price", "trades.py", "if bid.sequence < ask.sequence:",
            "if bid.sequence > ask.sequence:"),
     Mutant("own group trades", "trades.py", "match = match_bid(working, bid, wanted)\n", "pass\n"),
+    Mutant("own asks in the way unnoticed", "trades.py", "if barred or working.met_own:", "if barred:"),
     Mutant("cheapest bid first", "trades.py", "in reversed(working.book.bids.ladder)",
            "in list(working.book.bids.ladder)"),
     Mutant("bid skipped after a fill", "trades.py", "in list(block.orders.values()):",
