@@ -120,6 +120,7 @@ class Database:
                 server_settings={
                     "timezone": "UTC",
                     "jit": "off",
+                    "bytea_output": "hex",
                     "application_name": application_name,
                     # Nobody here holds a lock for long; who waits longer had better fail and say so.
                     "lock_timeout": LOCK_TIMEOUT,

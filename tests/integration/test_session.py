@@ -145,6 +145,61 @@ async def test_who_is_cancelled_leaves_no_transaction_behind(things: Database, s
     assert await _amount(things) == 6
 
 
+async def test_a_session_does_not_meet_the_undoing_of_its_last_transaction(
+    things: Database, session: Session
+) -> None:
+    undoing = asyncio.Event()
+
+    async def fail() -> None:
+        async with session.transaction() as connection:
+            await _add(connection, 1)
+            undoing.set()
+            raise KeyError  # and the next that it waits for is the end of its undoing
+
+    async with session.transaction() as connection:
+        await _add(connection, 1)
+    failing = asyncio.create_task(fail())
+    await undoing.wait()
+    failing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await failing
+    with pytest.raises(CheckViolation):
+        async with session.transaction() as connection:
+            await _add(connection, 1)
+            await _add(connection, -100)
+    assert await _amount(things) == 2
+
+
+@pytest.mark.parametrize(
+    "setting", ["default_transaction_isolation = 'repeatable read'", "bytea_output = 'escape'"]
+)
+async def test_what_a_database_is_set_to_does_not_matter(empty_database_url: str, setting: str) -> None:
+    other = await Database.connect(empty_database_url, connections_min=1)
+    async with other.connection() as connection:
+        name = await connection.fetchval("SELECT current_database()")
+        await connection.execute(f"ALTER DATABASE {name} SET {setting}")
+    await other.close()
+    things = await Database.connect(empty_database_url, connections_min=1)
+    session = Session(things, is_next_near=lambda: True)
+    for _ in range(2):
+        async with session.transaction() as connection:
+            assert await connection.fetchval("SHOW transaction_isolation") == "read committed"
+            assert await connection.fetchval("SELECT json_build_array('\\x5c'::bytea)->>0") == "\\x5c"
+    await session.close()
+    await things.close()
+
+
+async def test_a_connection_that_was_long_silent_is_not_trusted(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids = set()
+    for limit_s in (1000.0, 1000.0, -1.0):
+        monkeypatch.setattr(sessions, "KEPT_IDLE_S", limit_s)
+        async with session.transaction() as connection:
+            pids.add(await connection.fetchval(PID))
+    assert len(pids) == 2
+
+
 async def test_work_is_counted_now_and_then(
     things: Database, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
