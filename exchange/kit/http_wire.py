@@ -3,15 +3,18 @@
 The server's own answer to these is plain text, and it keeps a head however long it grows. Both end the
 connection, because where the next request would begin is not known. Nothing of the request was done.
 
+Invariant: a refusal is never read as the answer to an earlier request. Where one is still unanswered, it gets
+its own answer, and the connection ends with that.
+
 Known limit: a head is measured as it comes; one that comes whole in one piece, of the size of the server's
-read buffer at most (256 KiB), is taken.
+read buffer at most (256 KiB), is taken. So is what came of it in one piece with an earlier request.
 """
 
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from exchange.kit.errors import Refusal
 from exchange.kit.http_problems import PROBLEM_TYPE, problem_of
@@ -41,24 +44,39 @@ class ProblemProtocol(HttpToolsProtocol):
     """The server's side of a connection."""
 
     _head_bytes = 0
+    _in_message = False
     _in_head = False
+    # Of the piece at hand: whether another message was or is in it, and whether that goes for this head's.
+    _holds_other = False
+    _is_shared = False
+    _is_over = False
 
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_message = self._in_head = True
+        self._is_shared, self._holds_other = self._holds_other, True
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Note that the head has ended."""
         self._in_head = False
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Note that the body has ended."""
+        self._in_message = False
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Take the next bytes, unless the connection only waits for its last answers."""
+        if self._is_over:
+            return
+        self._is_shared, self._holds_other = False, self._in_message
         super().data_received(data)
-        if self._in_head:
+        if self._in_head and not self._is_shared:
             self._head_bytes += len(data)
-            if self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
+            if self._head_bytes > HEAD_BYTES_MAX:
                 detail = f"the request line and headers may have at most {HEAD_BYTES_MAX} bytes"
                 self._refuse(HeadTooLarge(detail=detail))
 
@@ -70,6 +88,12 @@ class ProblemProtocol(HttpToolsProtocol):
         )
 
     def _refuse(self, refusal: Refusal) -> None:
+        """End the connection: with this answer, or where others are due before it, with the last of them."""
+        if self._is_over:
+            return
+        self._is_over = True
+        if not self._is_due(self.cycle):
+            return
         request_id = request_id_of({"headers": []})
         body = msgspec.json.encode(problem_of(refusal, instance="/", request_id=request_id))
         headers = {
@@ -83,3 +107,16 @@ class ProblemProtocol(HttpToolsProtocol):
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[refusal.status] + lines.encode() + b"\r\n" + body)
         self.transport.close()
+
+    def _is_due(self, latest: RequestResponseCycle | None) -> bool:
+        """Whether every earlier request has its answer; where not, let the connection end with the last."""
+        if latest is None or latest.response_complete:
+            return True
+        if not latest.more_body:
+            latest.keep_alive = False
+            return False
+        # It is the latest request's own body that cannot be read.
+        if self.pipeline or latest.response_started:
+            self.transport.close()
+            return False
+        return True

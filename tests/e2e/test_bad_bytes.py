@@ -86,6 +86,34 @@ async def test_a_long_body_is_no_long_head(house: Served) -> None:
     assert content.count(b'"code":"not_json"') == 2
 
 
+async def test_requests_behind_one_another_are_no_long_head(house: Served) -> None:
+    asked = b"GET /v1/time HTTP/1.1\r\nHost: x\r\n\r\n"
+    count = 8 * HEAD_BYTES_MAX // len(asked)
+    async with connection(house) as (reader, writer):
+        writer.write(asked * count + asked.replace(b"Host: x", b"Connection: close"))
+        content = await reader.read()
+    assert content.count(b"HTTP/1.1 200 OK") == count + 1
+
+
+@pytest.mark.parametrize("ending", [b"\0\r\n\r\n", b"GET / HTTP/1.1\r\nX: ".ljust(4 * HEAD_BYTES_MAX, b"x")])
+async def test_what_cannot_be_read_is_not_the_answer_to_the_request_before(
+    house: Served, ending: bytes
+) -> None:
+    body = b'{"kind": "issuer", "name": "%x"}' % len(ending)
+    head = "\r\n".join(
+        (
+            "POST /v1/participants HTTP/1.1",
+            f"Authorization: Bearer {house.operator.key}",
+            f"Content-Length: {len(body)}",
+            "Idempotency-Key: %x",
+        )
+    )
+    async with connection(house) as (reader, writer):
+        writer.write(head.encode() % len(ending) + b"\r\n\r\n" + body + ending)
+        first = await reader.readline()
+    assert b" 201 " in first, first
+
+
 async def test_a_caller_who_leaves_in_the_middle_is_not_logged_as_our_fault(
     house: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
