@@ -6,8 +6,9 @@ another process committed is read from the journal, at the latest `IDLE_S` later
 the start is known from the tables (`_seed`) and not told: nobody listened yet.
 
 Invariants: a sequence is told once a process, after its commit, and after every smaller one of its partition:
-a gap is filled from the journal first. Where more than `STEPS_FILLED_MAX` are missing, the tables are read
-anew and every reader is closed, to come back for a snapshot. Losing the database delays and loses nothing.
+a gap is filled from the journal first. Where more than `STEPS_FILLED_MAX` are missing, or a fault of ours has
+left one told in part, the tables are read anew and every reader is closed, to come back for a snapshot. Losing
+the database delays and loses nothing.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class Relay:
         self._wake = asyncio.Event()
         self._is_stopping = False
         self._is_halted = False
+        self._is_torn = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -84,6 +86,11 @@ class Relay:
         for product_id, latest in trades.items():
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
 
+    async def _begin_anew(self) -> None:
+        await self._seed()
+        self.hub.close_all(Closing.MISSED)
+        self._is_torn = False
+
     async def _run(self) -> None:
         while not self._is_stopping:
             try:
@@ -98,6 +105,8 @@ class Relay:
     async def _follow(self) -> None:
         clock = asyncio.get_running_loop().time
         looked_s = clock()
+        if self._is_torn:
+            await self._begin_anew()
         while not self._is_stopping:
             self._wake.clear()
             await self._publish_told()
@@ -128,8 +137,7 @@ class Relay:
         while (last := self.hub.sequences.get(partition_id, 0)) < through_sequence and not self._is_halted:
             if through_sequence - last > STEPS_FILLED_MAX:
                 _log.error("events of partition %d were missed after %d", partition_id, last)
-                await self._seed()
-                self.hub.close_all(Closing.MISSED)
+                await self._begin_anew()
                 return
             async with self._database.connection() as connection:
                 steps = await store.steps(
@@ -142,6 +150,7 @@ class Relay:
         for step in steps:
             if self._is_halted or step.sequence <= self.hub.sequences.get(partition_id, 0):
                 continue
+            self._is_torn = True
             self.hub.sequences[partition_id] = step.sequence
             trades = rules.tape_trades(partition_id, step.event_at_us, step.events)
             for trade in trades:
@@ -149,6 +158,7 @@ class Relay:
             if trades:
                 self._publish_trades(partition_id, step, trades)
             self._publish_news(partition_id, step)
+            self._is_torn = False
 
     def _publish_trades(self, partition_id: int, step: Step, trades: Sequence[TapeTrade]) -> None:
         channel = f"{TRADES_CHANNEL}{step.product_id}"

@@ -8,6 +8,7 @@ reader have at the end is compared with the run's own events.
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from exchange.feed import relay as relays
 from exchange.feed import rules
 from exchange.feed.hub import Closing, Reader, orders_key
 from exchange.feed.models import OrderNews, TapeTrade, TradeView
+from exchange.feed.news import news_by_participant
 from exchange.feed.relay import Relay
 from exchange.kit.database import Database, from_us
 from exchange.orders.models import Step
@@ -270,6 +272,30 @@ async def test_a_great_gap_sends_every_reader_for_a_new_snapshot(
     relay.tell(1, steps[150:])
     await wait_until_told(relay, steps[-1])
     assert reader.closing is Closing.MISSED
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_step_told_in_part_sends_every_reader_for_a_new_snapshot(
+    database: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = run_of_steps(7)
+    reader, faulty = follow(relay, CHANNEL), steps[50]
+
+    def tell(product_id: str, event_at_us: int, *others: Any) -> dict[int, list[OrderNews]]:
+        if event_at_us == faulty.event_at_us:
+            raise ZeroDivisionError
+        return news_by_participant(product_id, event_at_us, *others)
+
+    monkeypatch.setattr(relays, "news_by_participant", tell)
+    await store_trades(database, steps[:100])
+    await commit(database, steps[:100])
+    relay.tell(1, steps[:100])
+    await wait_until_told(relay, steps[99])
+    assert reader.closing is Closing.MISSED
+    await commit(database, steps[100:])
+    relay.tell(1, steps[100:])
+    await wait_until_told(relay, steps[-1])
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)
 
 
 async def test_a_halted_relay_tells_nothing_more_and_lets_nobody_in(database: Database, relay: Relay) -> None:
