@@ -7,8 +7,8 @@ the start is known from the tables (`_seed`) and not told: nobody listened yet.
 
 Invariants: a sequence is told once a process, after its commit, and after every smaller one of its partition:
 a gap is filled from the journal first. Where more than `STEPS_FILLED_MAX` are missing, or a fault of ours has
-left one told in part, the tables are read anew and every reader is closed, to come back for a snapshot. Losing
-the database delays and loses nothing.
+left one told in part, the tables are read anew and every reader is closed, to come back for a snapshot.
+Losing the database delays and loses nothing.
 """
 
 import asyncio
