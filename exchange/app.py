@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 from litestar import Litestar, get
 
+from exchange.claims.evidence_routes import EvidenceController
 from exchange.claims.routes import ClaimsController
 from exchange.feed.relay import Relay
 from exchange.feed.routes import MarketController, stream
@@ -249,6 +250,7 @@ def create_app(exchange: Exchange) -> Litestar:
             CashController,
             CatalogueController,
             ClaimsController,
+            EvidenceController,
             KeysController,
             LeasesController,
             MarketController,

@@ -181,6 +181,24 @@ CREATE TRIGGER claim_draw_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON cla
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE claim_draw ENABLE ALWAYS TRIGGER claim_draw_insert_only;
 
+-- What a provider attached to a claim to prove it: the bytes, and what they are.
+CREATE TABLE claim_evidence (
+    id            BIGINT PRIMARY KEY CHECK (id > 0),
+    claim_id      BIGINT NOT NULL REFERENCES claim (id),
+    name          TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    content_type  TEXT NOT NULL CHECK (length(content_type) BETWEEN 3 AND 200),
+    size_bytes    INTEGER NOT NULL CHECK (size_bytes BETWEEN 1 AND 10485760),
+    sha256        BYTEA NOT NULL,
+    content       BYTEA NOT NULL,
+    attached_by   BIGINT NOT NULL REFERENCES participant (id),
+    attached_at   TIMESTAMPTZ NOT NULL,
+    CONSTRAINT claim_evidence_is_what_it_says CHECK (size_bytes = length(content) AND sha256 = sha256(content))
+);
+CREATE INDEX claim_evidence_of_claim ON claim_evidence (claim_id, id);
+CREATE TRIGGER claim_evidence_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON claim_evidence
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE claim_evidence ENABLE ALWAYS TRIGGER claim_evidence_insert_only;
+
 -- One delivered hour paid in part by one voucher: the lines of a claim.
 -- programme_version: the rules it was held under. reduced_fen: refused by its claim; recovered_fen: paid back.
 CREATE TABLE voucher_capture (

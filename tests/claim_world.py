@@ -1,7 +1,8 @@
 """A small world to try claims in: a voucher, two providers who captured parts of it, and their claims."""
 
 from exchange.claims import service
-from exchange.claims.models import Claim, ClaimStatus, WantedStep
+from exchange.claims.evidence import attach
+from exchange.claims.models import Claim, ClaimStatus, Evidence, WantedStep
 from exchange.kit.auth import Principal
 from exchange.ledger import service as ledger
 from exchange.ledger.models import Purpose
@@ -60,6 +61,19 @@ class ClaimWorld(VoucherWorld):
         async with self.database.transaction() as connection:
             return await service.take_step(
                 connection, by or self.issuer, claim.id, wanted, self.now_us, self.accounts
+            )
+
+    async def attach(self, claim: Claim, name: str) -> Evidence:
+        """Attach a small file to a claim as its provider."""
+        async with self.database.transaction() as connection:
+            return await attach(
+                connection,
+                self.provider,
+                claim.id,
+                name=name,
+                content_type="text/plain",
+                content=name.encode(),
+                now_us=self.now_us,
             )
 
     async def approve(self, claim: Claim, by: Principal | None = None) -> Claim:

@@ -21,16 +21,28 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import CnyText, IdText
+from exchange.kit.fields import CnyText, IdText, exact
 
 REASON_CHARACTERS_MAX: Final = 500
 ID_MAX: Final = 2**63 - 1
 """Above every id: where a list that shows the newest first begins."""
 
+EVIDENCE_BYTES_MAX: Final = 10 * 1024 * 1024
+EVIDENCE_COUNT_MAX: Final = 100
+"""Most files of one claim."""
+
 BATCH_MAX: Final = 100
 """Most programmes of one batch of claims."""
 
 ReasonText = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
+
+EvidenceName = Annotated[
+    str,
+    Meta(
+        pattern=exact(r"[^\x00-\x1f\x7f/\\?*]{1,200}"),
+        description="what the file is, as the rules name it; 1 to 200 characters, none of / \\ ? *",
+    ),
+]
 
 
 class ClaimStatus(StrEnum):
@@ -138,6 +150,20 @@ class ClaimTerms(msgspec.Struct, frozen=True, gc=False):
     evidence: tuple[str, ...]
 
 
+class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something attached to a claim to prove it; `content` is None where only the facts were asked for."""
+
+    id: int
+    claim_id: int
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: bytes
+    attached_by_id: int
+    attached_at_us: int
+    content: bytes | None = None
+
+
 class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a provider posts to claim all it has captured under a programme and not claimed yet.
 
@@ -218,3 +244,16 @@ class ClaimLineView(msgspec.Struct, frozen=True, kw_only=True):
     amount_cny: str
     reduced_cny: str
     recovered_cny: str
+
+
+class EvidenceView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is attached to a claim; the bytes are at the path of its id. `sha256` is in hex."""
+
+    id: str
+    claim_id: str
+    name: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    attached_by: str
+    attached_at: str

@@ -106,3 +106,18 @@ FROM claim_step
 WHERE claim_id = $1 AND number > $2
 ORDER BY number
 LIMIT $3;
+
+-- name: insert_evidence
+-- A file attached to a claim; the database compares its size and hash.
+INSERT INTO claim_evidence (id, claim_id, name, content_type, size_bytes, sha256, content, attached_by, attached_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: evidence_of_claim
+-- What is attached to a claim, oldest first, without the bytes; at most as much as one claim may have.
+SELECT id, claim_id, name, content_type, size_bytes, sha256, attached_by, attached_at
+FROM claim_evidence WHERE claim_id = $1 ORDER BY id;
+
+-- name: evidence_content
+-- One file of a claim.
+SELECT id, claim_id, name, content_type, size_bytes, sha256, attached_by, attached_at, content
+FROM claim_evidence WHERE claim_id = $1 AND id = $2;

@@ -37,7 +37,7 @@ from exchange.kit.ids import decode_id
 _CLAIMS: Final = "claims"
 _LINES: Final = "claim_lines"
 _STEPS: Final = "claim_steps"
-_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
+READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 _BEFORE_ANY: Final = (0, 0, 0)
 
 
@@ -91,7 +91,7 @@ class ClaimsController(Controller):
 
         return await _claim_step(request, work, status=201)
 
-    @get("", opt=requires(*_READERS, query=ClaimQuery), summary="List claims")
+    @get("", opt=requires(*READERS, query=ClaimQuery), summary="List claims")
     async def list_all(self, request: ApiRequest) -> Page[ClaimView]:
         """Return the caller's claims, newest first."""
         query = request.query(ClaimQuery)
@@ -112,14 +112,14 @@ class ClaimsController(Controller):
         next_cursor = encode_cursor(_CLAIMS, page[-1].id) if len(found) > query.limit else None
         return Page([view_of_claim(each) for each in page], next_cursor)
 
-    @get("/{claim_id:str}", opt=requires(*_READERS), summary="Read a claim")
+    @get("/{claim_id:str}", opt=requires(*READERS), summary="Read a claim")
     async def read(self, request: ApiRequest, claim_id: FromPath[str]) -> ClaimView:
         """Return one claim."""
         value = claim_in_path(claim_id)
         async with request.app.state.database.connection() as connection:
             return view_of_claim(await service.get_claim(connection, request.principal, value))
 
-    @get("/{claim_id:str}/lines", opt=requires(*_READERS, query=PageQuery), summary="List a claim's lines")
+    @get("/{claim_id:str}/lines", opt=requires(*READERS, query=PageQuery), summary="List a claim's lines")
     async def lines(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[ClaimLineView]:
         """Return the delivered hours that a claim is made of."""
         query = request.query(PageQuery)
@@ -139,7 +139,7 @@ class ClaimsController(Controller):
             next_cursor = encode_cursor(_LINES, last.lease_id, last.delivery_hour, last.voucher_id)
         return Page([view_of_line(each) for each in page], next_cursor)
 
-    @get("/{claim_id:str}/steps", opt=requires(*_READERS, query=PageQuery), summary="List a claim's steps")
+    @get("/{claim_id:str}/steps", opt=requires(*READERS, query=PageQuery), summary="List a claim's steps")
     async def steps(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[StepView]:
         """Return every step that a claim has taken, in order: who, when and why."""
         query = request.query(PageQuery)

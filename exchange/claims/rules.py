@@ -12,6 +12,8 @@ from exchange.claims.models import (
     ClaimView,
     Draw,
     DrawView,
+    Evidence,
+    EvidenceView,
     Line,
     Step,
     StepView,
@@ -67,6 +69,9 @@ AUDIT_CODES: Final[Mapping[ClaimStatus, str]] = {
 }
 """The code of the audit record of a step, by where it leads."""
 
+PROVABLE: Final = frozenset({_S.OPEN, _S.SUBMITTED, _S.IN_AUDIT, _S.QUERIED})
+"""States in which a provider may attach evidence: until it is decided."""
+
 _DRAW_NUMBERS: Final = 10_000
 _DRAW_DIGITS: Final = 15
 
@@ -121,6 +126,20 @@ def spread(total_fen: int, weights_fen: Sequence[int]) -> list[int]:
     for index in by_remainder[:left]:
         parts[index] += 1
     return parts
+
+
+def view_of_evidence(evidence: Evidence) -> EvidenceView:
+    """Return what is attached to a claim as those who see the claim see it."""
+    return EvidenceView(
+        id=encode_id("evd", evidence.id),
+        claim_id=encode_id("clm", evidence.claim_id),
+        name=evidence.name,
+        content_type=evidence.content_type,
+        size_bytes=evidence.size_bytes,
+        sha256=evidence.sha256.hex(),
+        attached_by=encode_id("par", evidence.attached_by_id),
+        attached_at=format_rfc3339(evidence.attached_at_us),
+    )
 
 
 def view_of_claim(claim: Claim) -> ClaimView:

@@ -170,6 +170,7 @@ async def _submit(
 ) -> Claim:
     """Put a claim to its issuer, and draw whether it is audited."""
     terms = await store.claim_terms(connection, claim.programme_id, claim.programme_version)
+    await _must_be_proven(connection, claim, terms.evidence)
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
     receivable_id, claimed_id = await _provider_accounts(connection, claim, now_us)
@@ -186,6 +187,22 @@ async def _submit(
     reason = f"drawn for audit: {draw.number} is below {draw.sample_bps}"
     wanted = WantedStep(to_status=ClaimStatus.IN_AUDIT, reason=reason)
     return await _record_step(connection, None, claim, wanted, now_us, {})
+
+
+async def _must_be_proven(connection: Connection, claim: Claim, needed: Sequence[str]) -> None:
+    """Raise `Conflict` (evidence_missing) naming every evidence of the rules that is not attached."""
+    attached = (
+        {each.name for each in await store.evidence_of_claim(connection, claim.id)} if needed else set()
+    )
+    missing = [
+        Fault(f"/rules/evidence/{index}", "evidence_missing", f"{name} is not attached to the claim")
+        for index, name in enumerate(needed)
+        if name not in attached
+    ]
+    if missing:
+        detail = "; ".join(fault.detail for fault in missing)
+        hint = "open the claim (submit false), attach, then step to submitted"
+        raise Conflict("evidence_missing", f"{detail}: {hint}", errors=missing)
 
 
 async def _decide(

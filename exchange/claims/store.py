@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from exchange.claims.models import ID_MAX, ActorRole, Claim, ClaimStatus, ClaimTerms, Draw, Line, Step
+from exchange.claims.models import (
+    ID_MAX,
+    ActorRole,
+    Claim,
+    ClaimStatus,
+    ClaimTerms,
+    Draw,
+    Evidence,
+    Line,
+    Step,
+)
 from exchange.kit.database import from_us, to_us
 from exchange.kit.queries import load_queries
 
@@ -206,3 +216,44 @@ async def steps_of_claim(connection: Connection, claim_id: int, after: int, limi
         )
         for row in await connection.fetch(QUERIES.steps_of_claim, claim_id, after, limit)
     ]
+
+
+def _evidence(row: Record) -> Evidence:
+    return Evidence(
+        id=row["id"],
+        claim_id=row["claim_id"],
+        name=row["name"],
+        content_type=row["content_type"],
+        size_bytes=row["size_bytes"],
+        sha256=row["sha256"],
+        attached_by_id=row["attached_by"],
+        attached_at_us=to_us(row["attached_at"]),
+        content=row.get("content"),
+    )
+
+
+async def insert_evidence(connection: Connection, evidence: Evidence) -> None:
+    """Store a file of a claim."""
+    await connection.execute(
+        QUERIES.insert_evidence,
+        evidence.id,
+        evidence.claim_id,
+        evidence.name,
+        evidence.content_type,
+        evidence.size_bytes,
+        evidence.sha256,
+        evidence.content,
+        evidence.attached_by_id,
+        from_us(evidence.attached_at_us),
+    )
+
+
+async def evidence_of_claim(connection: Connection, claim_id: int) -> list[Evidence]:
+    """Return what is attached to a claim, oldest first, without the bytes."""
+    return [_evidence(row) for row in await connection.fetch(QUERIES.evidence_of_claim, claim_id)]
+
+
+async def evidence_content(connection: Connection, claim_id: int, evidence_id: int) -> Evidence | None:
+    """Return one file of a claim, with its bytes."""
+    row = await connection.fetchrow(QUERIES.evidence_content, claim_id, evidence_id)
+    return None if row is None else _evidence(row)

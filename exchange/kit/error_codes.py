@@ -16,6 +16,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "buyer_not_eligible": "The programme's rules keep this buyer out.",
     "client_order_id_reused": "The client_order_id belongs to an earlier order with another payload.",
     "duplicate_key": "A JSON object in the body has the same key twice, so its meaning is unclear.",
+    "evidence_missing": "The claim lacks evidence that its programme's rules ask for; `errors` names it.",
     "forbidden": "The key is valid but lacks the scope this path needs.",
     "head_too_large": "The request line and headers are larger than the exchange takes.",
     "hour_settled": "The hour has been settled and paid already.",

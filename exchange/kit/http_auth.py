@@ -29,6 +29,7 @@ SCOPES: Final = "exchange_scopes"
 QUERY: Final = "exchange_query"
 KEEP_FAULTS: Final = "exchange_keep_faults"
 ONCE: Final = "exchange_once"
+RAW_BODY: Final = "exchange_raw_body"
 _ANY_QUERY: Final = "exchange_any_query"
 _WEBSOCKET_REFUSED: Final = 4000
 
@@ -39,13 +40,25 @@ def _declaration(
     *,
     keep_faults: bool = False,
     once: bool = False,
+    raw_body: bool = False,
     any_query: bool = False,
 ) -> dict[str, Any]:
-    return {SCOPES: scopes, QUERY: query, KEEP_FAULTS: keep_faults, ONCE: once, _ANY_QUERY: any_query}
+    return {
+        SCOPES: scopes,
+        QUERY: query,
+        KEEP_FAULTS: keep_faults,
+        ONCE: once,
+        RAW_BODY: raw_body,
+        _ANY_QUERY: any_query,
+    }
 
 
 def requires(
-    *any_of: Scope, query: type | None = None, keep_faults: bool = False, once: bool = False
+    *any_of: Scope,
+    query: type | None = None,
+    keep_faults: bool = False,
+    once: bool = False,
+    raw_body: bool = False,
 ) -> dict[str, Any]:
     """Declare a route open to keys with at least one of these scopes; use as `opt=requires(Scope.TRADE)`.
 
@@ -53,10 +66,11 @@ def requires(
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
     fault and the faults in `request.faults`; the handler adds its own, then calls
     `request.faults.raise_if_any()` before it does anything. With `once` the route needs an Idempotency-Key.
+    With `raw_body` the API page says that the body is a file as it is; the handler reads `request.body()`.
     """
     if not any_of:
         raise TypeError("requires() needs at least one scope; a route without one is public()")
-    return _declaration(frozenset(any_of), query, keep_faults=keep_faults, once=once)
+    return _declaration(frozenset(any_of), query, keep_faults=keep_faults, once=once, raw_body=raw_body)
 
 
 def public(*, query: type | None = None, any_query: bool = False) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from exchange.kit.errors import NotFound
-from exchange.kit.http_auth import ONCE, QUERY, SCOPES, public
+from exchange.kit.http_auth import ONCE, QUERY, RAW_BODY, SCOPES, public
 from exchange.kit.http_problems import PROBLEM_TYPE, Problem
 from exchange.kit.http_request import IDEMPOTENCY_KEY_PATTERN
 
@@ -96,6 +96,9 @@ def _described(operation: dict[str, Any], handler: HTTPRouteHandler, components:
         operation.setdefault("parameters", []).extend(_parameters(query, components))
     if handler.opt.get(ONCE):
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+    if handler.opt.get(RAW_BODY):
+        file = {"schema": {"type": "string", "format": "binary"}}
+        operation["requestBody"] = {"required": True, "content": {"*/*": file}}
     field = handler.parsed_data_field
     if (
         field is not None

@@ -191,7 +191,6 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,
-    "/evidence": [],
     "/review/auto_below_fen": None,
     "/review/committee_above_fen": None,
 }

@@ -45,7 +45,7 @@ class Description:
             query={each["name"]: each["schema"] for each in parameters if each["in"] == "query"},
             names=tuple(each["name"] for each in parameters if each["in"] == "path"),
             headers=tuple(each["name"] for each in parameters if each["in"] == "header"),
-            body=None if body is None else body["content"]["application/json"]["schema"],
+            body=None if body is None else body["content"].get("application/json", {}).get("schema"),
         )
 
     def bodies(self) -> dict[str, Operation]:

@@ -18,6 +18,7 @@ PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
 LOT_PRODUCT: Final = "nvidia-h100-sxm.guian.ib-ndr400"
 PRICE: Final = "4.20"
 
+PDF: Final = {"Content-Type": "application/pdf"}
 _SCOPES: Final = {
     "provider": ["read", "list_capacity"],
     "buyer": ["read", "trade"],
@@ -116,6 +117,10 @@ async def set_scene(house: Served) -> Stage:
         lambda: cast.provider.get(f"/v1/leases/{delivered['id']}"), lambda lease: lease["status"] == "settled"
     )
     claim = await cast.provider.post("/v1/claims", {"programme_id": ids["programme_id"]})
+    attached = await cast.provider.send(
+        "POST", f"/v1/claims/{claim['id']}/evidence", params={"name": "log"}, content=b"%PDF-", headers=PDF
+    )
+    ids["evidence_id"] = attached.json()["id"]
     ids |= {"lease_id": future["id"], "claim_id": claim["id"], "participant_id": cast.buyer.id}
     bid = stage.order("buy", "scene-3", (20, 22), price_cny_per_gpu_hour="3.90")
     ids["order_id"] = (await cast.buyer.post("/v1/orders", bid))["id"]

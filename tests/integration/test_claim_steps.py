@@ -247,3 +247,39 @@ async def test_the_database_refuses_a_state_without_its_step(
         with pytest.raises(CheckViolation) as caught:
             await connection.execute(statement, claim.id)
     assert constraint == constraint_name(caught.value)
+
+
+async def test_a_claim_needs_the_evidence_that_its_rules_name(module_database: Database) -> None:
+    world = ClaimWorld(module_database)
+    await world.settle(evidence=("发票", "delivery log"))
+    refusal = await refused(world.submit(), Conflict, "/rules/evidence/0", "/rules/evidence/1")
+    assert refusal.code == "evidence_missing"
+    claim = await world.open()
+    await world.attach(claim, "发票")
+    await refused(world.step(claim, S.SUBMITTED, world.provider), Conflict, "/rules/evidence/1")
+    await world.attach(claim, "delivery log")
+    assert (await world.step(claim, S.SUBMITTED, world.provider)).status is S.SUBMITTED
+    await world.reject(claim)
+    with pytest.raises(Conflict):
+        await world.attach(claim, "too late")
+
+
+async def test_the_database_compares_evidence_with_its_size_and_hash(world: ClaimWorld) -> None:
+    claim = await world.open()
+    insert = "INSERT INTO claim_evidence VALUES ($1, $1, 'x', 'text/plain', $2, sha256($3), 'abc', 1, now())"
+    for size_bytes, hashed in ((4, b"abc"), (3, b"abd")):
+        async with world.database.connection() as connection:
+            with pytest.raises(CheckViolation) as caught:
+                await connection.execute(insert, claim.id, size_bytes, hashed)
+        assert constraint_name(caught.value) == "claim_evidence_is_what_it_says"
+
+
+async def test_a_claim_has_so_much_evidence_and_no_more(
+    world: ClaimWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exchange.claims.evidence.EVIDENCE_COUNT_MAX", 2)
+    claim = await world.open()
+    for name in ("one", "two"):
+        await world.attach(claim, name)
+    with pytest.raises(Conflict):
+        await world.attach(claim, "three")

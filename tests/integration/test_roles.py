@@ -31,6 +31,7 @@ COLUMN_OF = {
     "programme_version": "rules",
     "claim_step": "reason",
     "claim_draw": "drawn_number",
+    "claim_evidence": "name",
     "audit_record": "code",
 }
 INSERT_ONLY = set(COLUMN_OF)

@@ -229,7 +229,6 @@ OTHER_VALUES: dict[str, object] = {
     "/transferable": True,
     "/cashable": True,
     "/resale_strips_subsidy": False,
-    "/evidence": ["invoice"],
     "/review/auto_below_fen": 100,
     "/review/committee_above_fen": 100,
 }
