@@ -1,7 +1,7 @@
 """The composition root: from settings to a running exchange, and to its HTTP application.
 
 `Exchange.open` brings everything up in the order in which each part needs the one before it: the database,
-its schema, the catalogue, the first key, then the partitions with their books, then the relay. `close` takes
+its schema, the catalogue, the first key, then the relay, then the partitions with their books. `close` takes
 it down in the opposite order, so that every request that was taken is answered first.
 """
 
