@@ -73,8 +73,10 @@ class Relay:
         if self._task is not None:
             await self._task
             self._task = None
-            with suppress(ConnectionLost):
+            try:
                 await self._publish_told()
+            except Exception:  # noqa: BLE001 - logged; whoever reads must be closed all the same
+                _log.exception("the last events were not told")
         self.hub.shut_down()
 
     async def _seed(self) -> None:
@@ -143,6 +145,8 @@ class Relay:
                 steps = await store.steps(
                     connection, partition_id, last, through_sequence, STEPS_READ_AT_ONCE
                 )
+            if not steps:
+                raise LookupError(f"the journal of partition {partition_id} ends at {last}, before its head")
             self._publish(partition_id, steps)
             await asyncio.sleep(0)
 

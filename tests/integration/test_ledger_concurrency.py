@@ -10,15 +10,18 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
+from exchange.kit.bundle import read_each
 from exchange.kit.database import Database
 from exchange.kit.errors import NotEnoughMoney
 from exchange.ledger import service
 from exchange.ledger.models import (
     EXCHANGE_ID,
+    Available,
     CashAccounts,
     Purpose,
     TransferKind,
 )
+from exchange.orders.store import KnownOutcome, known_outcomes
 from tests.integration.books import AT_US, cash_of, new_provider, sums, transfer
 
 
@@ -156,3 +159,29 @@ async def test_a_call_takes_its_accounts_in_the_order_of_their_ids(database: Dat
             )
             assert sorted(row["id"] for row in free) == ids[position + 1 :]
         await posting
+
+
+async def test_what_is_read_under_a_lock_is_what_its_holder_left(database: Database) -> None:
+    owner = await new_provider(database, "owner")
+    accounts = await cash_of(database, owner, 100)
+
+    async def available(pid: asyncio.Future[int]) -> tuple[list[Available], list[KnownOutcome]]:
+        async with database.transaction() as connection:
+            pid.set_result(await connection.fetchval("SELECT pg_backend_pid()"))
+            known, found = await read_each(
+                connection,
+                known_outcomes([(owner, "never placed")]),
+                service.lock_available([accounts.cash_id]),
+            )
+        return found, known
+
+    pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async with database.connection() as observer:
+        async with database.transaction() as holder:
+            hold = transfer(TransferKind.PENDING, accounts.cash_id, accounts.escrow_id, 30)
+            await service.post(holder, [hold], AT_US)
+            reading = asyncio.create_task(available(pid))
+            while not await observer.fetchval("SELECT cardinality(pg_blocking_pids($1))", await pid):
+                assert not reading.done()
+        found, known = await reading
+    assert ([(each.id, each.available_fen) for each in found], known) == ([(accounts.cash_id, 70)], [])
