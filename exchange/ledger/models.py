@@ -160,12 +160,16 @@ class DifferenceKind(StrEnum):
     """What a check of the books can find wrong."""
 
     BALANCE_NOT_FOLD = "balance_not_fold"
+    TRANSFERS_OF_NO_ACCOUNT = "transfers_of_no_account"
     ASSET_NOT_ZERO = "asset_not_zero"
     OVERDRAWN = "overdrawn"
     HOLD_NOT_PENDING = "hold_not_pending"
     HOLD_OF_CLOSED_ORDER = "hold_of_closed_order"
     ESCROW_NOT_LEASED = "escrow_not_leased"
     COMMITMENT_NOT_LEASED = "commitment_not_leased"
+    TRADE_NOT_FUNDED = "trade_not_funded"
+    CAPTURES_NOT_FUNDED = "captures_not_funded"
+    VOUCHER_NOT_WHAT_IS_LEFT = "voucher_not_what_is_left"
     RECEIVABLE_NOT_CAPTURED = "receivable_not_captured"
     CLAIMED_NOT_IN_CLAIMS = "claimed_not_in_claims"
     ISSUED_NOT_IN_VOUCHERS = "issued_not_in_vouchers"
@@ -173,10 +177,17 @@ class DifferenceKind(StrEnum):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing wrong with the books, in plain words. A healthy ledger has none."""
+    """One sum that is not what it must be. A healthy ledger has none.
+
+    `subject` is the id of the account, order, trade, voucher, programme or provider (or the asset) that it
+    belongs to, `measure` which of its sums; `detail` says the same in plain words.
+    """
 
     kind: DifferenceKind
     subject: str
+    measure: str
+    stored_fen: int
+    recomputed_fen: int
     detail: str
 
 

@@ -108,46 +108,51 @@ SELECT greatest(
     (SELECT max(id) FROM ledger_transfer WHERE debit_account_id = $1),
     (SELECT max(id) FROM ledger_transfer WHERE credit_account_id = $1));
 
--- name: balance_differences
--- Accounts whose stored sums are not what their transfers add up to.
-WITH debited AS (
-    SELECT
-        debit_account_id AS account_id,
-        sum(CASE kind WHEN 'pending' THEN amount_fen WHEN 'posted' THEN 0 ELSE -amount_fen END) AS pending_fen,
-        sum(CASE WHEN kind IN ('posted', 'post_pending') THEN amount_fen ELSE 0 END) AS posted_fen
+-- name: transfer_span
+-- The first and the last id of a transfer; none of both where there is no transfer.
+SELECT min(id) AS first_id, max(id) AS last_id FROM ledger_transfer;
+
+-- name: account_marks
+-- Every so many accounts in the order of their ids, the id of one.
+SELECT numbered.id
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS number FROM ledger_account) AS numbered
+WHERE numbered.number % $1::BIGINT = 0
+ORDER BY numbered.id;
+
+-- name: fold_transfers
+-- What the transfers from $1 to $2 add up to for accounts after $3 up to $4, by account and the transfers' asset.
+SELECT
+    leg.account_id, leg.asset,
+    sum(CASE leg.kind WHEN 'posted' THEN 0 WHEN 'pending' THEN leg.debit_fen ELSE -leg.debit_fen END)::BIGINT
+        AS debits_pending_fen,
+    sum(CASE WHEN leg.kind IN ('posted', 'post_pending') THEN leg.debit_fen ELSE 0 END)::BIGINT AS debits_posted_fen,
+    sum(CASE leg.kind WHEN 'posted' THEN 0 WHEN 'pending' THEN leg.credit_fen ELSE -leg.credit_fen END)::BIGINT
+        AS credits_pending_fen,
+    sum(CASE WHEN leg.kind IN ('posted', 'post_pending') THEN leg.credit_fen ELSE 0 END)::BIGINT AS credits_posted_fen
+FROM (
+    SELECT debit_account_id AS account_id, asset, kind, amount_fen AS debit_fen, 0::BIGINT AS credit_fen
     FROM ledger_transfer
-    GROUP BY debit_account_id
-), credited AS (
-    SELECT
-        credit_account_id AS account_id,
-        sum(CASE kind WHEN 'pending' THEN amount_fen WHEN 'posted' THEN 0 ELSE -amount_fen END) AS pending_fen,
-        sum(CASE WHEN kind IN ('posted', 'post_pending') THEN amount_fen ELSE 0 END) AS posted_fen
+    WHERE id BETWEEN $1 AND $2 AND debit_account_id > $3 AND debit_account_id <= $4
+    UNION ALL
+    SELECT credit_account_id, asset, kind, 0, amount_fen
     FROM ledger_transfer
-    GROUP BY credit_account_id
-), folded AS (
-    SELECT
-        account.id AS account_id,
-        ARRAY[
-            account.debits_pending_fen, account.debits_posted_fen,
-            account.credits_pending_fen, account.credits_posted_fen] AS stored_fen,
-        ARRAY[
-            coalesce(debited.pending_fen, 0), coalesce(debited.posted_fen, 0),
-            coalesce(credited.pending_fen, 0), coalesce(credited.posted_fen, 0)]::BIGINT[] AS folded_fen
-    FROM ledger_account AS account
-    LEFT JOIN debited ON debited.account_id = account.id
-    LEFT JOIN credited ON credited.account_id = account.id
-)
-SELECT account_id, stored_fen, folded_fen
-FROM folded
-WHERE stored_fen <> folded_fen
-ORDER BY account_id;
+    WHERE id BETWEEN $1 AND $2 AND credit_account_id > $3 AND credit_account_id <= $4
+) AS leg
+GROUP BY leg.account_id, leg.asset;
+
+-- name: stored_sums
+-- The sums of the accounts after $1 up to $2.
+SELECT id, asset, debits_pending_fen, debits_posted_fen, credits_pending_fen, credits_posted_fen
+FROM ledger_account
+WHERE id > $1 AND id <= $2
+ORDER BY id;
 
 -- name: asset_differences
 -- Assets in which what was debited is not what was credited.
 SELECT
     asset,
-    (sum(credits_posted_fen) - sum(debits_posted_fen))::BIGINT AS posted_fen,
-    (sum(credits_pending_fen) - sum(debits_pending_fen))::BIGINT AS pending_fen
+    sum(credits_posted_fen)::BIGINT AS credits_posted_fen, sum(debits_posted_fen)::BIGINT AS debits_posted_fen,
+    sum(credits_pending_fen)::BIGINT AS credits_pending_fen, sum(debits_pending_fen)::BIGINT AS debits_pending_fen
 FROM ledger_account
 GROUP BY asset
 HAVING sum(credits_posted_fen) <> sum(debits_posted_fen) OR sum(credits_pending_fen) <> sum(debits_pending_fen)
@@ -225,6 +230,70 @@ FROM order_hold AS hold
 FULL JOIN leased USING (order_id, voucher_id)
 WHERE coalesce(hold.committed_fen, 0) <> coalesce(leased.leased_fen, 0)
 ORDER BY order_id, voucher_id;
+
+-- name: trade_differences
+-- Trades whose price, or the part of it that vouchers pay, is not what their leases were given.
+SELECT
+    trade.id AS trade_id, trade.notional_fen, coalesce(funded.whole_fen, 0) AS funded_fen,
+    trade.voucher_fen, coalesce(funded.voucher_fen, 0) AS voucher_funded_fen
+FROM trade
+LEFT JOIN (
+    SELECT
+        lease_id, sum(committed_fen)::BIGINT AS whole_fen,
+        coalesce(sum(committed_fen) FILTER (WHERE voucher_id <> 0), 0)::BIGINT AS voucher_fen
+    FROM lease_funding
+    GROUP BY lease_id
+) AS funded ON funded.lease_id = trade.id
+WHERE (trade.notional_fen, trade.voucher_fen)
+    IS DISTINCT FROM (coalesce(funded.whole_fen, 0), coalesce(funded.voucher_fen, 0))
+ORDER BY trade.id;
+
+-- name: capture_differences
+-- Leases and vouchers whose captured hours do not come to what the lease's money counts as captured of the voucher.
+WITH captured AS (
+    SELECT lease_id, voucher_id, sum(amount_fen)::BIGINT AS captures_fen
+    FROM voucher_capture
+    GROUP BY lease_id, voucher_id
+), funded AS (
+    SELECT lease_id, voucher_id, captured_fen
+    FROM lease_funding
+    WHERE voucher_id <> 0
+)
+SELECT
+    lease_id, voucher_id, coalesce(funded.captured_fen, 0) AS captured_fen,
+    coalesce(captured.captures_fen, 0) AS captures_fen
+FROM funded
+FULL JOIN captured USING (lease_id, voucher_id)
+WHERE coalesce(funded.captured_fen, 0) <> coalesce(captured.captures_fen, 0)
+ORDER BY lease_id, voucher_id;
+
+-- name: voucher_differences
+-- Vouchers whose account is not the face, less what leases took and kept of it, less what went back to the issuer.
+WITH leased AS (
+    SELECT voucher_id, sum(committed_fen - returned_fen)::BIGINT AS taken_fen
+    FROM lease_funding
+    WHERE voucher_id <> 0
+    GROUP BY voucher_id
+), returned AS (
+    SELECT debit_account_id AS account_id, sum(amount_fen)::BIGINT AS amount_fen
+    FROM ledger_transfer
+    WHERE kind = 'posted' AND reason IN ('voucher_expiry', 'voucher_revocation')
+    GROUP BY debit_account_id
+), expected AS (
+    SELECT
+        voucher.id AS voucher_id, coalesce(account.credits_posted_fen - account.debits_posted_fen, 0) AS balance_fen,
+        voucher.face_fen - coalesce(leased.taken_fen, 0) - coalesce(returned.amount_fen, 0) AS left_fen
+    FROM voucher
+    LEFT JOIN ledger_account AS account
+        ON account.id = voucher.account_id AND account.purpose = 'voucher' AND account.reference = voucher.id
+        AND account.participant_id = voucher.buyer_id
+    LEFT JOIN leased ON leased.voucher_id = voucher.id
+    LEFT JOIN returned ON returned.account_id = voucher.account_id
+)
+SELECT voucher_id, balance_fen, left_fen
+FROM expected
+WHERE balance_fen <> left_fen
+ORDER BY voucher_id;
 
 -- name: receivable_differences
 -- Providers whose receivable of a programme is not what they have captured of its vouchers and not submitted.

@@ -42,6 +42,9 @@ SUBJECT_PREFIX: Final[dict[TransferReason, str]] = {
 }
 """What `subject_id` names, by the reason of the transfer."""
 
+SUMS: Final = ("debits_pending", "debits_posted", "credits_pending", "credits_posted")
+"""The four sums of an account, in the order in which they are always told."""
+
 _VOUCHER_PURPOSES: Final = frozenset({Purpose.VOUCHER, Purpose.VOUCHER_ESCROW})
 
 
@@ -93,88 +96,218 @@ def posted_fen(balance: Balance) -> int:
     return balance.credits_posted_fen - balance.debits_posted_fen
 
 
-def not_the_fold(account_id: int, stored_fen: Sequence[int], folded_fen: Sequence[int]) -> Difference:
+def not_the_fold(account_id: int, stored_fen: Sequence[int], folded_fen: Sequence[int]) -> list[Difference]:
     """Say which of an account's four sums are not what its transfers add up to."""
-    names = ("debits pending", "debits posted", "credits pending", "credits posted")
-    parts = [
-        f"{name} are {stored} fen, its transfers add up to {folded}"
-        for name, stored, folded in zip(names, stored_fen, folded_fen, strict=True)
+    return [
+        Difference(
+            kind=DifferenceKind.BALANCE_NOT_FOLD,
+            subject=encode_id("acc", account_id),
+            measure=name,
+            stored_fen=stored,
+            recomputed_fen=folded,
+            detail=f"{name.replace('_', ' ')} are {stored} fen, its transfers add up to {folded}",
+        )
+        for name, stored, folded in zip(SUMS, stored_fen, folded_fen, strict=True)
         if stored != folded
     ]
-    subject = encode_id("acc", account_id)
-    return Difference(kind=DifferenceKind.BALANCE_NOT_FOLD, subject=subject, detail="; ".join(parts))
 
 
-def not_zero(asset: str, posted: int, pending: int) -> Difference:
-    """Say by how much an asset's credits and debits are apart."""
-    detail = f"credits less debits are {posted} fen posted and {pending} fen pending, not 0"
-    return Difference(kind=DifferenceKind.ASSET_NOT_ZERO, subject=asset, detail=detail)
+def of_no_account(account_id: int, asset: str, folded_fen: Sequence[int]) -> list[Difference]:
+    """Say what the transfers add up to that name an account which there is not in their asset."""
+    subject = encode_id("acc", account_id) if account_id > 0 else f"account {account_id}"
+    return [
+        Difference(
+            kind=DifferenceKind.TRANSFERS_OF_NO_ACCOUNT,
+            subject=subject,
+            measure=name,
+            stored_fen=0,
+            recomputed_fen=folded,
+            detail=f"transfers of {asset} add up to {folded} fen of {name.replace('_', ' ')},"
+            f" and there is no such account of {asset}",
+        )
+        for name, folded in zip(SUMS, folded_fen, strict=True)
+        if folded
+    ]
+
+
+def not_zero(asset: str, credits_fen: Sequence[int], debits_fen: Sequence[int]) -> list[Difference]:
+    """Say by how much an asset's credits and debits are apart, posted (first of each) and pending."""
+    return [
+        Difference(
+            kind=DifferenceKind.ASSET_NOT_ZERO,
+            subject=asset,
+            measure=measure,
+            stored_fen=credited,
+            recomputed_fen=debited,
+            detail=f"{credited} fen are credited and {debited} debited, {measure}",
+        )
+        for measure, credited, debited in zip(("posted", "pending"), credits_fen, debits_fen, strict=True)
+        if credited != debited
+    ]
 
 
 def overdrawn(account_id: int, available: int) -> Difference:
     """Say by how much an account is overdrawn."""
-    detail = f"may not be overdrawn and is, by {-available} fen"
-    return Difference(kind=DifferenceKind.OVERDRAWN, subject=encode_id("acc", account_id), detail=detail)
-
-
-def not_held(account_id: int, debits: tuple[int, int], credits_: tuple[int, int]) -> Difference:
-    """Say how an account's pending sums (first of each pair) differ from the open holds (second)."""
-    detail = (
-        f"{debits[0]} fen are set aside from it and orders hold {debits[1]}; "
-        f"{credits_[0]} fen are set aside for it and orders hold {credits_[1]}"
+    return Difference(
+        kind=DifferenceKind.OVERDRAWN,
+        subject=encode_id("acc", account_id),
+        measure="available",
+        stored_fen=available,
+        recomputed_fen=0,
+        detail=f"may not be overdrawn and is, by {-available} fen",
     )
-    subject = encode_id("acc", account_id)
-    return Difference(kind=DifferenceKind.HOLD_NOT_PENDING, subject=subject, detail=detail)
+
+
+def not_held(account_id: int, debits: tuple[int, int], credits_: tuple[int, int]) -> list[Difference]:
+    """Say how an account's pending sums (first of each pair) differ from the open holds (second)."""
+    return [
+        Difference(
+            kind=DifferenceKind.HOLD_NOT_PENDING,
+            subject=encode_id("acc", account_id),
+            measure=measure,
+            stored_fen=stored,
+            recomputed_fen=held,
+            detail=f"{stored} fen are set aside {side} it and orders hold {held}",
+        )
+        for measure, side, (stored, held) in (
+            ("debits_pending", "from", debits),
+            ("credits_pending", "for", credits_),
+        )
+        if stored != held
+    ]
 
 
 def held_when_closed(order_id: int, open_fen: int) -> Difference:
     """Say what an order that is over still holds."""
-    detail = f"the order is over and still holds {open_fen} fen"
-    subject = encode_id("ord", order_id)
-    return Difference(kind=DifferenceKind.HOLD_OF_CLOSED_ORDER, subject=subject, detail=detail)
+    return Difference(
+        kind=DifferenceKind.HOLD_OF_CLOSED_ORDER,
+        subject=encode_id("ord", order_id),
+        measure="held",
+        stored_fen=open_fen,
+        recomputed_fen=0,
+        detail=f"the order is over and still holds {open_fen} fen",
+    )
 
 
 def not_leased(account_id: int, escrow_fen: int, leased_fen: int) -> Difference:
     """Say how an escrow account differs from what leases still have to pay out of it."""
-    detail = f"{escrow_fen} fen are in escrow and leases still have {leased_fen} to pay out of it"
-    subject = encode_id("acc", account_id)
-    return Difference(kind=DifferenceKind.ESCROW_NOT_LEASED, subject=subject, detail=detail)
+    return Difference(
+        kind=DifferenceKind.ESCROW_NOT_LEASED,
+        subject=encode_id("acc", account_id),
+        measure="balance",
+        stored_fen=escrow_fen,
+        recomputed_fen=leased_fen,
+        detail=f"{escrow_fen} fen are in escrow and leases still have {leased_fen} to pay out of it",
+    )
 
 
 def not_committed(order_id: int, voucher_id: int, committed: int, leased: int) -> Difference:
     """Say how an order's commitment, of cash or one voucher, differs from what its leases were given."""
-    source = f"voucher {encode_id('vch', voucher_id)}" if voucher_id else "cash"
-    detail = f"{committed} fen of its {source} are committed and the leases of its trades were given {leased}"
-    subject = encode_id("ord", order_id)
-    return Difference(kind=DifferenceKind.COMMITMENT_NOT_LEASED, subject=subject, detail=detail)
+    source = _source(voucher_id)
+    return Difference(
+        kind=DifferenceKind.COMMITMENT_NOT_LEASED,
+        subject=encode_id("ord", order_id),
+        measure=f"committed of {source}",
+        stored_fen=committed,
+        recomputed_fen=leased,
+        detail=f"{committed} fen of its {source} are committed"
+        f" and the leases of its trades were given {leased}",
+    )
+
+
+def not_funded(trade_id: int, whole: tuple[int, int], vouchers: tuple[int, int]) -> list[Difference]:
+    """Say how a trade's price and its vouchers' part of it (first of each) differ from its lease's money."""
+    return [
+        Difference(
+            kind=DifferenceKind.TRADE_NOT_FUNDED,
+            subject=encode_id("trd", trade_id),
+            measure=measure,
+            stored_fen=stored,
+            recomputed_fen=funded,
+            detail=f"{words} {stored} fen and its lease was given {funded}",
+        )
+        for measure, words, (stored, funded) in (
+            ("notional", "it costs", whole),
+            ("voucher_part", "vouchers pay", vouchers),
+        )
+        if stored != funded
+    ]
+
+
+def captures_not_funded(lease_id: int, voucher_id: int, captured: int, funded: int) -> Difference:
+    """Say how the captures of a voucher for a lease differ from what the lease's money counts as captured."""
+    source = _source(voucher_id)
+    return Difference(
+        kind=DifferenceKind.CAPTURES_NOT_FUNDED,
+        subject=encode_id("lse", lease_id),
+        measure=f"captured of {source}",
+        stored_fen=funded,
+        recomputed_fen=captured,
+        detail=f"{funded} fen of {source} count as captured, its captured hours come to {captured}",
+    )
+
+
+def not_what_is_left(voucher_id: int, balance: int, left: int) -> Difference:
+    """Say how a voucher's account differs from what must be left of its face."""
+    return Difference(
+        kind=DifferenceKind.VOUCHER_NOT_WHAT_IS_LEFT,
+        subject=encode_id("vch", voucher_id),
+        measure="balance",
+        stored_fen=balance,
+        recomputed_fen=left,
+        detail=f"{balance} fen are in its account;"
+        f" its face less what leases took and what went back to the issuer is {left}",
+    )
 
 
 def not_captured(provider_id: int, asset: str, receivable: int, captured: int) -> Difference:
     """Say how a provider's receivable of a programme differs from its unclaimed captures."""
-    detail = f"{receivable} fen of {asset} are receivable and its unclaimed captures come to {captured}"
-    subject = encode_id("par", provider_id)
-    return Difference(kind=DifferenceKind.RECEIVABLE_NOT_CAPTURED, subject=subject, detail=detail)
+    return Difference(
+        kind=DifferenceKind.RECEIVABLE_NOT_CAPTURED,
+        subject=encode_id("par", provider_id),
+        measure=f"receivable of {asset}",
+        stored_fen=receivable,
+        recomputed_fen=captured,
+        detail=f"{receivable} fen of {asset} are receivable and its unclaimed captures come to {captured}",
+    )
 
 
 def not_in_claims(provider_id: int, asset: str, claimed: int, claims: int) -> Difference:
     """Say how a provider's claimed money of a programme differs from its open claims."""
-    detail = f"{claimed} fen of {asset} are claimed and its undecided and unpaid claims come to {claims}"
-    subject = encode_id("par", provider_id)
-    return Difference(kind=DifferenceKind.CLAIMED_NOT_IN_CLAIMS, subject=subject, detail=detail)
+    return Difference(
+        kind=DifferenceKind.CLAIMED_NOT_IN_CLAIMS,
+        subject=encode_id("par", provider_id),
+        measure=f"claimed of {asset}",
+        stored_fen=claimed,
+        recomputed_fen=claims,
+        detail=f"{claimed} fen of {asset} are claimed and its undecided and unpaid claims come to {claims}",
+    )
 
 
 def not_in_vouchers(programme_id: int, issued: int, faces: int) -> Difference:
     """Say how what a programme counts as issued differs from the faces of its vouchers."""
-    detail = f"{issued} fen count as issued and the faces of its vouchers come to {faces}"
-    subject = encode_id("prg", programme_id)
-    return Difference(kind=DifferenceKind.ISSUED_NOT_IN_VOUCHERS, subject=subject, detail=detail)
+    return Difference(
+        kind=DifferenceKind.ISSUED_NOT_IN_VOUCHERS,
+        subject=encode_id("prg", programme_id),
+        measure="issued",
+        stored_fen=issued,
+        recomputed_fen=faces,
+        detail=f"{issued} fen count as issued and the faces of its vouchers come to {faces}",
+    )
 
 
 def not_left(programme_id: int, balance: int, left: int) -> Difference:
     """Say how a programme's budget account differs from what must be left of its budget."""
-    detail = (
-        f"{balance} fen are in its budget account; "
-        f"its budget less what it issued, plus what came back of vouchers, is {left}"
+    return Difference(
+        kind=DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT,
+        subject=encode_id("prg", programme_id),
+        measure="budget",
+        stored_fen=balance,
+        recomputed_fen=left,
+        detail=f"{balance} fen are in its budget account; "
+        f"its budget less what it issued, plus what came back of vouchers, is {left}",
     )
-    subject = encode_id("prg", programme_id)
-    return Difference(kind=DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT, subject=subject, detail=detail)
+
+
+def _source(voucher_id: int) -> str:
+    return f"voucher {encode_id('vch', voucher_id)}" if voucher_id else "cash"

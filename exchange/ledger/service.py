@@ -18,7 +18,7 @@ from exchange.kit.database import CheckViolation, Connection, UniqueViolation, c
 from exchange.kit.errors import Conflict, NotEnoughMoney
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
-from exchange.ledger import store
+from exchange.ledger import checking, store
 from exchange.ledger.models import (
     CNY,
     EXCHANGE_ID,
@@ -258,44 +258,20 @@ async def statement(
 async def check(connection: Connection) -> list[Difference]:
     """Recompute the books and return everything that is wrong; a healthy ledger gives an empty list.
 
-    Every balance is folded anew from its transfers, every asset must net to zero, nothing may be overdrawn;
-    what is set aside must be exactly what live orders hold, what is in escrow exactly what leases have yet to
-    pay, and every programme's money where its vouchers, captures and claims say. Each question is one
-    statement, so it sees one moment and may be asked while money moves. Reads every transfer, trade and
-    hold: some three seconds for a million transfers.
+    See `exchange.ledger.checking`, which also tells how far it has come and gives the differences one by one.
     """
-    return [
-        *await check_balances(connection),
-        *await check_holds(connection),
-        *await check_leases(connection),
-        *await check_programmes(connection),
-    ]
+    return await _all_of(connection, checking.EVERYTHING)
 
 
 async def check_balances(connection: Connection) -> list[Difference]:
     """Return what is wrong within the ledger itself."""
-    return [
-        *await store.balance_differences(connection),
-        *await store.asset_differences(connection),
-        *await store.overdrawn_accounts(connection),
-    ]
-
-
-async def check_holds(connection: Connection) -> list[Difference]:
-    """Return where the ledger and the holds of orders disagree."""
-    return [*await store.hold_differences(connection), *await store.closed_order_holds(connection)]
-
-
-async def check_leases(connection: Connection) -> list[Difference]:
-    """Return where the ledger, the holds of orders and the money of leases disagree."""
-    return [*await store.escrow_differences(connection), *await store.commitment_differences(connection)]
+    return await _all_of(connection, checking.BALANCES)
 
 
 async def check_programmes(connection: Connection) -> list[Difference]:
     """Return where the ledger and the budgets, vouchers, captures and claims of programmes disagree."""
-    return [
-        *await store.issued_differences(connection),
-        *await store.budget_differences(connection),
-        *await store.receivable_differences(connection),
-        *await store.claimed_differences(connection),
-    ]
+    return await _all_of(connection, checking.PROGRAMMES)
+
+
+async def _all_of(connection: Connection, questions: Sequence[checking.Question]) -> list[Difference]:
+    return [each async for each in checking.differences(connection, questions)]

@@ -4,13 +4,13 @@
 migrations/0003_ledger.sql see to both.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 import msgspec
 
 from exchange.kit.bundle import Read, Writer
-from exchange.kit.database import Connection, from_us, json_rows, to_us
+from exchange.kit.database import Connection, Record, from_us, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.ledger import rules
 from exchange.ledger.models import (
@@ -27,6 +27,8 @@ from exchange.ledger.models import (
 )
 
 QUERIES = load_queries("exchange.ledger")
+ROWS_AT_A_TIME: Final = 1_000
+"""How many rows of a long answer are here at once."""
 
 
 async def insert_transfers(connection: Writer, transfers: Sequence[Transfer], at_us: int) -> None:
@@ -146,83 +148,120 @@ async def last_transfer_of(connection: Connection, account_id: int) -> int:
     return int(await connection.fetchval(QUERIES.last_transfer_of, account_id))
 
 
-async def balance_differences(connection: Connection) -> list[Difference]:
-    """Return the accounts whose stored sums are not the fold of their transfers."""
-    rows = await connection.fetch(QUERIES.balance_differences)
-    return [rules.not_the_fold(row["account_id"], row["stored_fen"], row["folded_fen"]) for row in rows]
+async def transfer_span(connection: Connection) -> tuple[int, int] | None:
+    """Return the first and the last id of a transfer, None where there is none."""
+    row = await connection.fetchrow(QUERIES.transfer_span)
+    return None if row is None or row["first_id"] is None else (row["first_id"], row["last_id"])
 
 
-async def asset_differences(connection: Connection) -> list[Difference]:
-    """Return the assets in which credits and debits are apart."""
-    rows = await connection.fetch(QUERIES.asset_differences)
-    return [rules.not_zero(row["asset"], row["posted_fen"], row["pending_fen"]) for row in rows]
+async def account_marks(connection: Connection, accounts: int) -> list[int]:
+    """Return ids between which there are so many accounts."""
+    return [row["id"] for row in await connection.fetch(QUERIES.account_marks, accounts)]
 
 
-async def overdrawn_accounts(connection: Connection) -> list[Difference]:
-    """Return the accounts that may not be overdrawn and are."""
-    rows = await connection.fetch(QUERIES.overdrawn_accounts)
-    return [rules.overdrawn(row["account_id"], row["available_fen"]) for row in rows]
+async def fold_transfers(
+    connection: Connection, transfer_ids: tuple[int, int], account_ids: tuple[int, int]
+) -> list[Record]:
+    """Return what transfers (first and last id) add up to, by account (after the first id) and asset."""
+    return await connection.fetch(QUERIES.fold_transfers, *transfer_ids, *account_ids)
 
 
-async def hold_differences(connection: Connection) -> list[Difference]:
-    """Return the accounts in which what is set aside is not what orders hold."""
-    rows = await connection.fetch(QUERIES.hold_differences)
-    return [
-        rules.not_held(
+async def stored_sums(connection: Connection, account_ids: tuple[int, int]) -> AsyncIterator[Record]:
+    """Give the sums of the accounts after the first id, up to the last, in the order of their ids."""
+    async for row in connection.cursor(QUERIES.stored_sums, *account_ids, prefetch=ROWS_AT_A_TIME):
+        yield row
+
+
+async def asset_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the assets in which credits and debits are apart."""
+    async for row in connection.cursor(QUERIES.asset_differences, prefetch=ROWS_AT_A_TIME):
+        for each in rules.not_zero(
+            row["asset"],
+            (row["credits_posted_fen"], row["credits_pending_fen"]),
+            (row["debits_posted_fen"], row["debits_pending_fen"]),
+        ):
+            yield each
+
+
+async def overdrawn_accounts(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the accounts that may not be overdrawn and are."""
+    async for row in connection.cursor(QUERIES.overdrawn_accounts, prefetch=ROWS_AT_A_TIME):
+        yield rules.overdrawn(row["account_id"], row["available_fen"])
+
+
+async def hold_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the accounts in which what is set aside is not what orders hold."""
+    async for row in connection.cursor(QUERIES.hold_differences, prefetch=ROWS_AT_A_TIME):
+        for each in rules.not_held(
             row["account_id"],
             (row["debits_pending_fen"], row["held_from_fen"]),
             (row["credits_pending_fen"], row["held_for_fen"]),
+        ):
+            yield each
+
+
+async def closed_order_holds(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the orders that are over and still hold something."""
+    async for row in connection.cursor(QUERIES.closed_order_holds, prefetch=ROWS_AT_A_TIME):
+        yield rules.held_when_closed(row["order_id"], row["open_fen"])
+
+
+async def escrow_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the escrow accounts that do not have what leases still have to pay out of them."""
+    async for row in connection.cursor(QUERIES.escrow_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_leased(row["account_id"], row["escrow_fen"], row["leased_fen"])
+
+
+async def commitment_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the holds whose committed part is not what leases were given."""
+    async for row in connection.cursor(QUERIES.commitment_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_committed(row["order_id"], row["voucher_id"], row["committed_fen"], row["leased_fen"])
+
+
+async def trade_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the trades whose price is not what their leases were given."""
+    async for row in connection.cursor(QUERIES.trade_differences, prefetch=ROWS_AT_A_TIME):
+        for each in rules.not_funded(
+            row["trade_id"],
+            (row["notional_fen"], row["funded_fen"]),
+            (row["voucher_fen"], row["voucher_funded_fen"]),
+        ):
+            yield each
+
+
+async def capture_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the leases of which other hours were captured than their money says."""
+    async for row in connection.cursor(QUERIES.capture_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.captures_not_funded(
+            row["lease_id"], row["voucher_id"], row["captures_fen"], row["captured_fen"]
         )
-        for row in rows
-    ]
 
 
-async def closed_order_holds(connection: Connection) -> list[Difference]:
-    """Return the orders that are over and still hold something."""
-    rows = await connection.fetch(QUERIES.closed_order_holds)
-    return [rules.held_when_closed(row["order_id"], row["open_fen"]) for row in rows]
+async def voucher_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the vouchers whose account is not what must be left of them."""
+    async for row in connection.cursor(QUERIES.voucher_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_what_is_left(row["voucher_id"], row["balance_fen"], row["left_fen"])
 
 
-async def escrow_differences(connection: Connection) -> list[Difference]:
-    """Return the escrow accounts that do not have what leases still have to pay out of them."""
-    rows = await connection.fetch(QUERIES.escrow_differences)
-    return [rules.not_leased(row["account_id"], row["escrow_fen"], row["leased_fen"]) for row in rows]
+async def receivable_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the providers whose receivable is not what they captured and have not claimed."""
+    async for row in connection.cursor(QUERIES.receivable_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_captured(row["participant_id"], row["asset"], row["balance_fen"], row["captured_fen"])
 
 
-async def commitment_differences(connection: Connection) -> list[Difference]:
-    """Return the holds whose committed part is not what leases were given."""
-    rows = await connection.fetch(QUERIES.commitment_differences)
-    return [
-        rules.not_committed(row["order_id"], row["voucher_id"], row["committed_fen"], row["leased_fen"])
-        for row in rows
-    ]
+async def claimed_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the providers whose claimed money is not what their open claims come to."""
+    async for row in connection.cursor(QUERIES.claimed_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_in_claims(row["participant_id"], row["asset"], row["balance_fen"], row["claims_fen"])
 
 
-async def receivable_differences(connection: Connection) -> list[Difference]:
-    """Return the providers whose receivable is not what they captured and have not claimed."""
-    rows = await connection.fetch(QUERIES.receivable_differences)
-    return [
-        rules.not_captured(row["participant_id"], row["asset"], row["balance_fen"], row["captured_fen"])
-        for row in rows
-    ]
+async def issued_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the programmes that issued something else than their vouchers' faces."""
+    async for row in connection.cursor(QUERIES.issued_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_in_vouchers(row["programme_id"], row["issued_fen"], row["faces_fen"])
 
 
-async def claimed_differences(connection: Connection) -> list[Difference]:
-    """Return the providers whose claimed money is not what their open claims come to."""
-    rows = await connection.fetch(QUERIES.claimed_differences)
-    return [
-        rules.not_in_claims(row["participant_id"], row["asset"], row["balance_fen"], row["claims_fen"])
-        for row in rows
-    ]
-
-
-async def issued_differences(connection: Connection) -> list[Difference]:
-    """Return the programmes that issued something else than their vouchers' faces."""
-    rows = await connection.fetch(QUERIES.issued_differences)
-    return [rules.not_in_vouchers(row["programme_id"], row["issued_fen"], row["faces_fen"]) for row in rows]
-
-
-async def budget_differences(connection: Connection) -> list[Difference]:
-    """Return the programmes whose budget account is not what must be left of the budget."""
-    rows = await connection.fetch(QUERIES.budget_differences)
-    return [rules.not_left(row["programme_id"], row["balance_fen"], row["left_fen"]) for row in rows]
+async def budget_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the programmes whose budget account is not what must be left of the budget."""
+    async for row in connection.cursor(QUERIES.budget_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_left(row["programme_id"], row["balance_fen"], row["left_fen"])

@@ -34,6 +34,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     programme: Programme
     voucher: Voucher
     order_id: int
+    trade_id: int
     claim: Claim
     accounts: dict[Purpose, int]
     """The account that each purpose has here: the buyer's, the provider's or the issuer's."""
@@ -65,6 +66,7 @@ async def open_books(database_url: str, data_dir: Path) -> AsyncIterator[Books]:
         await world.pass_hours(1)
         async with world.database.connection() as connection:
             assert await service.check(connection) == []
+            trade_id = await connection.fetchval("SELECT id FROM trade")
             rows = await connection.fetch(
                 "SELECT id, purpose FROM ledger_account WHERE (participant_id, purpose) IN (($1, 'escrow'),"
                 " ($1, 'voucher_escrow'), ($2, 'receivable'), ($2, 'claimed'), ($3, 'budget'),"
@@ -81,6 +83,7 @@ async def open_books(database_url: str, data_dir: Path) -> AsyncIterator[Books]:
             programme=programme,
             voucher=voucher,
             order_id=order_id,
+            trade_id=trade_id,
             claim=claim,
             accounts={Purpose(row["purpose"]): row["id"] for row in rows},
         )
@@ -91,13 +94,14 @@ async def planted(books: Books, *statements: str) -> dict[tuple[DifferenceKind, 
     async with books.world.database.connection() as connection:
         undone = connection.transaction()
         await undone.start()
-        for table in ("order_hold", "lease_funding"):
+        for table in ("order_hold", "lease_funding", "trade"):
             await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
             await connection.execute(statement)
         found = await service.check(connection)
         await undone.rollback()
-    assert len({(each.kind, each.subject) for each in found}) == len(found)
+    assert len({(each.kind, each.subject, each.measure) for each in found}) == len(found)
+    assert all(each.stored_fen != each.recomputed_fen for each in found)
     return {(each.kind, each.subject): each.detail for each in found}
 
 
@@ -113,6 +117,18 @@ def provider(books: Books) -> str:
     return encode_id("par", books.provider.participant_id)
 
 
+def voucher(books: Books) -> str:
+    return encode_id("vch", books.voucher.id)
+
+
+def trade(books: Books) -> str:
+    return encode_id("trd", books.trade_id)
+
+
+def lease(books: Books) -> str:
+    return encode_id("lse", books.trade_id)
+
+
 def programme(books: Books) -> str:
     return encode_id("prg", books.programme.id)
 
@@ -121,6 +137,9 @@ ESCROW = DifferenceKind.ESCROW_NOT_LEASED
 COMMITMENT = DifferenceKind.COMMITMENT_NOT_LEASED
 RECEIVABLE = DifferenceKind.RECEIVABLE_NOT_CAPTURED
 CLAIMED = DifferenceKind.CLAIMED_NOT_IN_CLAIMS
+TRADE = DifferenceKind.TRADE_NOT_FUNDED
+CAPTURES = DifferenceKind.CAPTURES_NOT_FUNDED
+VOUCHER = DifferenceKind.VOUCHER_NOT_WHAT_IS_LEFT
 ISSUED = DifferenceKind.ISSUED_NOT_IN_VOUCHERS
 BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
 
@@ -134,14 +153,14 @@ BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
         ),
         (
             "UPDATE lease_funding SET captured_fen = captured_fen - 1 WHERE voucher_id <> 0",
-            lambda books: {(ESCROW, account(books, Purpose.VOUCHER_ESCROW))},
+            lambda books: {(ESCROW, account(books, Purpose.VOUCHER_ESCROW)), (CAPTURES, lease(books))},
         ),
         (
             (
                 "UPDATE lease_funding SET committed_fen = committed_fen + 1, captured_fen = captured_fen + 1"
                 " WHERE voucher_id = 0"
             ),
-            lambda books: {(COMMITMENT, order(books))},
+            lambda books: {(COMMITMENT, order(books)), (TRADE, trade(books))},
         ),
         (
             (
@@ -152,11 +171,17 @@ BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
         ),
         (
             "DELETE FROM lease_funding WHERE voucher_id <> 0",
-            lambda books: {(ESCROW, account(books, Purpose.VOUCHER_ESCROW)), (COMMITMENT, order(books))},
+            lambda books: {
+                (ESCROW, account(books, Purpose.VOUCHER_ESCROW)),
+                (COMMITMENT, order(books)),
+                (TRADE, trade(books)),
+                (CAPTURES, lease(books)),
+                (VOUCHER, voucher(books)),
+            },
         ),
         (
             "UPDATE voucher_capture SET amount_fen = amount_fen + 1 WHERE claim_id IS NULL",
-            lambda books: {(RECEIVABLE, provider(books))},
+            lambda books: {(RECEIVABLE, provider(books)), (CAPTURES, lease(books))},
         ),
         (
             "UPDATE voucher_capture SET provider_id = 1 WHERE claim_id IS NULL",
@@ -172,7 +197,19 @@ BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
         ),
         (
             "UPDATE voucher SET face_fen = face_fen + 1",
-            lambda books: {(ISSUED, programme(books))},
+            lambda books: {(ISSUED, programme(books)), (VOUCHER, voucher(books))},
+        ),
+        (
+            "UPDATE voucher SET buyer_id = 1",
+            lambda books: {(VOUCHER, voucher(books))},
+        ),
+        (
+            "UPDATE trade SET voucher_fen = voucher_fen - 1",
+            lambda books: {(TRADE, trade(books))},
+        ),
+        (
+            "UPDATE trade SET quantity_gpus = 2, notional_fen = 2 * notional_fen",
+            lambda books: {(TRADE, trade(books))},
         ),
         (
             "UPDATE programme SET issued_fen = issued_fen - 1",
