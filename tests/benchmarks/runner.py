@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import core, growth, http, market, replay
+from tests.benchmarks import core, growth, http, ledger, market, replay
 from tests.benchmarks.result import BenchResult, progress
 
 BENCHES: dict[str, Callable[[], Iterable[BenchResult]]] = {
     **core.BENCHES,
     **growth.BENCHES,
     **http.BENCHES,
+    **ledger.BENCHES,
     **market.BENCHES,
     **replay.BENCHES,
 }

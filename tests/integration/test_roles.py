@@ -174,3 +174,10 @@ async def test_the_service_cannot_get_around_it(url: str, statement: str) -> Non
 async def test_the_auditor_only_reads_and_sees_no_keys(url: str, statement: str) -> None:
     assert await _refused(url, "exchange_auditor", statement)
     assert not await _refused(url, "exchange_auditor", "SELECT * FROM audit_record")
+
+
+async def test_the_auditor_can_check_the_books(url: str) -> None:
+    database = await Database.connect(_as(url, "exchange_auditor"), connections_min=1)
+    async with database.connection() as connection:
+        assert await check(connection) == []
+    await database.close()
