@@ -50,7 +50,7 @@ from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
-from exchange.vouchers.programmes import ProgrammeRegistry
+from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.routes import ProgrammesController, VouchersController
 
 OPERATOR_KEY_FILE: Final = "operator.key"
@@ -198,6 +198,7 @@ class Exchange:
             database=self.database,
             clock=self.clock,
             accounts=self.accounts,
+            programmes=self.programmes,
             on_commit=self.relay.tell,
             on_end=self._end,
         )

@@ -251,7 +251,7 @@ ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;
 
 -- Computing-voucher programmes as data, the vouchers they issue, and what providers claim for them.
 
--- ordinal is the programme's bit in the eligibility masks of orders.
+-- ordinal is the programme's bit in the eligibility masks of orders, version_last its newest version of the rules.
 CREATE TABLE programme (
     id          BIGINT PRIMARY KEY CHECK (id > 0),
     ordinal     INTEGER GENERATED ALWAYS AS IDENTITY UNIQUE,
@@ -262,6 +262,7 @@ CREATE TABLE programme (
     status      TEXT NOT NULL CHECK (status IN ('draft', 'open', 'exhausted', 'closed')),
     budget_fen  BIGINT NOT NULL CHECK (budget_fen > 0),
     issued_fen  BIGINT NOT NULL DEFAULT 0 CHECK (issued_fen >= 0),
+    version_last INTEGER NOT NULL CHECK (version_last > 0),
     created_at  TIMESTAMPTZ NOT NULL,
     CONSTRAINT programme_within_budget CHECK (issued_fen <= budget_fen)
 );
@@ -271,20 +272,23 @@ CREATE TABLE programme_version (
     programme_id    BIGINT NOT NULL REFERENCES programme (id),
     version         INTEGER NOT NULL CHECK (version > 0),
     effective_from  TIMESTAMPTZ NOT NULL,
+    effective_until TIMESTAMPTZ CHECK (effective_until > effective_from),
     rules           JSONB NOT NULL,
-    PRIMARY KEY (programme_id, version)
+    PRIMARY KEY (programme_id, version),
+    UNIQUE (programme_id, effective_from)
 );
 CREATE TRIGGER programme_version_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON programme_version
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_insert_only;
 
--- What one company was issued in one calendar year, never above the programme's cap.
+-- What one company was issued in one calendar year, never above the programme's cap (null: there is none). A cap by
+-- trade group is the sum of its members' rows, and is kept by the lock that issuance takes on the programme.
 CREATE TABLE programme_year_use (
     programme_id    BIGINT NOT NULL REFERENCES programme (id),
     participant_id  BIGINT NOT NULL REFERENCES participant (id),
     year            INTEGER NOT NULL,
     issued_fen      BIGINT NOT NULL CHECK (issued_fen >= 0),
-    cap_fen         BIGINT NOT NULL CHECK (cap_fen > 0),
+    cap_fen         BIGINT CHECK (cap_fen > 0),
     PRIMARY KEY (programme_id, participant_id, year),
     CONSTRAINT programme_year_use_within_cap CHECK (issued_fen <= cap_fen)
 );

@@ -16,7 +16,7 @@ from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.programme_models import Programme
+from exchange.vouchers.programme_models import Programme, ProviderRule
 from matching.order import Side
 from tests.voucher_world import NOW_US, VoucherWorld
 
@@ -85,7 +85,9 @@ class MarketWorld(VoucherWorld):
         """Place a bid."""
         return (await self.exchange.orders.place(buyer, self.order(Side.BUY, product, **fields))).view
 
-    async def programme(self, issuer: Principal, provider: Principal, **rules: object) -> Programme:
+    async def programme(
+        self, issuer: Principal, provider: Principal | ProviderRule, **rules: object
+    ) -> Programme:
         """Start a programme, and let the order path know of it as the route does."""
         programme = await super().programme(issuer, provider, **rules)
         async with self.database.connection() as connection:

@@ -25,6 +25,7 @@ from exchange.participants.rules import KIND_SCOPES
 from exchange.vouchers import programmes, service
 from exchange.vouchers.models import Capture, UsableVoucher, Voucher
 from exchange.vouchers.programme_models import NewProgramme, Programme, ProgrammeRules, ProviderRule, RateTier
+from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import asset_of
 
 NOW_US: Final = 1_772_000_000_000_000
@@ -73,6 +74,7 @@ class VoucherWorld:
         """Start with nobody."""
         self.database = database
         self.accounts = AccountDirectory()
+        self.registry = ProgrammeRegistry()
         self.now_us = NOW_US
 
     async def join(
@@ -81,6 +83,8 @@ class VoucherWorld:
         *,
         region: str = "beijing",
         size_class: SizeClass = SizeClass.SMALL,
+        trade_group_id: int | None = None,
+        ownership: Ownership = Ownership.STATE,
     ) -> Principal:
         """Register a participant of a kind under a fresh name."""
         is_provider, is_buyer = kind is ParticipantKind.PROVIDER, kind is ParticipantKind.BUYER
@@ -88,21 +92,26 @@ class VoucherWorld:
             kind=kind,
             name=f"{kind.value} {next(_numbers)}",
             region=region if is_provider or is_buyer else None,
-            ownership=Ownership.STATE if is_provider else None,
+            trade_group_id=None if trade_group_id is None else encode_id("grp", trade_group_id),
+            ownership=ownership if is_provider else None,
             size_class=size_class if is_buyer else None,
             founded_on="2024-05-01" if is_buyer else None,
         )
         async with self.database.transaction() as connection:
             return principal_of(await participants.create_participant(connection, None, new, self.now_us))
 
-    async def programme(self, issuer: Principal, provider: Principal, **rules: object) -> Programme:
-        """Start a programme that admits one provider: 30 %, budget 1,000 CNY, 500 CNY a year, 90 days."""
+    async def programme(
+        self, issuer: Principal, provider: Principal | ProviderRule, **rules: object
+    ) -> Programme:
+        """Start a programme of one provider, or a rule: 30 %, budget 1,000 CNY, 500 CNY a year, 90 days."""
         given = {
             "budget_fen": 100_000,
             "rate_tiers": (RateTier(bps=3_000),),
             "cap_per_year_fen": 50_000,
             "validity_days": 90,
-            "provider": ProviderRule(admitted=(encode_id("par", provider.participant_id),)),
+            "provider": provider
+            if isinstance(provider, ProviderRule)
+            else ProviderRule(admitted=(encode_id("par", provider.participant_id),)),
             **rules,
         }
         new = NewProgramme(
@@ -198,5 +207,5 @@ class VoucherWorld:
             await ledger.post(connection, [step], self.now_us)
 
     async def _usable(self, connection: Connection, voucher: Voucher) -> UsableVoucher:
-        found = await service.vouchers_for_update(connection, {voucher.buyer_id})
+        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry)
         return next(each for each in found if each.voucher_id == voucher.id)

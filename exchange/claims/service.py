@@ -69,10 +69,10 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
     """
     if principal.kind != ParticipantKind.PROVIDER:
         raise Forbidden(detail="only a provider claims what vouchers paid")
-    programme = await get_programme(connection, programme_id)
+    programme = await get_programme(connection, programme_id, now_us)
     claim_id = new_id()
     opened = await store.open_claim(
-        connection, claim_id, programme_id, programme.version, principal.participant_id, now_us
+        connection, claim_id, programme_id, programme.version.number, principal.participant_id, now_us
     )
     if opened is None:
         raise Conflict("nothing_to_claim", "nothing captured under this programme is left to claim")
@@ -80,7 +80,7 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
     claim = Claim(
         id=claim_id,
         programme_id=programme_id,
-        programme_version=programme.version,
+        programme_version=programme.version.number,
         asset=programme.asset,
         issuer_id=programme.issuer_id,
         provider_id=principal.participant_id,

@@ -18,6 +18,7 @@ def funded_terms(terms: OrderTerms, money: Terms) -> OrderTerms:
     return msgspec.structs.replace(
         terms,
         rate_bps=money.rate_bps,
+        price_cap_ticks=money.price_cap_ticks,
         programme_id=money.programme_id,
         programme_version=money.programme_version,
         programme_mask_hex=f"{money.programme_mask:x}",

@@ -15,7 +15,8 @@ from exchange.ledger.models import CNY
 from exchange.orders.models import Denial, DenialReason
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
-from exchange.vouchers.rules import asset_of, choose, share_fen
+from exchange.vouchers.facts import Facts
+from exchange.vouchers.rules import asset_of, capped, choose, share_fen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,7 +45,15 @@ def fund(
     terms = order.terms
     wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
     usable = () if wish == "none" else means.vouchers.get(order.participant_id, ())
-    choice = choose(_left_of(usable, net_held_fen), wish, request.product_origin, at_us)
+    facts = Facts(
+        product=request.product,
+        company=request.participant,
+        quantity_gpus=order.quantity_gpus,
+        hours=order.hours,
+        price_ticks=order.price_ticks,
+        at_us=at_us,
+    )
+    choice = choose(_left_of(usable, net_held_fen), wish, facts)
     if choice.refusals or (terms.only_eligible and choice.programme_id is None):
         detail = "no voucher can pay for it"
         return Denial(reason=DenialReason.NO_USABLE_VOUCHER, detail=detail, refusals=choice.refusals)
@@ -52,13 +61,14 @@ def fund(
         limit_ticks=order.price_ticks,
         hours=order.hours,
         rate_bps=choice.rate_bps,
+        price_cap_ticks=choice.price_cap_ticks,
         only_eligible=terms.only_eligible,
         programme_id=choice.programme_id,
         programme_version=choice.programme_version,
         programme_mask=choice.mask,
     )
-    notional_fen = order.price_ticks * order.hours * order.quantity_gpus
-    voucher_fen = min(share_fen(notional_fen, choice.rate_bps), choice.available_fen)
+    eligible_fen = capped(order.price_ticks, choice.price_cap_ticks) * order.hours * order.quantity_gpus
+    voucher_fen = min(share_fen(eligible_fen, choice.rate_bps), choice.available_fen)
     wanted = targets(
         money,
         voucher_placed_fen=voucher_fen,

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 
 from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
+from exchange.participants.models import Participant
+from exchange.products.models import ProductSpec
 from exchange.vouchers.models import VoucherRefusal
 from matching.order import Side
 from matching.product import Phase
@@ -95,6 +97,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     min_hours: int = 1
     reserved_for: tuple[str, ...] = ()
     rate_bps: int = 0
+    price_cap_ticks: int | None = None
     programme_id: int | None = None
     programme_version: int | None = None
     programme_mask_hex: str = "0"
@@ -106,16 +109,18 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A valid order of a known participant, ready for its partition."""
+    """A valid order of a known participant, ready for its partition.
+
+    `participant` and `product` are the facts by which rules of programmes judge it.
+    """
 
     order_id: int
-    participant_id: int
     key_id: int
     trade_group_id: int
     client_order_id: str
     fingerprint: bytes
-    product_id: str
-    product_origin: str
+    participant: Participant
+    product: ProductSpec
     side: Side
     quantity_gpus: int
     starts_hour: int
@@ -126,6 +131,16 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_mask: int
     needs_mask: int
     voucher_ids: tuple[int, ...] = ()
+
+    @property
+    def participant_id(self) -> int:
+        """Whose order it is."""
+        return self.participant.id
+
+    @property
+    def product_id(self) -> str:
+        """What it trades."""
+        return self.product.id
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):

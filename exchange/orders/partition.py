@@ -149,6 +149,7 @@ def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
             limit_ticks=order.price_ticks,
             hours=order.hours,
             rate_bps=terms.rate_bps,
+            price_cap_ticks=terms.price_cap_ticks,
             only_eligible=terms.only_eligible,
             programme_id=terms.programme_id,
             programme_version=terms.programme_version,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Database
     from exchange.ledger.service import AccountDirectory
     from exchange.vouchers.models import UsableVoucher
+    from exchange.vouchers.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Product
 
@@ -90,6 +91,7 @@ class Sequencer:
         database: Database,
         clock: Clock,
         accounts: AccountDirectory,
+        programmes: ProgrammeRegistry,
         on_commit: Callable[[int, Sequence[Step]], None],
         on_end: Callable[[], None],
     ) -> None:
@@ -104,6 +106,7 @@ class Sequencer:
         self._database = database
         self._clock = clock
         self._accounts = accounts
+        self._programmes = programmes
         self._on_commit = on_commit
         self._queue: deque[Waiting] = deque()
         self._session = Session(database, is_next_near=lambda: bool(self._queue))
@@ -299,7 +302,7 @@ class Sequencer:
         )
         vouchers: dict[int, list[UsableVoucher]] = {}
         if with_vouchers:
-            for voucher in await vouchers_for_update(connection, with_vouchers):
+            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes):
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(
             known=store.by_key(known),

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from exchange.orders.sequencer import Sequencer
     from exchange.participants.models import Participant
     from exchange.products.models import ProductSpec
-    from exchange.vouchers.programmes import ProgrammeRegistry
+    from exchange.vouchers.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Phase
 
@@ -107,13 +107,12 @@ class OrderService:
         _judge_role(participant, order)
         request = PlaceRequest(
             order_id=new_id(),
-            participant_id=participant.id,
+            participant=participant,
             key_id=principal.key_id,
             trade_group_id=participant.trade_group_id or 0,
             client_order_id=order.client_order_id,
             fingerprint=fingerprint(order, parsed),
-            product_id=product.id,
-            product_origin=product.origin,
+            product=product,
             side=order.side,
             quantity_gpus=order.quantity_gpus,
             starts_hour=parsed.starts_hour,
@@ -250,7 +249,7 @@ class OrderService:
         """The eligibility bits of an order: what its counterparties may demand."""
         if participant.kind is ParticipantKind.BUYER:
             return STARTUP_BIT if is_startup(participant, self._clock.now_us()) else 0
-        mask: int = self._programmes.ask_mask(participant.id, product.origin)
+        mask: int = self._programmes.ask_mask(participant, product, self._clock.now_us())
         if product.origin is Origin.DOMESTIC:
             mask |= DOMESTIC_BIT
         if participant.ownership is Ownership.STATE:

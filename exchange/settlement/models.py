@@ -28,7 +28,8 @@ class Aggressor(StrEnum):
 class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a bid's money depends on. `rate_bps` is 0 where no voucher pays.
 
-    `programme_version` is the version of the programme's rules that the bid's vouchers were held under.
+    `programme_version` is the version of the programme's rules that the bid's vouchers were held under; of a
+    price above `price_cap_ticks` they pay no share.
 
     `only_eligible` says that every fill of the bid is with a provider its programme admits; otherwise the
     bid holds its full cash and vouchers come on top.
@@ -37,6 +38,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     limit_ticks: int
     hours: int
     rate_bps: int = 0
+    price_cap_ticks: int | None = None
     only_eligible: bool = False
     programme_id: int | None = None
     programme_version: int | None = None
@@ -63,7 +65,10 @@ class Hold(msgspec.Struct, kw_only=True, gc=False):
 
 
 class FundedOrder(msgspec.Struct, kw_only=True):
-    """A live bid's money: `cash`, then `vouchers` in the order in which they are spent."""
+    """A live bid's money: `cash`, then `vouchers` in the order in which they are spent.
+
+    `eligible_notional_fen` is the part of what was filled of which vouchers pay their share.
+    """
 
     order_id: int
     buyer_id: int

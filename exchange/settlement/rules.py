@@ -18,7 +18,7 @@ import msgspec
 
 from exchange.settlement.models import HourPart, LeaseStatus
 from exchange.vouchers.programme_models import BASIS_POINTS
-from exchange.vouchers.rules import share_fen
+from exchange.vouchers.rules import capped, share_fen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,9 +49,10 @@ def targets(
     would let a bid that fills in pieces cost more of its own money than one that fills at once.
     """
     open_notional_fen = terms.limit_ticks * terms.hours * open_gpus
+    open_eligible_fen = capped(terms.limit_ticks, terms.price_cap_ticks) * terms.hours * open_gpus
     voucher_committed = min(share_fen(eligible_notional_fen, terms.rate_bps), voucher_placed_fen)
     voucher_kept = min(
-        share_fen(eligible_notional_fen + open_notional_fen, terms.rate_bps), voucher_placed_fen
+        share_fen(eligible_notional_fen + open_eligible_fen, terms.rate_bps), voucher_placed_fen
     )
     # A bid that may trade with ineligible providers must be able to pay those fills in full.
     still_by_voucher = voucher_kept - voucher_committed if terms.only_eligible else 0

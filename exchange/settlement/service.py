@@ -22,6 +22,7 @@ from exchange.ledger.service import post
 from exchange.settlement import store
 from exchange.settlement.models import Aggressor, FundedOrder, Hold, LeaseFunding, Trade
 from exchange.settlement.rules import Targets, spread_in_order, targets
+from exchange.vouchers.rules import capped
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,7 +71,8 @@ class Settlement:
         terms = funded.terms
         funded.filled_notional_fen += notional_fen
         if terms.programme_mask & ask_mask:
-            funded.eligible_notional_fen += notional_fen
+            price_ticks = capped(event.price_ticks, terms.price_cap_ticks)
+            funded.eligible_notional_fen += price_ticks * event.quantity_gpus * event.hours
         trade_id = new_id()
         wanted = self._targets(funded, open_gpus)
         voucher_fen = 0

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from exchange.kit.fields import CnyText, IdText
-from exchange.vouchers.programme_models import RequiredOrigin
+from exchange.vouchers.programme_models import RulesVersion
 
 VoucherWish = Literal["auto", "none"] | tuple[int, ...]
 """What an order asks for: the buyer's best vouchers, none, or these ones and no others."""
@@ -36,15 +36,17 @@ class VoucherStatus(StrEnum):
 
 
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A voucher as an order meets it, its account locked. `mask` is the bit of its programme."""
+    """A voucher as an order meets it, its account locked.
+
+    `mask` is the bit of its programme, `versions` all rules of the programme: an order is judged by those in
+    force when its money is set aside, whichever the voucher was issued under.
+    """
 
     voucher_id: int
     programme_id: int
-    programme_version: int
     buyer_id: int
-    rate_bps: int
     mask: int
-    origin_required: RequiredOrigin
+    versions: tuple[RulesVersion, ...]
     status: VoucherStatus
     expires_at_us: int
     account_id: int
@@ -63,14 +65,16 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
 class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The vouchers an order pays with, in spending order, all of one version of one programme.
 
-    `mask` is what an ask must be for the programme to pay; 0, with rate 0, where no voucher pays. When there
-    are `refusals` the order asked for something that cannot be, and nothing is chosen.
+    `mask` is what an ask must be for the programme to pay; 0, with rate 0, where no voucher pays. Of what a
+    price exceeds `price_cap_ticks` by, vouchers pay no share. When there are `refusals` the order asked for
+    something that cannot be, and nothing is chosen.
     """
 
     programme_id: int | None = None
     programme_version: int | None = None
     mask: int = 0
     rate_bps: int = 0
+    price_cap_ticks: int | None = None
     vouchers: tuple[UsableVoucher, ...] = ()
     refusals: tuple[VoucherRefusal, ...] = ()
 
@@ -110,7 +114,11 @@ class Balances(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Voucher(msgspec.Struct, frozen=True, kw_only=True):
-    """A voucher with its balances. `status` is as stored; `rules.status_now` gives the one to show."""
+    """A voucher with its balances. `status` is as stored; `rules.status_now` gives the one to show.
+
+    `programme_version` is the version it was issued under; what it pays of an order is said by the one in
+    force then.
+    """
 
     id: int
     programme_id: int
@@ -118,7 +126,6 @@ class Voucher(msgspec.Struct, frozen=True, kw_only=True):
     programme_version: int
     issuer_id: int
     buyer_id: int
-    rate_bps: int
     face_fen: int
     status: VoucherStatus
     issued_at_us: int
@@ -144,14 +151,13 @@ class NewVoucher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
-    """A voucher as its buyer and its issuer see it."""
+    """A voucher as its buyer and its issuer see it; `programme_version` is what it was issued under."""
 
     id: str
     programme_id: str
     programme_code: str
     programme_version: int
     buyer_id: str
-    rate_bps: int
     status: VoucherStatus
     face_cny: str
     available_cny: str

@@ -1,12 +1,13 @@
 """A voucher programme as data: the rules an issuer posts, and the programme they belong to.
 
 `ProgrammeRules` has every field of the general model, so that a stored document keeps its shape as more of it
-comes to be obeyed. What this version obeys is the table `SUPPORTED_VALUES`: any other value is refused when
-the programme is stored, never ignored. Money is integer fen, rates are basis points, participants are
-`par_...` texts: the document an issuer posts, the document in the database and the document an issuer reads
-back are the same.
+comes to be obeyed. What is not obeyed yet stands in the tables `SUPPORTED_VALUES` and `REFUSED_VALUES`: such
+a value is refused when the rules are stored, never ignored. Money is integer fen, rates are basis points,
+participants are `par_...` texts: the document an issuer posts, the document in the database and the document
+an issuer reads back are the same.
 
-Known limit: a programme has exactly one version, in force from its creation.
+A programme has versions of its rules, numbered from 1. At any time the highest number that has begun is in
+force, unless its end has passed: then none is, until a later one begins.
 """
 
 from collections.abc import Mapping
@@ -58,10 +59,29 @@ class _Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A part of the rules document."""
 
 
-class Condition(_Rule, frozen=True):
-    """A fact of an order or a company that is one of some values, or lies within bounds."""
+class Fact(StrEnum):
+    """What a condition may ask of an order (as its limit and whole quantity say it) or of its company."""
 
-    fact: Literal["origin", "size_class", "age_years", "contract_fen"]
+    ORIGIN = "origin"
+    ACCELERATOR = "accelerator"
+    HUB = "hub"
+    REGION = "region"
+    SIZE_CLASS = "size_class"
+    SECTOR = "sector"
+    AGE_YEARS = "age_years"
+    CONTRACT_FEN = "contract_fen"
+    HOURS = "hours"
+    QUANTITY_GPUS = "quantity_gpus"
+
+
+class Condition(_Rule, frozen=True):
+    """A fact that is one of some values (words), or lies within bounds (numbers, both bounds included).
+
+    A company without the fact does not meet the condition; of several sectors one is enough. `age_years`
+    counts full years, so a company under one year has 0.
+    """
+
+    fact: Fact
     is_one_of: Annotated[tuple[SlugText, ...], Meta(max_length=20)] = ()
     at_least: Annotated[int, Meta(ge=0, le=FEN_MAX)] | None = None
     at_most: Annotated[int, Meta(ge=0, le=FEN_MAX)] | None = None
@@ -89,9 +109,9 @@ class FundingShare(_Rule, frozen=True):
 
 
 class ProviderRule(_Rule, frozen=True):
-    """Whose capacity the vouchers buy."""
+    """Whose capacity the vouchers buy: of those named (all, where none is), who meet the other rules too."""
 
-    admitted: Annotated[tuple[IdText, ...], Meta(min_length=1, max_length=ADMITTED_MAX)]
+    admitted: Annotated[tuple[IdText, ...], Meta(max_length=ADMITTED_MAX)] = ()
     ownership: Literal["any", "state", "private"] = "any"
     regions: Annotated[tuple[RegionText, ...], Meta(max_length=100)] = ()
 
@@ -105,7 +125,11 @@ class CapacityRule(_Rule, frozen=True):
 
 
 class BuyerRule(_Rule, frozen=True):
-    """Who may be issued vouchers; an empty list admits all."""
+    """Who may be issued vouchers; an empty list admits all.
+
+    `max_age_years` is met to the last day before the company is a year older. `exclude_providers` keeps out
+    whoever is of one trade group with a provider.
+    """
 
     regions: Annotated[tuple[RegionText, ...], Meta(max_length=100)] = ()
     size_classes: Annotated[tuple[SizeClass, ...], Meta(max_length=10)] = ()
@@ -115,7 +139,10 @@ class BuyerRule(_Rule, frozen=True):
 
 
 class ContractRule(_Rule, frozen=True):
-    """Which contracts the vouchers pay."""
+    """Which contracts the vouchers pay: an order is one, signed when it is placed.
+
+    `unaffiliated` asks for what the book does in any case: orders of one trade group never trade.
+    """
 
     signed_from: DateText | None = None
     max_hours: Hours | None = None
@@ -132,14 +159,18 @@ class ReviewRule(_Rule, frozen=True):
 class ProgrammeRules(_Rule, frozen=True):
     """The rules of one version of a programme.
 
-    `cap_per_year_fen` is what one company may be issued in a calendar year of the issuers' own time zone.
+    `cap_per_year_fen` is what one company, or with `cap_basis` group its whole trade group, may be issued in
+    a calendar year of the issuers' own time zone; `min_annual_spend_fen` is what the company must have spent
+    on trades in the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the
+    highest, the first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their
+    share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price.
     """
 
     budget_fen: Fen
     rate_tiers: Annotated[tuple[RateTier, ...], Meta(min_length=1, max_length=50)]
-    cap_per_year_fen: Fen
     validity_days: Annotated[int, Meta(ge=1, le=3_660)]
     provider: ProviderRule
+    cap_per_year_fen: Fen | None = None
     mode: Literal["instant", "reimburse"] = "instant"
     allocation: Literal["first_come", "window", "scored"] = "first_come"
     windows: Annotated[tuple[ApplicationWindow, ...], Meta(max_length=100)] = ()
@@ -168,25 +199,8 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/mode": "instant",
     "/allocation": "first_come",
     "/windows": [],
-    "/funding_split": [],
-    "/combine": "max",
-    "/cap_basis": "entity",
     "/cap_counts": "issued",
-    "/min_annual_spend_fen": None,
     "/max_claims_per_contract": None,
-    "/buyer/sectors": [],
-    "/buyer/max_age_years": None,
-    "/buyer/exclude_providers": False,
-    "/provider/ownership": "any",
-    "/provider/regions": [],
-    "/capacity/accelerators": [],
-    "/capacity/hubs": [],
-    "/contract/signed_from": None,
-    "/contract/max_hours": None,
-    "/contract/unaffiliated": False,
-    "/price_cap": "none",
-    "/price_cap_above_bps": None,
-    "/stacking": "none",
     "/stacking_ceiling_bps": None,
     "/transferable": False,
     "/cashable": False,
@@ -194,19 +208,44 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/review/auto_below_fen": None,
     "/review/committee_above_fen": None,
 }
-"""JSON pointer into the rules -> the one value that this version obeys. Pointers not named here are free."""
+"""JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
+
+REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {
+    "/price_cap": ("list", "must be none or reference: providers' list prices are not known yet"),
+    "/stacking": ("ceiling", "must be none or higher_of: one programme pays an order, two do not yet"),
+}
+"""JSON pointer into the rules -> a value that is not obeyed yet, and the rule in words."""
 
 
-class NewProgramme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an issuer posts to start a programme."""
+class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules with their number and the time in which they are in force; an end of None is open."""
 
-    code: ProgrammeCode
-    name: NameText
+    number: int
+    effective_from_us: int
+    effective_until_us: int | None
     rules: ProgrammeRules
 
 
+class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an issuer posts to change a programme's rules; in force at once unless it says from when."""
+
+    rules: ProgrammeRules
+    effective_from: TimeText | None = None
+    effective_until: TimeText | None = None
+
+
+class NewProgramme(NewVersion, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an issuer posts to start a programme: its names and the first version of its rules."""
+
+    code: ProgrammeCode
+    name: NameText
+
+
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme with the rules now in force; `ordinal` is its number among the eligibility bits."""
+    """A programme with the newest rules that have begun; before any has, with the first.
+
+    `ordinal` is its number among the eligibility bits, `version_last` the number of its newest rules.
+    """
 
     id: int
     ordinal: int
@@ -218,8 +257,29 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     budget_fen: int
     issued_fen: int
     created_at_us: int
+    version_last: int
+    version: RulesVersion
+
+    @property
+    def rules(self) -> ProgrammeRules:
+        """Its rules."""
+        return self.version.rules
+
+
+class FundingView(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of a programme's budget, its part of it, and its part of what was issued."""
+
+    source: str
+    budget_cny: str
+    issued_cny: str
+
+
+class VersionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a programme's rules as anyone with a key sees it."""
+
     version: int
-    effective_from_us: int
+    effective_at: str
+    effective_until: str | None
     rules: ProgrammeRules
 
 
@@ -234,7 +294,9 @@ class ProgrammeView(msgspec.Struct, frozen=True, kw_only=True):
     budget_cny: str
     issued_cny: str
     unissued_cny: str
+    funding: list[FundingView]
     version: int
     effective_at: str
+    effective_until: str | None
     created_at: str
     rules: ProgrammeRules

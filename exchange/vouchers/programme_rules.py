@@ -1,7 +1,14 @@
-"""What a programme's rules say: which can be stored, whom they admit, whom they keep out. Pure."""
+"""Which rules of a programme can be stored, and how a programme is shown. Pure.
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+Rules are refused where a part of them could not be evaluated, contradicts another, or is not obeyed yet;
+every fault is told at once, each with the JSON pointer to its place.
+"""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from itertools import accumulate
+from typing import Any, Final
 
 import msgspec
 
@@ -9,83 +16,184 @@ from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import decode_id, encode_id
-from exchange.participants.models import Participant, ParticipantKind
+from exchange.participants.models import SizeClass
+from exchange.products.models import Origin
+from exchange.vouchers.facts import WORDS
 from exchange.vouchers.programme_models import (
+    BASIS_POINTS,
+    REFUSED_VALUES,
     SUPPORTED_VALUES,
+    Condition,
+    Fact,
+    FundingView,
     Programme,
     ProgrammeRules,
     ProgrammeView,
-    RequiredOrigin,
+    RulesVersion,
+    VersionView,
+)
+
+_WORD_LISTS: Final[Mapping[Fact, frozenset[str]]] = {
+    Fact.ORIGIN: frozenset(each.value for each in Origin),
+    Fact.SIZE_CLASS: frozenset(each.value for each in SizeClass),
+}
+_LISTS: Final = (
+    "/buyer/regions",
+    "/buyer/size_classes",
+    "/buyer/sectors",
+    "/provider/admitted",
+    "/provider/regions",
+    "/capacity/accelerators",
+    "/capacity/hubs",
 )
 
 
-def rate_of(rules: ProgrammeRules) -> int:
-    """Return the share in basis points that a programme pays; storable rules have exactly one tier."""
-    (tier,) = rules.rate_tiers
-    return tier.bps
+_DATE_MAX: Final = dt.date(2199, 12, 31)
 
 
-def admitted_providers(rules: ProgrammeRules) -> frozenset[int]:
-    """Return the ids of the providers a programme admits; a text that is no id names nobody."""
-    ids = (decode_id("par", text) for text in rules.provider.admitted)
-    return frozenset(provider_id for provider_id in ids if provider_id is not None)
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules may name: the accelerators and hubs of the products that are listed."""
+
+    accelerators: Collection[str]
+    hubs: Collection[str]
 
 
-def pays_for_origin(required: RequiredOrigin, product_origin: str) -> bool:
-    """Whether a programme pays for accelerators of an origin (`domestic` or `foreign`)."""
-    return required is RequiredOrigin.ANY or product_origin == required.value
+def find_rule_faults(
+    rules: ProgrammeRules, faults: Faults, known: Known | None = None, pointer: str = "/rules"
+) -> None:
+    """Record every part of well-formed rules that cannot be evaluated or obeyed.
 
-
-def find_rule_faults(rules: ProgrammeRules, faults: Faults, pointer: str = "/rules") -> None:
-    """Record every part of well-formed rules that this version does not obey, or that contradicts itself."""
+    Without `known`, names of accelerators and hubs are not looked up.
+    """
     document = msgspec.json.decode(msgspec.json.encode(rules), type=dict[str, Any])
+    _find_unsupported(document, faults, pointer)
+    named = {} if known is None else {Fact.ACCELERATOR: known.accelerators, Fact.HUB: known.hubs}
+    for tier_index, tier in enumerate(rules.rate_tiers):
+        for index, condition in enumerate(tier.when):
+            where = f"{pointer}/rate_tiers/{tier_index}/when/{index}"
+            if condition.fact in WORDS:
+                _find_word_faults(condition, faults, named, where)
+            else:
+                _find_number_faults(condition, faults, where)
+    for path in _LISTS:
+        for index, text in _repeated(_at(document, path)):
+            faults.add(f"{pointer}{path}/{index}", "duplicate", "must not be named twice", text)
+    for index, text in enumerate(rules.provider.admitted):
+        if decode_id("par", text) is None:
+            where = f"{pointer}/provider/admitted/{index}"
+            faults.add(where, "bad_id", "must be an identifier that begins with par_", text)
+    capacity = rules.capacity
+    _find_unknown(
+        capacity.accelerators, named.get(Fact.ACCELERATOR), faults, f"{pointer}/capacity/accelerators"
+    )
+    _find_unknown(capacity.hubs, named.get(Fact.HUB), faults, f"{pointer}/capacity/hubs")
+    if rules.price_cap_above_bps is not None and rules.price_cap != "reference":
+        rule = "must only be given with price_cap reference"
+        faults.add(f"{pointer}/price_cap_above_bps", "not_applicable", rule, rules.price_cap_above_bps)
+    _find_date_fault(rules.contract.signed_from, faults, f"{pointer}/contract/signed_from")
+    _find_funding_faults(rules, faults, f"{pointer}/funding_split")
+
+
+def _find_unsupported(document: Any, faults: Faults, pointer: str) -> None:
     for path, only in SUPPORTED_VALUES.items():
-        value: Any = document
-        for part in path[1:].split("/"):
-            value = value[part]
+        value = _at(document, path)
         if value != only:
             rule = f"must be {msgspec.json.encode(only).decode()}: other values are not supported yet"
             faults.add(pointer + path, "not_supported_yet", rule, value)
-    for index, tier in enumerate(rules.rate_tiers):
-        where = f"{pointer}/rate_tiers/{index}"
-        if index > 0:
-            faults.add(where, "not_supported_yet", "must be absent: more than one tier is not supported yet")
-        if tier.when:
-            faults.add(
-                f"{where}/when", "not_supported_yet", "must be absent: conditions are not supported yet"
-            )
+    for path, (refused, rule) in REFUSED_VALUES.items():
+        if _at(document, path) == refused:
+            faults.add(pointer + path, "not_supported_yet", rule, refused)
+
+
+def _at(document: Any, path: str) -> Any:
+    for part in path[1:].split("/"):
+        document = document[part]
+    return document
+
+
+def _repeated(texts: Collection[str]) -> Iterator[tuple[int, str]]:
     seen: set[str] = set()
-    for index, text in enumerate(rules.provider.admitted):
-        where = f"{pointer}/provider/admitted/{index}"
-        if decode_id("par", text) is None:
-            faults.add(where, "bad_id", "must be an identifier that begins with par_", text)
-        elif text in seen:
-            faults.add(where, "duplicate", "must not be named twice", text)
+    for index, text in enumerate(texts):
+        if text in seen:
+            yield index, text
         seen.add(text)
 
 
-def buyer_objections(rules: ProgrammeRules, buyer: Participant) -> Iterator[tuple[str, str]]:
-    """Yield (path, reason in words) of every rule that keeps a participant from being issued vouchers."""
-    if buyer.kind is not ParticipantKind.BUYER:
-        yield "/buyer", f"vouchers are for buyers, and this participant is of kind {buyer.kind.value}"
+def _find_number_faults(condition: Condition, faults: Faults, where: str) -> None:
+    fact, low, high = condition.fact.value, condition.at_least, condition.at_most
+    if condition.is_one_of:
+        rule = f"does not go with {fact}, which is a number: use at_least and at_most"
+        faults.add(f"{where}/is_one_of", "not_applicable", rule)
+    if low is None and high is None:
+        faults.add(where, "required", f"must bound {fact} by at_least, at_most or both")
+    elif low is not None and high is not None and low > high:
+        faults.add(f"{where}/at_most", "out_of_range", f"must not be less than at_least, {low}", high)
+
+
+def _find_word_faults(
+    condition: Condition, faults: Faults, named: Mapping[Fact, Collection[str]], where: str
+) -> None:
+    fact = condition.fact.value
+    for name, bound in (("at_least", condition.at_least), ("at_most", condition.at_most)):
+        if bound is not None:
+            rule = f"does not go with {fact}, which is a word: use is_one_of"
+            faults.add(f"{where}/{name}", "not_applicable", rule, bound)
+    if not condition.is_one_of:
+        faults.add(f"{where}/is_one_of", "required", f"must name at least one value of {fact}")
+    for index, text in _repeated(condition.is_one_of):
+        faults.add(f"{where}/is_one_of/{index}", "duplicate", "must not be named twice", text)
+    allowed = _WORD_LISTS.get(condition.fact)
+    for index, text in enumerate(condition.is_one_of):
+        if allowed is not None and text not in allowed:
+            rule = f"must be {' or '.join(sorted(allowed))}"
+            faults.add(f"{where}/is_one_of/{index}", "not_one_of", rule, text)
+    _find_unknown(condition.is_one_of, named.get(condition.fact), faults, f"{where}/is_one_of")
+
+
+def _find_unknown(texts: Collection[str], known: Collection[str] | None, faults: Faults, where: str) -> None:
+    if known is None:
         return
-    if rules.buyer.regions and buyer.region not in rules.buyer.regions:
-        yield (
-            "/buyer/regions",
-            f"the buyer is registered in {buyer.region}, not in {_either(rules.buyer.regions)}",
-        )
-    if rules.buyer.size_classes and buyer.size_class not in rules.buyer.size_classes:
-        size = "unknown" if buyer.size_class is None else buyer.size_class.value
-        wanted = [each.value for each in rules.buyer.size_classes]
-        yield "/buyer/size_classes", f"the buyer's size class is {size}, not {_either(wanted)}"
+    for index, text in enumerate(texts):
+        if text not in known:
+            faults.add(f"{where}/{index}", "unknown_reference", "is of no product of this exchange", text)
 
 
-def _either(words: Sequence[str]) -> str:
-    return " or ".join(words)
+def _find_date_fault(text: str | None, faults: Faults, where: str) -> None:
+    if text is None:
+        return
+    try:
+        date = dt.date.fromisoformat(text)
+    except ValueError:
+        faults.add(where, "bad_time", "must be a date of the calendar, such as 2024-05-01", text)
+    else:
+        if date > _DATE_MAX:
+            faults.add(where, "out_of_range", f"must not lie after {_DATE_MAX}", text)
+
+
+def _find_funding_faults(rules: ProgrammeRules, faults: Faults, where: str) -> None:
+    total = sum(share.bps for share in rules.funding_split)
+    if rules.funding_split and total != BASIS_POINTS:
+        rule = f"must sum to {BASIS_POINTS} basis points, and they sum to {total}"
+        faults.add(where, "out_of_range", rule)
+    for source, count in Counter(share.source for share in rules.funding_split).items():
+        if count > 1:
+            faults.add(where, "duplicate", "must name each source once", source)
+
+
+def split_fen(total_fen: int, parts_bps: Collection[int]) -> list[int]:
+    """Return a total in parts of these shares, which sum to the whole: the parts sum to the total."""
+    reached = [total_fen * bps // BASIS_POINTS for bps in accumulate(parts_bps)]
+    return [after - before for before, after in zip([0, *reached], reached, strict=False)]
 
 
 def view_of_programme(programme: Programme) -> ProgrammeView:
     """Return a programme as anyone with a key sees it."""
+    split = programme.rules.funding_split
+    shares = [share.bps for share in split]
+    parts = zip(
+        split, split_fen(programme.budget_fen, shares), split_fen(programme.issued_fen, shares), strict=True
+    )
+    version = view_of_version(programme.version)
     return ProgrammeView(
         id=encode_id("prg", programme.id),
         code=programme.code,
@@ -95,8 +203,26 @@ def view_of_programme(programme: Programme) -> ProgrammeView:
         budget_cny=format_cny(programme.budget_fen),
         issued_cny=format_cny(programme.issued_fen),
         unissued_cny=format_cny(programme.budget_fen - programme.issued_fen),
-        version=programme.version,
-        effective_at=format_rfc3339(programme.effective_from_us),
+        funding=[
+            FundingView(
+                source=share.source, budget_cny=format_cny(budget_fen), issued_cny=format_cny(issued_fen)
+            )
+            for share, budget_fen, issued_fen in parts
+        ],
+        version=version.version,
+        effective_at=version.effective_at,
+        effective_until=version.effective_until,
         created_at=format_rfc3339(programme.created_at_us),
-        rules=programme.rules,
+        rules=version.rules,
+    )
+
+
+def view_of_version(version: RulesVersion) -> VersionView:
+    """Return a version of a programme's rules as anyone with a key sees it."""
+    until_us = version.effective_until_us
+    return VersionView(
+        version=version.number,
+        effective_at=format_rfc3339(version.effective_from_us),
+        effective_until=None if until_us is None else format_rfc3339(until_us),
+        rules=version.rules,
     )

@@ -1,99 +1,58 @@
-"""Programmes: created from posted rules, listed, and known to the order path by their eligibility bits.
+"""Programmes: created from posted rules, given further versions of them, listed.
 
-Everyone with a key may read a programme; only an issuer makes one. Creation opens the programme's asset and
-the issuer's three accounts in it and books the whole budget, so that no voucher can ever be issued beyond it.
+Everyone with a key may read a programme; only an issuer makes one, and only its own issuer changes it.
+Creation opens the programme's asset and the issuer's three accounts in it and books the whole budget, so that
+no voucher can ever be issued beyond it. A version is never changed: a further one begins now or later, and
+after all others.
+
+Known limit: a programme's budget is set when it is made; further versions repeat it.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
+from exchange.kit.clock import format_rfc3339
 from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
+from exchange.kit.fields import time_us
 from exchange.kit.ids import decode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
+from exchange.products.service import load_products
 from exchange.vouchers import store
 from exchange.vouchers.models import ID_MAX
 from exchange.vouchers.programme_models import (
     NewProgramme,
+    NewVersion,
     Programme,
     ProgrammeRules,
     ProgrammeStatus,
-    RequiredOrigin,
+    RulesVersion,
 )
-from exchange.vouchers.programme_rules import admitted_providers, find_rule_faults, pays_for_origin
-from exchange.vouchers.rules import asset_of, programme_mask
+from exchange.vouchers.programme_rules import Known, find_rule_faults
+from exchange.vouchers.rules import asset_of
 
 VERSION_FIRST: Final = 1
-
-
-class ProgrammeRegistry:
-    """Which provider is admitted by which programme for what: all the order path must know, in memory.
-
-    Knows every programme but drafts: vouchers of one that is exhausted or closed are spent like any other. An
-    ask keeps the mask it was placed with, so a programme created later does not reach asks that already rest.
-
-    Invariant: whoever has awaited `refresh` finds here all that was committed before it was called, however
-    many refresh at a time and in whatever order their answers come.
-    """
-
-    def __init__(self) -> None:
-        self._asked = 0
-        self._answered = 0
-        self._masks: Mapping[int, int] = {}
-        self._admitting: Mapping[int, tuple[tuple[int, RequiredOrigin], ...]] = {}
-
-    async def refresh(self, connection: Connection) -> None:
-        """Read the programmes again; call at start-up and after one was created or changed."""
-        self._asked += 1
-        number = self._asked
-        masks: dict[int, int] = {}
-        admitting: dict[int, tuple[tuple[int, RequiredOrigin], ...]] = {}
-        for programme in await store.page_of_programmes(connection):
-            if programme.status is ProgrammeStatus.DRAFT:
-                continue
-            mask = masks[programme.id] = programme_mask(programme.ordinal)
-            origin = programme.rules.capacity.origin
-            for provider_id in admitted_providers(programme.rules):
-                admitting[provider_id] = (*admitting.get(provider_id, ()), (mask, origin))
-        if number > self._answered:  # else one who asked later has stored what is at least as new
-            self._answered = number
-            self._masks, self._admitting = masks, admitting
-
-    def ask_mask(self, provider_id: int, product_origin: str) -> int:
-        """Return the bits of all programmes that pay this provider for a product of this origin."""
-        mask = 0
-        for bit, required in self._admitting.get(provider_id, ()):
-            if pays_for_origin(required, product_origin):
-                mask |= bit
-        return mask
-
-    def programme_mask(self, programme_id: int) -> int:
-        """Return the bit of a programme; raises KeyError for one that is unknown or a draft."""
-        return self._masks[programme_id]
 
 
 async def create_programme(
     connection: Connection, principal: Principal, new: NewProgramme, now_us: int, faults: Faults | None = None
 ) -> Programme:
-    """Store a programme, in force at once, and book its budget.
+    """Store a programme, open for issuance while rules of it are in force, and book its budget.
 
-    Refuses rules that this version does not obey, with every fault at once; `faults` are those already found
-    while the body was read. Raises `Forbidden` for anyone but an issuer, `Conflict` where the code is taken.
+    Refuses rules that cannot be evaluated or are not obeyed yet, with every fault at once; `faults` are those
+    already found while the body was read. Raises `Forbidden` for anyone but an issuer, `Conflict` where the
+    code is taken.
     """
     if principal.kind != ParticipantKind.ISSUER:
         raise Forbidden(detail="only an issuer makes a programme")
     faults = Faults() if faults is None else faults
-    if isinstance(new.rules, ProgrammeRules):  # not so where the rules themselves were at fault
-        find_rule_faults(new.rules, faults)
-        await _find_stranger_faults(connection, new.rules, faults)
-    faults.raise_if_any()
+    version = await _read_version(connection, new, VERSION_FIRST, now_us, now_us, faults)
     programme_id = new_id()
     programme = Programme(
         id=programme_id,
@@ -106,9 +65,8 @@ async def create_programme(
         budget_fen=new.rules.budget_fen,
         issued_fen=0,
         created_at_us=now_us,
-        version=VERSION_FIRST,
-        effective_from_us=now_us,
-        rules=new.rules,
+        version_last=VERSION_FIRST,
+        version=version,
     )
     await ledger.create_asset(connection, programme.asset, now_us)
     try:
@@ -116,17 +74,93 @@ async def create_programme(
     except UniqueViolation as error:
         raise Conflict("already_exists", f"a programme with the code {new.code} exists already") from error
     await _book_budget(connection, programme, now_us)
+    detail = {"code": new.code, "budget_fen": programme.budget_fen}
+    await _record(connection, principal, programme, version, detail, now_us)
+    return msgspec.structs.replace(programme, ordinal=ordinal)
+
+
+async def add_version(
+    connection: Connection,
+    principal: Principal,
+    programme_id: int,
+    new: NewVersion,
+    now_us: int,
+    faults: Faults | None = None,
+) -> RulesVersion:
+    """Give a programme further rules, in force at once or from a later time on.
+
+    What was held and issued before keeps the version it was held and issued under. Raises `NotFound`,
+    `Forbidden` for anyone but the programme's issuer, and `InvalidInput` with every fault.
+    """
+    programme = await store.lock_programme(connection, programme_id, now_us)
+    if programme is None:
+        raise NotFound(detail="there is no such programme")
+    if programme.issuer_id != principal.participant_id:
+        raise Forbidden(detail="only a programme's issuer changes its rules")
+    faults = Faults() if faults is None else faults
+    [(_, _, _, _, versions)] = await store.all_versions(connection, programme_id)
+    newest = versions[-1]
+    if isinstance(new.rules, ProgrammeRules):
+        _find_budget_fault(programme, new.rules, faults)
+    least_us = max(now_us, newest.effective_from_us + 1)
+    version = await _read_version(connection, new, newest.number + 1, now_us, least_us, faults)
+    await store.insert_version(connection, programme_id, version)
+    await _record(connection, principal, programme, version, {"code": programme.code}, now_us)
+    return version
+
+
+def _find_budget_fault(programme: Programme, rules: ProgrammeRules, faults: Faults) -> None:
+    if rules.budget_fen != programme.budget_fen:
+        rule = f"must stay {programme.budget_fen}: a change of the budget is not supported yet"
+        faults.add("/rules/budget_fen", "not_supported_yet", rule, rules.budget_fen)
+
+
+async def _read_version(
+    connection: Connection, new: NewVersion, number: int, now_us: int, least_us: int, faults: Faults
+) -> RulesVersion:
+    """Return posted rules as a version that begins at `least_us` or later, or raise every fault."""
+    if isinstance(new.rules, ProgrammeRules):  # not so where the rules themselves were at fault
+        products = await load_products(connection)
+        known = Known(
+            accelerators={each.accelerator_id for each in products}, hubs={each.hub_code for each in products}
+        )
+        find_rule_faults(new.rules, faults, known)
+        await _find_stranger_faults(connection, new.rules, faults)
+    from_us = time_us(faults, "/effective_from", new.effective_from)
+    until_us = time_us(faults, "/effective_until", new.effective_until)
+    if new.effective_from is None:
+        from_us = max(now_us, least_us)
+    elif from_us is not None and from_us < least_us:
+        rule = f"must not lie before {format_rfc3339(least_us)}: rules never change for what has been"
+        faults.add("/effective_from", "in_past", rule, new.effective_from)
+    if from_us is not None and until_us is not None and until_us <= from_us:
+        rule = "must be later than the time from which the rules are in force"
+        faults.add("/effective_until", "window_inverted", rule, new.effective_until)
+    if faults or from_us is None:
+        raise faults.refusal()
+    return RulesVersion(
+        number=number, effective_from_us=from_us, effective_until_us=until_us, rules=new.rules
+    )
+
+
+async def _record(
+    connection: Connection,
+    principal: Principal,
+    programme: Programme,
+    version: RulesVersion,
+    detail: dict[str, object],
+    now_us: int,
+) -> None:
     record = AuditRecord(
         code="PRGM",
         event_at_us=now_us,
         actor_participant_id=principal.participant_id,
         key_id=principal.key_id,
         participant_id=principal.participant_id,
-        subject_id=programme_id,
-        detail={"code": new.code, "version": VERSION_FIRST, "budget_fen": programme.budget_fen},
+        subject_id=programme.id,
+        detail={**detail, "version": version.number, "effective_from_us": version.effective_from_us},
     )
     await insert_audit_records(connection, [record])
-    return msgspec.structs.replace(programme, ordinal=ordinal)
 
 
 async def _find_stranger_faults(connection: Connection, rules: ProgrammeRules, faults: Faults) -> None:
@@ -168,14 +202,24 @@ async def _book_budget(connection: Connection, programme: Programme, now_us: int
     await ledger.post(connection, [transfer], now_us)
 
 
-async def list_programmes(connection: Connection, *, before_id: int = ID_MAX, limit: int) -> list[Programme]:
-    """Return programmes created before one, newest first."""
-    return await store.page_of_programmes(connection, before_id, limit)
+async def list_programmes(
+    connection: Connection, at_us: int, *, before_id: int = ID_MAX, code: str | None = None, limit: int
+) -> list[Programme]:
+    """Return programmes created before one, newest first, with their rules at a time."""
+    return await store.page_of_programmes(connection, at_us, before_id=before_id, code=code, limit=limit)
 
 
-async def get_programme(connection: Connection, programme_id: int) -> Programme:
-    """Return one programme, or raise `NotFound`."""
-    programme = await store.programme_by_id(connection, programme_id)
+async def get_programme(connection: Connection, programme_id: int, at_us: int) -> Programme:
+    """Return one programme with its rules at a time, or raise `NotFound`."""
+    programme = await store.programme_by_id(connection, programme_id, at_us)
     if programme is None:
         raise NotFound(detail="there is no such programme")
     return programme
+
+
+async def list_versions(connection: Connection, programme_id: int) -> tuple[RulesVersion, ...]:
+    """Return every version of a programme's rules, oldest first, or raise `NotFound`."""
+    found = await store.all_versions(connection, programme_id)
+    if not found:
+        raise NotFound(detail="there is no such programme")
+    return found[0][4]

@@ -1,51 +1,93 @@
 -- name: insert_programme
--- Stores a programme with the rules of its version, and returns its number among the eligibility bits.
+-- Stores a programme with the first version of its rules, and returns its number among the eligibility bits.
 WITH added AS (
-    INSERT INTO programme (id, issuer_id, code, name, asset, status, budget_fen, created_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    INSERT INTO programme (id, issuer_id, code, name, asset, status, budget_fen, version_last, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)
     RETURNING id, ordinal
 ), versioned AS (
-    INSERT INTO programme_version (programme_id, version, effective_from, rules)
-    SELECT id, $9, $10, $11::text::jsonb FROM added
+    INSERT INTO programme_version (programme_id, version, effective_from, effective_until, rules)
+    SELECT id, 1, $9, $10, $11::text::jsonb FROM added
 )
 SELECT ordinal FROM added;
 
+-- name: insert_version
+-- Stores a further version of a programme's rules.
+WITH counted AS (
+    UPDATE programme SET version_last = $2 WHERE id = $1
+)
+INSERT INTO programme_version (programme_id, version, effective_from, effective_until, rules)
+VALUES ($1, $2, $3, $4, $5::text::jsonb);
+
+-- name: versions_of_programmes
+-- Every version of the rules of one programme, or of all but drafts where it is null, in order.
+SELECT programme.id AS programme_id, programme.ordinal, programme.code, programme.name, version.version,
+    version.effective_from, version.effective_until, version.rules::text AS rules
+FROM programme JOIN programme_version AS version ON version.programme_id = programme.id
+WHERE programme.id = coalesce($1::bigint, programme.id) AND ($1 IS NOT NULL OR programme.status <> 'draft')
+ORDER BY programme.id, version.version;
+
 -- name: page_of_programmes
--- Programmes created before one, newest first; a null limit is none.
-SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+-- Programmes created before one, newest first, each with its newest rules that have begun, else its first.
+SELECT programme.*, shown.version, shown.effective_from, shown.effective_until, shown.rules::text AS rules
 FROM programme
 JOIN LATERAL (
-    SELECT version, effective_from, rules FROM programme_version
-    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
-) AS newest ON TRUE
-WHERE programme.id < $1
+    SELECT * FROM programme_version WHERE programme_id = programme.id
+    ORDER BY effective_from <= $3 DESC, CASE WHEN effective_from <= $3 THEN -version ELSE version END LIMIT 1
+) AS shown ON TRUE
+WHERE programme.id < $1 AND ($4::text IS NULL OR programme.code = $4)
 ORDER BY programme.id DESC
-LIMIT $2::bigint;
+LIMIT $2;
 
 -- name: programme_by_id
--- One programme with its newest rules.
-SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+-- One programme with its newest rules that have begun, else its first.
+SELECT programme.*, shown.version, shown.effective_from, shown.effective_until, shown.rules::text AS rules
 FROM programme
 JOIN LATERAL (
-    SELECT version, effective_from, rules FROM programme_version
-    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
-) AS newest ON TRUE
+    SELECT * FROM programme_version WHERE programme_id = programme.id
+    ORDER BY effective_from <= $2 DESC, CASE WHEN effective_from <= $2 THEN -version ELSE version END LIMIT 1
+) AS shown ON TRUE
 WHERE programme.id = $1;
 
 -- name: lock_programme
 -- One programme locked for issuance: every issue of a programme waits here, so what it reads next is settled.
-SELECT programme.*, newest.version, newest.effective_from, newest.rules::text AS rules
+SELECT programme.*, shown.version, shown.effective_from, shown.effective_until, shown.rules::text AS rules
 FROM programme
 JOIN LATERAL (
-    SELECT version, effective_from, rules FROM programme_version
-    WHERE programme_id = programme.id ORDER BY version DESC LIMIT 1
-) AS newest ON TRUE
+    SELECT * FROM programme_version WHERE programme_id = programme.id
+    ORDER BY effective_from <= $2 DESC, CASE WHEN effective_from <= $2 THEN -version ELSE version END LIMIT 1
+) AS shown ON TRUE
 WHERE programme.id = $1
 FOR NO KEY UPDATE OF programme;
 
--- name: year_use_fen
--- What a company was issued under a programme in a year.
-SELECT issued_fen FROM programme_year_use WHERE programme_id = $1 AND participant_id = $2 AND year = $3;
+-- name: standings
+-- How a company stands under some programmes in a year that begins and ends at two times.
+WITH company AS (
+    SELECT id, trade_group_id FROM participant WHERE id = $2
+), partners AS (
+    SELECT participant.id, participant.kind
+    FROM participant JOIN company ON participant.trade_group_id = company.trade_group_id
+    WHERE participant.id <> company.id
+), spent AS (
+    -- What left its accounts for trades, less what failed hours brought back to them.
+    SELECT (SELECT coalesce(sum(amount_fen), 0) FROM ledger_transfer
+            WHERE debit_account_id = account.id AND kind = 'post_pending' AND reason = 'trade'
+                AND created_at >= $4 AND created_at < $5)
+        - (SELECT coalesce(sum(amount_fen), 0) FROM ledger_transfer
+            WHERE credit_account_id = account.id AND kind = 'posted' AND reason = 'delivery_refund'
+                AND created_at >= $4 AND created_at < $5) AS fen
+    FROM ledger_account AS account
+    WHERE account.participant_id = $2 AND account.purpose IN ('cash', 'voucher')
+)
+SELECT wanted.programme_id,
+    coalesce(sum(used.issued_fen) FILTER (WHERE used.participant_id = $2), 0)::bigint AS issued_fen,
+    coalesce(sum(used.issued_fen), 0)::bigint AS group_issued_fen,
+    (SELECT coalesce(sum(fen), 0) FROM spent)::bigint AS spent_fen,
+    EXISTS (SELECT FROM partners WHERE kind = 'provider') AS is_with_provider
+FROM unnest($1::bigint[]) AS wanted (programme_id)
+LEFT JOIN programme_year_use AS used
+    ON used.programme_id = wanted.programme_id AND used.year = $3
+    AND (used.participant_id = $2 OR used.participant_id IN (SELECT id FROM partners))
+GROUP BY wanted.programme_id;
 
 -- name: insert_voucher
 -- Stores a voucher and counts it against the budget and the year's cap, each guarded by its CHECK.
@@ -66,24 +108,32 @@ INSERT INTO voucher (
 VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9);
 
 -- name: usable_vouchers
--- Every voucher of some buyers, its account locked in order of account ids.
-SELECT voucher.id, voucher.programme_id, voucher.programme_version, voucher.buyer_id, voucher.status,
-    voucher.expires_at, voucher.account_id, voucher.escrow_account_id, programme.ordinal,
-    version.rules::text AS rules,
+-- Every voucher of some buyers, its account locked in order of account ids; version_last tells whether the rules that
+-- the reader has in memory are all there are.
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
+    voucher.escrow_account_id, programme.version_last,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
-JOIN programme_version AS version
-    ON version.programme_id = voucher.programme_id AND version.version = voucher.programme_version
 JOIN ledger_account AS account ON account.id = voucher.account_id
 WHERE voucher.buyer_id = ANY ($1::bigint[])
 ORDER BY account.id
 FOR NO KEY UPDATE OF account;
 
+-- name: vouchers_of_buyer
+-- Every voucher of a buyer as an order would meet it, nothing locked.
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
+    voucher.escrow_account_id, programme.version_last,
+    account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
+FROM voucher
+JOIN programme ON programme.id = voucher.programme_id
+JOIN ledger_account AS account ON account.id = voucher.account_id
+WHERE voucher.buyer_id = $1
+ORDER BY account.id;
+
 -- name: page_of_vouchers
 -- Vouchers issued before one, newest first, with balances; null restricts nothing.
 SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
-    version.rules::text AS rules,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen,
     account.debits_pending_fen AS held_fen,
     escrow.credits_posted_fen - escrow.debits_posted_fen AS committed_fen,
@@ -91,8 +141,6 @@ SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
     returns.expired_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
-JOIN programme_version AS version
-    ON version.programme_id = voucher.programme_id AND version.version = voucher.programme_version
 JOIN ledger_account AS account ON account.id = voucher.account_id
 JOIN ledger_account AS escrow ON escrow.id = voucher.escrow_account_id
 CROSS JOIN LATERAL (

@@ -21,11 +21,18 @@ from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
 from exchange.vouchers import programmes, service
 from exchange.vouchers.models import ID_MAX, NewVoucher, VoucherView
-from exchange.vouchers.programme_models import NewProgramme, ProgrammeView
-from exchange.vouchers.programme_rules import view_of_programme
+from exchange.vouchers.programme_models import (
+    NewProgramme,
+    NewVersion,
+    ProgrammeCode,
+    ProgrammeView,
+    VersionView,
+)
+from exchange.vouchers.programme_rules import view_of_programme, view_of_version
 from exchange.vouchers.rules import view_of_voucher
 
 _PROGRAMMES: Final = "programmes"
+_VERSIONS: Final = "programme_versions"
 _VOUCHERS: Final = "vouchers"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
@@ -35,6 +42,12 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
+
+
+class ProgrammeQuery(PageQuery, frozen=True, kw_only=True):
+    """What narrows a list of programmes."""
+
+    code: ProgrammeCode | None = None
 
 
 class VoucherQuery(PageQuery, frozen=True, kw_only=True):
@@ -80,7 +93,10 @@ class ProgrammesController(Controller):
         summary="Start a programme",
     )
     async def create(self, request: ApiRequest, data: JSONBody[NewProgramme]) -> Response[ProgrammeView]:
-        """Store a programme by its rules; it is open at once, its whole budget booked."""
+        """Store a programme by its rules; it is open at once, its whole budget booked.
+
+        It issues and pays while rules of it are in force: from `effective_from`, else at once.
+        """
         state = request.app.state
 
         async def work(connection: Connection) -> ProgrammeView:
@@ -94,22 +110,66 @@ class ProgrammesController(Controller):
             await state.programmes.refresh(connection)
         return answer
 
-    @get("", opt=requires(*_READERS, query=PageQuery), summary="List programmes")
+    @get("", opt=requires(*_READERS, query=ProgrammeQuery), summary="List programmes")
     async def list_all(self, request: ApiRequest) -> Page[ProgrammeView]:
-        """Return programmes, newest first."""
-        query = request.query(PageQuery)
+        """Return programmes with their present rules, newest first."""
+        query = request.query(ProgrammeQuery)
         before_id = _before(_PROGRAMMES, query.cursor)
+        now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
-            found = await programmes.list_programmes(connection, before_id=before_id, limit=query.limit + 1)
+            found = await programmes.list_programmes(
+                connection, now_us, before_id=before_id, code=query.code, limit=query.limit + 1
+            )
         next_cursor = _next(_PROGRAMMES, [each.id for each in found], query.limit)
         return Page([view_of_programme(each) for each in found[: query.limit]], next_cursor)
 
     @get("/{programme_id:str}", opt=requires(*_READERS), summary="Read a programme")
     async def read(self, request: ApiRequest, programme_id: FromPath[str]) -> ProgrammeView:
-        """Return one programme with its rules."""
+        """Return one programme with its present rules."""
         value = _id_in_path("prg", programme_id, "programme")
+        now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
-            return view_of_programme(await programmes.get_programme(connection, value))
+            return view_of_programme(await programmes.get_programme(connection, value, now_us))
+
+    @post(
+        "/{programme_id:str}/versions",
+        opt=requires(Scope.ISSUE, keep_faults=True, once=True),
+        status_code=201,
+        summary="Change a programme's rules",
+    )
+    async def add_version(
+        self, request: ApiRequest, programme_id: FromPath[str], data: JSONBody[NewVersion]
+    ) -> Response[VersionView]:
+        """Store a further version of the rules; orders and claims keep the one they were held under."""
+        state = request.app.state
+        value = _id_in_path("prg", programme_id, "programme")
+
+        async def work(connection: Connection) -> VersionView:
+            version = await programmes.add_version(
+                connection, request.principal, value, data, state.clock.now_us(), request.faults
+            )
+            return view_of_version(version)
+
+        answer = await once(request, work)
+        async with state.database.connection(after_commit=True) as connection:
+            await state.programmes.refresh(connection)
+        return answer
+
+    @get(
+        "/{programme_id:str}/versions",
+        opt=requires(*_READERS, query=PageQuery),
+        summary="List the versions of a programme's rules",
+    )
+    async def list_versions(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[VersionView]:
+        """Return every version of the rules, the newest first."""
+        query = request.query(PageQuery)
+        value = _id_in_path("prg", programme_id, "programme")
+        before = _before(_VERSIONS, query.cursor)
+        async with request.app.state.database.connection() as connection:
+            found = await programmes.list_versions(connection, value)
+        kept = [version for version in reversed(found) if version.number < before]
+        next_cursor = _next(_VERSIONS, [version.number for version in kept], query.limit)
+        return Page([view_of_version(version) for version in kept[: query.limit]], next_cursor)
 
 
 class VouchersController(Controller):

@@ -1,13 +1,14 @@
 """The arithmetic and the judgements of vouchers: pure functions of integers and facts.
 
 Shares round down to the fen, so the buyer's own share takes every remainder and the parts of a trade sum to
-it. Among vouchers the one that expires first is spent first, ties in order of issue.
+it. Among vouchers the one that expires first is spent first, ties in order of issue. An order is judged by
+the rules in force when its money is set aside.
 
-Known limit: an order is paid by vouchers of one version of one programme; stacking has no rules yet.
+Known limit: an order is paid by vouchers of one programme (`stacking`).
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta, timezone
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +18,15 @@ from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
+from exchange.vouchers.facts import Facts, calendar_date, date_begins_us
+from exchange.vouchers.judgement import (
+    Verdict,
+    first_objection,
+    in_force,
+    order_verdicts,
+    price_cap_of,
+    rate_of,
+)
 from exchange.vouchers.models import (
     Balances,
     UsableVoucher,
@@ -27,15 +37,13 @@ from exchange.vouchers.models import (
     VoucherView,
     VoucherWish,
 )
-from exchange.vouchers.programme_models import BASIS_POINTS
-from exchange.vouchers.programme_rules import pays_for_origin
+from exchange.vouchers.programme_models import BASIS_POINTS, RulesVersion
+from exchange.vouchers.stacking import Aid, stack
 
 PROGRAMME_BIT_FIRST: Final = 16
 """Eligibility bits below are the exchange's own; programme number n has bit 16 + n."""
 
 DAY_US: Final = 86_400_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_CHINA_STANDARD_TIME: Final = timezone(timedelta(hours=8))
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False):
@@ -70,7 +78,12 @@ def asset_of(programme_id: int) -> str:
 
 def calendar_year(at_us: int) -> int:
     """Return the year that a yearly cap counts in: the issuers' own, which is China Standard Time's."""
-    return (_EPOCH + timedelta(microseconds=at_us)).astimezone(_CHINA_STANDARD_TIME).year
+    return calendar_date(at_us).year
+
+
+def year_begins_us(year: int) -> int:
+    """Return when a calendar year begins in the issuers' own time zone."""
+    return date_begins_us(dt.date(year, 1, 1))
 
 
 def share_fen(notional_fen: int, rate_bps: int) -> int:
@@ -89,39 +102,85 @@ def status_now(
     return VoucherStatus.EXPIRED if expires_at_us <= now_us else status
 
 
-def unusable_because(voucher: UsableVoucher, product_origin: str, now_us: int) -> VoucherRefusal | None:
-    """Return why a voucher cannot pay for a product of this origin now, the gravest reason first, or None."""
+class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a programme would pay of one order: its rules in force, the share, or the rule that says no.
+
+    `share_fen` is of the order's most possible cost, whatever the vouchers hold.
+    """
+
+    programme_id: int
+    version: RulesVersion | None
+    rate_bps: int = 0
+    price_cap_ticks: int | None = None
+    share_fen: int = 0
+    objection: Verdict | None = None
+
+
+def capped(price_ticks: int, price_cap_ticks: int | None) -> int:
+    """Return the part of a price of which vouchers pay a share."""
+    return price_ticks if price_cap_ticks is None else min(price_ticks, price_cap_ticks)
+
+
+def offer_of(programme_id: int, versions: Sequence[RulesVersion], facts: Facts) -> Offer:
+    """Return what a programme would pay of an order by the rules in force."""
+    version = in_force(versions, facts.at_us)
+    if version is None:
+        return Offer(programme_id=programme_id, version=None)
+    objection = first_objection(order_verdicts(version.rules, facts))
+    if objection is not None:
+        return Offer(programme_id=programme_id, version=version, objection=objection)
+    rate_bps = rate_of(version.rules, facts)
+    price_cap_ticks = price_cap_of(version.rules, facts.product)
+    eligible_fen = capped(facts.price_ticks, price_cap_ticks) * facts.hours * facts.quantity_gpus
+    return Offer(
+        programme_id=programme_id,
+        version=version,
+        rate_bps=rate_bps,
+        price_cap_ticks=price_cap_ticks,
+        share_fen=share_fen(eligible_fen, rate_bps),
+    )
+
+
+def unusable_because(voucher: UsableVoucher, offer: Offer, now_us: int) -> VoucherRefusal | None:
+    """Return why a voucher cannot pay for an order that has this offer, the gravest reason first, or None."""
     if voucher.status in {VoucherStatus.SUSPENDED, VoucherStatus.REVOKED}:
         code, detail = "voucher_not_active", f"the voucher is {voucher.status.value}"
     elif voucher.status is VoucherStatus.EXPIRED or voucher.expires_at_us <= now_us:
         code, detail = "voucher_expired", "the voucher has expired"
     elif voucher.available_fen <= 0:
         code, detail = "voucher_exhausted", "nothing of the voucher is free to spend"
-    elif not pays_for_origin(voucher.origin_required, product_origin):
-        code = "voucher_wrong_origin"
-        detail = (
-            f"the programme pays for {voucher.origin_required.value} accelerators, not {product_origin} ones"
-        )
+    elif offer.version is None:
+        code, detail = "programme_not_in_force", "no rules of its programme are in force now"
+    elif offer.objection is not None:
+        code, detail = "voucher_rule_not_met", f"{offer.objection.rule}: {offer.objection.detail}"
     else:
         return None
     return VoucherRefusal(voucher.voucher_id, code, detail)
 
 
-def choose(
-    vouchers: Sequence[UsableVoucher], choice: VoucherWish, product_origin: str, now_us: int
-) -> VoucherChoice:
+def offers_for(vouchers: Sequence[UsableVoucher], facts: Facts) -> dict[int, Offer]:
+    """Return what each programme of some vouchers would pay of an order, by programme."""
+    versions = {each.programme_id: each.versions for each in vouchers}
+    return {programme_id: offer_of(programme_id, found, facts) for programme_id, found in versions.items()}
+
+
+def choose(vouchers: Sequence[UsableVoucher], choice: VoucherWish, facts: Facts) -> VoucherChoice:
     """Return the vouchers an order pays with.
 
-    `vouchers` are all of one buyer's. `auto` takes the programme of the usable voucher that expires first,
-    and no voucher at all where none is usable. Named vouchers must all be usable and of one programme:
-    anything else is refused, voucher by voucher, rather than silently paid in cash.
+    `vouchers` are all of one buyer's. `auto` takes the programme of the usable voucher that expires first, or
+    what the stacking rules of the programmes say, and no voucher at all where none is usable. Named vouchers
+    must all be usable and of one programme: anything else is refused, voucher by voucher, rather than
+    silently paid in cash.
     """
     if choice == "none":
         return VoucherChoice()
-    reasons = {each.voucher_id: unusable_because(each, product_origin, now_us) for each in vouchers}
+    offers = offers_for(vouchers, facts)
+    reasons = {
+        each.voucher_id: unusable_because(each, offers[each.programme_id], facts.at_us) for each in vouchers
+    }
     if choice == "auto":
         usable = [each for each in vouchers if reasons[each.voucher_id] is None]
-        return _of_first_programme(usable)
+        return _of_one_programme(usable, offers, facts.contract_fen)
     wanted = dict.fromkeys(choice)
     refusals = [
         reasons[voucher_id]
@@ -131,7 +190,7 @@ def choose(
     ]
     named = [each for each in vouchers if each.voucher_id in wanted]
     if not any(refusals):
-        chosen = _of_first_programme(named)
+        chosen = _of_one_programme(named, offers, facts.contract_fen)
         kept = {each.voucher_id for each in chosen.vouchers}
         refusals = [
             VoucherRefusal(
@@ -145,19 +204,37 @@ def choose(
     return VoucherChoice(refusals=tuple(refusal for refusal in refusals if refusal is not None))
 
 
-def _of_first_programme(usable: Sequence[UsableVoucher]) -> VoucherChoice:
-    """Return the vouchers of the programme and version of the one that expires first, in spending order."""
+def _of_one_programme(
+    usable: Sequence[UsableVoucher], offers: Mapping[int, Offer], contract_fen: int
+) -> VoucherChoice:
+    """Return the vouchers of the programme that pays, in spending order."""
     if not usable:
         return VoucherChoice()
     in_order = sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
-    first = in_order[0]
-    version = (first.programme_id, first.programme_version)
+    aids = [_aid(offers[each]) for each in dict.fromkeys(each.programme_id for each in in_order)]
+    # Rules that let two programmes pay are refused when they are stored.
+    [(programme_id, _)] = stack(aids, contract_fen)
+    offer = offers[programme_id]
+    chosen = tuple(each for each in in_order if each.programme_id == programme_id)
     return VoucherChoice(
-        programme_id=first.programme_id,
-        programme_version=first.programme_version,
-        mask=first.mask,
-        rate_bps=first.rate_bps,
-        vouchers=tuple(each for each in in_order if (each.programme_id, each.programme_version) == version),
+        programme_id=programme_id,
+        programme_version=None if offer.version is None else offer.version.number,
+        mask=chosen[0].mask,
+        rate_bps=offer.rate_bps,
+        price_cap_ticks=offer.price_cap_ticks,
+        vouchers=chosen,
+    )
+
+
+def _aid(offer: Offer) -> Aid:
+    if offer.version is None:
+        raise AssertionError(f"programme {offer.programme_id} pays without rules in force")
+    rules = offer.version.rules
+    return Aid(
+        programme_id=offer.programme_id,
+        share_fen=offer.share_fen,
+        stacking=rules.stacking,
+        ceiling_bps=rules.stacking_ceiling_bps or BASIS_POINTS,
     )
 
 
@@ -170,7 +247,6 @@ def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
         programme_code=voucher.programme_code,
         programme_version=voucher.programme_version,
         buyer_id=encode_id("par", voucher.buyer_id),
-        rate_bps=voucher.rate_bps,
         status=status_now(voucher.status, balances, expires_at_us=voucher.expires_at_us, now_us=now_us),
         face_cny=format_cny(voucher.face_fen),
         available_cny=format_cny(balances.available_fen),

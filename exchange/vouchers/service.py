@@ -11,11 +11,11 @@ Locks: whoever takes several vouchers takes their accounts in order of ids. Issu
 first, which is what makes the budget and the yearly cap exact under any concurrency.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
-from exchange.kit.database import Connection
+from exchange.kit.database import Connection, Record, to_us
 from exchange.kit.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id, new_id
@@ -24,6 +24,7 @@ from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, 
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
+from exchange.vouchers.judgement import Standing, buyer_verdicts, cap_left_fen, in_force
 from exchange.vouchers.models import (
     ID_MAX,
     Balances,
@@ -34,8 +35,8 @@ from exchange.vouchers.models import (
     VoucherStatus,
 )
 from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.programme_rules import buyer_objections, rate_of
-from exchange.vouchers.rules import DAY_US, calendar_year, sight_of
+from exchange.vouchers.registry import ProgrammeRegistry
+from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
 
 
 async def issue_voucher(
@@ -52,23 +53,22 @@ async def issue_voucher(
     who does not exist, and `Conflict` with the code buyer_not_eligible, programme_not_open,
     yearly_cap_exceeded or budget_exhausted, in this order of precedence.
     """
-    programme = await store.lock_programme(connection, programme_id)
+    programme = await store.lock_programme(connection, programme_id, now_us)
     if programme is None:
         raise NotFound(detail="there is no such programme")
     if programme.issuer_id != principal.participant_id:
         raise Forbidden(detail="only a programme's issuer issues its vouchers")
-    await _must_be_eligible(connection, programme, buyer_id)
     year = calendar_year(now_us)
-    used_fen = await store.year_use_fen(connection, programme_id, buyer_id, year)
-    _must_be_within(programme, amount_fen, used_fen, year)
+    standing = (await company_standings(connection, [programme_id], buyer_id, now_us))[programme_id]
+    await _must_be_eligible(connection, programme, buyer_id, standing, now_us)
+    _must_be_within(programme, amount_fen, standing, now_us)
     voucher = Voucher(
         id=new_id(),
         programme_id=programme_id,
         programme_code=programme.code,
-        programme_version=programme.version,
+        programme_version=programme.version.number,
         issuer_id=programme.issuer_id,
         buyer_id=buyer_id,
-        rate_bps=rate_of(programme.rules),
         face_fen=amount_fen,
         status=VoucherStatus.ACTIVE,
         issued_at_us=now_us,
@@ -93,13 +93,34 @@ async def issue_voucher(
         key_id=principal.key_id,
         participant_id=buyer_id,
         subject_id=voucher.id,
-        detail={"programme_id": programme_id, "programme_version": programme.version, "face_fen": amount_fen},
+        detail={
+            "programme_id": programme_id,
+            "programme_version": programme.version.number,
+            "face_fen": amount_fen,
+        },
     )
     await insert_audit_records(connection, [record])
     return voucher
 
 
-async def _must_be_eligible(connection: Connection, programme: Programme, buyer_id: int) -> None:
+async def company_standings(
+    connection: Connection, programme_ids: Collection[int], buyer_id: int, now_us: int
+) -> Mapping[int, Standing]:
+    """Return how a company stands under some programmes in the present calendar year, by programme."""
+    year = calendar_year(now_us)
+    return await store.standings(
+        connection,
+        programme_ids,
+        buyer_id,
+        year=year,
+        year_from_us=year_begins_us(year),
+        year_until_us=year_begins_us(year + 1),
+    )
+
+
+async def _must_be_eligible(
+    connection: Connection, programme: Programme, buyer_id: int, standing: Standing, now_us: int
+) -> None:
     buyer = await participants.find_participant(connection, buyer_id)
     if buyer is None:
         fault = Fault(
@@ -110,8 +131,9 @@ async def _must_be_eligible(connection: Connection, programme: Programme, buyer_
         )
         raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
     objections = [
-        Fault(f"/rules{path}", "buyer_not_eligible", reason)
-        for path, reason in buyer_objections(programme.rules, buyer)
+        Fault(f"/rules{verdict.rule}", "buyer_not_eligible", verdict.detail)
+        for verdict in buyer_verdicts(programme.rules, buyer, standing, now_us)
+        if not verdict.holds
     ]
     if objections:
         reasons = "; ".join(fault.detail for fault in objections)
@@ -120,15 +142,19 @@ async def _must_be_eligible(connection: Connection, programme: Programme, buyer_
         )
 
 
-def _must_be_within(programme: Programme, amount_fen: int, used_fen: int, year: int) -> None:
+def _must_be_within(programme: Programme, amount_fen: int, standing: Standing, now_us: int) -> None:
     """Raise the refusal of an amount that the programme's state, yearly cap or budget does not allow."""
     if programme.status not in {ProgrammeStatus.OPEN, ProgrammeStatus.EXHAUSTED}:
         raise Conflict("programme_not_open", f"the programme is {programme.status.value}")
-    cap_fen = programme.rules.cap_per_year_fen
-    left_fen = max(cap_fen - used_fen, 0)
-    if amount_fen > left_fen:
+    if in_force([programme.version], now_us) is None:
+        raise Conflict("programme_not_open", "no rules of the programme are in force now")
+    rules = programme.rules
+    left_fen = cap_left_fen(rules, standing)
+    if left_fen is not None and amount_fen > left_fen:
+        whom = "this buyer's trade group" if rules.cap_basis == "group" else "this buyer"
         detail = (
-            f"of {format_cny(cap_fen)} CNY a year, {format_cny(left_fen)} is left to this buyer in {year}"
+            f"of {format_cny(rules.cap_per_year_fen or 0)} CNY a year, {format_cny(left_fen)} is left "
+            f"to {whom} in {calendar_year(now_us)}"
         )
         raise Conflict("yearly_cap_exceeded", detail)
     left_fen = programme.budget_fen - programme.issued_fen
@@ -198,14 +224,48 @@ async def get_voucher(connection: Connection, principal: Principal, voucher_id: 
     return found[0]
 
 
-async def vouchers_for_update(connection: Connection, buyer_ids: Collection[int]) -> list[UsableVoucher]:
+async def vouchers_for_update(
+    connection: Connection, buyer_ids: Collection[int], programmes: ProgrammeRegistry
+) -> list[UsableVoucher]:
     """Return every voucher of some buyers, whatever its state, its account locked until the transaction ends.
 
-    One statement; accounts are locked in order of their ids. What can pay is for `rules.choose` to say. The
-    status is read before the lock is had: it may lag one that is set at this moment, the expiry time and the
-    free amount never do.
+    One statement; a second only where the registry does not know the newest rules yet. Accounts are locked in
+    order of their ids. What can pay is for `rules.choose` to say. The status is read before the lock is had:
+    it may lag one that is set at this moment, the expiry time and the free amount never do.
     """
-    return await store.usable_vouchers(connection, buyer_ids) if buyer_ids else []
+    if not buyer_ids:
+        return []
+    return await _usable(connection, await store.lock_vouchers(connection, buyer_ids), programmes)
+
+
+async def vouchers_of_buyer(
+    connection: Connection, buyer_id: int, programmes: ProgrammeRegistry
+) -> list[UsableVoucher]:
+    """Return every voucher of a buyer as an order would meet it now; nothing is locked."""
+    return await _usable(connection, await store.vouchers_of_buyer(connection, buyer_id), programmes)
+
+
+async def _usable(
+    connection: Connection, rows: Sequence[Record], programmes: ProgrammeRegistry
+) -> list[UsableVoucher]:
+    if not all(programmes.knows(row["programme_id"], row["version_last"]) for row in rows):
+        await programmes.refresh(connection)
+    known = programmes.programmes
+    return [
+        UsableVoucher(
+            voucher_id=row["id"],
+            programme_id=row["programme_id"],
+            buyer_id=row["buyer_id"],
+            mask=known[row["programme_id"]].mask,
+            versions=known[row["programme_id"]].versions,
+            status=VoucherStatus(row["status"]),
+            expires_at_us=to_us(row["expires_at"]),
+            account_id=row["account_id"],
+            escrow_account_id=row["escrow_account_id"],
+            available_fen=row["available_fen"],
+        )
+        for row in rows
+    ]
 
 
 async def receivable_accounts(

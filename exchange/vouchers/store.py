@@ -8,20 +8,18 @@ import msgspec
 
 from exchange.kit.database import from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.vouchers.judgement import Standing
 from exchange.vouchers.models import (
     ID_MAX,
     Balances,
     Capture,
-    UsableVoucher,
     Voucher,
     VoucherStatus,
 )
-from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
-from exchange.vouchers.programme_rules import rate_of
-from exchange.vouchers.rules import programme_mask
+from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus, RulesVersion
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from exchange.kit.database import Connection, Record
 
@@ -41,8 +39,17 @@ def _programme(row: Record) -> Programme:
         budget_fen=row["budget_fen"],
         issued_fen=row["issued_fen"],
         created_at_us=to_us(row["created_at"]),
-        version=row["version"],
+        version_last=row["version_last"],
+        version=_version(row),
+    )
+
+
+def _version(row: Record) -> RulesVersion:
+    until = row["effective_until"]
+    return RulesVersion(
+        number=row["version"],
         effective_from_us=to_us(row["effective_from"]),
+        effective_until_us=None if until is None else to_us(until),
         rules=_RULES.decode(row["rules"]),
     )
 
@@ -55,7 +62,6 @@ def _voucher(row: Record) -> Voucher:
         programme_version=row["programme_version"],
         issuer_id=row["issuer_id"],
         buyer_id=row["buyer_id"],
-        rate_bps=rate_of(_RULES.decode(row["rules"])),
         face_fen=row["face_fen"],
         status=VoucherStatus(row["status"]),
         issued_at_us=to_us(row["issued_at"]),
@@ -76,35 +82,83 @@ async def insert_programme(connection: Connection, programme: Programme) -> int:
         programme.status.value,
         programme.budget_fen,
         from_us(programme.created_at_us),
-        programme.version,
-        from_us(programme.effective_from_us),
-        msgspec.json.encode(programme.rules).decode(),
+        *_version_columns(programme.version),
     )
     return ordinal
 
 
+async def insert_version(connection: Connection, programme_id: int, version: RulesVersion) -> None:
+    """Store a further version of a programme's rules."""
+    await connection.execute(QUERIES.insert_version, programme_id, version.number, *_version_columns(version))
+
+
+def _version_columns(version: RulesVersion) -> tuple[object, ...]:
+    until_us = version.effective_until_us
+    return (
+        from_us(version.effective_from_us),
+        None if until_us is None else from_us(until_us),
+        msgspec.json.encode(version.rules).decode(),
+    )
+
+
+async def all_versions(
+    connection: Connection, programme_id: int | None = None
+) -> list[tuple[int, str, str, int, tuple[RulesVersion, ...]]]:
+    """(id, code, name, ordinal, versions in order) of one programme, or of all but drafts."""
+    found: dict[int, tuple[str, str, int, list[RulesVersion]]] = {}
+    for row in await connection.fetch(QUERIES.versions_of_programmes, programme_id):
+        named = (row["code"], row["name"], row["ordinal"], list[RulesVersion]())
+        found.setdefault(row["programme_id"], named)[3].append(_version(row))
+    return [(each, code, name, ordinal, tuple(kept)) for each, (code, name, ordinal, kept) in found.items()]
+
+
 async def page_of_programmes(
-    connection: Connection, before_id: int = ID_MAX, limit: int | None = None
+    connection: Connection, at_us: int, *, before_id: int = ID_MAX, code: str | None = None, limit: int
 ) -> list[Programme]:
-    """Return programmes created before one, newest first; without a limit, all."""
-    return [_programme(row) for row in await connection.fetch(QUERIES.page_of_programmes, before_id, limit)]
+    """Programmes created before one, newest first, with their rules at a time."""
+    rows = await connection.fetch(QUERIES.page_of_programmes, before_id, limit, from_us(at_us), code)
+    return [_programme(row) for row in rows]
 
 
-async def programme_by_id(connection: Connection, programme_id: int) -> Programme | None:
-    """One programme."""
-    row = await connection.fetchrow(QUERIES.programme_by_id, programme_id)
+async def programme_by_id(connection: Connection, programme_id: int, at_us: int) -> Programme | None:
+    """One programme with its rules at a time."""
+    row = await connection.fetchrow(QUERIES.programme_by_id, programme_id, from_us(at_us))
     return None if row is None else _programme(row)
 
 
-async def lock_programme(connection: Connection, programme_id: int) -> Programme | None:
-    """One programme; nobody else issues under it until this transaction ends."""
-    row = await connection.fetchrow(QUERIES.lock_programme, programme_id)
+async def lock_programme(connection: Connection, programme_id: int, at_us: int) -> Programme | None:
+    """One programme; nobody else issues under it or changes it until this transaction ends."""
+    row = await connection.fetchrow(QUERIES.lock_programme, programme_id, from_us(at_us))
     return None if row is None else _programme(row)
 
 
-async def year_use_fen(connection: Connection, programme_id: int, participant_id: int, year: int) -> int:
-    """Return what a company was issued under a programme in a year."""
-    return await connection.fetchval(QUERIES.year_use_fen, programme_id, participant_id, year) or 0
+async def standings(
+    connection: Connection,
+    programme_ids: Collection[int],
+    buyer_id: int,
+    *,
+    year: int,
+    year_from_us: int,
+    year_until_us: int,
+) -> Mapping[int, Standing]:
+    """How a company stands under some programmes in a calendar year, by programme."""
+    rows = await connection.fetch(
+        QUERIES.standings,
+        list(programme_ids),
+        buyer_id,
+        year,
+        from_us(year_from_us),
+        from_us(year_until_us),
+    )
+    return {
+        row["programme_id"]: Standing(
+            issued_fen=row["issued_fen"],
+            group_issued_fen=row["group_issued_fen"],
+            spent_fen=row["spent_fen"],
+            is_with_provider=row["is_with_provider"],
+        )
+        for row in rows
+    }
 
 
 async def insert_voucher(
@@ -114,7 +168,7 @@ async def insert_voucher(
     account_id: int,
     escrow_account_id: int,
     year: int,
-    cap_fen: int,
+    cap_fen: int | None,
 ) -> None:
     """Store a voucher and count it against its programme's budget and the buyer's cap of the year."""
     await connection.execute(
@@ -133,25 +187,14 @@ async def insert_voucher(
     )
 
 
-async def usable_vouchers(connection: Connection, buyer_ids: Collection[int]) -> list[UsableVoucher]:
+async def lock_vouchers(connection: Connection, buyer_ids: Collection[int]) -> list[Record]:
     """Every voucher of some buyers, with its account locked in order of account ids."""
-    return [
-        UsableVoucher(
-            voucher_id=row["id"],
-            programme_id=row["programme_id"],
-            programme_version=row["programme_version"],
-            buyer_id=row["buyer_id"],
-            rate_bps=rate_of(rules := _RULES.decode(row["rules"])),
-            mask=programme_mask(row["ordinal"]),
-            origin_required=rules.capacity.origin,
-            status=VoucherStatus(row["status"]),
-            expires_at_us=to_us(row["expires_at"]),
-            account_id=row["account_id"],
-            escrow_account_id=row["escrow_account_id"],
-            available_fen=row["available_fen"],
-        )
-        for row in await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids))
-    ]
+    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids))
+
+
+async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Record]:
+    """Every voucher of a buyer in the same form, nothing locked."""
+    return await connection.fetch(QUERIES.vouchers_of_buyer, buyer_id)
 
 
 async def page_of_vouchers(

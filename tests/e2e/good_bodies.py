@@ -35,6 +35,7 @@ BODIES = (
     "POST /v1/participants",
     "POST /v1/participants as provider",
     "POST /v1/programmes",
+    "POST /v1/programmes/{programme_id}/versions",
     "POST /v1/trade-groups",
     "POST /v1/vouchers",
     "POST /v1/withdrawals",
@@ -93,6 +94,10 @@ async def good(stage: Stage, name: str) -> Good:
             {"kind": "provider", "name": "数据中心", "region": "hebei", "ownership": "private"},
         ),
         "POST /v1/programmes": (cast.issuer, programme("good", cast.provider.id)),
+        "POST /v1/programmes/{programme_id}/versions": (
+            cast.issuer,
+            {"rules": programme("scene", cast.provider.id)["rules"]},
+        ),
         "POST /v1/trade-groups": (operator, {"name": "集团"}),
         "POST /v1/vouchers": (
             cast.issuer,

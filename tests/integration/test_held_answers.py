@@ -70,6 +70,7 @@ def _sequencer() -> Sequencer:
         database=absent,
         clock=absent,
         accounts=absent,
+        programmes=absent,
         on_commit=lambda *_: None,
         on_end=lambda: None,
     )

@@ -9,7 +9,7 @@ from typing import cast
 
 from exchange.kit.database import Connection, Database, Record
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.programmes import ProgrammeRegistry
+from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import programme_mask
 from tests.voucher_world import VoucherWorld
 
@@ -43,4 +43,4 @@ async def test_a_late_answer_does_not_make_the_registry_forget(database: Databas
         await registry.refresh(second)
         late.let_through.set()
         await older
-    assert registry.programme_mask(newest.id) == programme_mask(newest.ordinal)
+    assert registry.programmes[newest.id].mask == programme_mask(newest.ordinal)

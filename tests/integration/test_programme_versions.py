@@ -1,16 +1,19 @@
-"""Goal: what a voucher pays is judged by the rules it was held under, though the programme has newer ones.
+"""Goal: what an order is paid is judged by the rules it was held under, though the programme has newer ones.
 
-Method: two vouchers of two versions of one programme, from order over a restart,
-trade and delivery to a claim.
+Method: two orders under two versions of one programme, over a restart, trade and delivery to a claim.
 """
 
 from pathlib import Path
+
+import msgspec
 
 from exchange.claims.rules import view_of_line
 from exchange.claims.service import list_claim_lines, submit_claim
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders.models import OrderStatus
 from exchange.participants.models import ParticipantKind
+from exchange.vouchers.programme_models import NewVersion, RateTier
+from exchange.vouchers.programmes import add_version
 from tests.market_world import open_market
 
 
@@ -25,16 +28,19 @@ async def test_an_order_is_paid_and_claimed_under_the_version_it_was_held_under(
         product = world.product()
         programme = await world.programme(issuer, provider)
         old = await world.issue(issuer, programme, buyer, 10_000)
-        async with world.database.transaction() as connection:
-            await connection.execute(
-                "INSERT INTO programme_version"
-                " SELECT programme_id, 2, effective_from, rules FROM programme_version"
-            )
         new = await world.issue(issuer, programme, buyer, 10_000)
-        bids = [
-            await world.bid(buyer, product, price=1000, vouchers=[encode_id("vch", voucher.id)])
-            for voucher in (old, new)
-        ]
+        cheaper = msgspec.structs.replace(programme.rules, rate_tiers=(RateTier(bps=1_000),))
+        bids = []
+        for voucher in (old, new):
+            bids.append(await world.bid(buyer, product, price=1000, vouchers=[encode_id("vch", voucher.id)]))
+            if voucher is old:
+                # The registry is not told: the next batch that meets a voucher of the programme finds out.
+                async with world.database.transaction() as connection:
+                    await add_version(
+                        connection, issuer, programme.id, NewVersion(rules=cheaper), world.clock.now_us()
+                    )
+                world.clock.advance_to_us(world.clock.now_us() + 1)
+        assert [each.held.vouchers[0].held_cny for each in bids if each.held] == ["12.00", "4.00"]
         held_under = [(bid.programme_id, bid.programme_version) for bid in bids]
         assert held_under == [(encode_id("prg", programme.id), version) for version in (1, 2)]
         last_id = decode_id("ord", bids[1].id)

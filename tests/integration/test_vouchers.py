@@ -17,6 +17,7 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import Balance, Purpose, TransferKind, TransferReason
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind, SizeClass
+from exchange.participants.service import participants_by_ids
 from exchange.vouchers import programmes, service
 from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
 from exchange.vouchers.programme_models import (
@@ -30,7 +31,9 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
+from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import DAY_US, choose, programme_mask
+from tests.voucher_facts import facts, product
 from tests.voucher_world import NOW_US, VoucherWorld, transfer_of
 
 CONNECTIONS = 50
@@ -69,8 +72,8 @@ async def test_a_programme_is_stored_with_its_budget_booked(world: VoucherWorld)
     provider = await world.join(ParticipantKind.PROVIDER)
     programme = await world.programme(issuer, provider)
     async with world.database.connection() as connection:
-        assert await programmes.get_programme(connection, programme.id) == programme
-        assert await programmes.list_programmes(connection, limit=10) == [programme]
+        assert await programmes.get_programme(connection, programme.id, NOW_US) == programme
+        assert await programmes.list_programmes(connection, NOW_US, limit=10) == [programme]
     assert programme.status is ProgrammeStatus.OPEN
     assert programme.asset == encode_id("prg", programme.id)
     budget = await balance_of(world, issuer.participant_id, programme.asset, Purpose.BUDGET)
@@ -97,7 +100,7 @@ async def test_a_programme_code_is_taken_once(world: VoucherWorld) -> None:
             await programmes.create_programme(connection, issuer, new, NOW_US)
     assert caught.value.code == "already_exists"
     async with world.database.connection() as connection:
-        assert len(await programmes.list_programmes(connection, limit=10)) == 1
+        assert len(await programmes.list_programmes(connection, NOW_US, limit=10)) == 1
 
 
 async def test_all_faults_of_a_programme_are_told_at_once(world: VoucherWorld) -> None:
@@ -134,17 +137,19 @@ async def test_the_registry_knows_who_is_admitted_for_what(world: VoucherWorld) 
     stranger = await world.join(ParticipantKind.PROVIDER)
     any_origin = await world.programme(issuer, provider)
     domestic = await world.programme(issuer, provider, capacity=CapacityRule(origin=RequiredOrigin.DOMESTIC))
-    registry = programmes.ProgrammeRegistry()
-    assert registry.ask_mask(provider.participant_id, "domestic") == 0
+    async with world.database.connection() as connection:
+        who = await participants_by_ids(connection, {provider.participant_id, stranger.participant_id})
+    admitted, other = who[provider.participant_id], who[stranger.participant_id]
+    registry = ProgrammeRegistry()
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US) == 0
     async with world.database.connection() as connection:
         await registry.refresh(connection)
     both = programme_mask(any_origin.ordinal) | programme_mask(domestic.ordinal)
-    assert registry.ask_mask(provider.participant_id, "domestic") == both
-    assert registry.ask_mask(provider.participant_id, "foreign") == programme_mask(any_origin.ordinal)
-    assert registry.ask_mask(stranger.participant_id, "domestic") == 0
-    assert registry.programme_mask(domestic.id) == programme_mask(domestic.ordinal)
-    with pytest.raises(KeyError):
-        registry.programme_mask(1)
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US) == both
+    assert registry.ask_mask(admitted, product("foreign"), NOW_US) == programme_mask(any_origin.ordinal)
+    assert registry.ask_mask(other, product("domestic"), NOW_US) == 0
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US - 1) == 0  # before both began
+    assert registry.programmes[domestic.id].mask == programme_mask(domestic.ordinal)
 
 
 async def test_a_voucher_is_issued_out_of_the_budget(world: VoucherWorld) -> None:
@@ -158,7 +163,7 @@ async def test_a_voucher_is_issued_out_of_the_budget(world: VoucherWorld) -> Non
     budget = await balance_of(world, issuer.participant_id, programme.asset, Purpose.BUDGET)
     assert available_fen(budget) == 70_000
     async with world.database.connection() as connection:
-        assert (await programmes.get_programme(connection, programme.id)).issued_fen == 30_000
+        assert (await programmes.get_programme(connection, programme.id, NOW_US)).issued_fen == 30_000
 
 
 async def test_vouchers_are_seen_by_their_buyer_and_their_issuer_only(world: VoucherWorld) -> None:
@@ -223,10 +228,14 @@ async def test_issuing_is_refused_for_a_reason_and_leaves_nothing(world: Voucher
     assert "0.01 is not issued" in refusal.detail
     async with world.database.connection() as connection:
         assert len(await service.list_vouchers(connection, issuer, limit=10)) == 3
-        assert (await programmes.get_programme(connection, programme.id)).status is ProgrammeStatus.OPEN
+        assert (
+            await programmes.get_programme(connection, programme.id, NOW_US)
+        ).status is ProgrammeStatus.OPEN
     await world.issue(issuer, programme, third, 1)
     async with world.database.connection() as connection:
-        assert (await programmes.get_programme(connection, programme.id)).status is ProgrammeStatus.EXHAUSTED
+        assert (
+            await programmes.get_programme(connection, programme.id, NOW_US)
+        ).status is ProgrammeStatus.EXHAUSTED
     await refused(world.issue(issuer, programme, third, 1), Conflict, "budget_exhausted")
 
 
@@ -283,7 +292,7 @@ async def test_fifty_connections_never_issue_beyond_a_yearly_cap(world: VoucherW
 
 async def assert_issued(world: VoucherWorld, programme: Programme, *, vouchers: int, issued_fen: int) -> None:
     async with world.database.connection() as connection:
-        assert (await programmes.get_programme(connection, programme.id)).issued_fen == issued_fen
+        assert (await programmes.get_programme(connection, programme.id, NOW_US)).issued_fen == issued_fen
         counts = await connection.fetchrow("SELECT count(*) AS count, sum(face_fen) AS fen FROM voucher")
         uses = await connection.fetch("SELECT issued_fen, cap_fen FROM programme_year_use")
     assert counts is not None
@@ -302,8 +311,8 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
     async def hold_what_is_free() -> int:
         """Hold 1,000 of whatever is first in spending order, as one batch of the sequencer does."""
         async with world.database.transaction() as connection:
-            usable = await service.vouchers_for_update(connection, {buyer.participant_id})
-            chosen = choose(usable, "auto", "foreign", NOW_US).vouchers
+            usable = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry)
+            chosen = choose(usable, "auto", facts(at_us=NOW_US)).vouchers
             if not chosen:
                 return 0
             first = chosen[0]
@@ -336,19 +345,16 @@ async def test_an_order_meets_every_voucher_of_its_buyer(world: VoucherWorld) ->
     await world.hold(spent, 100)
     await world.hold(free, 30)
     async with world.database.transaction() as connection:
-        assert await service.vouchers_for_update(connection, set()) == []
-        found = await service.vouchers_for_update(connection, {buyer.participant_id})
+        assert await service.vouchers_for_update(connection, set(), world.registry) == []
+        found = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry)
     assert [(each.voucher_id, each.available_fen) for each in found] == [(spent.id, 0), (free.id, 70)]
     (_, usable) = found
     assert usable.account_id != usable.escrow_account_id
-    assert (usable.programme_id, usable.programme_version, usable.rate_bps) == (programme.id, 1, 3_000)
-    assert (usable.mask, usable.origin_required) == (
-        programme_mask(programme.ordinal),
-        RequiredOrigin.DOMESTIC,
-    )
+    assert (usable.programme_id, usable.mask) == (programme.id, programme_mask(programme.ordinal))
+    assert usable.versions == (programme.version,)
     assert (usable.status, usable.expires_at_us) == (VoucherStatus.ACTIVE, NOW_US + DAY_US)
-    assert choose(found, "auto", "foreign", NOW_US).vouchers == ()
-    assert choose(found, "auto", "domestic", NOW_US).vouchers == (usable,)
+    assert choose(found, "auto", facts("foreign", at_us=NOW_US)).vouchers == ()
+    assert choose(found, "auto", facts("domestic", at_us=NOW_US)).vouchers == (usable,)
 
 
 async def test_an_expired_voucher_returns_what_is_free_of_it(world: VoucherWorld) -> None:
@@ -382,7 +388,7 @@ async def test_an_expired_voucher_returns_what_is_free_of_it(world: VoucherWorld
     budget = await balance_of(world, issuer.participant_id, programme.asset, Purpose.BUDGET)
     assert available_fen(budget) == 100_000 - 1_000 + 800
     async with world.database.connection() as connection:
-        assert (await programmes.get_programme(connection, programme.id)).issued_fen == 1_000
+        assert (await programmes.get_programme(connection, programme.id, NOW_US)).issued_fen == 1_000
         codes = await connection.fetch(
             "SELECT code FROM audit_record WHERE subject_id = $1 ORDER BY id", voucher.id
         )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from exchange.settlement.models import LeaseFunding, Terms
 from exchange.settlement.rules import apportion, fee_fen, hour_parts, spread_in_order, targets
+from exchange.vouchers.rules import capped
 
 PRICES = st.integers(1, 10**9)
 
@@ -24,6 +25,7 @@ def filled_bids(draw: st.DrawFn) -> tuple[Terms, int, int, list[tuple[int, int, 
         limit_ticks=draw(PRICES),
         hours=draw(st.integers(1, 2000)),
         rate_bps=draw(st.integers(0, 10_000)),
+        price_cap_ticks=draw(st.none() | PRICES),
         only_eligible=only_eligible,
     )
     quantity = draw(st.integers(1, 64))
@@ -56,7 +58,7 @@ def test_holds_cover_the_rest_and_commits_sum_to_what_was_filled(
     for gpus, price, is_eligible in fills:
         notional = gpus * price * terms.hours
         filled += notional
-        eligible += notional if is_eligible else 0
+        eligible += gpus * capped(price, terms.price_cap_ticks) * terms.hours if is_eligible else 0
         open_gpus -= gpus
         after = targets(
             terms,

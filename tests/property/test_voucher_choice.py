@@ -6,9 +6,11 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import UsableVoucher, VoucherStatus
-from exchange.vouchers.programme_models import BASIS_POINTS, RequiredOrigin
-from exchange.vouchers.rules import choose, programme_mask, share_fen, unusable_because
+from exchange.vouchers.programme_models import BASIS_POINTS, CapacityRule, RateTier, RequiredOrigin
+from exchange.vouchers.rules import choose, offer_of, programme_mask, share_fen, unusable_because
+from tests.voucher_facts import facts, rules_of, version_of
 
 NOW_US = 1_000
 BUYER_ID = 5
@@ -21,22 +23,28 @@ origins = st.sampled_from(["domestic", "foreign"])
 @st.composite
 def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
     """Return the vouchers of one buyer: few programmes and times, so that ties and mixtures are common."""
-    rate_of = {(programme, version): draw(rates_bps) for programme in (1, 2) for version in (1, 2)}
+    versions = {}
+    for programme in (1, 2):
+        origin = draw(st.sampled_from(RequiredOrigin)) if programme == 1 else RequiredOrigin.ANY
+        versions[programme] = tuple(
+            version_of(
+                rules_of(rate_tiers=(RateTier(bps=draw(rates_bps)),), capacity=CapacityRule(origin=origin)),
+                number,
+                effective_from_us=NOW_US - 2 + number,
+            )
+            for number in (1, 2, 3)
+        )
     ids = draw(st.lists(st.integers(1, 50), max_size=8, unique=True))
     wallet = []
     for voucher_id in ids:
-        programme, version = draw(st.sampled_from(sorted(rate_of)))
+        programme = draw(st.sampled_from([1, 2]))
         wallet.append(
             UsableVoucher(
                 voucher_id=voucher_id,
                 programme_id=programme,
-                programme_version=version,
                 buyer_id=BUYER_ID,
-                rate_bps=rate_of[programme, version],
                 mask=programme_mask(programme),
-                origin_required=draw(st.sampled_from(RequiredOrigin))
-                if programme == 1
-                else RequiredOrigin.ANY,
+                versions=versions[programme],
                 status=draw(st.sampled_from([VoucherStatus.ACTIVE, *VoucherStatus])),
                 expires_at_us=draw(st.integers(NOW_US - 1, NOW_US + 3)),
                 account_id=voucher_id,
@@ -72,22 +80,33 @@ def test_a_larger_bill_never_has_a_smaller_share_or_a_smaller_rest(
     assert small - share_fen(small, rate_bps) <= large - share_fen(large, rate_bps)
 
 
+def is_usable(voucher: UsableVoucher, origin: str) -> bool:
+    """Whether nothing speaks against a voucher."""
+    offer = offer_of(voucher.programme_id, voucher.versions, order(origin))
+    return unusable_because(voucher, offer, NOW_US) is None
+
+
+def order(origin: str) -> Facts:
+    """Return an order of a product of this origin, at the tests' time."""
+    return facts(origin, at_us=NOW_US)
+
+
 def assert_well_chosen(chosen: Sequence[UsableVoucher], origin: str) -> None:
-    """Check what holds of any chosen vouchers: usable, of one version of one programme, in spending order."""
-    assert all(unusable_because(each, origin, NOW_US) is None for each in chosen)
-    assert len({(each.programme_id, each.programme_version) for each in chosen}) <= 1
-    order = [(each.expires_at_us, each.voucher_id) for each in chosen]
-    assert order == sorted(order)
+    """Check what holds of any chosen vouchers: usable, of one programme, in spending order."""
+    assert all(is_usable(each, origin) for each in chosen)
+    assert len({each.programme_id for each in chosen}) <= 1
+    spent = [(each.expires_at_us, each.voucher_id) for each in chosen]
+    assert spent == sorted(spent)
 
 
 @given(wallets(), origins)
 def test_auto_spends_first_what_expires_first_and_leaves_nothing_usable_of_its_programme(
     wallet: list[UsableVoucher], origin: str
 ) -> None:
-    choice = choose(wallet, "auto", origin, NOW_US)
+    choice = choose(wallet, "auto", order(origin))
     assert not choice.refusals
     assert_well_chosen(choice.vouchers, origin)
-    usable = [each for each in wallet if unusable_because(each, origin, NOW_US) is None]
+    usable = [each for each in wallet if is_usable(each, origin)]
     assert bool(choice.vouchers) == bool(usable)
     if not usable:
         assert (choice.programme_id, choice.programme_version, choice.mask, choice.rate_bps) == (
@@ -99,12 +118,14 @@ def test_auto_spends_first_what_expires_first_and_leaves_nothing_usable_of_its_p
         return
     first = min(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
     assert choice.vouchers[0] is first
-    version = first.programme_id, first.programme_version
-    assert (choice.programme_id, choice.programme_version) == version
-    assert (choice.mask, choice.rate_bps) == (first.mask, first.rate_bps)
-    assert set(choice.vouchers) == {
-        each for each in usable if (each.programme_id, each.programme_version) == version
-    }
+    in_force = first.versions[1]  # the second begins now, the third later
+    assert (choice.programme_id, choice.programme_version) == (first.programme_id, in_force.number)
+    assert (choice.mask, choice.rate_bps) == (first.mask, in_force.rules.rate_tiers[0].bps)
+    assert [each.voucher_id for each in choice.vouchers] == [
+        each.voucher_id
+        for each in sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
+        if each.programme_id == first.programme_id
+    ]
 
 
 @st.composite
@@ -123,14 +144,14 @@ def test_named_vouchers_are_all_spent_or_refused(
     wallet_and_wish: tuple[list[UsableVoucher], tuple[int, ...]], origin: str
 ) -> None:
     wallet, wish = wallet_and_wish
-    choice = choose(wallet, wish, origin, NOW_US)
+    choice = choose(wallet, wish, order(origin))
     assert_well_chosen(choice.vouchers, origin)
     if choice.refusals:
         assert (choice.vouchers, choice.programme_id, choice.mask) == ((), None, 0)
         refused = [each.voucher_id for each in choice.refusals]
         assert len(set(refused)) == len(refused)
         assert set(refused) <= set(wish)
-        usable = {each.voucher_id for each in wallet if unusable_because(each, origin, NOW_US) is None}
+        usable = {each.voucher_id for each in wallet if is_usable(each, origin)}
         assert all(
             each.voucher_id not in usable or each.code == "voucher_of_another_programme"
             for each in choice.refusals
@@ -146,4 +167,4 @@ def test_the_order_in_which_vouchers_are_read_does_not_matter(
 ) -> None:
     shuffled = list(wallet)
     random.shuffle(shuffled)
-    assert choose(shuffled, "auto", origin, NOW_US) == choose(wallet, "auto", origin, NOW_US)
+    assert choose(shuffled, "auto", order(origin)) == choose(wallet, "auto", order(origin))

@@ -6,52 +6,49 @@ import msgspec
 import pytest
 
 from exchange.claims.models import NewClaim, NewRejection, NewStep
-from exchange.kit.errors import Faults
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.ids import encode_id
-from exchange.participants.models import Participant, ParticipantKind, SizeClass
-from exchange.vouchers.models import Balances, NewVoucher, UsableVoucher, VoucherStatus
+from exchange.vouchers.facts import Facts
+from exchange.vouchers.models import (
+    Balances,
+    NewVoucher,
+    UsableVoucher,
+    VoucherRefusal,
+    VoucherStatus,
+)
 from exchange.vouchers.programme_models import (
-    SUPPORTED_VALUES,
-    BuyerRule,
+    CapacityRule,
     NewProgramme,
-    ProgrammeRules,
-    ProviderRule,
+    NewVersion,
     RateTier,
     RequiredOrigin,
 )
-from exchange.vouchers.programme_rules import admitted_providers, buyer_objections, find_rule_faults
 from exchange.vouchers.rules import (
     asset_of,
     calendar_year,
     choose,
+    offer_of,
     programme_mask,
     share_fen,
     status_now,
     unusable_because,
 )
+from tests.voucher_facts import facts, rules_of, version_of
 
 NOW_US = 1_000_000
 LATER_US = NOW_US + 1
 
-RULES = ProgrammeRules(
-    budget_fen=8_000_000_000,
-    rate_tiers=(RateTier(bps=3_000),),
-    cap_per_year_fen=800_000_000,
-    validity_days=365,
-    provider=ProviderRule(admitted=(encode_id("par", 11), encode_id("par", 12))),
-)
+FOREIGN, DOMESTIC = facts("foreign", at_us=NOW_US), facts("domestic", at_us=NOW_US)
+DOMESTIC_ONLY = version_of(rules_of(capacity=CapacityRule(origin=RequiredOrigin.DOMESTIC)))
 
 
 def usable(voucher_id: int, **changes: object) -> UsableVoucher:
     voucher = UsableVoucher(
         voucher_id=voucher_id,
         programme_id=1,
-        programme_version=1,
         buyer_id=5,
-        rate_bps=3_000,
         mask=programme_mask(1),
-        origin_required=RequiredOrigin.ANY,
+        versions=(version_of(rules_of()),),
         status=VoucherStatus.ACTIVE,
         expires_at_us=LATER_US,
         account_id=100 + voucher_id,
@@ -59,6 +56,10 @@ def usable(voucher_id: int, **changes: object) -> UsableVoucher:
         available_fen=1_000,
     )
     return msgspec.structs.replace(voucher, **changes)
+
+
+def refusal_of(voucher: UsableVoucher, order: Facts) -> VoucherRefusal | None:
+    return unusable_because(voucher, offer_of(voucher.programme_id, voucher.versions, order), order.at_us)
 
 
 @pytest.mark.parametrize(
@@ -105,23 +106,29 @@ def test_programmes_have_bits_above_the_exchanges_own() -> None:
         ({"status": VoucherStatus.EXPIRED}, "voucher_expired"),
         ({"expires_at_us": NOW_US}, "voucher_expired"),  # its last moment is the one before
         ({"available_fen": 0}, "voucher_exhausted"),
-        ({"origin_required": RequiredOrigin.DOMESTIC}, "voucher_wrong_origin"),
+        ({"versions": (DOMESTIC_ONLY,)}, "voucher_rule_not_met"),
+        ({"versions": (version_of(rules_of(), effective_until_us=NOW_US),)}, "programme_not_in_force"),
+        ({"versions": (version_of(rules_of(), effective_from_us=LATER_US),)}, "programme_not_in_force"),
         ({}, None),
     ],
 )
 def test_a_voucher_that_cannot_pay_says_why(changes: dict[str, object], code: str | None) -> None:
-    refusal = unusable_because(usable(1, **changes), "foreign", NOW_US)
+    refusal = refusal_of(usable(1, **changes), FOREIGN)
     assert (None if refusal is None else refusal.code) == code
 
 
 def test_a_domestic_programme_pays_for_domestic_accelerators() -> None:
-    assert unusable_because(usable(1, origin_required=RequiredOrigin.DOMESTIC), "domestic", NOW_US) is None
+    voucher = usable(1, versions=(DOMESTIC_ONLY,))
+    assert refusal_of(voucher, DOMESTIC) is None
+    refusal = refusal_of(voucher, FOREIGN)
+    assert refusal is not None
+    assert refusal.detail.startswith("/capacity/origin: ")
 
 
 def test_auto_takes_the_programme_of_the_voucher_that_expires_first() -> None:
     late, soon = usable(1, expires_at_us=LATER_US + 9), usable(2, expires_at_us=LATER_US + 5)
-    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), rate_bps=5_000)
-    choice = choose([late, other, soon], "auto", "foreign", NOW_US)
+    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2))
+    choice = choose([late, other, soon], "auto", FOREIGN)
     assert [each.voucher_id for each in choice.vouchers] == [2, 1]
     assert (choice.programme_id, choice.programme_version) == (1, 1)
     assert (choice.mask, choice.rate_bps) == (1 << 17, 3_000)
@@ -132,34 +139,48 @@ def test_auto_passes_over_what_cannot_pay() -> None:
     expired = usable(1, expires_at_us=NOW_US)
     spent = usable(2, available_fen=0)
     foreign = usable(3, programme_id=2, expires_at_us=LATER_US + 3)
-    choice = choose([expired, spent, foreign], "auto", "foreign", NOW_US)
+    choice = choose([expired, spent, foreign], "auto", FOREIGN)
     assert (choice.programme_id, [each.voucher_id for each in choice.vouchers]) == (2, [3])
     assert not choice.refusals
 
 
 def test_no_voucher_pays_where_none_is_wanted_or_none_is_usable() -> None:
-    for choice in (choose([usable(1)], "none", "foreign", NOW_US), choose([], "auto", "foreign", NOW_US)):
+    for choice in (choose([usable(1)], "none", FOREIGN), choose([], "auto", FOREIGN)):
         assert (choice.programme_id, choice.mask, choice.rate_bps, choice.vouchers) == (None, 0, 0, ())
         assert not choice.refusals
 
 
-def test_two_versions_of_a_programme_do_not_pay_together() -> None:
-    old, new = usable(1), usable(2, programme_version=2, expires_at_us=LATER_US + 1)
-    assert [each.voucher_id for each in choose([new, old], "auto", "foreign", NOW_US).vouchers] == [1]
-    refusals = choose([new, old], (1, 2), "foreign", NOW_US).refusals
-    assert [(each.voucher_id, each.code) for each in refusals] == [(2, "voucher_of_another_programme")]
+def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
+    versions = (
+        version_of(rules_of(rate_tiers=(RateTier(bps=3_000),)), 1),
+        version_of(rules_of(rate_tiers=(RateTier(bps=2_000),)), 2, effective_from_us=NOW_US),
+        version_of(rules_of(rate_tiers=(RateTier(bps=1_000),)), 3, effective_from_us=LATER_US),
+    )
+    wallet = [usable(1, versions=versions), usable(2, versions=versions)]
+    for at_us, number, rate_bps in ((NOW_US - 1, 1, 3_000), (NOW_US, 2, 2_000), (LATER_US - 1, 2, 2_000)):
+        choice = choose(wallet, "auto", facts(at_us=at_us))
+        assert (choice.programme_version, choice.rate_bps, len(choice.vouchers)) == (number, rate_bps, 2)
+
+
+def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
+    higher = version_of(rules_of(rate_tiers=(RateTier(bps=5_000),), stacking="higher_of"))
+    soon = usable(1, expires_at_us=LATER_US + 5)
+    late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), versions=(higher,))
+    assert choose([soon, late], "auto", FOREIGN).vouchers == (late,)
+    both = choose([soon, late], (1, 2), FOREIGN).refusals
+    assert [(each.voucher_id, each.code) for each in both] == [(1, "voucher_of_another_programme")]
 
 
 def test_named_vouchers_are_all_used_or_refused_one_by_one() -> None:
     vouchers = [usable(1), usable(2, available_fen=0), usable(3, programme_id=2)]
-    assert [each.voucher_id for each in choose(vouchers, (1,), "foreign", NOW_US).vouchers] == [1]
-    refused = choose(vouchers, (1, 2, 4), "foreign", NOW_US)
+    assert [each.voucher_id for each in choose(vouchers, (1,), FOREIGN).vouchers] == [1]
+    refused = choose(vouchers, (1, 2, 4), FOREIGN)
     assert refused.vouchers == ()
     assert [(each.voucher_id, each.code) for each in refused.refusals] == [
         (2, "voucher_exhausted"),
         (4, "voucher_unknown"),
     ]
-    mixed = choose(vouchers, (1, 3), "foreign", NOW_US)
+    mixed = choose(vouchers, (1, 3), FOREIGN)
     assert [(each.voucher_id, each.code) for each in mixed.refusals] == [(3, "voucher_of_another_programme")]
 
 
@@ -191,121 +212,8 @@ def test_the_status_shown_follows_time_and_balances(
     assert status_now(status, balances, expires_at_us=expires_at_us, now_us=NOW_US) is shown
 
 
-def faults_of(rules: ProgrammeRules) -> list[tuple[str, str]]:
-    faults = Faults()
-    find_rule_faults(rules, faults)
-    return [(fault.pointer, fault.code) for fault in faults.faults]
-
-
-def test_the_rules_of_this_version_can_be_stored() -> None:
-    assert faults_of(RULES) == []
-    assert admitted_providers(RULES) == {11, 12}
-
-
-OTHER_VALUES: dict[str, object] = {
-    "/mode": "reimburse",
-    "/allocation": "window",
-    "/windows": [{"opens_at": "2026-01-01T00:00:00Z", "closes_at": "2026-02-01T00:00:00Z"}],
-    "/funding_split": [{"source": "province", "bps": 5_000}, {"source": "city", "bps": 5_000}],
-    "/combine": "sum",
-    "/cap_basis": "group",
-    "/cap_counts": "redeemed",
-    "/min_annual_spend_fen": 50_000_000,
-    "/max_claims_per_contract": 1,
-    "/buyer/sectors": ["large-models"],
-    "/buyer/max_age_years": 3,
-    "/buyer/exclude_providers": True,
-    "/provider/ownership": "state",
-    "/provider/regions": ["henan"],
-    "/capacity/accelerators": ["huawei-ascend-910b3"],
-    "/capacity/hubs": ["guian"],
-    "/contract/signed_from": "2026-01-01",
-    "/contract/max_hours": 720,
-    "/contract/unaffiliated": True,
-    "/price_cap": "reference",
-    "/price_cap_above_bps": 1_000,
-    "/stacking": "ceiling",
-    "/stacking_ceiling_bps": 5_000,
-    "/transferable": True,
-    "/cashable": True,
-    "/resale_strips_subsidy": False,
-    "/review/auto_below_fen": 100,
-    "/review/committee_above_fen": 100,
-}
-
-
-def test_every_rule_that_is_not_obeyed_is_known_to_this_test() -> None:
-    assert OTHER_VALUES.keys() == SUPPORTED_VALUES.keys()
-
-
-@pytest.mark.parametrize("pointer", SUPPORTED_VALUES)
-def test_a_rule_that_is_not_obeyed_is_refused_at_its_place(pointer: str) -> None:
-    document = msgspec.json.decode(msgspec.json.encode(RULES))
-    holder = document
-    *path, last = pointer[1:].split("/")
-    for part in path:
-        holder = holder[part]
-    holder[last] = OTHER_VALUES[pointer]
-    assert faults_of(msgspec.convert(document, ProgrammeRules)) == [(f"/rules{pointer}", "not_supported_yet")]
-
-
-def test_conditions_and_further_tiers_are_refused_at_their_place() -> None:
-    document = msgspec.json.decode(msgspec.json.encode(RULES))
-    document["rate_tiers"] = [
-        {"bps": 3_000, "when": [{"fact": "origin", "is_one_of": ["domestic"]}]},
-        {"bps": 2_000},
-    ]
-    assert faults_of(msgspec.convert(document, ProgrammeRules)) == [
-        ("/rules/rate_tiers/0/when", "not_supported_yet"),
-        ("/rules/rate_tiers/1", "not_supported_yet"),
-    ]
-
-
-def test_an_admitted_provider_is_named_by_an_id_and_once() -> None:
-    first = RULES.provider.admitted[0]
-    rules = msgspec.structs.replace(RULES, provider=ProviderRule(admitted=(first, "par_nobody", first)))
-    assert faults_of(rules) == [
-        ("/rules/provider/admitted/1", "bad_id"),
-        ("/rules/provider/admitted/2", "duplicate"),
-    ]
-
-
-def buyer(**changes: object) -> Participant:
-    participant = Participant(
-        id=5,
-        kind=ParticipantKind.BUYER,
-        name="buyer",
-        trade_group_id=None,
-        region="hangzhou",
-        ownership=None,
-        size_class=SizeClass.SMALL,
-        founded_on=dt.date(2025, 1, 1),
-        sectors=(),
-        created_at_us=0,
-    )
-    return msgspec.structs.replace(participant, **changes)
-
-
 @pytest.mark.parametrize(
-    "changes, paths",
-    [
-        ({}, []),
-        ({"region": "suzhou"}, ["/buyer/regions"]),
-        ({"size_class": SizeClass.LARGE}, ["/buyer/size_classes"]),
-        ({"region": "suzhou", "size_class": SizeClass.LARGE}, ["/buyer/regions", "/buyer/size_classes"]),
-        ({"kind": ParticipantKind.PROVIDER, "region": "suzhou"}, ["/buyer"]),
-    ],
+    "input_type", [NewProgramme, NewVersion, NewVoucher, NewClaim, NewRejection, NewStep]
 )
-def test_every_rule_that_keeps_a_buyer_out_is_named(changes: dict[str, object], paths: list[str]) -> None:
-    admits = BuyerRule(regions=("hangzhou", "ningbo"), size_classes=(SizeClass.MICRO, SizeClass.SMALL))
-    rules = msgspec.structs.replace(RULES, buyer=admits)
-    assert [path for path, _ in buyer_objections(rules, buyer(**changes))] == paths
-
-
-def test_rules_without_buyer_lists_admit_every_buyer() -> None:
-    assert list(buyer_objections(RULES, buyer(region="elsewhere", size_class=SizeClass.LARGE))) == []
-
-
-@pytest.mark.parametrize("input_type", [NewProgramme, NewVoucher, NewClaim, NewRejection, NewStep])
 def test_inputs_are_bounded(input_type: type[msgspec.Struct]) -> None:
     assert decoder_of(input_type).type is input_type

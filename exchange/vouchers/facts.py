@@ -1,0 +1,103 @@
+"""The facts that a programme's rules are about, of an order and of its company. Pure.
+
+A fact is a few words or one number. Every fact that a condition may name has its reader here, so that a rule
+over facts can always be evaluated: what cannot be is refused when it is stored (`programme_rules`).
+"""
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from exchange.participants.models import Participant
+from exchange.participants.rules import years_after
+from exchange.products.models import ProductSpec
+from exchange.vouchers.programme_models import Condition, Fact
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_CHINA_STANDARD_TIME: Final = dt.timezone(dt.timedelta(hours=8))
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An order when its money is set aside, and the company that places it; both are held in memory.
+
+    `price_ticks` is the order's limit.
+    """
+
+    product: ProductSpec
+    company: Participant
+    quantity_gpus: int
+    hours: int
+    price_ticks: int
+    at_us: int
+
+    @property
+    def contract_fen(self) -> int:
+        """The most that the order can cost."""
+        return self.price_ticks * self.hours * self.quantity_gpus
+
+
+def calendar_date(at_us: int) -> dt.date:
+    """Return the date in the issuers' own time zone, China Standard Time."""
+    return (_EPOCH + dt.timedelta(microseconds=at_us)).astimezone(_CHINA_STANDARD_TIME).date()
+
+
+def date_begins_us(date: dt.date) -> int:
+    """Return when a date begins in the issuers' own time zone."""
+    midnight = dt.datetime.combine(date, dt.time(), _CHINA_STANDARD_TIME)
+    return (midnight - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def age_years(company: Participant, at_us: int) -> int | None:
+    """Return the full years since a company's founding date; None where it has none."""
+    if company.founded_on is None:
+        return None
+    today = calendar_date(at_us)
+    years = today.year - company.founded_on.year
+    return years if years_after(company.founded_on, years) <= today else years - 1
+
+
+def _word(text: str | None) -> tuple[str, ...]:
+    return () if text is None else (text,)
+
+
+WORDS: Final[Mapping[Fact, Callable[[Facts], tuple[str, ...]]]] = {
+    Fact.ORIGIN: lambda facts: (facts.product.origin.value,),
+    Fact.ACCELERATOR: lambda facts: (facts.product.accelerator_id,),
+    Fact.HUB: lambda facts: (facts.product.hub_code,),
+    Fact.REGION: lambda facts: _word(facts.company.region),
+    Fact.SIZE_CLASS: lambda facts: _word(facts.company.size_class),
+    Fact.SECTOR: lambda facts: facts.company.sectors,
+}
+NUMBERS: Final[Mapping[Fact, Callable[[Facts], int | None]]] = {
+    Fact.AGE_YEARS: lambda facts: age_years(facts.company, facts.at_us),
+    Fact.CONTRACT_FEN: lambda facts: facts.contract_fen,
+    Fact.HOURS: lambda facts: facts.hours,
+    Fact.QUANTITY_GPUS: lambda facts: facts.quantity_gpus,
+}
+
+
+def is_met(condition: Condition, facts: Facts) -> bool:
+    """Whether a condition holds; one over a fact that the company does not have never does."""
+    words = WORDS.get(condition.fact)
+    if words is not None:
+        return any(word in condition.is_one_of for word in words(facts))
+    number = NUMBERS[condition.fact](facts)
+    if number is None:
+        return False
+    low, high = condition.at_least, condition.at_most
+    return (low is None or number >= low) and (high is None or number <= high)
+
+
+def in_words(condition: Condition, facts: Facts) -> str:
+    """Return what a condition asks, and the fact as it is, for people."""
+    if condition.fact in WORDS:
+        asked = " or ".join(condition.is_one_of)
+        have = " and ".join(WORDS[condition.fact](facts)) or "unknown"
+    else:
+        bounds = (("at least", condition.at_least), ("at most", condition.at_most))
+        asked = " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
+        number = NUMBERS[condition.fact](facts)
+        have = "unknown" if number is None else str(number)
+    return f"{condition.fact.value} {asked}: it is {have}"
