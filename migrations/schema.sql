@@ -262,7 +262,7 @@ CREATE TABLE programme (
     status      TEXT NOT NULL CHECK (status IN ('draft', 'open', 'exhausted', 'closed')),
     budget_fen  BIGINT NOT NULL CHECK (budget_fen > 0),
     issued_fen  BIGINT NOT NULL DEFAULT 0 CHECK (issued_fen >= 0),
-    version_last INTEGER NOT NULL CHECK (version_last > 0),
+    version_last INTEGER NOT NULL DEFAULT 1 CHECK (version_last > 0),
     created_at  TIMESTAMPTZ NOT NULL,
     CONSTRAINT programme_within_budget CHECK (issued_fen <= budget_fen)
 );

@@ -25,7 +25,15 @@ CURSOR_LISTS = (
         "orders",
         "oversight-trades-newest_first",
     ),
-    *("participants", "products", "programmes", "trade_groups", "transfers", "vouchers"),
+    *(
+        "participants",
+        "products",
+        "programmes",
+        "programme_versions",
+        "trade_groups",
+        "transfers",
+        "vouchers",
+    ),
 )
 CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))
 UNKNOWN_LETTERS = "7zzzzzzzzzzzz"
