@@ -50,6 +50,7 @@ from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
+from exchange.vouchers.life_routes import VoucherStepsController
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.routes import ProgrammesController, VouchersController
 
@@ -261,6 +262,7 @@ def create_app(exchange: Exchange) -> Litestar:
             PhasesController,
             ProgrammesController,
             TradeGroupsController,
+            VoucherStepsController,
             VouchersController,
             stream,
             venue_time,

@@ -49,6 +49,7 @@ CREATE TABLE voucher (
     buyer_id           BIGINT NOT NULL REFERENCES participant (id),
     face_fen           BIGINT NOT NULL CHECK (face_fen > 0),
     status             TEXT NOT NULL CHECK (status IN ('active', 'suspended', 'expired', 'revoked')),
+    step_count         INTEGER NOT NULL DEFAULT 0,
     account_id         BIGINT NOT NULL REFERENCES ledger_account (id),
     escrow_account_id  BIGINT NOT NULL REFERENCES ledger_account (id),
     issued_at          TIMESTAMPTZ NOT NULL,
@@ -58,6 +59,89 @@ CREATE TABLE voucher (
 CREATE INDEX voucher_of_buyer ON voucher (buyer_id, expires_at, id);
 CREATE INDEX voucher_of_programme ON voucher (programme_id, id);
 CREATE INDEX voucher_by_expiry ON voucher (expires_at);
+CREATE INDEX voucher_revoked ON voucher (id) WHERE status = 'revoked';
+
+-- The steps a voucher may take, and whose each is. What its issuer takes back of one that is over already, because an
+-- order gave it free, is a step from expired to expired or from revoked to revoked, the venue's own.
+CREATE FUNCTION voucher_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT (from_status, to_status, actor_role) IN (VALUES
+        ('active', 'suspended', 'issuer'),
+        ('suspended', 'active', 'issuer'),
+        ('active', 'revoked', 'issuer'),
+        ('suspended', 'revoked', 'issuer'),
+        ('active', 'expired', 'exchange'),
+        ('suspended', 'expired', 'exchange'),
+        ('expired', 'expired', 'exchange'),
+        ('revoked', 'revoked', 'exchange'))
+$$;
+
+-- Every step of every voucher after its issue, for its buyer to read: who, what, when, why, and what went back to the
+-- issuer with it.
+CREATE TABLE voucher_step (
+    voucher_id    BIGINT NOT NULL REFERENCES voucher (id),
+    number        INTEGER NOT NULL CHECK (number > 0),
+    from_status   TEXT NOT NULL,
+    to_status     TEXT NOT NULL,
+    actor_role    TEXT NOT NULL,
+    actor_id      BIGINT NOT NULL REFERENCES participant (id),
+    returned_fen  BIGINT NOT NULL CHECK (returned_fen >= 0),
+    reason        TEXT NOT NULL CHECK (reason <> ''),
+    stepped_at    TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (voucher_id, number),
+    CONSTRAINT voucher_step_is_allowed CHECK (voucher_step_allowed(from_status, to_status, actor_role)),
+    CONSTRAINT voucher_step_returns CHECK (returned_fen > 0 OR from_status <> to_status),
+    CONSTRAINT voucher_step_ends_it CHECK (returned_fen = 0 OR to_status IN ('expired', 'revoked'))
+);
+CREATE TRIGGER voucher_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON voucher_step
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE voucher_step ENABLE ALWAYS TRIGGER voucher_step_insert_only;
+
+-- A step begins where the voucher stands, and is taken by the one whose role it says.
+CREATE FUNCTION refuse_stray_voucher_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM voucher JOIN programme ON programme.id = voucher.programme_id
+        WHERE voucher.id = NEW.voucher_id AND voucher.status = NEW.from_status
+            AND voucher.step_count = NEW.number - 1
+            AND NEW.actor_id = CASE NEW.actor_role WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
+    ) THEN
+        RAISE EXCEPTION 'step % of voucher % does not begin where it stands, or is not for participant %',
+            NEW.number, NEW.voucher_id, NEW.actor_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'voucher_step_follows';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER voucher_step_follows BEFORE INSERT ON voucher_step
+    FOR EACH ROW EXECUTE FUNCTION refuse_stray_voucher_step();
+ALTER TABLE voucher_step ENABLE ALWAYS TRIGGER voucher_step_follows;
+
+-- A voucher begins active, and its state is the last step's: none without a step on record, and no step left out.
+CREATE FUNCTION refuse_voucher_without_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'active' OR NEW.step_count <> 0 THEN
+            RAISE EXCEPTION 'a voucher begins active'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'voucher_follows_its_steps';
+        END IF;
+    ELSIF NEW.step_count <> OLD.step_count + 1 OR NOT EXISTS (
+        SELECT FROM voucher_step AS step
+        WHERE step.voucher_id = NEW.id AND step.number = NEW.step_count
+            AND step.from_status = OLD.status AND step.to_status = NEW.status
+    ) THEN
+        RAISE EXCEPTION 'voucher % has no step from % to %', NEW.id, OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'voucher_follows_its_steps';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER voucher_begins_active BEFORE INSERT ON voucher
+    FOR EACH ROW EXECUTE FUNCTION refuse_voucher_without_step();
+CREATE TRIGGER voucher_follows_its_steps BEFORE UPDATE OF status, step_count ON voucher
+    FOR EACH ROW EXECUTE FUNCTION refuse_voucher_without_step();
+ALTER TABLE voucher ENABLE ALWAYS TRIGGER voucher_begins_active;
+ALTER TABLE voucher ENABLE ALWAYS TRIGGER voucher_follows_its_steps;
 
 -- The steps a claim may take, and whose each is. `exchange` is the venue itself, which draws claims for audit.
 CREATE FUNCTION claim_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN

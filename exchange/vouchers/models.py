@@ -2,18 +2,24 @@
 
 A voucher is money of its programme's own asset: its balances are its ledger accounts', so nothing here is
 stored twice. For every voucher, always: face = available + held + committed + captured + claimed + paid +
-reduced + recovered + expired. `exchange.claims.models` says what a claim does to the five parts from captured
-to recovered: reduced is what a claim did not get, recovered what was paid and came back; like what expired,
-both are the issuer's budget again, still count as issued, and are never the buyer's.
+reduced + recovered + expired + revoked. `exchange.claims.models` says what a claim does to the five parts
+from captured to recovered: reduced is what a claim did not get, recovered what was paid and came back. Those
+two, what expired and what was revoked are the issuer's budget again, still count as issued, and are never the
+buyer's.
+
+A suspended voucher pays for no new order; what orders hold of it, or of one that is revoked or expired, goes
+on under them. What they give free of one that is over goes to the issuer with the next hour, and the
+voucher's history tells its buyer.
 
 Money is integer fen; `*_us` is venue time in microseconds, `*_hour` whole hours, both since the Unix epoch,
 UTC.
 """
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+from msgspec import Meta
 
 from exchange.kit.fields import CnyText, IdText
 from exchange.vouchers.programme_models import RulesVersion
@@ -100,7 +106,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Balances(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where the face of a voucher is now, in fen; the nine parts sum to the face."""
+    """Where the face of a voucher is now, in fen; the ten parts sum to the face."""
 
     available_fen: int = 0
     held_fen: int = 0
@@ -111,6 +117,7 @@ class Balances(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reduced_fen: int = 0
     recovered_fen: int = 0
     expired_fen: int = 0
+    revoked_fen: int = 0
 
 
 class Voucher(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,6 +149,42 @@ class ExpiredVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     returned_fen: int
 
 
+class LockedVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A voucher that can take a step now, it and its account locked."""
+
+    voucher_id: int
+    programme_id: int
+    buyer_id: int
+    status: VoucherStatus
+    step_count: int
+    account_id: int
+    budget_account_id: int
+    asset: str
+    available_fen: int
+    expires_at_us: int
+
+
+class VoucherStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One step of a voucher; `returned_fen` went to its issuer's budget account with it."""
+
+    voucher_id: int
+    number: int
+    from_status: VoucherStatus
+    to_status: VoucherStatus
+    actor_role: Literal["issuer", "exchange"]
+    actor_id: int
+    returned_fen: int
+    reason: str
+    stepped_at_us: int
+
+
+class NewVoucherStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an issuer does with a voucher of its programmes, and why."""
+
+    to: Literal["suspended", "active", "revoked"]
+    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+
+
 class NewVoucher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an issuer posts to issue a voucher."""
 
@@ -169,5 +212,19 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
     reduced_cny: str
     recovered_cny: str
     expired_cny: str
+    revoked_cny: str
     issued_at: str
     expires_at: str
+
+
+class VoucherStepView(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of a voucher's history. `returned_cny` went back to its issuer with it."""
+
+    number: int
+    from_status: VoucherStatus
+    to_status: VoucherStatus
+    actor_role: Literal["issuer", "exchange"]
+    actor_id: str
+    returned_cny: str
+    reason: str
+    stepped_at: str

@@ -138,7 +138,7 @@ SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
     account.debits_pending_fen AS held_fen,
     escrow.credits_posted_fen - escrow.debits_posted_fen AS committed_fen,
     captures.captured_fen, captures.claimed_fen, captures.paid_fen, captures.reduced_fen, captures.recovered_fen,
-    returns.expired_fen
+    returns.expired_fen, returns.revoked_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
 JOIN ledger_account AS account ON account.id = voucher.account_id
@@ -158,9 +158,12 @@ CROSS JOIN LATERAL (
     WHERE voucher_capture.voucher_id = voucher.id
 ) AS captures
 CROSS JOIN LATERAL (
-    SELECT coalesce(sum(amount_fen), 0)::bigint AS expired_fen
+    SELECT
+        coalesce(sum(amount_fen) FILTER (WHERE reason = 'voucher_expiry'), 0)::bigint AS expired_fen,
+        coalesce(sum(amount_fen) FILTER (WHERE reason = 'voucher_revocation'), 0)::bigint AS revoked_fen
     FROM ledger_transfer
-    WHERE debit_account_id = voucher.account_id AND kind = 'posted' AND reason = 'voucher_expiry'
+    WHERE debit_account_id = voucher.account_id AND kind = 'posted'
+        AND reason IN ('voucher_expiry', 'voucher_revocation')
 ) AS returns
 WHERE voucher.id < $1
     AND ($2::bigint IS NULL OR voucher.buyer_id = $2)
@@ -171,9 +174,10 @@ ORDER BY voucher.id DESC
 LIMIT $6;
 
 -- name: lock_due_vouchers
--- Vouchers past their expiry that still count as current or have money free, accounts locked in order of ids.
-SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.account_id, programme.asset,
-    budget.id AS budget_account_id,
+-- Vouchers past their expiry that still count as current, and those past it or revoked that have money free, accounts
+-- locked in order of ids.
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.step_count, voucher.expires_at,
+    voucher.account_id, programme.asset, budget.id AS budget_account_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
@@ -181,17 +185,47 @@ JOIN ledger_account AS budget
     ON budget.participant_id = programme.issuer_id AND budget.asset = programme.asset
     AND budget.purpose = 'budget' AND budget.reference = 0
 JOIN ledger_account AS account ON account.id = voucher.account_id
-WHERE voucher.expires_at <= $1
+WHERE (voucher.expires_at <= $1 OR voucher.status = 'revoked')
     AND (voucher.status IN ('active', 'suspended')
         OR account.credits_posted_fen > account.debits_posted_fen + account.debits_pending_fen)
 ORDER BY account.id
-FOR NO KEY UPDATE OF account;
+FOR NO KEY UPDATE OF account, voucher;
 
--- name: mark_expired
--- Closes vouchers that were current, and returns which.
-UPDATE voucher SET status = 'expired'
-WHERE id = ANY ($1::bigint[]) AND status IN ('active', 'suspended')
-RETURNING id;
+-- name: lock_voucher
+-- One voucher of an issuer's programme with its account, both locked.
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.step_count, voucher.expires_at,
+    voucher.account_id, programme.asset, budget.id AS budget_account_id,
+    account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
+FROM voucher
+JOIN programme ON programme.id = voucher.programme_id
+JOIN ledger_account AS budget
+    ON budget.participant_id = programme.issuer_id AND budget.asset = programme.asset
+    AND budget.purpose = 'budget' AND budget.reference = 0
+JOIN ledger_account AS account ON account.id = voucher.account_id
+WHERE voucher.id = $1 AND programme.issuer_id = $2
+FOR NO KEY UPDATE OF account, voucher;
+
+-- name: insert_steps
+-- Steps of some vouchers, one of each; the vouchers follow in a statement of their own, which the database compares.
+INSERT INTO voucher_step (
+    voucher_id, number, from_status, to_status, actor_role, actor_id, returned_fen, reason, stepped_at)
+SELECT step.*, $9
+FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::text[])
+    AS step;
+
+-- name: follow_steps
+-- Brings vouchers to where their last steps lead.
+UPDATE voucher SET status = step.to_status, step_count = step.number
+FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS step (voucher_id, number, to_status)
+WHERE voucher.id = step.voucher_id;
+
+-- name: steps_of_voucher
+-- The history of a voucher after a step, in order.
+SELECT voucher_id, number, from_status, to_status, actor_role, actor_id, returned_fen, reason, stepped_at
+FROM voucher_step
+WHERE voucher_id = $1 AND number > $2
+ORDER BY number
+LIMIT $3;
 
 -- name: insert_captures
 -- Stores the voucher parts of delivered hours.

@@ -34,6 +34,8 @@ from exchange.vouchers.models import (
     VoucherChoice,
     VoucherRefusal,
     VoucherStatus,
+    VoucherStep,
+    VoucherStepView,
     VoucherView,
     VoucherWish,
 )
@@ -258,6 +260,21 @@ def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
         reduced_cny=format_cny(balances.reduced_fen),
         recovered_cny=format_cny(balances.recovered_fen),
         expired_cny=format_cny(balances.expired_fen),
+        revoked_cny=format_cny(balances.revoked_fen),
         issued_at=format_rfc3339(voucher.issued_at_us),
         expires_at=format_rfc3339(voucher.expires_at_us),
+    )
+
+
+def view_of_step(step: VoucherStep) -> VoucherStepView:
+    """Return a step of a voucher as its buyer and its issuer see it."""
+    return VoucherStepView(
+        number=step.number,
+        from_status=step.from_status,
+        to_status=step.to_status,
+        actor_role=step.actor_role,
+        actor_id=encode_id("par", step.actor_id),
+        returned_cny=format_cny(step.returned_fen),
+        reason=step.reason,
+        stepped_at=format_rfc3339(step.stepped_at_us),
     )

@@ -12,6 +12,7 @@ first, which is what makes the budget and the yearly cap exact under any concurr
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
@@ -20,7 +21,7 @@ from exchange.kit.errors import Conflict, Fault, Forbidden, InvalidInput, NotFou
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id, new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
@@ -30,13 +31,26 @@ from exchange.vouchers.models import (
     Balances,
     Capture,
     ExpiredVoucher,
+    LockedVoucher,
     UsableVoucher,
     Voucher,
     VoucherStatus,
+    VoucherStep,
 )
 from exchange.vouchers.programme_models import Programme, ProgrammeStatus
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
+
+EXPIRY_REASON: Final = "its time has passed"
+RELEASE_REASON: Final = "an order gave free what it held"
+
+_AUDIT_CODES: Final[Mapping[VoucherStatus, str]] = {
+    VoucherStatus.ACTIVE: "VRES",
+    VoucherStatus.SUSPENDED: "VSUS",
+    VoucherStatus.REVOKED: "VREV",
+    VoucherStatus.EXPIRED: "VEXP",
+}
+"""The code of the audit record of a step, by where it leads."""
 
 
 async def issue_voucher(
@@ -292,47 +306,88 @@ async def record_captures(connection: Connection, captures: Sequence[Capture], a
 async def expire_due(connection: Connection, now_us: int) -> tuple[ExpiredVoucher, ...]:
     """Close every voucher whose time has passed and return what is free of it to its issuer's budget account.
 
-    What an order still holds stays held; if the hold is released later, the next sweep takes it. Returns the
-    vouchers that were closed or gave something back.
+    What an order still holds stays held; if the hold is released later, the next sweep takes it, of an
+    expired and of a revoked voucher alike. Each step is in the voucher's history, where its buyer reads it.
+    Returns the vouchers that were closed or gave something back.
     """
     due = await store.lock_due_vouchers(connection, now_us)
-    if not due:
-        return ()
-    closed = await store.mark_expired(connection, [row["id"] for row in due])
-    swept = [row for row in due if row["available_fen"] or row["id"] in closed]
+    current = VoucherStatus.ACTIVE, VoucherStatus.SUSPENDED
+    steps = [
+        VoucherStep(
+            voucher_id=each.voucher_id,
+            number=each.step_count + 1,
+            from_status=each.status,
+            to_status=VoucherStatus.EXPIRED if each.status in current else each.status,
+            actor_role="exchange",
+            actor_id=EXCHANGE_ID,
+            returned_fen=each.available_fen,
+            reason=EXPIRY_REASON if each.status in current else RELEASE_REASON,
+            stepped_at_us=now_us,
+        )
+        for each in due
+    ]
+    await take_steps(connection, None, list(zip(due, steps, strict=True)), now_us)
+    return tuple(
+        ExpiredVoucher(
+            voucher_id=each.voucher_id,
+            programme_id=each.programme_id,
+            buyer_id=each.buyer_id,
+            returned_fen=each.available_fen,
+        )
+        for each in due
+    )
+
+
+async def take_steps(
+    connection: Connection,
+    principal: Principal | None,
+    taken: Sequence[tuple[LockedVoucher, VoucherStep]],
+    now_us: int,
+) -> None:
+    """Take a step of each of some locked vouchers and return what it says to their issuers' budget accounts.
+
+    Without a principal the steps are the exchange's own. The statements do not grow with the vouchers.
+    """
+    if not taken:
+        return
+    steps = [step for _, step in taken]
+    await store.insert_steps(connection, steps, now_us)
+    await store.follow_steps(connection, steps)
     group_id = new_id()
     transfers = [
         Transfer(
             group_id=group_id,
             kind=TransferKind.POSTED,
-            reason=TransferReason.VOUCHER_EXPIRY,
-            asset=row["asset"],
-            debit_account_id=row["account_id"],
-            credit_account_id=row["budget_account_id"],
-            amount_fen=row["available_fen"],
-            subject_id=row["id"],
+            reason=(
+                TransferReason.VOUCHER_REVOCATION
+                if step.to_status is VoucherStatus.REVOKED
+                else TransferReason.VOUCHER_EXPIRY
+            ),
+            asset=voucher.asset,
+            debit_account_id=voucher.account_id,
+            credit_account_id=voucher.budget_account_id,
+            amount_fen=step.returned_fen,
+            subject_id=voucher.voucher_id,
         )
-        for row in swept
-        if row["available_fen"]
+        for voucher, step in taken
+        if step.returned_fen
     ]
     await ledger.post(connection, transfers, now_us)
     records = [
         AuditRecord(
-            code="VEXP",
+            code=_AUDIT_CODES[step.to_status],
             event_at_us=now_us,
-            participant_id=row["buyer_id"],
-            subject_id=row["id"],
-            detail={"programme_id": row["programme_id"], "returned_fen": row["available_fen"]},
+            actor_participant_id=None if principal is None else principal.participant_id,
+            key_id=None if principal is None else principal.key_id,
+            participant_id=voucher.buyer_id,
+            subject_id=voucher.voucher_id,
+            detail={
+                "programme_id": voucher.programme_id,
+                "from": step.from_status,
+                "reason": step.reason,
+                "returned_fen": step.returned_fen,
+            },
         )
-        for row in swept
+        for voucher, step in taken
     ]
     await insert_audit_records(connection, records)
-    return tuple(
-        ExpiredVoucher(
-            voucher_id=row["id"],
-            programme_id=row["programme_id"],
-            buyer_id=row["buyer_id"],
-            returned_fen=row["available_fen"],
-        )
-        for row in swept
-    )

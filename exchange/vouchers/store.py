@@ -13,8 +13,10 @@ from exchange.vouchers.models import (
     ID_MAX,
     Balances,
     Capture,
+    LockedVoucher,
     Voucher,
     VoucherStatus,
+    VoucherStep,
 )
 from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus, RulesVersion
 
@@ -67,6 +69,21 @@ def _voucher(row: Record) -> Voucher:
         issued_at_us=to_us(row["issued_at"]),
         expires_at_us=to_us(row["expires_at"]),
         balances=Balances(**{name: row[name] for name in Balances.__struct_fields__}),
+    )
+
+
+def _locked(row: Record) -> LockedVoucher:
+    return LockedVoucher(
+        voucher_id=row["id"],
+        programme_id=row["programme_id"],
+        buyer_id=row["buyer_id"],
+        status=VoucherStatus(row["status"]),
+        step_count=row["step_count"],
+        account_id=row["account_id"],
+        budget_account_id=row["budget_account_id"],
+        asset=row["asset"],
+        available_fen=row["available_fen"],
+        expires_at_us=to_us(row["expires_at"]),
     )
 
 
@@ -214,14 +231,61 @@ async def page_of_vouchers(
     return [_voucher(row) for row in rows]
 
 
-async def lock_due_vouchers(connection: Connection, now_us: int) -> list[Record]:
-    """Vouchers past their expiry that are still current or have money free, accounts locked."""
-    return await connection.fetch(QUERIES.lock_due_vouchers, from_us(now_us))
+async def lock_due_vouchers(connection: Connection, now_us: int) -> list[LockedVoucher]:
+    """Vouchers that are over and still count as current or have money free, locked with their accounts."""
+    return [_locked(row) for row in await connection.fetch(QUERIES.lock_due_vouchers, from_us(now_us))]
 
 
-async def mark_expired(connection: Connection, voucher_ids: Collection[int]) -> set[int]:
-    """Close those of some vouchers that were current, and return which."""
-    return {row["id"] for row in await connection.fetch(QUERIES.mark_expired, list(voucher_ids))}
+async def lock_voucher(connection: Connection, voucher_id: int, issuer_id: int) -> LockedVoucher | None:
+    """One voucher of an issuer's programmes, it and its account locked."""
+    row = await connection.fetchrow(QUERIES.lock_voucher, voucher_id, issuer_id)
+    return None if row is None else _locked(row)
+
+
+async def insert_steps(connection: Connection, steps: Sequence[VoucherStep], at_us: int) -> None:
+    """Store steps, at most one of each voucher; `follow_steps` must follow. One statement."""
+    await connection.execute(
+        QUERIES.insert_steps,
+        [step.voucher_id for step in steps],
+        [step.number for step in steps],
+        [step.from_status.value for step in steps],
+        [step.to_status.value for step in steps],
+        [step.actor_role for step in steps],
+        [step.actor_id for step in steps],
+        [step.returned_fen for step in steps],
+        [step.reason for step in steps],
+        from_us(at_us),
+    )
+
+
+async def follow_steps(connection: Connection, steps: Sequence[VoucherStep]) -> None:
+    """Bring vouchers to where the steps just stored lead. One statement."""
+    await connection.execute(
+        QUERIES.follow_steps,
+        [step.voucher_id for step in steps],
+        [step.number for step in steps],
+        [step.to_status.value for step in steps],
+    )
+
+
+async def steps_of_voucher(
+    connection: Connection, voucher_id: int, after: int, limit: int
+) -> list[VoucherStep]:
+    """Return the steps of a voucher after a number, in order."""
+    return [
+        VoucherStep(
+            voucher_id=row["voucher_id"],
+            number=row["number"],
+            from_status=VoucherStatus(row["from_status"]),
+            to_status=VoucherStatus(row["to_status"]),
+            actor_role=row["actor_role"],
+            actor_id=row["actor_id"],
+            returned_fen=row["returned_fen"],
+            reason=row["reason"],
+            stepped_at_us=to_us(row["stepped_at"]),
+        )
+        for row in await connection.fetch(QUERIES.steps_of_voucher, voucher_id, after, limit)
+    ]
 
 
 async def insert_captures(connection: Connection, captures: Sequence[Capture], at_us: int) -> None:

@@ -38,6 +38,7 @@ BODIES = (
     "POST /v1/programmes/{programme_id}/versions",
     "POST /v1/trade-groups",
     "POST /v1/vouchers",
+    "POST /v1/vouchers/{voucher_id}/steps",
     "POST /v1/withdrawals",
     "PUT /v1/products/{product_id}/phase",
 )
@@ -103,6 +104,7 @@ async def good(stage: Stage, name: str) -> Good:
             cast.issuer,
             {"programme_id": ids["programme_id"], "buyer_id": cast.buyer.id, "amount_cny": "10.00"},
         ),
+        "POST /v1/vouchers/{voucher_id}/steps": (cast.issuer, {"to": "suspended", "reason": "核查"}),
         "POST /v1/withdrawals": (operator, money),
         "PUT /v1/products/{product_id}/phase": (operator, {"phase": "open"}),
     }

@@ -33,6 +33,7 @@ CURSOR_LISTS = (
         "trade_groups",
         "transfers",
         "vouchers",
+        "voucher_steps",
     ),
 )
 CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))

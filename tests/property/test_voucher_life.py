@@ -1,15 +1,14 @@
 """Vouchers and claims on the real PostgreSQL beside a plain model of them.
 
 Hypothesis takes any steps in any order: issuing, holding, releasing, committing, delivering, refunding,
-expiring, claiming and every step of a claim by anybody, also those that must be refused. After every step
-each voucher's parts are the model's and sum to its face, issuance is within the budget and the caps, and no
-buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's hands. After every
-run the books balance.
+expiring, suspending, revoking, claiming and every step of a claim by anybody, also those that are refused.
+After every step each voucher's parts are the model's and sum to its face, issuance is within the budget and
+the caps, and no buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's
+hands. After every run the books balance.
 """
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from fractions import Fraction
 from typing import Any, TypeVar
 
 import msgspec
@@ -31,13 +30,14 @@ from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.claims.rules import drawn_number
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound, Refusal
+from exchange.kit.errors import Conflict, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import service
-from exchange.vouchers.models import Balances, Capture, Voucher
+from exchange.vouchers import life, service
+from exchange.vouchers.models import Balances, Capture, Voucher, VoucherStatus
 from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
+from tests.plain_claim import WAYS, PlainClaim, line_order
 from tests.voucher_world import VoucherWorld
 
 T = TypeVar("T")
@@ -46,41 +46,6 @@ BUDGET_FEN, CAP_FEN = 3_500, 2_000
 AUDITED_BPS = 4_000
 small_fen = st.one_of(st.integers(1, 60), st.integers(1, 300))
 either = st.integers(0, 1)
-
-
-WAYS = [
-    ("open", "submitted", "provider"),
-    ("submitted", "in_audit", "issuer"),
-    ("in_audit", "queried", "issuer"),
-    ("queried", "in_audit", "provider"),
-    *(
-        (state, to, "issuer")
-        for state in ("submitted", "in_audit")
-        for to in ("approved", "reduced", "rejected")
-    ),
-    *((state, "paid", "issuer") for state in ("approved", "reduced")),
-    ("paid", "closed", "issuer"),
-    *((state, "clawback_open", "issuer") for state in ("paid", "closed")),
-    ("clawback_open", "recovered", "provider"),
-    ("clawback_open", "written_off", "issuer"),
-]
-"""The life of a claim: from, to, whose step it is."""
-
-
-class PlainClaim:
-    """A claim in the model; `left_fen` is what of each line is neither reduced nor recovered."""
-
-    def __init__(self, provider: Principal, lines: list[Capture]) -> None:
-        """Begin open."""
-        self.provider = provider
-        self.status = "open"
-        self.lines = lines
-        self.left_fen = [line.amount_fen for line in lines]
-        self.clawback_fen = 0
-
-
-def line_order(line: Capture) -> tuple[int, int, int]:
-    return line.lease_id, line.delivery_hour, line.voucher_id
 
 
 class VoucherLife(RuleBasedStateMachine):
@@ -95,6 +60,7 @@ class VoucherLife(RuleBasedStateMachine):
         self.runner = runner
         self.world = VoucherWorld(database)
         self.issued: list[Voucher] = []
+        self.states: dict[int, str] = {}
         self.parts: dict[int, dict[str, int]] = {}
         self.unclaimed: list[Capture] = []
         self.claimed: dict[int, PlainClaim] = {}
@@ -155,6 +121,7 @@ class VoucherLife(RuleBasedStateMachine):
         """Issue what may be issued."""
         voucher = self.runner.run(self.world.issue(self.issuer, self.programme, buyer, fen))
         self.issued.append(voucher)
+        self.states[voucher.id] = "active"
         self.parts[voucher.id] = dict.fromkeys(PARTS, 0) | {"available_fen": fen}
         return voucher
 
@@ -224,14 +191,45 @@ class VoucherLife(RuleBasedStateMachine):
         expected = {}
         for voucher in self.issued:
             free_fen = self.parts[voucher.id]["available_fen"]
-            if voucher.expires_at_us <= now_us and free_fen:
+            is_revoked = self.states[voucher.id] == "revoked"
+            if voucher.expires_at_us <= now_us and not is_revoked:
+                self.states[voucher.id] = "expired"
+            if free_fen and self.states[voucher.id] in {"expired", "revoked"}:
                 expected[voucher.id] = free_fen
-                self.move(voucher.id, "available", "expired", free_fen)
+                self.move(voucher.id, "available", self.states[voucher.id], free_fen)
         swept = self.within(lambda connection: service.expire_due(connection, now_us))
         # The sweep also meets the vouchers of earlier runs, which share the database.
         own = [each for each in swept if each.programme_id == self.programme.id]
         returned = {each.voucher_id: each.returned_fen for each in own if each.returned_fen}
         assert returned == expected
+
+    @rule(
+        voucher=vouchers,
+        to=st.sampled_from([*[VoucherStatus.SUSPENDED, VoucherStatus.ACTIVE] * 3, VoucherStatus.REVOKED]),
+        by=st.sampled_from(["issuer", "issuer", "issuer", "buyer"]),
+    )
+    def step_voucher(self, voucher: Voucher, to: VoucherStatus, by: str) -> None:
+        """Suspend, resume or revoke, or be refused: nothing is done to one that is over, nor by its buyer."""
+        caller = self.issuer if by == "issuer" else self.buyers[0]
+        now_us = self.world.now_us
+        state = self.states[voucher.id]
+        refusal: type[Refusal] | None = None
+        if by == "buyer":
+            refusal = NotFound
+        elif state not in {"active", "suspended"} or state == to or voucher.expires_at_us <= now_us:
+            refusal = Conflict
+
+        def take() -> Voucher:
+            return self.within(lambda at: life.step_voucher(at, caller, voucher.id, to, "because", now_us))
+
+        if refusal is not None:
+            with pytest.raises(refusal):
+                take()
+            return
+        assert take().status is to
+        self.states[voucher.id] = to.value
+        if to is VoucherStatus.REVOKED:
+            self.move(voucher.id, "available", "revoked", self.parts[voucher.id]["available_fen"])
 
     @rule(target=claims, number=either, submits=st.booleans())
     def claim(self, number: int, submits: bool) -> Any:  # noqa: FBT001 - drawn by Hypothesis
@@ -314,7 +312,9 @@ class VoucherLife(RuleBasedStateMachine):
                 lambda at: claims.take_step(at, callers[by], claim_id, wanted, now_us, accounts)
             )
 
-        refusal = self.refusal_of(model, to.value, by, fen)
+        payer = {ClaimStatus.PAID: self.issuer, ClaimStatus.RECOVERED: model.provider}.get(to)
+        cash_fen = None if payer is None else self.cash_fen[payer.participant_id]
+        refusal = model.refusal_of(to.value, by, fen, cash_fen)
         if refusal is not None:
             with pytest.raises(refusal):
                 take()
@@ -330,42 +330,15 @@ class VoucherLife(RuleBasedStateMachine):
             self.unclaimed += model.lines
             model.lines, model.left_fen = [], []
         elif fen is not None and to is ClaimStatus.REDUCED:
-            self.take_off(model, sum(model.left_fen) - fen, "claimed", "reduced")
+            self.shift(model, "claimed", "reduced", model.take_off(sum(model.left_fen) - fen))
         elif to is ClaimStatus.PAID:
             self.shift(model, "claimed", "paid")
             self.pay(self.issuer, model.provider, sum(model.left_fen))
         elif fen is not None and to is ClaimStatus.CLAWBACK_OPEN:
             model.clawback_fen = fen
         elif to is ClaimStatus.RECOVERED:
-            self.take_off(model, model.clawback_fen, "paid", "recovered")
+            self.shift(model, "paid", "recovered", model.take_off(model.clawback_fen))
             self.pay(model.provider, self.issuer, model.clawback_fen)
-
-    def refusal_of(self, model: PlainClaim, to: str, by: str, fen: int | None) -> type[Refusal] | None:
-        """Return what refuses a step, None where nothing does."""
-        if by in {"buyer", "other"} or (by == "issuer" and model.status == "open"):
-            return NotFound
-        if all((to, by) != way[1:] for way in WAYS):
-            return Forbidden
-        lacks_or_has_amount = (fen is None) == (to in {"reduced", "clawback_open"})
-        if not lacks_or_has_amount and (model.status, to, by) not in WAYS:
-            return Conflict
-        if lacks_or_has_amount or (fen is not None and fen > sum(model.left_fen) - (to == "reduced")):
-            return InvalidInput
-        payer = {"paid": self.issuer, "recovered": model.provider}.get(to)
-        amount_fen = model.clawback_fen if to == "recovered" else sum(model.left_fen)
-        if payer is not None and amount_fen > self.cash_fen[payer.participant_id]:
-            return NotEnoughMoney
-        return None
-
-    def take_off(self, model: PlainClaim, fen: int, source: str, target: str) -> None:
-        """Take an amount off the lines of a claim by largest remainder."""
-        exact = [Fraction(fen * part, sum(model.left_fen)) for part in model.left_fen]
-        parts = [int(each) for each in exact]
-        while sum(parts) < fen:
-            rests = [each - part for each, part in zip(exact, parts, strict=True)]
-            parts[rests.index(max(rests))] += 1
-        self.shift(model, source, target, parts)
-        model.left_fen = [left - part for left, part in zip(model.left_fen, parts, strict=True)]
 
     def pay(self, payer: Principal, payee: Principal, fen: int) -> None:
         """Move cash in the model."""
@@ -385,6 +358,7 @@ class VoucherLife(RuleBasedStateMachine):
             return
         seen = self.within(lambda connection: service.list_vouchers(connection, self.issuer, limit=100))
         assert {each.id: msgspec.structs.asdict(each.balances) for each in seen} == self.parts
+        assert {each.id: each.status.value for each in seen} == self.states
         for voucher in seen:
             assert sum(msgspec.structs.asdict(voucher.balances).values()) == voucher.face_fen
 

@@ -1,0 +1,89 @@
+"""The steps of a voucher over HTTP: its issuer takes them, its buyer reads what became of it.
+
+Of the application's state: `database` and `clock`.
+"""
+
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from exchange.kit.auth import Scope
+from exchange.kit.database import Connection
+from exchange.kit.errors import NotFound
+from exchange.kit.http_auth import requires
+from exchange.kit.http_once import once
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import decode_id
+from exchange.vouchers import life
+from exchange.vouchers.models import NewVoucherStep, VoucherStatus, VoucherStepView, VoucherView
+from exchange.vouchers.rules import view_of_step, view_of_voucher
+
+_STEPS: Final = "voucher_steps"
+
+
+class StepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a voucher's history."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+def _voucher_in_path(text: str) -> int:
+    value = decode_id("vch", text)
+    if value is None:
+        raise NotFound(detail="there is no such voucher")
+    return value
+
+
+class VoucherStepsController(Controller):
+    """What became of a voucher after its issue."""
+
+    path = "/v1/vouchers/{voucher_id:str}/steps"
+    tags = ("Vouchers",)
+
+    @post(
+        "",
+        opt=requires(Scope.ISSUE, once=True),
+        status_code=200,
+        summary="Suspend, resume or revoke a voucher",
+    )
+    async def step(
+        self, request: ApiRequest, voucher_id: FromPath[str], data: JSONBody[NewVoucherStep]
+    ) -> Response[VoucherView]:
+        """Suspend a voucher, resume it (to active), or revoke it for good, with a reason its buyer reads.
+
+        What is free of a revoked voucher goes back to the programme's budget at once; what orders hold of it
+        goes on under them.
+        """
+        value = _voucher_in_path(voucher_id)
+        now_us = request.app.state.clock.now_us()
+
+        async def work(connection: Connection) -> VoucherView:
+            status = VoucherStatus(data.to)
+            stepped = await life.step_voucher(
+                connection, request.principal, value, status, data.reason, now_us
+            )
+            return view_of_voucher(stepped, now_us)
+
+        return await once(request, work, status=200)
+
+    @get(
+        "",
+        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=StepsQuery),
+        summary="List a voucher's steps",
+    )
+    async def list_all(self, request: ApiRequest, voucher_id: FromPath[str]) -> Page[VoucherStepView]:
+        """Return what became of a voucher, in order: who, when, why, and what went back to its issuer."""
+        query = request.query(StepsQuery)
+        value = _voucher_in_path(voucher_id)
+        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        async with request.app.state.database.connection() as connection:
+            found = await life.list_steps(
+                connection, request.principal, value, after=after, limit=query.limit + 1
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
+        return Page([view_of_step(each) for each in page], next_cursor)
