@@ -22,8 +22,9 @@ from exchange.ledger.models import AccountView, CashMovementView, NewCashMovemen
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.settlement.models import LeaseView, NewOutage
+from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, VoucherView
-from exchange.vouchers.programme_models import NewProgramme, ProgrammeView
+from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
 
 PAGE_ROWS: Final = 1000
 T = TypeVar("T")
@@ -134,6 +135,20 @@ class ExchangeClient:
     async def issue_voucher(self, new: NewVoucher, once_key: str | None = None) -> VoucherView:
         """Issue a voucher of your programme to a buyer."""
         return await self._once("POST", "/v1/vouchers", VoucherView, new, once_key)
+
+    async def eligibility(self, question: EligibilityQuestion) -> EligibilityAnswer:
+        """Return by whom an order of yours would be subsidised, how much, and if not why."""
+        path = "/v1/vouchers/eligibility"
+        return await self._transport.call("POST", path, EligibilityAnswer, body=question)
+
+    def programmes(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ProgrammeView]:
+        """Yield the venue's programmes, newest first."""
+        return self._list("/v1/programmes", ProgrammeView, limit, filters)
+
+    async def add_version(self, programme_id: str, new: NewVersion) -> VersionView:
+        """Give your programme further rules."""
+        path = f"/v1/programmes/{_segment(programme_id)}/versions"
+        return await self._once("POST", path, VersionView, new)
 
     def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""

@@ -16,14 +16,14 @@ from exchange.orders.models import Denial, DenialReason
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
 from exchange.vouchers.facts import Facts
-from exchange.vouchers.rules import asset_of, capped, choose, share_fen
+from exchange.vouchers.rules import asset_of, choose, parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import LiveOrder, PlaceRequest
-    from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherWish
+    from exchange.vouchers.models import UsableVoucher, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):
@@ -67,11 +67,10 @@ def fund(
         programme_version=choice.programme_version,
         programme_mask=choice.mask,
     )
-    eligible_fen = capped(order.price_ticks, choice.price_cap_ticks) * order.hours * order.quantity_gpus
-    voucher_fen = min(share_fen(eligible_fen, choice.rate_bps), choice.available_fen)
+    parts = parts_of(choice, facts)
     wanted = targets(
         money,
-        voucher_placed_fen=voucher_fen,
+        voucher_placed_fen=sum(fen for _, fen in parts),
         filled_notional_fen=0,
         eligible_notional_fen=0,
         open_gpus=order.quantity_gpus,
@@ -95,7 +94,7 @@ def fund(
             escrow_account_id=accounts.escrow_id,
             placed_fen=wanted.cash_kept_fen,
         ),
-        vouchers=_voucher_holds(order, choice, voucher_fen),
+        vouchers=_voucher_holds(order, parts),
     )
 
 
@@ -107,23 +106,17 @@ def _left_of(vouchers: Sequence[UsableVoucher], net_held_fen: Mapping[int, int])
     ]
 
 
-def _voucher_holds(order: LiveOrder, choice: VoucherChoice, wanted_fen: int) -> list[Hold]:
-    """Spread the voucher part over the chosen vouchers in spending order."""
-    holds: list[Hold] = []
-    for voucher in choice.vouchers:
-        part_fen = min(wanted_fen, voucher.available_fen)
-        if part_fen <= 0:
-            continue
-        wanted_fen -= part_fen
-        holds.append(
-            Hold(
-                order_id=order.order_id,
-                voucher_id=voucher.voucher_id,
-                position=len(holds) + 1,
-                asset=asset_of(voucher.programme_id),
-                source_account_id=voucher.account_id,
-                escrow_account_id=voucher.escrow_account_id,
-                placed_fen=part_fen,
-            )
+def _voucher_holds(order: LiveOrder, parts: Sequence[tuple[UsableVoucher, int]]) -> list[Hold]:
+    """Return the holds of vouchers in spending order."""
+    return [
+        Hold(
+            order_id=order.order_id,
+            voucher_id=voucher.voucher_id,
+            position=position,
+            asset=asset_of(voucher.programme_id),
+            source_account_id=voucher.account_id,
+            escrow_account_id=voucher.escrow_account_id,
+            placed_fen=part_fen,
         )
-    return holds
+        for position, (voucher, part_fen) in enumerate(parts, start=1)
+    ]

@@ -19,7 +19,8 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id
-from exchange.vouchers import programmes, service
+from exchange.vouchers import eligibility, programmes, service
+from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import ID_MAX, NewVoucher, VoucherView
 from exchange.vouchers.programme_models import (
     NewProgramme,
@@ -198,6 +199,27 @@ class VouchersController(Controller):
             return view_of_voucher(voucher, now_us)
 
         return await once(request, work)
+
+    @post(
+        "/eligibility",
+        opt=requires(Scope.READ, Scope.TRADE, keep_faults=True),
+        status_code=200,
+        summary="Would this order be subsidised",
+    )
+    async def eligibility(
+        self, request: ApiRequest, data: JSONBody[EligibilityQuestion]
+    ) -> EligibilityAnswer:
+        """Say by whom an order would be subsidised, how much, and if not why, rule by rule."""
+        state = request.app.state
+        async with state.database.connection() as connection:
+            return await eligibility.ask(
+                connection,
+                request.principal,
+                data,
+                state.programmes,
+                state.clock.now_us(),
+                request.faults,
+            )
 
     @get("", opt=requires(*_READERS, query=VoucherQuery), summary="List vouchers")
     async def list_all(self, request: ApiRequest) -> Page[VoucherView]:

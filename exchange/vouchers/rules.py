@@ -240,6 +240,19 @@ def _aid(offer: Offer) -> Aid:
     )
 
 
+def parts_of(choice: VoucherChoice, facts: Facts) -> list[tuple[UsableVoucher, int]]:
+    """Return what an order sets aside of each chosen voucher, in spending order; none is empty."""
+    eligible_fen = capped(facts.price_ticks, choice.price_cap_ticks) * facts.hours * facts.quantity_gpus
+    left_fen = share_fen(eligible_fen, choice.rate_bps)
+    parts = []
+    for voucher in choice.vouchers:
+        part_fen = min(left_fen, voucher.available_fen)
+        if part_fen > 0:
+            left_fen -= part_fen
+            parts.append((voucher, part_fen))
+    return parts
+
+
 def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
     """Return a voucher as its buyer and its issuer see it."""
     balances = voucher.balances

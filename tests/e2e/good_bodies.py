@@ -39,6 +39,7 @@ BODIES = (
     "POST /v1/trade-groups",
     "POST /v1/vouchers",
     "POST /v1/vouchers/{voucher_id}/steps",
+    "POST /v1/vouchers/eligibility",
     "POST /v1/withdrawals",
     "PUT /v1/products/{product_id}/phase",
 )
@@ -105,6 +106,16 @@ async def good(stage: Stage, name: str) -> Good:
             {"programme_id": ids["programme_id"], "buyer_id": cast.buyer.id, "amount_cny": "10.00"},
         ),
         "POST /v1/vouchers/{voucher_id}/steps": (cast.issuer, {"to": "suspended", "reason": "核查"}),
+        "POST /v1/vouchers/eligibility": (
+            cast.buyer,
+            {
+                "product": bid["product"],
+                "quantity_gpus": 1,
+                "hours": 2,
+                "price_cny_per_gpu_hour": "4.00",
+                "vouchers": "auto",
+            },
+        ),
         "POST /v1/withdrawals": (operator, money),
         "PUT /v1/products/{product_id}/phase": (operator, {"phase": "open"}),
     }

@@ -158,8 +158,9 @@ def test_every_post_is_safe_to_repeat(description: Description) -> None:
         for title, each in description.operations.items()
         if each.method == "POST" and each.headers != ("Idempotency-Key",)
     }
-    # An order has its client_order_id, an outage its lease and hour, an echo no effect.
-    assert keyless == {ECHO, "POST /v1/orders", "POST /v1/leases/{lease_id}/outages"}
+    # An order has its client_order_id, an outage its lease and hour, an echo and a question no effect.
+    question = "POST /v1/vouchers/eligibility"
+    assert keyless == {ECHO, question, "POST /v1/orders", "POST /v1/leases/{lease_id}/outages"}
 
 
 @pytest.mark.parametrize("name", BODIES)

@@ -1,0 +1,76 @@
+"""The question whether an order would be subsidised, and its answer: by whom, how much, and why not."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from exchange.kit.fields import CnyText, IdText, SlugText
+
+
+class EligibilityQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order that is not placed: what it buys, for how many hours, at which limit, by which vouchers."""
+
+    product: SlugText
+    quantity_gpus: Annotated[int, Meta(ge=1, le=1_000_000)]
+    hours: Annotated[int, Meta(ge=1, le=8784)]
+    price_cny_per_gpu_hour: CnyText
+    vouchers: Literal["auto"] | Annotated[list[IdText], Meta(min_length=1, max_length=50)] = "auto"
+
+
+class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether one rule is met; `rule` is a JSON pointer into the programme's rules."""
+
+    rule: str
+    holds: bool
+    detail: str
+
+
+class VoucherAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order would set aside of one voucher, or the code and the words of why nothing."""
+
+    voucher_id: str
+    amount_cny: str
+    code: str | None = None
+    detail: str | None = None
+
+
+class ProgrammeAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One programme, judged by its rules in force.
+
+    `order_rules` say whether it pays for the order, `tiers` how it comes to `rate_bps`; `buyer_rules` whether
+    the company could be issued a voucher now, of `cap_left_cny` at most. `share_cny` is
+    the share of the order's most possible cost, whatever vouchers there are.
+    """
+
+    programme_id: str
+    code: str
+    name: str
+    version: int | None
+    pays_for_order: bool
+    rate_bps: int
+    share_cny: str
+    price_cap_cny_per_gpu_hour: str | None
+    order_rules: list[RuleAnswer]
+    tiers: list[RuleAnswer]
+    buyer_rules: list[RuleAnswer]
+    cap_left_cny: str | None
+    vouchers: list[VoucherAnswer]
+
+
+class EligibilityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What an order would set aside at most if it were placed now: vouchers' part, and the company's own.
+
+    Prices below the limit make both smaller. Fills with providers that the programme does not admit are not
+    subsidised. The programme that pays stands first among `programmes`.
+    """
+
+    subsidised: bool
+    amount_cny: str
+    voucher_cny: str
+    own_cny: str
+    rate_bps: int
+    programme_id: str | None
+    programme_version: int | None
+    refusals: list[VoucherAnswer]
+    programmes: list[ProgrammeAnswer]
