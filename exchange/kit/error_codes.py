@@ -64,6 +64,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "buyer_not_eligible": "A rule of the programme keeps this buyer out.",
     "duplicate": "The same thing is named twice.",
     "duplicate_key": "The key stands twice in one object.",
+    "evidence_missing": "Evidence that the programme's rules ask for is not attached to the claim.",
     "in_past": "The time lies before the present hour.",
     "invalid_text": "The text holds a character that cannot be stored (NUL or half a surrogate pair).",
     "key_needed": "This channel needs a connection that came with a key.",
