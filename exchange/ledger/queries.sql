@@ -170,7 +170,7 @@ ORDER BY id;
 WITH open_hold AS (
     SELECT source_account_id, escrow_account_id, placed_fen - committed_fen - released_fen AS open_fen
     FROM order_hold
-    WHERE placed_fen > committed_fen + released_fen
+    WHERE placed_fen <> committed_fen + released_fen
 ), expected AS (
     SELECT side.account_id, sum(side.debit_fen)::BIGINT AS debit_fen, sum(side.credit_fen)::BIGINT AS credit_fen
     FROM open_hold
@@ -194,7 +194,7 @@ ORDER BY account.id;
 SELECT hold.order_id, sum(hold.placed_fen - hold.committed_fen - hold.released_fen)::BIGINT AS open_fen
 FROM order_hold AS hold
 JOIN orders ON orders.id = hold.order_id
-WHERE hold.placed_fen > hold.committed_fen + hold.released_fen
+WHERE hold.placed_fen <> hold.committed_fen + hold.released_fen
     AND orders.status NOT IN ('accepted', 'resting', 'partially_filled')
 GROUP BY hold.order_id
 ORDER BY hold.order_id;
@@ -204,7 +204,7 @@ ORDER BY hold.order_id;
 WITH leased AS (
     SELECT escrow_account_id AS account_id, sum(committed_fen - captured_fen - returned_fen)::BIGINT AS open_fen
     FROM lease_funding
-    WHERE committed_fen > captured_fen + returned_fen
+    WHERE committed_fen <> captured_fen + returned_fen
     GROUP BY escrow_account_id
 )
 SELECT

@@ -67,6 +67,7 @@ class Model:
         self.overdraft_ids = overdraft_ids
         self.sums: dict[int, Sums] = dict.fromkeys(assets, (0, 0, 0, 0))
         self.open: Counter[tuple[int, int]] = Counter()
+        self.transfers: list[Transfer] = []
 
     def available(self, account_id: int) -> int:
         """Return what the account can still use."""
@@ -101,6 +102,7 @@ class Model:
     def accept(self, transfers: list[Transfer], result: dict[int, Sums]) -> None:
         """Take over a result, and what it leaves set aside between which accounts."""
         self.sums = result
+        self.transfers += transfers
         for each in transfers:
             self.open[each.debit_account_id, each.credit_account_id] += EFFECT[each.kind][0] * each.amount_fen
 
@@ -151,6 +153,7 @@ class LedgerMachine(RuleBasedStateMachine):
         keys = [AccountKey(owner, PROGRAMME, Purpose.VOUCHER, n) for owner in owners for n in (1, 2)]
         vouchers = await service.ensure_accounts(lent, keys[:5], AT_US)
         self.cash_ids = {owner: cash[owner].cash_id for owner in owners}
+        self.source_id = source_id
         self.sides = {
             CNY: [each for owner in owners for each in (cash[owner].cash_id, cash[owner].escrow_id)],
             PROGRAMME: [source_id, *vouchers.values()],
@@ -242,6 +245,24 @@ class LedgerMachine(RuleBasedStateMachine):
             if amount_fen
         ]
         self._post(parts)
+
+    @rule(pick=st.integers(0, 4), amount_fen=AMOUNTS)
+    def issue(self, pick: int, amount_fen: int) -> None:
+        """A programme's source gives a voucher its face."""
+        voucher_id = self.sides[PROGRAMME][1 + pick]
+        self._post([self._transfer(TransferKind.POSTED, self.source_id, voucher_id, amount_fen)])
+
+    @rule()
+    def expire(self) -> None:
+        """Whatever is free of all vouchers goes back, and what is held of them stays held."""
+        free = [(each, self.model.available(each)) for each in self.sides[PROGRAMME][1:]]
+        self._post(
+            [
+                self._transfer(TransferKind.POSTED, voucher_id, self.source_id, free_fen)
+                for voucher_id, free_fen in free
+                if free_fen > 0
+            ]
+        )
 
     @rule(steps=STEPS, asset=st.sampled_from([CNY, PROGRAMME]))
     def linked(self, steps: list[tuple[TransferKind, int, int, int, bool]], asset: str) -> None:
