@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "sell": "exchange.cli.place:sell",
     "serve": "exchange.cli.serve:serve",
     "trades": "exchange.cli.trades:trades",
+    "vouchers": "exchange.cli.vouchers:vouchers",
 }
 EPILOG: Final = (
     "\b\nExit codes: 0 done, 1 a fault of this program, 2 wrong use or settings,\n"

@@ -128,7 +128,9 @@ class ExchangeClient:
         """Make a key; its secret is in this answer and nowhere else."""
         return await self._once("POST", "/v1/keys", IssuedKey, new)
 
-    async def create_programme(self, new: NewProgramme, once_key: str | None = None) -> ProgrammeView:
+    async def create_programme(
+        self, new: NewProgramme | msgspec.Raw, once_key: str | None = None
+    ) -> ProgrammeView:
         """Open a voucher programme, as an issuer."""
         return await self._once("POST", "/v1/programmes", ProgrammeView, new, once_key)
 
@@ -145,7 +147,11 @@ class ExchangeClient:
         """Yield the venue's programmes, newest first."""
         return self._list("/v1/programmes", ProgrammeView, limit, filters)
 
-    async def add_version(self, programme_id: str, new: NewVersion) -> VersionView:
+    def versions(self, programme_id: str, *, limit: int) -> AsyncIterator[VersionView]:
+        """Yield the versions of a programme's rules, newest first."""
+        return self._list(f"/v1/programmes/{_segment(programme_id)}/versions", VersionView, limit, {})
+
+    async def add_version(self, programme_id: str, new: NewVersion | msgspec.Raw) -> VersionView:
         """Give your programme further rules."""
         path = f"/v1/programmes/{_segment(programme_id)}/versions"
         return await self._once("POST", path, VersionView, new)

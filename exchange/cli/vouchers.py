@@ -1,0 +1,223 @@
+"""`exchange vouchers`: your vouchers, what they would pay of an order, and programmes from files."""
+
+from typing import IO, Any
+
+import click
+import msgspec
+
+from exchange.cli.failures import CommandFailure, ExitCode
+from exchange.cli.options import DURATION, json_option, with_client
+from exchange.cli.output import write_facts, write_json, write_table
+from exchange.cli.place import PRICE_HELP
+from exchange.client import ExchangeClient
+from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion, RuleAnswer
+from exchange.vouchers.examples import EXAMPLES, example
+from exchange.vouchers.programme_models import ProgrammeRules
+
+Document = dict[str, Any]
+
+
+@click.group()
+def vouchers() -> None:
+    """Computing vouchers, and the programmes that issue them."""
+
+
+@vouchers.command("list")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def list_vouchers(client: ExchangeClient, limit: int, as_json: bool) -> None:
+    """List your vouchers, or as an issuer those of your programmes."""
+    found = [voucher async for voucher in client.vouchers(limit=limit)]
+    if as_json:
+        for voucher in found:
+            write_json(voucher)
+        return
+    write_table(
+        ["voucher", "programme", "status", "face", "free", "set aside", "expires"],
+        (
+            (
+                each.id,
+                each.programme_code,
+                each.status,
+                each.face_cny,
+                each.available_cny,
+                each.held_cny,
+                each.expires_at,
+            )
+            for each in found
+        ),
+    )
+
+
+@vouchers.command("eligibility")
+@click.argument("product")
+@click.argument("gpus", type=click.IntRange(1))
+@click.option("--for", "hours", type=DURATION, required=True, help="How long, such as 6h or 7d.")
+@click.option("--price", required=True, help=PRICE_HELP)
+@click.option("--voucher", "named", multiple=True, help="Pay with this voucher (may be repeated).")
+@json_option
+@with_client
+async def eligibility(
+    client: ExchangeClient,
+    product: str,
+    gpus: int,
+    hours: int,
+    price: str,
+    named: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Ask by whom an order would be subsidised, how much, and if not why, rule by rule."""
+    question = EligibilityQuestion(
+        product=product,
+        quantity_gpus=gpus,
+        hours=hours,
+        price_cny_per_gpu_hour=price,
+        vouchers=list(named) or "auto",
+    )
+    answer = await client.eligibility(question)
+    if as_json:
+        write_json(answer)
+    else:
+        _show(answer)
+
+
+def _show(answer: EligibilityAnswer) -> None:
+    write_facts(
+        [
+            ("subsidised", "yes" if answer.subsidised else "no"),
+            ("at most", f"{answer.amount_cny} CNY"),
+            ("by vouchers", f"{answer.voucher_cny} CNY"),
+            ("by you", f"{answer.own_cny} CNY"),
+            ("programme", answer.programme_id),
+        ]
+    )
+    for refused in answer.refusals:
+        click.echo(f"{refused.voucher_id}: {refused.detail}")
+    for each in answer.programmes:
+        if each.version is None:
+            click.echo(f"\n{each.code} ({each.name}): no rules in force")
+            continue
+        pays = f"{each.rate_bps / 100:g} % of this order" if each.pays_for_order else "nothing of this order"
+        click.echo(f"\n{each.code} ({each.name}), version {each.version}: {pays}")
+        _show_rules("of the order", each.order_rules)
+        _show_rules("of the rate", each.tiers)
+        _show_rules("of who is issued a voucher", each.buyer_rules)
+        for voucher in each.vouchers:
+            click.echo(f"  {voucher.voucher_id}  {voucher.detail or f'{voucher.amount_cny} CNY'}")
+        if not each.vouchers:
+            left = "" if each.cap_left_cny is None else f", of {each.cap_left_cny} CNY a year still open"
+            click.echo(f"  you have no voucher of it{left}")
+
+
+def _show_rules(whose: str, rules: list[RuleAnswer]) -> None:
+    if rules:
+        click.echo(f"  rules {whose}:")
+    for rule in rules:
+        click.echo(f"    {'yes' if rule.holds else 'no ':<3}  {rule.rule}: {rule.detail}")
+
+
+@vouchers.group()
+def programmes() -> None:
+    """Programmes: the rules under which vouchers are issued and pay."""
+
+
+@programmes.command("list")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def list_programmes(client: ExchangeClient, limit: int, as_json: bool) -> None:
+    """List the venue's programmes."""
+    found = [programme async for programme in client.programmes(limit=limit)]
+    if as_json:
+        for programme in found:
+            write_json(programme)
+        return
+    write_table(
+        ["programme", "code", "name", "status", "version", "budget", "not issued"],
+        (
+            (
+                each.id,
+                each.code,
+                each.name,
+                each.status,
+                each.version,
+                each.budget_cny,
+                each.unissued_cny,
+            )
+            for each in found
+        ),
+    )
+
+
+@programmes.command("example")
+@click.argument("name", type=click.Choice(EXAMPLES))
+def show_example(name: str) -> None:
+    """Write a real programme as a document that can be edited and imported."""
+    click.echo(example(name).decode(), nl=False)
+
+
+@programmes.command("import")
+@click.argument("file", type=click.File("rb"))
+@json_option
+@with_client
+async def import_programme(client: ExchangeClient, file: IO[bytes], as_json: bool) -> None:
+    """Start a programme from a JSON file, or give the one of its code a further version.
+
+    FILE has code, name and rules, and where they are not in force at once effective_from and effective_until.
+    A file whose rules are the newest already changes nothing. Use - for standard input.
+    """
+    document = _read(file)
+    known = [each async for each in client.programmes(limit=1, code=document["code"])]
+    if not known:
+        created = await client.create_programme(msgspec.Raw(msgspec.json.encode(document)))
+        _tell("created", created.id, created.code, created.version, created.effective_at, as_json=as_json)
+        return
+    (programme,) = known
+    if document.get("name", programme.name) != programme.name:
+        raise CommandFailure(
+            f"the programme {programme.code} is called {programme.name!r}, and names stay", ExitCode.USAGE
+        )
+    [newest] = [each async for each in client.versions(programme.id, limit=1)]
+    timed = "effective_from" in document or "effective_until" in document
+    if not timed and _rules(document) == newest.rules:
+        _tell("unchanged", programme.id, programme.code, newest.version, newest.effective_at, as_json=as_json)
+        return
+    body = {name: value for name, value in document.items() if name not in {"code", "name"}}
+    added = await client.add_version(programme.id, msgspec.Raw(msgspec.json.encode(body)))
+    _tell("added", programme.id, programme.code, added.version, added.effective_at, as_json=as_json)
+
+
+def _read(file: IO[bytes]) -> Document:
+    """Return a file as a document with a code; its other faults are for the exchange to name."""
+    try:
+        document = msgspec.json.decode(file.read())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CommandFailure(f"{file.name} is not JSON: {error}", ExitCode.USAGE) from error
+    if not isinstance(document, dict) or not isinstance(document.get("code"), str):
+        raise CommandFailure(
+            f"{file.name} is no programme: it must be an object with code, name and rules", ExitCode.USAGE
+        )
+    return document
+
+
+def _rules(document: Document) -> ProgrammeRules | None:
+    """Return a document's rules with all defaults, or None where they are at fault."""
+    try:
+        return msgspec.convert(document.get("rules"), ProgrammeRules)
+    except msgspec.ValidationError:
+        return None
+
+
+def _tell(what: str, programme_id: str, code: str, version: int, effective_at: str, *, as_json: bool) -> None:
+    facts = {
+        "outcome": what,
+        "programme_id": programme_id,
+        "code": code,
+        "version": version,
+        "effective_at": effective_at,
+    }
+    if as_json:
+        write_json(facts)
+    else:
+        write_facts(facts.items())
