@@ -29,6 +29,7 @@ from exchange.vouchers.judgement import (
     Verdict,
     buyer_verdicts,
     cap_left_fen,
+    in_force,
     order_verdicts,
     tier_verdicts,
 )
@@ -73,7 +74,9 @@ async def ask(
     )
     vouchers = await vouchers_of_buyer(connection, principal.participant_id, programmes)
     known = programmes.programmes
-    standings = await company_standings(connection, list(known), principal.participant_id, now_us)
+    in_time = {each.programme_id: in_force(each.versions, now_us) for each in known.values()}
+    rules = {number: None if version is None else version.rules for number, version in in_time.items()}
+    standings = await company_standings(connection, rules, principal.participant_id, now_us)
     return answer_of(facts, wish, vouchers, known.values(), standings)
 
 

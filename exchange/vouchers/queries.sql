@@ -60,7 +60,8 @@ WHERE programme.id = $1
 FOR NO KEY UPDATE OF programme;
 
 -- name: standings
--- How a company stands under some programmes in a year that begins and ends at two times.
+-- How a company stands under some programmes in a year that begins and ends at two times; what it spent reads all its
+-- transfers, and is told only where it is asked for.
 WITH company AS (
     SELECT id, trade_group_id FROM participant WHERE id = $2
 ), partners AS (
@@ -76,7 +77,7 @@ WITH company AS (
             WHERE credit_account_id = account.id AND kind = 'posted' AND reason = 'delivery_refund'
                 AND created_at >= $4 AND created_at < $5) AS fen
     FROM ledger_account AS account
-    WHERE account.participant_id = $2 AND account.purpose IN ('cash', 'voucher')
+    WHERE $6::boolean AND account.participant_id = $2 AND account.purpose IN ('cash', 'voucher')
 )
 SELECT wanted.programme_id,
     coalesce(sum(used.issued_fen) FILTER (WHERE used.participant_id = $2), 0)::bigint AS issued_fen,

@@ -37,7 +37,7 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherStep,
 )
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
+from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
 
@@ -73,7 +73,9 @@ async def issue_voucher(
     if programme.issuer_id != principal.participant_id:
         raise Forbidden(detail="only a programme's issuer issues its vouchers")
     year = calendar_year(now_us)
-    standing = (await company_standings(connection, [programme_id], buyer_id, now_us))[programme_id]
+    standing = (await company_standings(connection, {programme_id: programme.rules}, buyer_id, now_us))[
+        programme_id
+    ]
     await _must_be_eligible(connection, programme, buyer_id, standing, now_us)
     _must_be_within(programme, amount_fen, standing, now_us)
     voucher = Voucher(
@@ -118,17 +120,24 @@ async def issue_voucher(
 
 
 async def company_standings(
-    connection: Connection, programme_ids: Collection[int], buyer_id: int, now_us: int
+    connection: Connection,
+    programmes: Mapping[int, ProgrammeRules | None],
+    buyer_id: int,
+    now_us: int,
 ) -> Mapping[int, Standing]:
-    """Return how a company stands under some programmes in the present calendar year, by programme."""
+    """Return how a company stands under some programmes in the present calendar year, by programme.
+
+    `programmes` gives the rules in force of each; what the company spent is only counted for rules that ask.
+    """
     year = calendar_year(now_us)
     return await store.standings(
         connection,
-        programme_ids,
+        list(programmes),
         buyer_id,
         year=year,
         year_from_us=year_begins_us(year),
         year_until_us=year_begins_us(year + 1),
+        counts_spend=any(rules is not None and rules.min_annual_spend_fen for rules in programmes.values()),
     )
 
 

@@ -157,8 +157,9 @@ async def standings(
     year: int,
     year_from_us: int,
     year_until_us: int,
+    counts_spend: bool,
 ) -> Mapping[int, Standing]:
-    """How a company stands under some programmes in a calendar year, by programme."""
+    """How a company stands under some programmes in a calendar year; `spent_fen` is 0 unless counted."""
     rows = await connection.fetch(
         QUERIES.standings,
         list(programme_ids),
@@ -166,6 +167,7 @@ async def standings(
         year,
         from_us(year_from_us),
         from_us(year_until_us),
+        counts_spend,
     )
     return {
         row["programme_id"]: Standing(
