@@ -15,6 +15,7 @@ from litestar import Litestar, get
 
 from exchange.claims.evidence_routes import EvidenceController
 from exchange.claims.routes import ClaimsController
+from exchange.claims.statement_routes import StatementsController
 from exchange.feed.relay import Relay
 from exchange.feed.routes import MarketController, stream
 from exchange.feed.service import MarketService
@@ -261,6 +262,7 @@ def create_app(exchange: Exchange) -> Litestar:
             ParticipantsController,
             PhasesController,
             ProgrammesController,
+            StatementsController,
             TradeGroupsController,
             VoucherStepsController,
             VouchersController,

@@ -174,6 +174,13 @@ class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     submit: bool = True
 
 
+class NewClaimBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a provider posts to claim under several programmes at once; none named: all with something."""
+
+    programme_ids: Annotated[tuple[IdText, ...], Meta(max_length=BATCH_MAX)] = ()
+    submit: bool = True
+
+
 class NewStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The next step of a claim. `amount_cny` goes with reduced (what will be paid) and clawback_open only."""
 
@@ -257,3 +264,18 @@ class EvidenceView(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     attached_by: str
     attached_at: str
+
+
+class ClaimOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one programme of a batch: its claim, or why there is none (`code` as in problems)."""
+
+    programme_id: str
+    claim: ClaimView | None = None
+    code: str | None = None
+    detail: str | None = None
+
+
+class ClaimBatchView(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcomes of a batch of claims, in its order."""
+
+    data: list[ClaimOutcome]

@@ -121,3 +121,48 @@ FROM claim_evidence WHERE claim_id = $1 ORDER BY id;
 -- One file of a claim.
 SELECT id, claim_id, name, content_type, size_bytes, sha256, attached_by, attached_at, content
 FROM claim_evidence WHERE claim_id = $1 AND id = $2;
+
+-- name: movements_as_of
+-- What moved in the assets of programmes up to a moment, by reason and by the provider concerned; null restricts nothing.
+SELECT programme.id AS programme_id, programme.code,
+    CASE
+        WHEN debit.purpose = 'voucher_escrow' THEN credit.participant_id
+        WHEN debit.purpose IN ('receivable', 'claimed') THEN debit.participant_id
+        WHEN debit.purpose = 'redeemed' THEN claim.provider_id
+    END AS provider_id,
+    transfer.reason, sum(transfer.amount_fen)::bigint AS amount_fen
+FROM programme
+JOIN ledger_account AS debit ON debit.asset = programme.asset
+JOIN ledger_transfer AS transfer
+    ON transfer.debit_account_id = debit.id AND transfer.kind = 'posted' AND transfer.reason <> 'delivery_refund'
+JOIN ledger_account AS credit ON credit.id = transfer.credit_account_id
+LEFT JOIN claim ON claim.id = transfer.subject_id AND debit.purpose = 'redeemed'
+WHERE transfer.created_at <= $1
+    AND ($2::bigint IS NULL OR programme.issuer_id = $2)
+    AND ($3::bigint IS NULL OR programme.id = $3)
+    AND ($4::bigint IS NULL OR EXISTS (
+        SELECT FROM ledger_account AS own
+        WHERE own.participant_id = $4 AND own.asset = programme.asset AND own.purpose = 'receivable'))
+GROUP BY 1, 2, 3, 4
+ORDER BY 1, 3 NULLS FIRST, 4;
+
+-- name: claims_as_of
+-- Claims opened before one, newest first, each as its last step up to a moment left it; null restricts nothing. An
+-- issuer sees none that were still open.
+SELECT claim.id, claim.programme_id, claim.provider_id, claim.amount_fen, claim.opened_at,
+    coalesce(last.to_status, 'open') AS status, coalesce(last.amount_fen, claim.amount_fen) AS step_fen,
+    coalesce(last.reason, '') AS reason, coalesce(last.stepped_at, claim.opened_at) AS stepped_at
+FROM claim
+JOIN programme ON programme.id = claim.programme_id
+LEFT JOIN LATERAL (
+    SELECT step.to_status, step.amount_fen, step.reason, step.stepped_at
+    FROM claim_step AS step
+    WHERE step.claim_id = claim.id AND step.stepped_at <= $1
+    ORDER BY step.number DESC LIMIT 1
+) AS last ON TRUE
+WHERE claim.opened_at <= $1 AND claim.id < $2
+    AND ($3::bigint IS NULL OR claim.provider_id = $3)
+    AND ($4::bigint IS NULL OR programme.issuer_id = $4 AND last.to_status IS NOT NULL)
+    AND ($5::bigint IS NULL OR claim.programme_id = $5)
+ORDER BY claim.id DESC
+LIMIT $6;

@@ -4,26 +4,29 @@ Of the application's state: `database`, `clock` and `accounts` (the ledger's dir
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from exchange.claims import service
+from exchange.claims.batch import claim_batch
 from exchange.claims.models import (
     ID_MAX,
     Claim,
+    ClaimBatchView,
     ClaimLineView,
     ClaimStatus,
     ClaimView,
     NewClaim,
+    NewClaimBatch,
     NewRejection,
     NewStep,
     StepView,
     WantedStep,
 )
-from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_step
+from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_outcome, view_of_step
 from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
 from exchange.kit.errors import Faults, NotFound
@@ -90,6 +93,34 @@ class ClaimsController(Controller):
             return await make(connection, request.principal, programme_id, now_us)
 
         return await _claim_step(request, work, status=201)
+
+    @post(
+        "/batch",
+        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        status_code=200,
+        summary="Claim under several programmes",
+    )
+    async def submit_batch(
+        self, request: ApiRequest, data: JSONBody[NewClaimBatch]
+    ) -> Response[ClaimBatchView]:
+        """Claim under each programme named, or all with something to claim, each with its own outcome."""
+        faults = request.faults
+        given: Any = data.programme_ids  # UNSET where it is at fault
+        named = given if isinstance(given, tuple) else ()
+        ids = [typed_id(faults, f"/programme_ids/{index}", "prg", text) for index, text in enumerate(named)]
+        faults.raise_if_any()
+
+        async def work(connection: Connection) -> ClaimBatchView:
+            outcomes = await claim_batch(
+                connection,
+                request.principal,
+                [each for each in ids if each is not None],
+                request.app.state.clock.now_us(),
+                submit=data.submit,
+            )
+            return ClaimBatchView(data=[view_of_outcome(*each) for each in outcomes])
+
+        return await once(request, work, status=200)
 
     @get("", opt=requires(*READERS, query=ClaimQuery), summary="List claims")
     async def list_all(self, request: ApiRequest) -> Page[ClaimView]:

@@ -8,6 +8,7 @@ from exchange.claims.models import (
     ActorRole,
     Claim,
     ClaimLineView,
+    ClaimOutcome,
     ClaimStatus,
     ClaimView,
     Draw,
@@ -19,7 +20,7 @@ from exchange.claims.models import (
     StepView,
 )
 from exchange.kit.clock import format_rfc3339
-from exchange.kit.errors import Faults
+from exchange.kit.errors import Faults, Refusal
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
 
@@ -198,3 +199,11 @@ def view_of_line(line: Line) -> ClaimLineView:
         reduced_cny=format_cny(line.reduced_fen),
         recovered_cny=format_cny(line.recovered_fen),
     )
+
+
+def view_of_outcome(programme_id: int, outcome: Claim | Refusal) -> ClaimOutcome:
+    """Return what became of one programme of a batch."""
+    named = encode_id("prg", programme_id)
+    if isinstance(outcome, Claim):
+        return ClaimOutcome(programme_id=named, claim=view_of_claim(outcome))
+    return ClaimOutcome(programme_id=named, code=outcome.code, detail=outcome.detail)

@@ -40,7 +40,15 @@ from exchange.claims.rules import (
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
-from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotEnoughMoney, NotFound
+from exchange.kit.errors import (
+    Conflict,
+    Fault,
+    Faults,
+    Forbidden,
+    InvalidInput,
+    NotEnoughMoney,
+    NotFound,
+)
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger

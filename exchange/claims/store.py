@@ -15,8 +15,10 @@ from exchange.claims.models import (
     Line,
     Step,
 )
+from exchange.claims.statement_models import ClaimThen, Movement
 from exchange.kit.database import from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.ledger.models import TransferReason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,3 +259,57 @@ async def evidence_content(connection: Connection, claim_id: int, evidence_id: i
     """Return one file of a claim, with its bytes."""
     row = await connection.fetchrow(QUERIES.evidence_content, claim_id, evidence_id)
     return None if row is None else _evidence(row)
+
+
+async def movements_as_of(
+    connection: Connection,
+    as_of_us: int,
+    *,
+    issuer_id: int | None,
+    provider_id: int | None,
+    programme_id: int | None,
+) -> list[Movement]:
+    """Return what moved in programmes up to a moment; of a provider: in those it has captured under."""
+    rows = await connection.fetch(
+        QUERIES.movements_as_of, from_us(as_of_us), issuer_id, programme_id, provider_id
+    )
+    return [
+        Movement(
+            programme_id=row["programme_id"],
+            programme_code=row["code"],
+            provider_id=row["provider_id"],
+            reason=TransferReason(row["reason"]),
+            amount_fen=row["amount_fen"],
+        )
+        for row in rows
+    ]
+
+
+async def claims_as_of(
+    connection: Connection,
+    as_of_us: int,
+    *,
+    before_id: int,
+    provider_id: int | None,
+    issuer_id: int | None,
+    programme_id: int | None,
+    limit: int,
+) -> list[ClaimThen]:
+    """Return claims as they stood at a moment, newest first, opened before one; None restricts nothing."""
+    rows = await connection.fetch(
+        QUERIES.claims_as_of, from_us(as_of_us), before_id, provider_id, issuer_id, programme_id, limit
+    )
+    return [
+        ClaimThen(
+            id=row["id"],
+            programme_id=row["programme_id"],
+            provider_id=row["provider_id"],
+            amount_fen=row["amount_fen"],
+            status=ClaimStatus(row["status"]),
+            step_fen=row["step_fen"],
+            reason=row["reason"],
+            opened_at_us=to_us(row["opened_at"]),
+            stepped_at_us=to_us(row["stepped_at"]),
+        )
+        for row in rows
+    ]

@@ -10,6 +10,7 @@ from exchange.cli.failures import FailureGroup
 COMMANDS: Final = {
     "bench": "exchange.cli.bench:bench",
     "buy": "exchange.cli.place:buy",
+    "claims": "exchange.cli.claims:claims",
     "demo": "exchange.cli.demo.command:demo",
     "keys": "exchange.cli.database:keys",
     "ledger": "exchange.cli.database:ledger",
@@ -19,6 +20,7 @@ COMMANDS: Final = {
     "replay": "exchange.cli.replay:replay",
     "sell": "exchange.cli.place:sell",
     "serve": "exchange.cli.serve:serve",
+    "statements": "exchange.cli.statements:statements",
     "trades": "exchange.cli.trades:trades",
     "vouchers": "exchange.cli.vouchers:vouchers",
 }

@@ -14,7 +14,15 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from exchange.claims.models import ClaimView, NewClaim, NewRejection, NewStep, StepView
+from exchange.claims.models import (
+    ClaimBatchView,
+    ClaimView,
+    NewClaim,
+    NewClaimBatch,
+    NewRejection,
+    NewStep,
+    StepView,
+)
 from exchange.client.models import Ready, VenueTime
 from exchange.client.transport import QueryValue, Transport, Unreachable
 from exchange.kit.clock import parse_rfc3339
@@ -164,6 +172,10 @@ class ExchangeClient:
         """Claim, as a provider, all that was captured for you under a programme."""
         return await self._once("POST", "/v1/claims", ClaimView, new)
 
+    async def submit_claims(self, new: NewClaimBatch) -> ClaimBatchView:
+        """Claim, as a provider, under several programmes at once."""
+        return await self._once("POST", "/v1/claims/batch", ClaimBatchView, new)
+
     def claims(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ClaimView]:
         """Yield the claims you made, or as an issuer those made on you."""
         return self._list("/v1/claims", ClaimView, limit, filters)
@@ -191,6 +203,13 @@ class ExchangeClient:
     def claim_steps(self, claim_id: str, *, limit: int) -> AsyncIterator[StepView]:
         """Yield the steps that a claim has taken, in order."""
         return self._list(f"/v1/claims/{_segment(claim_id)}/steps", StepView, limit, {})
+
+    def export_statement(
+        self, name: str, *, as_of: str | None, programme_id: str | None
+    ) -> AsyncIterator[bytes]:
+        """Yield a statement as CSV: `programmes`, `receivables` or `claims`, as of a time or as of now."""
+        query = {"as_of": as_of, "programme_id": programme_id}
+        return self._transport.stream(f"/v1/statements/{_segment(name)}/export", query=query)
 
     def export_trades(
         self, file_format: str, *, since: str | None, until: str | None, product: str | None

@@ -27,6 +27,7 @@ BODIES = (
     "POST /v1/claims/{claim_id}/steps",
     "POST /v1/claims/{claim_id}/reject",
     "POST /v1/claims",
+    "POST /v1/claims/batch",
     "POST /v1/deposits",
     "POST /v1/keys",
     "POST /v1/leases/{lease_id}/outages",
@@ -71,6 +72,10 @@ async def good(stage: Stage, name: str) -> Good:
     bodies: dict[str, tuple[Caller, dict[str, Any]]] = {
         "POST /v1/bench/echo": (cast.buyer, bid),
         "POST /v1/claims": (cast.provider, {"programme_id": ids["programme_id"]}),
+        "POST /v1/claims/batch": (
+            cast.provider,
+            {"programme_ids": [ids["programme_id"]], "submit": True},
+        ),
         "POST /v1/claims/{claim_id}/reject": (cast.issuer, {"reason": "材料不全"}),
         "POST /v1/claims/{claim_id}/steps": (
             cast.issuer,

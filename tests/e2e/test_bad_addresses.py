@@ -34,6 +34,7 @@ CURSOR_LISTS = (
         "transfers",
         "vouchers",
         "voucher_steps",
+        "statement_claims",
     ),
 )
 CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))

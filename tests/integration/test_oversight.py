@@ -17,11 +17,12 @@ import pytest
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Scope
 from exchange.kit.clock import ManualClock, format_rfc3339
+from exchange.kit.csv_file import safe_cell
 from exchange.kit.database import Database
 from exchange.kit.errors import Unavailable
 from exchange.kit.ids import encode_id, new_id
 from exchange.oversight import store
-from exchange.oversight.export import COLUMNS, safe_cell
+from exchange.oversight.export import COLUMNS
 from exchange.oversight.models import ExportFormat, RowOrder, TradeFilter
 from exchange.oversight.service import CHUNK_ROWS, EXPORTS_AT_ONCE, OversightService
 from tests.market_rows import Market, TradeFacts, fill_market, insert_trade

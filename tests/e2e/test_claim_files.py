@@ -1,7 +1,9 @@
-"""Evidence of a claim over HTTP: what goes in comes back, to those it is for and to nobody else."""
+"""Files of claims over HTTP: evidence comes back as it went in, to those it is for; statements as CSV."""
 
 import base64
+import csv
 import hashlib
+import io
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -100,3 +102,19 @@ async def test_nothing_is_attached_to_a_claim_that_is_decided(stage: Stage) -> N
     await stage.cast.issuer.post(f"/v1/claims/{stage.ids['claim_id']}/approve", status=200)
     problem(await attach(stage), 409, "state_conflict")
     assert (await stage.cast.provider.get(path_of(stage)))["data"]
+
+
+async def test_statements_are_told_as_json_and_as_csv(stage: Stage) -> None:
+    for name in ("programmes", "receivables", "claims"):
+        rows = (await stage.cast.issuer.get(f"/v1/statements/{name}"))["data"]
+        assert rows
+        answer = await stage.cast.issuer.send("GET", f"/v1/statements/{name}/export")
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-type"].startswith("text/csv")
+        assert f'filename="{name}.csv"' in answer.headers["content-disposition"]
+        read = list(csv.DictReader(io.StringIO(answer.text)))
+        assert read == [{key: "" if cell is None else cell for key, cell in row.items()} for row in rows]
+        past = {"as_of": "2020-01-01T00:00:00Z", "programme_id": stage.ids["programme_id"]}
+        assert (await stage.cast.issuer.get(f"/v1/statements/{name}", **past))["data"] == []
+        assert (await stage.cast.buyer.get(f"/v1/statements/{name}"))["data"] == []
+    assert (await stage.cast.provider.get("/v1/statements/programmes"))["data"] == []

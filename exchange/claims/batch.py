@@ -1,0 +1,40 @@
+"""Claims under several programmes at once, each for itself. Runs inside the caller's transaction."""
+
+from collections.abc import Sequence
+
+from exchange.claims import store
+from exchange.claims.models import BATCH_MAX, Claim
+from exchange.claims.service import open_claim, submit_claim
+from exchange.kit.auth import Principal
+from exchange.kit.database import Connection
+from exchange.kit.errors import Forbidden, Refusal
+from exchange.participants.models import ParticipantKind
+
+
+async def claim_batch(
+    connection: Connection,
+    principal: Principal,
+    programme_ids: Sequence[int],
+    now_us: int,
+    *,
+    submit: bool,
+) -> list[tuple[int, Claim | Refusal]]:
+    """Claim under several programmes, each for itself: (programme id, its claim or what refused it).
+
+    Without programmes: under all in which there is something to claim, at most `BATCH_MAX`. Raises
+    `Forbidden` for anyone but a provider.
+    """
+    if principal.kind != ParticipantKind.PROVIDER:
+        raise Forbidden(detail="only a provider claims what vouchers paid")
+    wanted = list(dict.fromkeys(programme_ids))
+    if not wanted:
+        wanted = await store.claimable_programmes(connection, principal.participant_id, BATCH_MAX)
+    make = submit_claim if submit else open_claim
+    outcomes: list[tuple[int, Claim | Refusal]] = []
+    for programme_id in wanted:
+        try:
+            async with connection.transaction():  # what is refused leaves nothing, the others stay
+                outcomes.append((programme_id, await make(connection, principal, programme_id, now_us)))
+        except Refusal as refusal:
+            outcomes.append((programme_id, refusal))
+    return outcomes

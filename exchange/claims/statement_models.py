@@ -1,0 +1,91 @@
+"""Statements: what a programme, a provider's receivables and the claims were at a moment.
+
+They are folded from rows that are only ever added, transfers and steps of claims, never from balances as they
+are now: asked again, a moment that has passed gives the same answer for ever.
+"""
+
+import msgspec
+
+from exchange.claims.models import ClaimStatus
+from exchange.ledger.models import TransferReason
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """All that moved in a programme's asset for one reason, of one provider where it concerns one."""
+
+    programme_id: int
+    programme_code: str
+    provider_id: int | None
+    reason: TransferReason
+    amount_fen: int
+
+
+class ClaimThen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A claim as its last step up to a moment left it; `step_fen` is what that step was about."""
+
+    id: int
+    programme_id: int
+    provider_id: int
+    amount_fen: int
+    status: ClaimStatus
+    step_fen: int
+    reason: str
+    opened_at_us: int
+    stepped_at_us: int
+
+
+class ProgrammeStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """A programme at a moment.
+
+    budget = unissued + issued, and issued = with_buyers + receivable + claimed + paid + reduced + recovered +
+    expired + revoked, where paid is what was redeemed and has not come back. With buyers is what is free,
+    held or escrowed of vouchers.
+    """
+
+    as_of: str
+    programme_id: str
+    programme_code: str
+    budget_cny: str
+    unissued_cny: str
+    issued_cny: str
+    with_buyers_cny: str
+    receivable_cny: str
+    claimed_cny: str
+    paid_cny: str
+    reduced_cny: str
+    recovered_cny: str
+    expired_cny: str
+    revoked_cny: str
+
+
+class ReceivableStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider had of one programme at a moment.
+
+    captured = receivable + claimed + paid + reduced + recovered.
+    """
+
+    as_of: str
+    programme_id: str
+    programme_code: str
+    provider_id: str
+    captured_cny: str
+    receivable_cny: str
+    claimed_cny: str
+    paid_cny: str
+    reduced_cny: str
+    recovered_cny: str
+
+
+class ClaimStatement(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim at a moment: its state then, and its last step. `step_cny` is what that step was about."""
+
+    as_of: str
+    claim_id: str
+    programme_id: str
+    provider_id: str
+    status: ClaimStatus
+    amount_cny: str
+    step_cny: str
+    reason: str
+    opened_at: str
+    stepped_at: str

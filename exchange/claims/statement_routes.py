@@ -1,0 +1,150 @@
+"""Statements over HTTP, as JSON and as CSV.
+
+Of the application's state: `database` and `clock`.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.background_tasks import BackgroundTask
+from litestar.response import Stream
+
+from exchange.claims import statements
+from exchange.claims.models import ID_MAX
+from exchange.claims.routes import READERS
+from exchange.claims.statement_models import ClaimStatement, ProgrammeStatement, ReceivableStatement
+from exchange.kit.csv_file import CSV_TYPE, csv_bytes
+from exchange.kit.errors import Faults
+from exchange.kit.fields import IdText, TimeText, time_us, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_request import ApiRequest
+
+_CLAIMS: Final = "statement_claims"
+
+
+class StatementQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of which moment a statement is, now unless told, and of which programme, all unless told."""
+
+    as_of: TimeText | None = None
+    programme_id: IdText | None = None
+
+
+class ClaimStatementQuery(StatementQuery, frozen=True, kw_only=True):
+    """Which page of the claims of a moment."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+def _wanted(request: ApiRequest, query: StatementQuery) -> tuple[int, int | None]:
+    """Return the moment in microseconds and the programme's id, or raise `InvalidInput`."""
+    faults = Faults("invalid_query")
+    at_us = time_us(faults, "?as_of", query.as_of)
+    programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+    faults.raise_if_any()
+    now_us: int = request.app.state.clock.now_us()
+    return now_us if at_us is None else at_us, programme_id
+
+
+def _csv_of(rows: Sequence[msgspec.Struct]) -> bytes:
+    return csv_bytes([msgspec.structs.astuple(row) for row in rows])
+
+
+def _attached(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+
+
+def _file(name: str, row_type: type[msgspec.Struct], rows: Sequence[msgspec.Struct]) -> Response[bytes]:
+    content = csv_bytes([row_type.__struct_fields__]) + _csv_of(rows)
+    return Response(content, media_type=CSV_TYPE, headers=_attached(name))
+
+
+class StatementsController(Controller):
+    """What programmes, receivables and claims were at a moment; for ever the same once it has passed."""
+
+    path = "/v1/statements"
+    tags = ("Vouchers",)
+
+    async def _programmes(self, request: ApiRequest) -> list[ProgrammeStatement]:
+        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        async with request.app.state.database.connection() as connection:
+            return await statements.programme_statements(
+                connection, request.principal, as_of_us, programme_id
+            )
+
+    async def _receivables(self, request: ApiRequest) -> list[ReceivableStatement]:
+        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        async with request.app.state.database.connection() as connection:
+            return await statements.receivable_statements(
+                connection, request.principal, as_of_us, programme_id
+            )
+
+    @get("/programmes", opt=requires(*READERS, query=StatementQuery), summary="Statement of programmes")
+    async def programmes(self, request: ApiRequest) -> Page[ProgrammeStatement]:
+        """Return where the money of an issuer's programmes was at a moment, all on one page."""
+        return Page(await self._programmes(request))
+
+    @get(
+        "/programmes/export",
+        opt=requires(*READERS, query=StatementQuery),
+        summary="Statement of programmes as CSV",
+    )
+    async def export_programmes(self, request: ApiRequest) -> Response[bytes]:
+        """Return the same as a file."""
+        return _file("programmes", ProgrammeStatement, await self._programmes(request))
+
+    @get("/receivables", opt=requires(*READERS, query=StatementQuery), summary="Statement of receivables")
+    async def receivables(self, request: ApiRequest) -> Page[ReceivableStatement]:
+        """Return what a provider, or each provider of an issuer's programmes, had at a moment."""
+        return Page(await self._receivables(request))
+
+    @get(
+        "/receivables/export",
+        opt=requires(*READERS, query=StatementQuery),
+        summary="Statement of receivables as CSV",
+    )
+    async def export_receivables(self, request: ApiRequest) -> Response[bytes]:
+        """Return the same as a file."""
+        return _file("receivables", ReceivableStatement, await self._receivables(request))
+
+    @get("/claims", opt=requires(*READERS, query=ClaimStatementQuery), summary="Statement of claims")
+    async def claims(self, request: ApiRequest) -> Page[ClaimStatement]:
+        """Return the caller's claims as they stood at a moment, newest first."""
+        query = request.query(ClaimStatementQuery)
+        as_of_us, programme_id = _wanted(request, query)
+        before_id = ID_MAX if query.cursor is None else int(decode_cursor(_CLAIMS, query.cursor, Part.ID)[0])
+        async with request.app.state.database.connection() as connection:
+            found = await statements.claim_statements(
+                connection,
+                request.principal,
+                as_of_us,
+                programme_id,
+                before_id=before_id,
+                limit=query.limit + 1,
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_CLAIMS, page[-1].id) if len(found) > query.limit else None
+        return Page([statements.view_of_claim_then(each, as_of_us) for each in page], next_cursor)
+
+    @get("/claims/export", opt=requires(*READERS, query=StatementQuery), summary="Statement of claims as CSV")
+    async def export_claims(self, request: ApiRequest) -> Stream:
+        """Stream every claim of the caller's as it stood at a moment; the file has no row limit."""
+        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        chunks = _claim_file(request, as_of_us, programme_id)
+        return Stream(
+            chunks,
+            media_type=CSV_TYPE,
+            headers=_attached("claims"),
+            # Of a reader that went away as well: nothing else would close what it had left to read.
+            background=BackgroundTask(chunks.aclose),
+        )
+
+
+async def _claim_file(request: ApiRequest, as_of_us: int, programme_id: int | None) -> AsyncGenerator[bytes]:
+    yield csv_bytes([ClaimStatement.__struct_fields__])
+    database = request.app.state.database
+    async for rows in statements.all_claim_statements(database, request.principal, as_of_us, programme_id):
+        yield _csv_of(rows)

@@ -1,0 +1,166 @@
+"""`exchange claims list|get|submit|step|steps`: what providers claim and issuers decide."""
+
+import click
+
+from exchange.claims.models import ClaimStatus, ClaimView, NewClaim, NewClaimBatch, NewStep
+from exchange.cli.options import json_option, with_client, yes_option
+from exchange.cli.output import write_facts, write_json, write_table
+from exchange.client import ExchangeClient
+
+
+@click.group()
+def claims() -> None:
+    """Claims on what vouchers paid: a provider makes them, an issuer decides and pays."""
+
+
+def show_claim(claim: ClaimView) -> None:
+    """Write a claim for people."""
+    write_facts(
+        [
+            ("claim", claim.id),
+            ("programme", claim.programme_id),
+            ("provider", claim.provider_id),
+            ("status", claim.status),
+            ("amount CNY", claim.amount_cny),
+            ("approved CNY", claim.approved_cny),
+            ("clawback CNY", claim.clawback_cny),
+            ("lines", claim.line_count),
+            ("reason", claim.reason or None),
+            ("submitted", claim.submitted_at),
+            ("decided", claim.decided_at),
+            ("paid", claim.paid_at),
+        ]
+    )
+
+
+@claims.command("list")
+@click.option("--status", help="Only claims of this status, such as in_audit.")
+@click.option("--programme", "programme_id", help="Only claims on this programme.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def list_claims(
+    client: ExchangeClient, status: str | None, programme_id: str | None, limit: int, as_json: bool
+) -> None:
+    """List the claims you made, or as an issuer those made on you."""
+    found = [claim async for claim in client.claims(limit=limit, status=status, programme_id=programme_id)]
+    if as_json:
+        for claim in found:
+            write_json(claim)
+        return
+    write_table(
+        ["claim", "status", "programme", "provider", "amount CNY", "approved CNY", "submitted"],
+        (
+            (
+                claim.id,
+                claim.status,
+                claim.programme_id,
+                claim.provider_id,
+                claim.amount_cny,
+                claim.approved_cny,
+                claim.submitted_at,
+            )
+            for claim in found
+        ),
+    )
+
+
+@claims.command("get")
+@click.argument("claim_id")
+@json_option
+@with_client
+async def get_claim(client: ExchangeClient, claim_id: str, as_json: bool) -> None:
+    """Show one claim."""
+    claim = await client.claim(claim_id)
+    if as_json:
+        write_json(claim)
+    else:
+        show_claim(claim)
+
+
+@claims.command("submit")
+@click.argument("programme_ids", nargs=-1)
+@click.option("--open", "stays_open", is_flag=True, help="Do not submit yet: attach evidence first.")
+@json_option
+@with_client
+async def submit_claims(
+    client: ExchangeClient, programme_ids: tuple[str, ...], stays_open: bool, as_json: bool
+) -> None:
+    """Claim under each of some programmes; without any, under all in which there is something to claim."""
+    if len(programme_ids) == 1:
+        claim = await client.submit_claim(NewClaim(programme_id=programme_ids[0], submit=not stays_open))
+        if as_json:
+            write_json(claim)
+        else:
+            show_claim(claim)
+        return
+    batch = NewClaimBatch(programme_ids=programme_ids, submit=not stays_open)
+    outcomes = (await client.submit_claims(batch)).data
+    if as_json:
+        for outcome in outcomes:
+            write_json(outcome)
+        return
+    write_table(
+        ["programme", "claim", "status", "amount CNY", "refused because"],
+        (
+            (each.programme_id, None, None, None, each.detail)
+            if each.claim is None
+            else (each.programme_id, each.claim.id, each.claim.status, each.claim.amount_cny, None)
+            for each in outcomes
+        ),
+    )
+
+
+@claims.command("step")
+@click.argument("claim_id")
+@click.argument("to", type=click.Choice([status.value for status in ClaimStatus]))
+@click.option("--reason", default="", help="Why; every step that does not grant what was asked needs one.")
+@click.option("--amount", help="CNY that will be paid (reduced) or is demanded back (clawback_open).")
+@yes_option
+@json_option
+@with_client
+async def step_claim(
+    client: ExchangeClient,
+    claim_id: str,
+    to: str,
+    reason: str,
+    amount: str | None,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Take a claim's next step, such as `approved` or `paid`."""
+    if not yes:
+        click.confirm(f"Bring {claim_id} to {to}?", abort=True, err=True)
+    claim = await client.step_claim(claim_id, NewStep(to=ClaimStatus(to), reason=reason, amount_cny=amount))
+    if as_json:
+        write_json(claim)
+    else:
+        show_claim(claim)
+
+
+@claims.command("steps")
+@click.argument("claim_id")
+@json_option
+@with_client
+async def list_steps(client: ExchangeClient, claim_id: str, as_json: bool) -> None:
+    """Show every step that a claim has taken: who, when and why."""
+    steps = [step async for step in client.claim_steps(claim_id, limit=100_000)]
+    if as_json:
+        for step in steps:
+            write_json(step)
+        return
+    write_table(
+        ["step", "from", "to", "by", "amount CNY", "at", "reason"],
+        (
+            (
+                step.number,
+                step.from_status,
+                step.to_status,
+                step.actor_role,
+                step.amount_cny,
+                step.stepped_at,
+                step.reason,
+            )
+            for step in steps
+        ),
+    )
