@@ -15,6 +15,7 @@ Invariants:
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 import asyncpg
@@ -38,8 +39,17 @@ Deadlock: Final = asyncpg.DeadlockDetectedError
 RefusedChange: Final = asyncpg.IntegrityConstraintViolationError
 """A trigger's refusal to change an insert-only table; all the violations above are of this class too."""
 
-to_us = us_of
 from_us = datetime_of
+
+
+def to_us(moment: datetime) -> int:
+    """Return a time of a row in microseconds since the epoch.
+
+    The first and the last time that a datetime has are infinities to the server, and come back without a
+    zone; they are the times they were.
+    """
+    return us_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
 
 _json: Final = msgspec.json.Encoder()
 

@@ -47,8 +47,8 @@ _LISTS: Final = (
     "/capacity/hubs",
 )
 
-
-_DATE_MAX: Final = dt.date(2199, 12, 31)
+DATE_MAX: Final = dt.date(2199, 12, 31)
+"""The last date that rules may name."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,8 +166,8 @@ def _find_date_fault(text: str | None, faults: Faults, where: str) -> None:
     except ValueError:
         faults.add(where, "bad_time", "must be a date of the calendar, such as 2024-05-01", text)
     else:
-        if date > _DATE_MAX:
-            faults.add(where, "out_of_range", f"must not lie after {_DATE_MAX}", text)
+        if date > DATE_MAX:
+            faults.add(where, "out_of_range", f"must not lie after {DATE_MAX}", text)
 
 
 def _find_funding_faults(rules: ProgrammeRules, faults: Faults, where: str) -> None:

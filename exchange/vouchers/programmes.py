@@ -8,6 +8,7 @@ after all others.
 Known limit: a programme's budget is set when it is made; further versions repeat it.
 """
 
+import datetime as dt
 from typing import Final
 
 import msgspec
@@ -25,6 +26,7 @@ from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.products.service import load_products
 from exchange.vouchers import store
+from exchange.vouchers.facts import date_begins_us
 from exchange.vouchers.models import ID_MAX
 from exchange.vouchers.programme_models import (
     NewProgramme,
@@ -34,10 +36,12 @@ from exchange.vouchers.programme_models import (
     ProgrammeStatus,
     RulesVersion,
 )
-from exchange.vouchers.programme_rules import Known, find_rule_faults
+from exchange.vouchers.programme_rules import DATE_MAX, Known, find_rule_faults
 from exchange.vouchers.rules import asset_of
 
 VERSION_FIRST: Final = 1
+TIME_END_US: Final = date_begins_us(DATE_MAX + dt.timedelta(days=1))
+"""Rules begin and end before this."""
 
 
 async def create_programme(
@@ -133,6 +137,8 @@ async def _read_version(
     elif from_us is not None and from_us < least_us:
         rule = f"must not lie before {format_rfc3339(least_us)}: rules never change for what has been"
         faults.add("/effective_from", "in_past", rule, new.effective_from)
+    _find_far_fault("/effective_from", new.effective_from, from_us, faults)
+    _find_far_fault("/effective_until", new.effective_until, until_us, faults)
     if from_us is not None and until_us is not None and until_us <= from_us:
         rule = "must be later than the time from which the rules are in force"
         faults.add("/effective_until", "window_inverted", rule, new.effective_until)
@@ -141,6 +147,12 @@ async def _read_version(
     return RulesVersion(
         number=number, effective_from_us=from_us, effective_until_us=until_us, rules=new.rules
     )
+
+
+def _find_far_fault(pointer: str, text: str | None, at_us: int | None, faults: Faults) -> None:
+    """Record a time so late that hardly a version could follow it."""
+    if at_us is not None and text is not None and at_us >= TIME_END_US:
+        faults.add(pointer, "out_of_range", f"must not lie after {DATE_MAX}", text)
 
 
 async def _record(

@@ -9,7 +9,7 @@ import asyncpg.connect_utils
 import pytest
 
 import exchange.kit.database
-from exchange.kit.clock import us_of_hour
+from exchange.kit.clock import parse_rfc3339, us_of_hour
 from exchange.kit.database import (
     CheckViolation,
     ConnectionLost,
@@ -317,6 +317,14 @@ async def test_a_session_is_in_utc_and_times_cross_to_the_microsecond(things: Da
         )
     assert to_us(back) == us
     assert int(microseconds) == us
+
+
+@pytest.mark.parametrize("text", ["9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00Z"])
+async def test_the_last_and_the_first_time_cross_too(things: Database, text: str) -> None:
+    us = parse_rfc3339(text)
+    assert us is not None
+    async with things.connection() as connection:
+        assert to_us(await connection.fetchval("SELECT $1::timestamptz", from_us(us))) == us
 
 
 async def _wait_for_sleep(database: Database) -> None:

@@ -186,6 +186,14 @@ async def test_versions_follow_each_other_and_never_reach_back(world: MarketWorl
         ("/effective_from", "in_past"),
         ("/effective_until", "window_inverted"),
     ]
+    # The very last time is infinity to the database: stored once, no registry could be read again.
+    for last in ("9999-12-31T23:59:59.999999Z", "2199-12-31T16:00:00Z"):
+        with pytest.raises(InvalidInput) as caught:
+            await add(issuer, effective_from=last, effective_until=last)
+        assert [(fault.pointer, fault.code) for fault in caught.value.errors][:2] == [
+            ("/effective_from", "out_of_range"),
+            ("/effective_until", "out_of_range"),
+        ]
     async with world.database.connection() as connection:
         assert [each.number for each in await list_versions(connection, programme.id)] == [1, 2]
         with pytest.raises(NotFound):
