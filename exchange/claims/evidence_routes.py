@@ -11,7 +11,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath
 
 from exchange.claims import evidence
-from exchange.claims.models import EVIDENCE_BYTES_MAX, EvidenceName, EvidenceView
+from exchange.claims.models import EVIDENCE_BYTES_MAX, EvidenceView
 from exchange.claims.routes import READERS, claim_in_path
 from exchange.claims.rules import view_of_evidence
 from exchange.kit.auth import Scope
@@ -23,6 +23,7 @@ from exchange.kit.http_pages import Page
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_scope import header
 from exchange.kit.ids import decode_id
+from exchange.vouchers.programme_models import EvidenceName
 
 
 class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

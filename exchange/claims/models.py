@@ -21,7 +21,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import CnyText, IdText, exact
+from exchange.kit.fields import CnyText, IdText
 
 REASON_CHARACTERS_MAX: Final = 500
 ID_MAX: Final = 2**63 - 1
@@ -35,14 +35,6 @@ BATCH_MAX: Final = 100
 """Most programmes of one batch of claims."""
 
 ReasonText = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
-
-EvidenceName = Annotated[
-    str,
-    Meta(
-        pattern=exact(r"[^\x00-\x1f\x7f/\\?*]{1,200}"),
-        description="what the file is, as the rules name it; 1 to 200 characters, none of / \\ ? *",
-    ),
-]
 
 
 class ClaimStatus(StrEnum):

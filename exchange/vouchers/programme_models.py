@@ -38,6 +38,15 @@ ProgrammeCode = Annotated[
     ),
 ]
 
+EvidenceName = Annotated[
+    str,
+    Meta(
+        pattern=exact(r"[^\x00-\x1f\x7f/\\?*]{1,200}"),
+        description="what the file is, as the rules name it; 1 to 200 characters, none of / \\ ? *",
+    ),
+]
+"""What a file attached to a claim may be called, and so what rules may ask for."""
+
 
 class ProgrammeStatus(StrEnum):
     """draft -> open -> exhausted (the whole budget is issued) | closed. Vouchers outlive all but draft."""
@@ -190,7 +199,7 @@ class ProgrammeRules(_Rule, frozen=True):
     transferable: bool = False
     cashable: bool = False
     resale_strips_subsidy: bool = True
-    evidence: Annotated[tuple[NameText, ...], Meta(max_length=100)] = ()
+    evidence: Annotated[tuple[EvidenceName, ...], Meta(max_length=100)] = ()
     review: ReviewRule = ReviewRule()
     audit_sample_bps: Bps | None = None
 

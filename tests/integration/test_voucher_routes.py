@@ -287,6 +287,7 @@ async def test_what_is_not_there_is_not_found(door: Door) -> None:
         ({"rules": rules(rate_tiers=[])}, {"/rules/rate_tiers": "too_short"}),
         ({"rules": rules(rate_tiers=[{"bps": 10_001}])}, {"/rules/rate_tiers/0/bps": "out_of_range"}),
         ({"rules": rules(mode="later")}, {"/rules/mode": "not_one_of"}),
+        ({"rules": rules(evidence=["log", "invoice/receipt"])}, {"/rules/evidence/1": "pattern"}),
         ({"rules": rules(colour="red")}, {"/rules/colour": "unknown_field"}),
         ({"rules": rules(buyer={"regions": ["X"]})}, {"/rules/buyer/regions/0": "pattern"}),
         ({"rules": rules(capacity={"origin": "lunar"})}, {"/rules/capacity/origin": "not_one_of"}),
