@@ -49,15 +49,9 @@ JOIN LATERAL (
 WHERE programme.id = $1;
 
 -- name: lock_programme
--- One programme locked for issuance: every issue of a programme waits here, so what it reads next is settled.
-SELECT programme.*, shown.version, shown.effective_from, shown.effective_until, shown.rules::text AS rules
-FROM programme
-JOIN LATERAL (
-    SELECT * FROM programme_version WHERE programme_id = programme.id
-    ORDER BY effective_from <= $2 DESC, CASE WHEN effective_from <= $2 THEN -version ELSE version END LIMIT 1
-) AS shown ON TRUE
-WHERE programme.id = $1
-FOR NO KEY UPDATE OF programme;
+-- Locks one programme: every issue and every change of it waits here. What it is, and its rules, is for a statement of
+-- their own, which sees what was stored by the one that was waited for.
+SELECT id FROM programme WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: standings
 -- How a company stands under some programmes in a year that begins and ends at two times; what it spent reads all its

@@ -145,8 +145,8 @@ async def programme_by_id(connection: Connection, programme_id: int, at_us: int)
 
 async def lock_programme(connection: Connection, programme_id: int, at_us: int) -> Programme | None:
     """One programme; nobody else issues under it or changes it until this transaction ends."""
-    row = await connection.fetchrow(QUERIES.lock_programme, programme_id, from_us(at_us))
-    return None if row is None else _programme(row)
+    await connection.execute(QUERIES.lock_programme, programme_id)
+    return await programme_by_id(connection, programme_id, at_us)
 
 
 async def standings(

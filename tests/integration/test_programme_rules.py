@@ -215,3 +215,22 @@ async def test_nothing_is_issued_or_held_once_the_rules_have_ended(world: Market
     with pytest.raises(Conflict) as caught:
         await world.issue(issuer, programme, buyer, 100)
     assert caught.value.code == "programme_not_open"
+
+
+async def test_an_issue_that_waits_for_new_rules_is_judged_by_them(world: MarketWorld) -> None:
+    issuer, buyer = await world.join(ParticipantKind.ISSUER), await world.join(ParticipantKind.BUYER)
+    programme = await world.programme(issuer, await world.join(ParticipantKind.PROVIDER))
+    stricter = NewVersion(rules=msgspec.structs.replace(programme.rules, cap_per_year_fen=99))
+    async with world.database.connection() as observer:
+        async with world.database.transaction() as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await add_version(connection, issuer, programme.id, stricter, world.now_us)
+            world.now_us += 1
+            waiting = asyncio.create_task(world.issue(issuer, programme, buyer, 100))
+            while not await observer.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE $1 = ANY (pg_blocking_pids(pid))", pid
+            ):
+                assert not waiting.done()
+        with pytest.raises(Conflict) as caught:
+            await waiting
+    assert caught.value.code == "yearly_cap_exceeded"
