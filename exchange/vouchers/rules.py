@@ -8,6 +8,7 @@ Known limit: an order is paid by vouchers of one programme (`stacking`).
 """
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -213,7 +214,10 @@ def _of_one_programme(
     if not usable:
         return VoucherChoice()
     in_order = sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
-    aids = [_aid(offers[each]) for each in dict.fromkeys(each.programme_id for each in in_order)]
+    free_fen: Counter[int] = Counter()
+    for each in in_order:
+        free_fen[each.programme_id] += each.available_fen
+    aids = [_aid(offers[programme_id], fen) for programme_id, fen in free_fen.items()]
     # Rules that let two programmes pay are refused when they are stored.
     [(programme_id, _)] = stack(aids, contract_fen)
     offer = offers[programme_id]
@@ -228,13 +232,14 @@ def _of_one_programme(
     )
 
 
-def _aid(offer: Offer) -> Aid:
+def _aid(offer: Offer, free_fen: int) -> Aid:
+    """Return what a programme pays of an order out of what is free of its vouchers."""
     if offer.version is None:
         raise AssertionError(f"programme {offer.programme_id} pays without rules in force")
     rules = offer.version.rules
     return Aid(
         programme_id=offer.programme_id,
-        share_fen=offer.share_fen,
+        share_fen=min(offer.share_fen, free_fen),
         stacking=rules.stacking,
         ceiling_bps=rules.stacking_ceiling_bps or BASIS_POINTS,
     )

@@ -166,9 +166,12 @@ def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
     higher = version_of(rules_of(rate_tiers=(RateTier(bps=5_000),), stacking="higher_of"))
     soon = usable(1, expires_at_us=LATER_US + 5)
     late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), versions=(higher,))
+    late = msgspec.structs.replace(late, available_fen=1_001)
     assert choose([soon, late], "auto", FOREIGN).vouchers == (late,)
     both = choose([soon, late], (1, 2), FOREIGN).refusals
     assert [(each.voucher_id, each.code) for each in both] == [(1, "voucher_of_another_programme")]
+    nearly_spent = msgspec.structs.replace(late, available_fen=1)
+    assert choose([soon, nearly_spent], "auto", FOREIGN).vouchers == (soon,)
 
 
 def test_named_vouchers_are_all_used_or_refused_one_by_one() -> None:
