@@ -16,13 +16,12 @@ from exchange.claims.routes import READERS, claim_in_path
 from exchange.claims.rules import view_of_evidence
 from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import NotFound
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import Page
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_scope import header
-from exchange.kit.ids import decode_id
 from exchange.vouchers.programme_models import EvidenceName
 
 
@@ -79,9 +78,8 @@ class EvidenceController(Controller):
         self, request: ApiRequest, claim_id: FromPath[str], evidence_id: FromPath[str]
     ) -> Response[bytes]:
         """Return the file, of the type it was attached with, for download."""
-        value, number = claim_in_path(claim_id), decode_id("evd", evidence_id)
-        if number is None:
-            raise NotFound(detail="there is no such evidence")
+        value = claim_in_path(claim_id)
+        number = id_in_path("evd", evidence_id, "there is no such evidence")
         async with request.app.state.database.connection() as connection:
             found = await evidence.read_evidence(connection, request.principal, value, number)
         digest = base64.b64encode(found.sha256).decode()

@@ -29,13 +29,13 @@ from exchange.claims.models import (
 from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_outcome, view_of_step
 from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults, NotFound
+from exchange.kit.errors import Faults
 from exchange.kit.fields import IdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 
 _CLAIMS: Final = "claims"
 _LINES: Final = "claim_lines"
@@ -60,10 +60,7 @@ class ClaimQuery(PageQuery, frozen=True, kw_only=True):
 
 def claim_in_path(text: str) -> int:
     """Return the number of a claim's id in a path, or raise `NotFound`."""
-    value = decode_id("clm", text)
-    if value is None:
-        raise NotFound(detail="there is no such claim")
-    return value
+    return id_in_path("clm", text, "there is no such claim")
 
 
 class ClaimsController(Controller):

@@ -4,7 +4,7 @@ import click
 
 from exchange.claims.models import ClaimStatus, ClaimView, NewClaim, NewClaimBatch, NewStep
 from exchange.cli.options import json_option, with_client, yes_option
-from exchange.cli.output import write_facts, write_json, write_table
+from exchange.cli.output import write_facts, write_json, write_list
 from exchange.client import ExchangeClient
 
 
@@ -44,24 +44,19 @@ async def list_claims(
 ) -> None:
     """List the claims you made, or as an issuer those made on you."""
     found = [claim async for claim in client.claims(limit=limit, status=status, programme_id=programme_id)]
-    if as_json:
-        for claim in found:
-            write_json(claim)
-        return
-    write_table(
+    write_list(
+        found,
         ["claim", "status", "programme", "provider", "amount CNY", "approved CNY", "submitted"],
-        (
-            (
-                claim.id,
-                claim.status,
-                claim.programme_id,
-                claim.provider_id,
-                claim.amount_cny,
-                claim.approved_cny,
-                claim.submitted_at,
-            )
-            for claim in found
+        lambda claim: (
+            claim.id,
+            claim.status,
+            claim.programme_id,
+            claim.provider_id,
+            claim.amount_cny,
+            claim.approved_cny,
+            claim.submitted_at,
         ),
+        as_json=as_json,
     )
 
 
@@ -96,18 +91,15 @@ async def submit_claims(
         return
     batch = NewClaimBatch(programme_ids=programme_ids, submit=not stays_open)
     outcomes = (await client.submit_claims(batch)).data
-    if as_json:
-        for outcome in outcomes:
-            write_json(outcome)
-        return
-    write_table(
+    write_list(
+        outcomes,
         ["programme", "claim", "status", "amount CNY", "refused because"],
-        (
+        lambda each: (
             (each.programme_id, None, None, None, each.detail)
             if each.claim is None
             else (each.programme_id, each.claim.id, each.claim.status, each.claim.amount_cny, None)
-            for each in outcomes
         ),
+        as_json=as_json,
     )
 
 
@@ -145,22 +137,17 @@ async def step_claim(
 async def list_steps(client: ExchangeClient, claim_id: str, as_json: bool) -> None:
     """Show every step that a claim has taken: who, when and why."""
     steps = [step async for step in client.claim_steps(claim_id, limit=100_000)]
-    if as_json:
-        for step in steps:
-            write_json(step)
-        return
-    write_table(
+    write_list(
+        steps,
         ["step", "from", "to", "by", "amount CNY", "at", "reason"],
-        (
-            (
-                step.number,
-                step.from_status,
-                step.to_status,
-                step.actor_role,
-                step.amount_cny,
-                step.stepped_at,
-                step.reason,
-            )
-            for step in steps
+        lambda step: (
+            step.number,
+            step.from_status,
+            step.to_status,
+            step.actor_role,
+            step.amount_cny,
+            step.stepped_at,
+            step.reason,
         ),
+        as_json=as_json,
     )

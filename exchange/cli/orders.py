@@ -3,7 +3,7 @@
 import click
 
 from exchange.cli.options import json_option, with_client, yes_option
-from exchange.cli.output import write_json, write_table
+from exchange.cli.output import write_json, write_list
 from exchange.cli.place import show_order
 from exchange.client import ExchangeClient
 
@@ -28,27 +28,22 @@ async def list_orders(
 ) -> None:
     """List your orders."""
     found = [order async for order in client.orders(limit=limit, status=status, product=product)]
-    if as_json:
-        for order in found:
-            write_json(order)
-        return
-    write_table(
+    write_list(
+        found,
         ["order", "side", "status", "product", "GPUs", "hours", "from", "to", "limit", "filled GPU-h"],
-        (
-            (
-                order.id,
-                order.side,
-                order.status,
-                order.product,
-                order.quantity_gpus,
-                order.hours,
-                order.starts_at,
-                order.ends_at,
-                order.price_cny_per_gpu_hour,
-                order.filled_gpu_hours,
-            )
-            for order in found
+        lambda order: (
+            order.id,
+            order.side,
+            order.status,
+            order.product,
+            order.quantity_gpus,
+            order.hours,
+            order.starts_at,
+            order.ends_at,
+            order.price_cny_per_gpu_hour,
+            order.filled_gpu_hours,
         ),
+        as_json=as_json,
     )
 
 

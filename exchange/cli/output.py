@@ -1,12 +1,14 @@
 """What commands write to standard output: JSON, one value a line, or a table for people."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
+
+T = TypeVar("T")
 
 
 def write_json(value: Any) -> None:
@@ -25,6 +27,17 @@ def write_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     if not console.is_terminal:
         console.width = 400
     console.print(table)
+
+
+def write_list(
+    found: Iterable[T], columns: Sequence[str], row: Callable[[T], Sequence[object]], *, as_json: bool
+) -> None:
+    """Write each of a list as a line of JSON, or all as a table."""
+    if as_json:
+        for each in found:
+            write_json(each)
+    else:
+        write_table(columns, map(row, found))
 
 
 def write_facts(facts: Iterable[tuple[str, object]]) -> None:

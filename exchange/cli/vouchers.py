@@ -7,7 +7,7 @@ import msgspec
 
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import DURATION, json_option, with_client
-from exchange.cli.output import write_facts, write_json, write_table
+from exchange.cli.output import write_facts, write_json, write_list
 from exchange.cli.place import PRICE_HELP
 from exchange.client import ExchangeClient
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion, RuleAnswer
@@ -29,24 +29,19 @@ def vouchers() -> None:
 async def list_vouchers(client: ExchangeClient, limit: int, as_json: bool) -> None:
     """List your vouchers, or as an issuer those of your programmes."""
     found = [voucher async for voucher in client.vouchers(limit=limit)]
-    if as_json:
-        for voucher in found:
-            write_json(voucher)
-        return
-    write_table(
+    write_list(
+        found,
         ["voucher", "programme", "status", "face", "free", "set aside", "expires"],
-        (
-            (
-                each.id,
-                each.programme_code,
-                each.status,
-                each.face_cny,
-                each.available_cny,
-                each.held_cny,
-                each.expires_at,
-            )
-            for each in found
+        lambda each: (
+            each.id,
+            each.programme_code,
+            each.status,
+            each.face_cny,
+            each.available_cny,
+            each.held_cny,
+            each.expires_at,
         ),
+        as_json=as_json,
     )
 
 
@@ -129,24 +124,19 @@ def programmes() -> None:
 async def list_programmes(client: ExchangeClient, limit: int, as_json: bool) -> None:
     """List the venue's programmes."""
     found = [programme async for programme in client.programmes(limit=limit)]
-    if as_json:
-        for programme in found:
-            write_json(programme)
-        return
-    write_table(
+    write_list(
+        found,
         ["programme", "code", "name", "status", "version", "budget", "not issued"],
-        (
-            (
-                each.id,
-                each.code,
-                each.name,
-                each.status,
-                each.version,
-                each.budget_cny,
-                each.unissued_cny,
-            )
-            for each in found
+        lambda each: (
+            each.id,
+            each.code,
+            each.name,
+            each.status,
+            each.version,
+            each.budget_cny,
+            each.unissued_cny,
         ),
+        as_json=as_json,
     )
 
 

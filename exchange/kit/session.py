@@ -60,9 +60,8 @@ class Session:
     async def _lend(self) -> tuple[Connection, _Chain]:
         chain = self._take()
         if chain is not None and asyncio.get_running_loop().time() - chain.used_s > KEPT_IDLE_S:
-            await self._database.undo(
-                chain.connection, None
-            )  # closed, as nobody knows whether it still is one
+            # Closed, because nobody knows whether it still is one.
+            await self._database.undo(chain.connection, None)
             chain = None
         if chain is None:
             chain = _Chain(self, await self._database.acquire("not_applied"))

@@ -7,12 +7,11 @@ from litestar import Controller, Response, delete, get, post, put
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import NotFound
 from exchange.kit.fields import ClientText, SlugText
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 from exchange.orders.models import NewOrder, OrderStatus, OrderView
 from exchange.orders.rules import was_read
 from exchange.orders.service import LATEST_ID, OrderService
@@ -43,10 +42,7 @@ def _service(request: ApiRequest) -> OrderService:
 
 
 def _order_id(text: str) -> int:
-    order_id = decode_id("ord", text)
-    if order_id is None:
-        raise NotFound(detail="no such order")
-    return order_id
+    return id_in_path("ord", text, "no such order")
 
 
 class OrdersController(Controller):

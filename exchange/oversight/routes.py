@@ -12,11 +12,11 @@ from litestar.params import FromPath
 from litestar.response import Stream
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import Faults, InvalidInput, NotFound
+from exchange.kit.errors import Faults, InvalidInput
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 from exchange.oversight.export import MEDIA_TYPES
 from exchange.oversight.models import (
     ExportFormat,
@@ -114,8 +114,6 @@ class OversightController(Controller):
     @get("/orders/{order_id:str}", summary="Read the life of an order")
     async def order_life(self, request: ApiRequest, order_id: FromPath[str]) -> OrderLife:
         """Return an order of any participant with every step it took, in order, and its trades."""
-        value = decode_id("ord", order_id)
-        if value is None:
-            raise NotFound(detail="no such order")
+        value = id_in_path("ord", order_id, "no such order")
         await _service(request).record(request.principal, "orders", {"order_id": order_id})
         return await _service(request).order_life(value)

@@ -16,6 +16,7 @@ from exchange.kit.fields import IdText, time_us, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants import rules, service
@@ -255,10 +256,7 @@ class KeysController(Controller):
 
 
 def _key_id(text: str) -> int:
-    value = decode_id("key", text)
-    if value is None:
-        raise NotFound(detail="there is no such key")
-    return value
+    return id_in_path("key", text, "there is no such key")
 
 
 def _read_grant(request: ApiRequest, data: NewKey) -> KeyGrant:

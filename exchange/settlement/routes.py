@@ -7,11 +7,10 @@ from litestar.params import FromPath, JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock
 from exchange.kit.database import Database
-from exchange.kit.errors import NotFound
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
 from exchange.settlement.models import LeaseDelivery, LeaseView, NewOutage
 
@@ -36,10 +35,7 @@ def _now_us(request: ApiRequest) -> int:
 
 
 def _lease_id(text: str) -> int:
-    lease_id = decode_id("lse", text)
-    if lease_id is None:
-        raise NotFound(detail="no such lease")
-    return lease_id
+    return id_in_path("lse", text, "no such lease")
 
 
 class LeasesController(Controller):

@@ -11,12 +11,11 @@ from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import NotFound
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 from exchange.vouchers import life
 from exchange.vouchers.models import NewVoucherStep, VoucherStatus, VoucherStepView, VoucherView
 from exchange.vouchers.rules import view_of_step, view_of_voucher
@@ -29,13 +28,6 @@ class StepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
-
-
-def _voucher_in_path(text: str) -> int:
-    value = decode_id("vch", text)
-    if value is None:
-        raise NotFound(detail="there is no such voucher")
-    return value
 
 
 class VoucherStepsController(Controller):
@@ -58,7 +50,7 @@ class VoucherStepsController(Controller):
         What is free of a revoked voucher goes back to the programme's budget at once; what orders hold of it
         goes on under them.
         """
-        value = _voucher_in_path(voucher_id)
+        value = id_in_path("vch", voucher_id, "there is no such voucher")
         now_us = request.app.state.clock.now_us()
 
         async def work(connection: Connection) -> VoucherView:
@@ -78,7 +70,7 @@ class VoucherStepsController(Controller):
     async def list_all(self, request: ApiRequest, voucher_id: FromPath[str]) -> Page[VoucherStepView]:
         """Return what became of a voucher, in order: who, when, why, and what went back to its issuer."""
         query = request.query(StepsQuery)
-        value = _voucher_in_path(voucher_id)
+        value = id_in_path("vch", voucher_id, "there is no such voucher")
         after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
         async with request.app.state.database.connection() as connection:
             found = await life.list_steps(

@@ -12,13 +12,13 @@ from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults, NotFound
+from exchange.kit.errors import Faults
 from exchange.kit.fields import IdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import decode_id
 from exchange.vouchers import eligibility, programmes, service
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import ID_MAX, NewVoucher, VoucherView
@@ -65,13 +65,6 @@ def _before(list_name: str, cursor: str | None) -> int:
 def _next(list_name: str, ids: list[int], limit: int) -> str | None:
     """Return the cursor after a page, given the ids found when one more than the page was asked for."""
     return encode_cursor(list_name, ids[limit - 1]) if len(ids) > limit else None
-
-
-def _id_in_path(prefix: str, text: str, noun: str) -> int:
-    value = decode_id(prefix, text)
-    if value is None:
-        raise NotFound(detail=f"there is no such {noun}")
-    return value
 
 
 def _id_in_query(pointer: str, prefix: str, text: str | None) -> int | None:
@@ -127,7 +120,7 @@ class ProgrammesController(Controller):
     @get("/{programme_id:str}", opt=requires(*_READERS), summary="Read a programme")
     async def read(self, request: ApiRequest, programme_id: FromPath[str]) -> ProgrammeView:
         """Return one programme with its present rules."""
-        value = _id_in_path("prg", programme_id, "programme")
+        value = id_in_path("prg", programme_id, "there is no such programme")
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             return view_of_programme(await programmes.get_programme(connection, value, now_us))
@@ -143,7 +136,7 @@ class ProgrammesController(Controller):
     ) -> Response[VersionView]:
         """Store a further version of the rules; orders and claims keep the one they were held under."""
         state = request.app.state
-        value = _id_in_path("prg", programme_id, "programme")
+        value = id_in_path("prg", programme_id, "there is no such programme")
 
         async def work(connection: Connection) -> VersionView:
             version = await programmes.add_version(
@@ -164,7 +157,7 @@ class ProgrammesController(Controller):
     async def list_versions(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[VersionView]:
         """Return every version of the rules, the newest first."""
         query = request.query(PageQuery)
-        value = _id_in_path("prg", programme_id, "programme")
+        value = id_in_path("prg", programme_id, "there is no such programme")
         before = _before(_VERSIONS, query.cursor)
         async with request.app.state.database.connection() as connection:
             found = await programmes.list_versions(connection, value)
@@ -242,7 +235,7 @@ class VouchersController(Controller):
     @get("/{voucher_id:str}", opt=requires(*_READERS), summary="Read a voucher")
     async def read(self, request: ApiRequest, voucher_id: FromPath[str]) -> VoucherView:
         """Return one voucher with its balances."""
-        value = _id_in_path("vch", voucher_id, "voucher")
+        value = id_in_path("vch", voucher_id, "there is no such voucher")
         async with request.app.state.database.connection() as connection:
             voucher = await service.get_voucher(connection, request.principal, value)
         return view_of_voucher(voucher, request.app.state.clock.now_us())
