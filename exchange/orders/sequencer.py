@@ -288,12 +288,12 @@ class Sequencer:
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
         """Read what the batch needs: one statement, and two more at most for vouchers and new accounts."""
         places = [request for request in requests if isinstance(request, PlaceRequest)]
+        if not places:
+            return Means()
         bids = [request for request in places if request.side is Side.BUY]
         keys = [(request.participant_id, request.client_order_id) for request in places]
         buyers = {request.participant_id for request in bids}
         with_vouchers = {request.participant_id for request in bids if request.terms.vouchers != "none"}
-        if not places:
-            return Means()
         cash = await self._accounts.cash_of(connection, buyers) if buyers else {}
         known, available = await read_each(
             connection,
