@@ -68,4 +68,8 @@ TO exchange_app;
 -- one of its columns: this one, which no account ever changes.
 GRANT INSERT, UPDATE (created_at) ON ledger_account TO exchange_app;
 
+-- What orders use of a programme is counted by triggers as well; to lock its rows takes the right to change a column, and
+-- a trigger refuses every change that is not its own.
+GRANT UPDATE (year) ON programme_use TO exchange_app;
+
 \endif

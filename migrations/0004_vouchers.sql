@@ -42,6 +42,33 @@ CREATE TABLE programme_year_use (
     CONSTRAINT programme_year_use_within_cap CHECK (issued_fen <= cap_fen)
 );
 
+-- What the orders of one calendar year use of a programme, by company, and by trade group where it has one: what they
+-- set aside, traded and were delivered of its vouchers, less what came back. Kept by triggers on order_hold and
+-- lease_funding, for rules whose yearly cap counts what is redeemed; cap_fen (null: none) is the cap of the last order.
+CREATE TABLE programme_use (
+    programme_id  BIGINT NOT NULL REFERENCES programme (id),
+    subject_id    BIGINT NOT NULL,
+    year          INTEGER NOT NULL,
+    used_fen      BIGINT NOT NULL CHECK (used_fen >= 0),
+    cap_fen       BIGINT CHECK (cap_fen > 0),
+    PRIMARY KEY (programme_id, subject_id, year),
+    CONSTRAINT programme_use_within_cap CHECK (used_fen <= cap_fen)
+) WITH (fillfactor = 60);
+
+-- Its rows are the sums of what the triggers below counted, and nothing else changes them. Depth 0 is a client's own.
+CREATE FUNCTION refuse_use_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'programme_use is kept by orders and their leases: % refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER programme_use_counted BEFORE INSERT OR UPDATE OR DELETE ON programme_use
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_use_change();
+CREATE TRIGGER programme_use_stays BEFORE TRUNCATE ON programme_use
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_use_change();
+ALTER TABLE programme_use ENABLE ALWAYS TRIGGER programme_use_counted;
+ALTER TABLE programme_use ENABLE ALWAYS TRIGGER programme_use_stays;
+
 CREATE TABLE voucher (
     id                 BIGINT PRIMARY KEY CHECK (id > 0),
     programme_id       BIGINT NOT NULL,

@@ -35,6 +35,7 @@ CREATE TABLE book_snapshot (
 
 -- sequence is null for an order denied before it reached the book; denial is then what its sender was told.
 -- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
+-- eligible_fen: for each voucher programme that pays for a bid, in the order of its terms, the part filled that it is of.
 CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id         INTEGER NOT NULL,
@@ -58,14 +59,15 @@ CREATE TABLE orders (
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
-    eligible_notional_fen BIGINT NOT NULL DEFAULT 0
-        CHECK (eligible_notional_fen BETWEEN 0 AND filled_notional_fen),
+    eligible_fen         BIGINT[] NOT NULL DEFAULT '{}',
     run_starts_hour      INTEGER,
     created_at           TIMESTAMPTZ NOT NULL,
     updated_at           TIMESTAMPTZ NOT NULL,
     UNIQUE (participant_id, client_order_id),
     CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
     CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus),
+    CONSTRAINT orders_eligible_was_filled
+        CHECK (0 <= ALL (eligible_fen) AND filled_notional_fen >= ALL (eligible_fen)),
     CONSTRAINT orders_denied_before_the_book CHECK (denial IS NULL OR (status = 'rejected' AND sequence IS NULL))
 ) WITH (fillfactor = 80);
 -- Partial, although every id is positive: so it serves only who asks for pages. While the table is small it looks as
@@ -74,11 +76,15 @@ CREATE INDEX orders_of_participant ON orders (participant_id, id) WHERE id > 0;
 CREATE INDEX orders_live ON orders (participant_id, id) WHERE status IN ('accepted', 'resting', 'partially_filled');
 
 -- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
+-- programme_version: the rules that a voucher is held under. cap_year: the year in which it counts against their cap,
+-- where that counts what is redeemed.
 -- The accounts are checked by the transfers, without which no hold exists.
 CREATE TABLE order_hold (
     order_id           BIGINT NOT NULL REFERENCES orders (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     position           SMALLINT NOT NULL,
+    programme_version  INTEGER NOT NULL DEFAULT 0,
+    cap_year           INTEGER,
     source_account_id  BIGINT NOT NULL,
     escrow_account_id  BIGINT NOT NULL,
     placed_fen         BIGINT NOT NULL CHECK (placed_fen >= 0),
@@ -99,9 +105,72 @@ $$;
 CREATE TRIGGER order_hold_resolves_once BEFORE UPDATE ON order_hold FOR EACH ROW
     WHEN (NEW.committed_fen < OLD.committed_fen OR NEW.released_fen < OLD.released_fen
         OR NEW.placed_fen <> OLD.placed_fen OR NEW.order_id <> OLD.order_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.programme_version <> OLD.programme_version OR NEW.cap_year IS DISTINCT FROM OLD.cap_year
         OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
     EXECUTE FUNCTION refuse_unresolving();
 CREATE TRIGGER order_hold_stays BEFORE DELETE OR TRUNCATE ON order_hold
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_resolves_once;
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_stays;
+
+-- Counts what vouchers of some holds set aside more, or less, in a year, for their company and its trade group, each under
+-- the cap of the rules that the voucher is held under. Locks what is there in order first, so that two callers never
+-- wait for each other. SECURITY DEFINER: the service itself may only read and lock programme_use.
+CREATE FUNCTION count_use(voucher_ids BIGINT[], versions INTEGER[], years INTEGER[], changes_fen BIGINT[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    each RECORD;
+BEGIN
+    FOR each IN
+        SELECT voucher.programme_id, subject.id AS subject_id, changed.year, sum(changed.fen)::BIGINT AS fen,
+            max(CASE WHEN subject.is_capped THEN (version.rules ->> 'cap_per_year_fen')::BIGINT END) AS cap_fen
+        FROM unnest(voucher_ids, versions, years, changes_fen) AS changed (voucher_id, version, year, fen)
+        JOIN voucher ON voucher.id = changed.voucher_id
+        JOIN programme_version AS version
+            ON version.programme_id = voucher.programme_id AND version.version = changed.version
+        JOIN participant AS buyer ON buyer.id = voucher.buyer_id
+        CROSS JOIN LATERAL (VALUES
+            (buyer.id, version.rules ->> 'cap_basis' = 'entity' OR buyer.trade_group_id IS NULL),
+            (buyer.trade_group_id, version.rules ->> 'cap_basis' = 'group')) AS subject (id, is_capped)
+        WHERE subject.id IS NOT NULL
+        GROUP BY voucher.programme_id, subject.id, changed.year
+        HAVING sum(changed.fen) <> 0
+        ORDER BY voucher.programme_id, subject.id, changed.year
+    LOOP
+        IF each.fen < 0 THEN
+            UPDATE programme_use SET used_fen = used_fen + each.fen
+            WHERE (programme_id, subject_id, year) = (each.programme_id, each.subject_id, each.year);
+        ELSE
+            INSERT INTO programme_use AS use (programme_id, subject_id, year, used_fen, cap_fen)
+            VALUES (each.programme_id, each.subject_id, each.year, each.fen, each.cap_fen)
+            ON CONFLICT (programme_id, subject_id, year) DO UPDATE
+            SET used_fen = use.used_fen + EXCLUDED.used_fen, cap_fen = EXCLUDED.cap_fen;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not.
+CREATE FUNCTION count_use_of_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+            PERFORM count_use(array_agg(voucher_id), array_agg(programme_version), array_agg(cap_year),
+                array_agg(placed_fen - released_fen))
+            FROM added WHERE cap_year IS NOT NULL;
+        END IF;
+    ELSIF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+        PERFORM count_use(array_agg(added.voucher_id), array_agg(added.programme_version), array_agg(added.cap_year),
+            array_agg(removed.released_fen - added.released_fen))
+        FROM added JOIN removed USING (order_id, voucher_id)
+        WHERE added.cap_year IS NOT NULL AND added.released_fen <> removed.released_fen;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER order_hold_uses AFTER INSERT ON order_hold
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_holds();
+CREATE TRIGGER order_hold_frees AFTER UPDATE ON order_hold
+    REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_holds();
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_uses;
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_frees;

@@ -1,6 +1,8 @@
 -- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
 -- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
 
+-- voucher_fen of the price is paid by vouchers; reimbursable_fen of the buyer's own part can be claimed from programmes
+-- that reimburse. programme_ids: those that pay either, in spending order.
 CREATE TABLE trade (
     id               BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id     INTEGER NOT NULL,
@@ -16,15 +18,15 @@ CREATE TABLE trade (
     ends_hour        INTEGER NOT NULL CHECK (ends_hour > starts_hour),
     price_ticks      BIGINT NOT NULL CHECK (price_ticks > 0),
     notional_fen     BIGINT NOT NULL,
-    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
-    programme_id     BIGINT,
-    programme_version INTEGER,
+    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen >= 0),
+    reimbursable_fen BIGINT NOT NULL CHECK (reimbursable_fen >= 0),
+    programme_ids    BIGINT[] NOT NULL,
     fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
     traded_at        TIMESTAMPTZ NOT NULL,
     CONSTRAINT trade_before_its_hours CHECK (extract(epoch FROM traded_at) < starts_hour::BIGINT * 3600),
     CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
-    CONSTRAINT trade_programme_named CHECK (
-        (voucher_fen > 0) = (programme_id IS NOT NULL) AND (voucher_fen > 0) = (programme_version IS NOT NULL))
+    CONSTRAINT trade_aid_within_price CHECK (voucher_fen + reimbursable_fen <= notional_fen),
+    CONSTRAINT trade_programmes_named CHECK ((voucher_fen + reimbursable_fen > 0) = (cardinality(programme_ids) > 0))
 );
 CREATE INDEX trade_by_product ON trade (product_id, id);
 CREATE INDEX trade_of_bid ON trade (bid_order_id);
@@ -112,10 +114,13 @@ CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_oversold_ask();
 ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_within_ask;
 
--- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour.
+-- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour. A reimbursed part is no
+-- part of the price: the buyer has paid that in cash, and claims the part once the hours are delivered.
 CREATE TABLE lease_funding (
     lease_id           BIGINT NOT NULL REFERENCES lease (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
+    programme_version  INTEGER NOT NULL DEFAULT 0,
+    reimbursed         BOOLEAN NOT NULL DEFAULT FALSE,
     source_account_id  BIGINT NOT NULL,
     escrow_account_id  BIGINT NOT NULL,
     committed_fen      BIGINT NOT NULL CHECK (committed_fen > 0),
@@ -127,12 +132,32 @@ CREATE TABLE lease_funding (
 CREATE TRIGGER lease_funding_resolves_once BEFORE UPDATE ON lease_funding FOR EACH ROW
     WHEN (NEW.captured_fen < OLD.captured_fen OR NEW.returned_fen < OLD.returned_fen
         OR NEW.committed_fen <> OLD.committed_fen OR NEW.lease_id <> OLD.lease_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.programme_version <> OLD.programme_version OR NEW.reimbursed <> OLD.reimbursed
         OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
     EXECUTE FUNCTION refuse_unresolving();
 CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
+
+-- What a failed hour gives back of a voucher is not used either, in the year in which its order was placed.
+CREATE FUNCTION count_use_of_leases() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE voucher_id <> 0 AND returned_fen > 0) THEN
+        PERFORM count_use(array_agg(hold.voucher_id), array_agg(hold.programme_version), array_agg(hold.cap_year),
+            array_agg(removed.returned_fen - added.returned_fen))
+        FROM added
+        JOIN removed USING (lease_id, voucher_id)
+        JOIN trade ON trade.id = added.lease_id
+        JOIN order_hold AS hold ON hold.order_id = trade.bid_order_id AND hold.voucher_id = added.voucher_id
+        WHERE hold.cap_year IS NOT NULL AND added.returned_fen <> removed.returned_fen;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_funding_frees AFTER UPDATE ON lease_funding
+    REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_leases();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_frees;
 
 -- An hour that the provider says it did not deliver: its money goes back to the buyer.
 CREATE TABLE outage (

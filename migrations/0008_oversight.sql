@@ -4,7 +4,7 @@
 CREATE INDEX trade_by_time ON trade (traded_at, id);
 CREATE INDEX trade_of_buyer ON trade (buyer_id, traded_at, id);
 CREATE INDEX trade_of_provider ON trade (provider_id, traded_at, id);
-CREATE INDEX trade_of_programme ON trade (programme_id, traded_at, id) WHERE programme_id IS NOT NULL;
+CREATE INDEX trade_of_programme ON trade USING gin (programme_ids) WHERE cardinality(programme_ids) > 0;
 DROP INDEX trade_by_product;
 CREATE INDEX trade_by_product ON trade (product_id, traded_at, id);
 
@@ -16,7 +16,8 @@ SELECT
     trade.id, trade.partition_id, trade.sequence, trade.traded_at, trade.product_id,
     product.accelerator_id, accelerator.origin, cluster.hub_code, product.cluster_code, product.interconnect_code,
     trade.quantity_gpus, trade.starts_hour, trade.ends_hour, trade.price_ticks, trade.notional_fen,
-    trade.voucher_fen, trade.programme_id, programme.code AS programme_code, trade.fee_bps, trade.aggressor,
+    trade.voucher_fen, trade.reimbursable_fen, trade.programme_ids, paying.codes AS programme_codes, trade.fee_bps,
+    trade.aggressor,
     trade.bid_order_id, bid.client_order_id AS bid_client_order_id,
     trade.ask_order_id, ask.client_order_id AS ask_client_order_id,
     trade.buyer_id, buyer.name AS buyer_name, buyer.size_class AS buyer_size_class, buyer.region AS buyer_region,
@@ -34,4 +35,8 @@ JOIN participant AS buyer ON buyer.id = trade.buyer_id
 JOIN participant AS provider ON provider.id = trade.provider_id
 LEFT JOIN trade_group AS buyer_group ON buyer_group.id = buyer.trade_group_id
 LEFT JOIN trade_group AS provider_group ON provider_group.id = provider.trade_group_id
-LEFT JOIN programme ON programme.id = trade.programme_id;
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(programme.code ORDER BY named.position), '{}') AS codes
+    FROM unnest(trade.programme_ids) WITH ORDINALITY AS named (id, position)
+    JOIN programme ON programme.id = named.id
+) AS paying;

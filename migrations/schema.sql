@@ -293,6 +293,33 @@ CREATE TABLE programme_year_use (
     CONSTRAINT programme_year_use_within_cap CHECK (issued_fen <= cap_fen)
 );
 
+-- What the orders of one calendar year use of a programme, by company, and by trade group where it has one: what they
+-- set aside, traded and were delivered of its vouchers, less what came back. Kept by triggers on order_hold and
+-- lease_funding, for rules whose yearly cap counts what is redeemed; cap_fen (null: none) is the cap of the last order.
+CREATE TABLE programme_use (
+    programme_id  BIGINT NOT NULL REFERENCES programme (id),
+    subject_id    BIGINT NOT NULL,
+    year          INTEGER NOT NULL,
+    used_fen      BIGINT NOT NULL CHECK (used_fen >= 0),
+    cap_fen       BIGINT CHECK (cap_fen > 0),
+    PRIMARY KEY (programme_id, subject_id, year),
+    CONSTRAINT programme_use_within_cap CHECK (used_fen <= cap_fen)
+) WITH (fillfactor = 60);
+
+-- Its rows are the sums of what the triggers below counted, and nothing else changes them. Depth 0 is a client's own.
+CREATE FUNCTION refuse_use_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'programme_use is kept by orders and their leases: % refused', TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER programme_use_counted BEFORE INSERT OR UPDATE OR DELETE ON programme_use
+    FOR EACH STATEMENT WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION refuse_use_change();
+CREATE TRIGGER programme_use_stays BEFORE TRUNCATE ON programme_use
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_use_change();
+ALTER TABLE programme_use ENABLE ALWAYS TRIGGER programme_use_counted;
+ALTER TABLE programme_use ENABLE ALWAYS TRIGGER programme_use_stays;
+
 CREATE TABLE voucher (
     id                 BIGINT PRIMARY KEY CHECK (id > 0),
     programme_id       BIGINT NOT NULL,
@@ -596,6 +623,7 @@ CREATE TABLE book_snapshot (
 
 -- sequence is null for an order denied before it reached the book; denial is then what its sender was told.
 -- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
+-- eligible_fen: for each voucher programme that pays for a bid, in the order of its terms, the part filled that it is of.
 CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id         INTEGER NOT NULL,
@@ -619,14 +647,15 @@ CREATE TABLE orders (
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
-    eligible_notional_fen BIGINT NOT NULL DEFAULT 0
-        CHECK (eligible_notional_fen BETWEEN 0 AND filled_notional_fen),
+    eligible_fen         BIGINT[] NOT NULL DEFAULT '{}',
     run_starts_hour      INTEGER,
     created_at           TIMESTAMPTZ NOT NULL,
     updated_at           TIMESTAMPTZ NOT NULL,
     UNIQUE (participant_id, client_order_id),
     CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
     CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus),
+    CONSTRAINT orders_eligible_was_filled
+        CHECK (0 <= ALL (eligible_fen) AND filled_notional_fen >= ALL (eligible_fen)),
     CONSTRAINT orders_denied_before_the_book CHECK (denial IS NULL OR (status = 'rejected' AND sequence IS NULL))
 ) WITH (fillfactor = 80);
 -- Partial, although every id is positive: so it serves only who asks for pages. While the table is small it looks as
@@ -635,11 +664,15 @@ CREATE INDEX orders_of_participant ON orders (participant_id, id) WHERE id > 0;
 CREATE INDEX orders_live ON orders (participant_id, id) WHERE status IN ('accepted', 'resting', 'partially_filled');
 
 -- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
+-- programme_version: the rules that a voucher is held under. cap_year: the year in which it counts against their cap,
+-- where that counts what is redeemed.
 -- The accounts are checked by the transfers, without which no hold exists.
 CREATE TABLE order_hold (
     order_id           BIGINT NOT NULL REFERENCES orders (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     position           SMALLINT NOT NULL,
+    programme_version  INTEGER NOT NULL DEFAULT 0,
+    cap_year           INTEGER,
     source_account_id  BIGINT NOT NULL,
     escrow_account_id  BIGINT NOT NULL,
     placed_fen         BIGINT NOT NULL CHECK (placed_fen >= 0),
@@ -660,6 +693,7 @@ $$;
 CREATE TRIGGER order_hold_resolves_once BEFORE UPDATE ON order_hold FOR EACH ROW
     WHEN (NEW.committed_fen < OLD.committed_fen OR NEW.released_fen < OLD.released_fen
         OR NEW.placed_fen <> OLD.placed_fen OR NEW.order_id <> OLD.order_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.programme_version <> OLD.programme_version OR NEW.cap_year IS DISTINCT FROM OLD.cap_year
         OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
     EXECUTE FUNCTION refuse_unresolving();
 CREATE TRIGGER order_hold_stays BEFORE DELETE OR TRUNCATE ON order_hold
@@ -667,9 +701,73 @@ CREATE TRIGGER order_hold_stays BEFORE DELETE OR TRUNCATE ON order_hold
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_resolves_once;
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_stays;
 
+-- Counts what vouchers of some holds set aside more, or less, in a year, for their company and its trade group, each under
+-- the cap of the rules that the voucher is held under. Locks what is there in order first, so that two callers never
+-- wait for each other. SECURITY DEFINER: the service itself may only read and lock programme_use.
+CREATE FUNCTION count_use(voucher_ids BIGINT[], versions INTEGER[], years INTEGER[], changes_fen BIGINT[])
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    each RECORD;
+BEGIN
+    FOR each IN
+        SELECT voucher.programme_id, subject.id AS subject_id, changed.year, sum(changed.fen)::BIGINT AS fen,
+            max(CASE WHEN subject.is_capped THEN (version.rules ->> 'cap_per_year_fen')::BIGINT END) AS cap_fen
+        FROM unnest(voucher_ids, versions, years, changes_fen) AS changed (voucher_id, version, year, fen)
+        JOIN voucher ON voucher.id = changed.voucher_id
+        JOIN programme_version AS version
+            ON version.programme_id = voucher.programme_id AND version.version = changed.version
+        JOIN participant AS buyer ON buyer.id = voucher.buyer_id
+        CROSS JOIN LATERAL (VALUES
+            (buyer.id, version.rules ->> 'cap_basis' = 'entity' OR buyer.trade_group_id IS NULL),
+            (buyer.trade_group_id, version.rules ->> 'cap_basis' = 'group')) AS subject (id, is_capped)
+        WHERE subject.id IS NOT NULL
+        GROUP BY voucher.programme_id, subject.id, changed.year
+        HAVING sum(changed.fen) <> 0
+        ORDER BY voucher.programme_id, subject.id, changed.year
+    LOOP
+        IF each.fen < 0 THEN
+            UPDATE programme_use SET used_fen = used_fen + each.fen
+            WHERE (programme_id, subject_id, year) = (each.programme_id, each.subject_id, each.year);
+        ELSE
+            INSERT INTO programme_use AS use (programme_id, subject_id, year, used_fen, cap_fen)
+            VALUES (each.programme_id, each.subject_id, each.year, each.fen, each.cap_fen)
+            ON CONFLICT (programme_id, subject_id, year) DO UPDATE
+            SET used_fen = use.used_fen + EXCLUDED.used_fen, cap_fen = EXCLUDED.cap_fen;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not.
+CREATE FUNCTION count_use_of_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+            PERFORM count_use(array_agg(voucher_id), array_agg(programme_version), array_agg(cap_year),
+                array_agg(placed_fen - released_fen))
+            FROM added WHERE cap_year IS NOT NULL;
+        END IF;
+    ELSIF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+        PERFORM count_use(array_agg(added.voucher_id), array_agg(added.programme_version), array_agg(added.cap_year),
+            array_agg(removed.released_fen - added.released_fen))
+        FROM added JOIN removed USING (order_id, voucher_id)
+        WHERE added.cap_year IS NOT NULL AND added.released_fen <> removed.released_fen;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER order_hold_uses AFTER INSERT ON order_hold
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_holds();
+CREATE TRIGGER order_hold_frees AFTER UPDATE ON order_hold
+    REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_holds();
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_uses;
+ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_frees;
+
 -- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
 -- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
 
+-- voucher_fen of the price is paid by vouchers; reimbursable_fen of the buyer's own part can be claimed from programmes
+-- that reimburse. programme_ids: those that pay either, in spending order.
 CREATE TABLE trade (
     id               BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id     INTEGER NOT NULL,
@@ -685,15 +783,15 @@ CREATE TABLE trade (
     ends_hour        INTEGER NOT NULL CHECK (ends_hour > starts_hour),
     price_ticks      BIGINT NOT NULL CHECK (price_ticks > 0),
     notional_fen     BIGINT NOT NULL,
-    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen BETWEEN 0 AND notional_fen),
-    programme_id     BIGINT,
-    programme_version INTEGER,
+    voucher_fen      BIGINT NOT NULL CHECK (voucher_fen >= 0),
+    reimbursable_fen BIGINT NOT NULL CHECK (reimbursable_fen >= 0),
+    programme_ids    BIGINT[] NOT NULL,
     fee_bps          INTEGER NOT NULL CHECK (fee_bps BETWEEN 0 AND 10000),
     traded_at        TIMESTAMPTZ NOT NULL,
     CONSTRAINT trade_before_its_hours CHECK (extract(epoch FROM traded_at) < starts_hour::BIGINT * 3600),
     CONSTRAINT trade_notional_exact CHECK (notional_fen = price_ticks * quantity_gpus * (ends_hour - starts_hour)),
-    CONSTRAINT trade_programme_named CHECK (
-        (voucher_fen > 0) = (programme_id IS NOT NULL) AND (voucher_fen > 0) = (programme_version IS NOT NULL))
+    CONSTRAINT trade_aid_within_price CHECK (voucher_fen + reimbursable_fen <= notional_fen),
+    CONSTRAINT trade_programmes_named CHECK ((voucher_fen + reimbursable_fen > 0) = (cardinality(programme_ids) > 0))
 );
 CREATE INDEX trade_by_product ON trade (product_id, id);
 CREATE INDEX trade_of_bid ON trade (bid_order_id);
@@ -781,10 +879,13 @@ CREATE TRIGGER lease_within_ask AFTER INSERT ON lease
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_oversold_ask();
 ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_within_ask;
 
--- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour.
+-- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour. A reimbursed part is no
+-- part of the price: the buyer has paid that in cash, and claims the part once the hours are delivered.
 CREATE TABLE lease_funding (
     lease_id           BIGINT NOT NULL REFERENCES lease (id),
     voucher_id         BIGINT NOT NULL DEFAULT 0,
+    programme_version  INTEGER NOT NULL DEFAULT 0,
+    reimbursed         BOOLEAN NOT NULL DEFAULT FALSE,
     source_account_id  BIGINT NOT NULL,
     escrow_account_id  BIGINT NOT NULL,
     committed_fen      BIGINT NOT NULL CHECK (committed_fen > 0),
@@ -796,12 +897,32 @@ CREATE TABLE lease_funding (
 CREATE TRIGGER lease_funding_resolves_once BEFORE UPDATE ON lease_funding FOR EACH ROW
     WHEN (NEW.captured_fen < OLD.captured_fen OR NEW.returned_fen < OLD.returned_fen
         OR NEW.committed_fen <> OLD.committed_fen OR NEW.lease_id <> OLD.lease_id OR NEW.voucher_id <> OLD.voucher_id
+        OR NEW.programme_version <> OLD.programme_version OR NEW.reimbursed <> OLD.reimbursed
         OR NEW.source_account_id <> OLD.source_account_id OR NEW.escrow_account_id <> OLD.escrow_account_id)
     EXECUTE FUNCTION refuse_unresolving();
 CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
+
+-- What a failed hour gives back of a voucher is not used either, in the year in which its order was placed.
+CREATE FUNCTION count_use_of_leases() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE voucher_id <> 0 AND returned_fen > 0) THEN
+        PERFORM count_use(array_agg(hold.voucher_id), array_agg(hold.programme_version), array_agg(hold.cap_year),
+            array_agg(removed.returned_fen - added.returned_fen))
+        FROM added
+        JOIN removed USING (lease_id, voucher_id)
+        JOIN trade ON trade.id = added.lease_id
+        JOIN order_hold AS hold ON hold.order_id = trade.bid_order_id AND hold.voucher_id = added.voucher_id
+        WHERE hold.cap_year IS NOT NULL AND added.returned_fen <> removed.returned_fen;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_funding_frees AFTER UPDATE ON lease_funding
+    REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_leases();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_frees;
 
 -- An hour that the provider says it did not deliver: its money goes back to the buyer.
 CREATE TABLE outage (
@@ -846,7 +967,7 @@ ALTER TABLE audit_record ENABLE ALWAYS TRIGGER audit_record_insert_only;
 CREATE INDEX trade_by_time ON trade (traded_at, id);
 CREATE INDEX trade_of_buyer ON trade (buyer_id, traded_at, id);
 CREATE INDEX trade_of_provider ON trade (provider_id, traded_at, id);
-CREATE INDEX trade_of_programme ON trade (programme_id, traded_at, id) WHERE programme_id IS NOT NULL;
+CREATE INDEX trade_of_programme ON trade USING gin (programme_ids) WHERE cardinality(programme_ids) > 0;
 DROP INDEX trade_by_product;
 CREATE INDEX trade_by_product ON trade (product_id, traded_at, id);
 
@@ -858,7 +979,8 @@ SELECT
     trade.id, trade.partition_id, trade.sequence, trade.traded_at, trade.product_id,
     product.accelerator_id, accelerator.origin, cluster.hub_code, product.cluster_code, product.interconnect_code,
     trade.quantity_gpus, trade.starts_hour, trade.ends_hour, trade.price_ticks, trade.notional_fen,
-    trade.voucher_fen, trade.programme_id, programme.code AS programme_code, trade.fee_bps, trade.aggressor,
+    trade.voucher_fen, trade.reimbursable_fen, trade.programme_ids, paying.codes AS programme_codes, trade.fee_bps,
+    trade.aggressor,
     trade.bid_order_id, bid.client_order_id AS bid_client_order_id,
     trade.ask_order_id, ask.client_order_id AS ask_client_order_id,
     trade.buyer_id, buyer.name AS buyer_name, buyer.size_class AS buyer_size_class, buyer.region AS buyer_region,
@@ -876,4 +998,8 @@ JOIN participant AS buyer ON buyer.id = trade.buyer_id
 JOIN participant AS provider ON provider.id = trade.provider_id
 LEFT JOIN trade_group AS buyer_group ON buyer_group.id = buyer.trade_group_id
 LEFT JOIN trade_group AS provider_group ON provider_group.id = provider.trade_group_id
-LEFT JOIN programme ON programme.id = trade.programme_id;
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(programme.code ORDER BY named.position), '{}') AS codes
+    FROM unnest(trade.programme_ids) WITH ORDINALITY AS named (id, position)
+    JOIN programme ON programme.id = named.id
+) AS paying;

@@ -128,8 +128,8 @@ async def insert_trade(connection: Connection, trade: TradeFacts) -> None:
         trade.price_ticks,
         trade.notional_fen,
         trade.voucher_fen,
-        trade.programme_id,
-        None if trade.programme_id is None else 1,
+        0,
+        [] if trade.programme_id is None else [trade.programme_id],
         datetime_of(trade.traded_at_us),
     )
 

@@ -7,9 +7,11 @@ import msgspec
 
 from exchange.participants.models import Ownership, Participant, ParticipantKind, SizeClass
 from exchange.products.models import Origin, ProductSpec
+from exchange.vouchers.choice import Offer, offer_of
 from exchange.vouchers.facts import Facts
+from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
 from exchange.vouchers.programme_models import ProgrammeRules, ProviderRule, RateTier, RulesVersion
-from exchange.vouchers.rules import Offer, offer_of
+from exchange.vouchers.rules import programme_mask
 
 AT_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z."""
@@ -99,3 +101,25 @@ def version_of(rules: ProgrammeRules, number: int = 1, **changes: Any) -> RulesV
 def offer(rules: ProgrammeRules, order: Facts) -> Offer:
     """Return what rules give an order."""
     return offer_of(1, [version_of(rules)], order)
+
+
+def usable(number: int, rules: ProgrammeRules, **changes: Any) -> UsableVoucher:
+    """Return a voucher of a programme of the same number; a higher number expires later."""
+    voucher = UsableVoucher(
+        voucher_id=number,
+        programme_id=number,
+        buyer_id=5,
+        mask=programme_mask(number),
+        versions=(version_of(rules),),
+        status=VoucherStatus.ACTIVE,
+        expires_at_us=AT_US + number,
+        account_id=100 + number,
+        escrow_account_id=200 + number,
+        available_fen=1_000,
+    )
+    return msgspec.structs.replace(voucher, **changes)
+
+
+def paying(choice: VoucherChoice) -> list[UsableVoucher]:
+    """Return the vouchers that an order sets something aside of, in spending order."""
+    return [voucher for funded in choice.shares for voucher, _ in funded.parts]

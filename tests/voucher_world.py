@@ -176,6 +176,7 @@ class VoucherWorld:
             programme_id=voucher.programme_id,
             programme_version=voucher.programme_version,
             provider_id=provider_id,
+            claimant_id=provider_id,
             amount_fen=fen,
         )
         pair = provider_id, asset_of(voucher.programme_id)
@@ -207,5 +208,5 @@ class VoucherWorld:
             await ledger.post(connection, [step], self.now_us)
 
     async def _usable(self, connection: Connection, voucher: Voucher) -> UsableVoucher:
-        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry)
+        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry, self.now_us)
         return next(each for each in found if each.voucher_id == voucher.id)

@@ -84,9 +84,15 @@ def _show(answer: EligibilityAnswer) -> None:
             ("at most", f"{answer.amount_cny} CNY"),
             ("by vouchers", f"{answer.voucher_cny} CNY"),
             ("by you", f"{answer.own_cny} CNY"),
-            ("programme", answer.programme_id),
+            (
+                "to claim back",
+                f"{answer.reimbursable_cny} CNY" if answer.reimbursable_cny != "0.00" else None,
+            ),
         ]
     )
+    for share in answer.shares:
+        how = "reimburses" if share.mode == "reimburse" else "pays"
+        click.echo(f"{share.programme_id} {how} {share.rate_bps / 100:g} %, {share.amount_cny} CNY")
     for refused in answer.refusals:
         click.echo(f"{refused.voucher_id}: {refused.detail}")
     for each in answer.programmes:

@@ -85,6 +85,7 @@ LEASES: Final[Sequence[Question]] = (
     store.trade_differences,
     store.capture_differences,
     store.voucher_differences,
+    store.use_differences,
 )
 """Between the ledger, the holds of orders, trades, vouchers and the money of leases."""
 PROGRAMMES: Final[Sequence[Question]] = (

@@ -173,6 +173,7 @@ class DifferenceKind(StrEnum):
     RECEIVABLE_NOT_CAPTURED = "receivable_not_captured"
     CLAIMED_NOT_IN_CLAIMS = "claimed_not_in_claims"
     ISSUED_NOT_IN_VOUCHERS = "issued_not_in_vouchers"
+    USE_NOT_OF_ORDERS = "use_not_of_orders"
     BUDGET_NOT_WHAT_IS_LEFT = "budget_not_what_is_left"
 
 

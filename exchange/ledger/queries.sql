@@ -232,21 +232,54 @@ WHERE coalesce(hold.committed_fen, 0) <> coalesce(leased.leased_fen, 0)
 ORDER BY order_id, voucher_id;
 
 -- name: trade_differences
--- Trades whose price, or the part of it that vouchers pay, is not what their leases were given.
+-- Trades whose price, or what vouchers pay of it or reimburse, is not what their leases were given.
 SELECT
     trade.id AS trade_id, trade.notional_fen, coalesce(funded.whole_fen, 0) AS funded_fen,
-    trade.voucher_fen, coalesce(funded.voucher_fen, 0) AS voucher_funded_fen
+    trade.voucher_fen, coalesce(funded.voucher_fen, 0) AS voucher_funded_fen,
+    trade.reimbursable_fen, coalesce(funded.reimbursed_fen, 0) AS reimbursed_funded_fen
 FROM trade
 LEFT JOIN (
     SELECT
-        lease_id, sum(committed_fen)::BIGINT AS whole_fen,
-        coalesce(sum(committed_fen) FILTER (WHERE voucher_id <> 0), 0)::BIGINT AS voucher_fen
+        lease_id, coalesce(sum(committed_fen) FILTER (WHERE NOT reimbursed), 0)::BIGINT AS whole_fen,
+        coalesce(sum(committed_fen) FILTER (WHERE voucher_id <> 0 AND NOT reimbursed), 0)::BIGINT AS voucher_fen,
+        coalesce(sum(committed_fen) FILTER (WHERE reimbursed), 0)::BIGINT AS reimbursed_fen
     FROM lease_funding
     GROUP BY lease_id
 ) AS funded ON funded.lease_id = trade.id
-WHERE (trade.notional_fen, trade.voucher_fen)
-    IS DISTINCT FROM (coalesce(funded.whole_fen, 0), coalesce(funded.voucher_fen, 0))
+WHERE (trade.notional_fen, trade.voucher_fen, trade.reimbursable_fen)
+    IS DISTINCT FROM (
+        coalesce(funded.whole_fen, 0), coalesce(funded.voucher_fen, 0), coalesce(funded.reimbursed_fen, 0))
 ORDER BY trade.id;
+
+-- name: use_differences
+-- Yearly uses of programmes, by company or trade group, that are not what the year's orders took of their vouchers.
+WITH hold AS (
+    SELECT hold.order_id, hold.voucher_id, hold.cap_year, hold.placed_fen - hold.released_fen AS taken_fen
+    FROM order_hold AS hold
+    WHERE hold.cap_year IS NOT NULL
+), given_back AS (
+    SELECT trade.bid_order_id AS order_id, funding.voucher_id, sum(funding.returned_fen)::BIGINT AS returned_fen
+    FROM lease_funding AS funding
+    JOIN trade ON trade.id = funding.lease_id
+    WHERE funding.voucher_id <> 0 AND funding.returned_fen > 0
+    GROUP BY trade.bid_order_id, funding.voucher_id
+), taken AS (
+    SELECT voucher.programme_id, subject.id AS subject_id, hold.cap_year AS year,
+        sum(hold.taken_fen - coalesce(given_back.returned_fen, 0))::BIGINT AS taken_fen
+    FROM hold
+    LEFT JOIN given_back USING (order_id, voucher_id)
+    JOIN voucher ON voucher.id = hold.voucher_id
+    JOIN participant AS buyer ON buyer.id = voucher.buyer_id
+    CROSS JOIN LATERAL (VALUES (buyer.id), (buyer.trade_group_id)) AS subject (id)
+    WHERE subject.id IS NOT NULL
+    GROUP BY voucher.programme_id, subject.id, hold.cap_year
+)
+SELECT
+    programme_id, subject_id, year, coalesce(use.used_fen, 0) AS used_fen, coalesce(taken.taken_fen, 0) AS taken_fen
+FROM programme_use AS use
+FULL JOIN taken USING (programme_id, subject_id, year)
+WHERE coalesce(use.used_fen, 0) <> coalesce(taken.taken_fen, 0)
+ORDER BY programme_id, subject_id, year;
 
 -- name: capture_differences
 -- Leases and vouchers whose captured hours do not come to what the lease's money counts as captured of the voucher.

@@ -215,8 +215,13 @@ def not_committed(order_id: int, voucher_id: int, committed: int, leased: int) -
     )
 
 
-def not_funded(trade_id: int, whole: tuple[int, int], vouchers: tuple[int, int]) -> list[Difference]:
-    """Say how a trade's price and its vouchers' part of it (first of each) differ from its lease's money."""
+def not_funded(
+    trade_id: int, whole: tuple[int, int], vouchers: tuple[int, int], reimbursed: tuple[int, int]
+) -> list[Difference]:
+    """Say how a trade's price, its vouchers' part and what is reimbursed differ from its lease's money.
+
+    The first of each pair is the trade's.
+    """
     return [
         Difference(
             kind=DifferenceKind.TRADE_NOT_FUNDED,
@@ -229,6 +234,7 @@ def not_funded(trade_id: int, whole: tuple[int, int], vouchers: tuple[int, int])
         for measure, words, (stored, funded) in (
             ("notional", "it costs", whole),
             ("voucher_part", "vouchers pay", vouchers),
+            ("reimbursable", "to be reimbursed are", reimbursed),
         )
         if stored != funded
     ]
@@ -293,6 +299,18 @@ def not_in_vouchers(programme_id: int, issued: int, faces: int) -> Difference:
         stored_fen=issued,
         recomputed_fen=faces,
         detail=f"{issued} fen count as issued and the faces of its vouchers come to {faces}",
+    )
+
+
+def not_used(programme_id: int, subject_id: int, year: int, used: int, taken: int) -> Difference:
+    """Say how a yearly use of a programme differs from what orders took of its vouchers."""
+    return Difference(
+        kind=DifferenceKind.USE_NOT_OF_ORDERS,
+        subject=encode_id("prg", programme_id),
+        measure=f"used in {year} by {subject_id}",
+        stored_fen=used,
+        recomputed_fen=taken,
+        detail=f"{used} fen count as used in {year} and the year's orders took {taken} of its vouchers",
     )
 
 

@@ -225,6 +225,7 @@ async def trade_differences(connection: Connection) -> AsyncIterator[Difference]
             row["trade_id"],
             (row["notional_fen"], row["funded_fen"]),
             (row["voucher_fen"], row["voucher_funded_fen"]),
+            (row["reimbursable_fen"], row["reimbursed_funded_fen"]),
         ):
             yield each
 
@@ -253,6 +254,14 @@ async def claimed_differences(connection: Connection) -> AsyncIterator[Differenc
     """Give the providers whose claimed money is not what their open claims come to."""
     async for row in connection.cursor(QUERIES.claimed_differences, prefetch=ROWS_AT_A_TIME):
         yield rules.not_in_claims(row["participant_id"], row["asset"], row["balance_fen"], row["claims_fen"])
+
+
+async def use_differences(connection: Connection) -> AsyncIterator[Difference]:
+    """Give the yearly uses of programmes that are not what orders took of their vouchers."""
+    async for row in connection.cursor(QUERIES.use_differences, prefetch=ROWS_AT_A_TIME):
+        yield rules.not_used(
+            row["programme_id"], row["subject_id"], row["year"], row["used_fen"], row["taken_fen"]
+        )
 
 
 async def issued_differences(connection: Connection) -> AsyncIterator[Difference]:

@@ -16,11 +16,12 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.bundle import Bundle
 from exchange.orders import store
-from exchange.orders.forms import book_order, funded_terms, order_detail
+from exchange.orders.forms import book_order, order_detail
 from exchange.orders.funding import fund
 from exchange.orders.models import (
     LIVE_STATUSES,
@@ -204,13 +205,16 @@ class Batch:
         self._orders[order.order_id] = order
         needs_mask = request.needs_mask
         if order.side is Side.BUY:
-            funded = fund(order, request, self._means, self._settlement.net_held_fen, self._at_us)
+            funded = fund(order, request, self._means, self._settlement, self._at_us)
             if isinstance(funded, Denial):
                 return self._deny(order, funded)
             order.funded = funded
-            order.terms = funded_terms(order.terms, funded.terms)
-            if funded.terms.only_eligible:
-                needs_mask |= funded.terms.programme_mask
+            if funded.terms.shares:
+                order.terms = replace(order.terms, shares=funded.terms.shares)
+                order.eligible_fen = funded.eligible_fen
+                if funded.terms.only_eligible:
+                    for share in funded.terms.shares:
+                        needs_mask |= share.mask
         self._reach_first_hour(order.product_id)
         order.sequence = self._sequence + 1
         self._record("NEWO", order, sequence=order.sequence, detail=order_detail(order))
@@ -323,9 +327,9 @@ class Batch:
             product_id=product_id,
             provider_id=ask.participant_id,
             ask_mask=ask.is_mask,
+            list_price_ticks=ask.terms.list_price_ticks,
             open_gpus=bid.quantity_gpus - bid.filled_gpus,
         )
-        bid.eligible_notional_fen = bid.funded.eligible_notional_fen
         fill = Fill(
             trade_id=trade.trade_id,
             quantity_gpus=event.quantity_gpus,
@@ -333,6 +337,7 @@ class Batch:
             ends_hour=trade.ends_hour,
             price_ticks=event.price_ticks,
             voucher_fen=trade.voucher_fen,
+            reimbursable_fen=trade.reimbursable_fen,
         )
         for order in (bid, ask):
             # Only the answers to this batch's own requests are made from memory.
@@ -346,6 +351,7 @@ class Batch:
                 "starts_hour": event.starts_hour,
                 "hours": event.hours,
                 "voucher_fen": trade.voucher_fen,
+                "reimbursable_fen": trade.reimbursable_fen,
             }
             self._record(code, order, index, trade_id=trade.trade_id, detail=detail)
             if not remaining:

@@ -9,20 +9,7 @@ import msgspec
 from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
 
 if TYPE_CHECKING:
-    from exchange.orders.models import LiveOrder, OrderTerms
-    from exchange.settlement.models import Terms
-
-
-def funded_terms(terms: OrderTerms, money: Terms) -> OrderTerms:
-    """Return an order's terms with the programme that pays a share of it, to be stored."""
-    return msgspec.structs.replace(
-        terms,
-        rate_bps=money.rate_bps,
-        price_cap_ticks=money.price_cap_ticks,
-        programme_id=money.programme_id,
-        programme_version=money.programme_version,
-        programme_mask_hex=f"{money.programme_mask:x}",
-    )
+    from exchange.orders.models import LiveOrder
 
 
 def order_detail(order: LiveOrder) -> dict[str, object]:

@@ -9,21 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.fields import format_cny
 from exchange.ledger.models import CNY
 from exchange.orders.models import Denial, DenialReason
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
+from exchange.vouchers.choice import choose
 from exchange.vouchers.facts import Facts
-from exchange.vouchers.rules import asset_of, choose, parts_of
+from exchange.vouchers.models import VoucherChoice
+from exchange.vouchers.rules import asset_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import LiveOrder, PlaceRequest
-    from exchange.vouchers.models import UsableVoucher, VoucherWish
+    from exchange.settlement.service import Settlement
+    from exchange.vouchers.models import CapUse, FundedShare, UsableVoucher, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):
@@ -36,47 +40,44 @@ class Means(msgspec.Struct, kw_only=True):
 
 
 def fund(
-    order: LiveOrder, request: PlaceRequest, means: Means, net_held_fen: Mapping[int, int], at_us: int
+    order: LiveOrder, request: PlaceRequest, means: Means, settlement: Settlement, at_us: int
 ) -> FundedOrder | Denial:
     """Return the holds a bid needs, or why it is denied.
 
-    `net_held_fen` is what earlier orders of the batch have set aside, by account.
+    `settlement` knows what earlier orders of the batch have set aside.
     """
     terms = order.terms
     wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
-    usable = () if wish == "none" else means.vouchers.get(order.participant_id, ())
-    facts = Facts(
-        product=request.product,
-        company=request.participant,
-        quantity_gpus=order.quantity_gpus,
-        hours=order.hours,
-        price_ticks=order.price_ticks,
-        at_us=at_us,
-    )
-    choice = choose(_left_of(usable, net_held_fen), wish, facts)
-    if choice.refusals or (terms.only_eligible and choice.programme_id is None):
+    choice = VoucherChoice()
+    if wish != "none":
+        facts = Facts(
+            product=request.product,
+            company=request.participant,
+            quantity_gpus=order.quantity_gpus,
+            hours=order.hours,
+            price_ticks=order.price_ticks,
+            at_us=at_us,
+        )
+        choice = choose(_left_of(means.vouchers.get(order.participant_id, ()), settlement), wish, facts)
+    if choice.refusals or (terms.only_eligible and not choice.shares):
         detail = "no voucher can pay for it"
         return Denial(reason=DenialReason.NO_USABLE_VOUCHER, detail=detail, refusals=choice.refusals)
     money = Terms(
         limit_ticks=order.price_ticks,
         hours=order.hours,
-        rate_bps=choice.rate_bps,
-        price_cap_ticks=choice.price_cap_ticks,
+        shares=tuple(funded.share for funded in choice.shares),
         only_eligible=terms.only_eligible,
-        programme_id=choice.programme_id,
-        programme_version=choice.programme_version,
-        programme_mask=choice.mask,
     )
-    parts = parts_of(choice, facts)
+    nothing = [0] * len(choice.shares)
     wanted = targets(
         money,
-        voucher_placed_fen=sum(fen for _, fen in parts),
+        placed_fen=[funded.placed_fen for funded in choice.shares],
         filled_notional_fen=0,
-        eligible_notional_fen=0,
+        eligible_fen=nothing,
         open_gpus=order.quantity_gpus,
     )
     accounts = means.cash[order.participant_id]
-    free_fen = means.available_fen[accounts.cash_id] - net_held_fen[accounts.cash_id]
+    free_fen = means.available_fen[accounts.cash_id] - settlement.net_held_fen[accounts.cash_id]
     if wanted.cash_kept_fen > free_fen:
         needed, free = format_cny(wanted.cash_kept_fen), format_cny(max(free_fen, 0))
         detail = f"it must set aside {needed} CNY, of which {free} CNY are free"
@@ -94,29 +95,52 @@ def fund(
             escrow_account_id=accounts.escrow_id,
             placed_fen=wanted.cash_kept_fen,
         ),
-        vouchers=_voucher_holds(order, parts),
+        vouchers=_voucher_holds(order, choice.shares),
+        cap_subjects=cap_subjects(order.participant_id, order.trade_group_id),
+        eligible_fen=nothing,
     )
 
 
-def _left_of(vouchers: Sequence[UsableVoucher], net_held_fen: Mapping[int, int]) -> list[UsableVoucher]:
-    """Return vouchers with what earlier orders of the batch have left of them."""
+def cap_subjects(participant_id: int, trade_group_id: int) -> tuple[int, ...]:
+    """Return whom an order's vouchers count against in a yearly cap: its company, and its trade group."""
+    return (participant_id, trade_group_id) if trade_group_id else (participant_id,)
+
+
+def _left_of(vouchers: Sequence[UsableVoucher], settlement: Settlement) -> list[UsableVoucher]:
+    """Return vouchers with what earlier orders of the batch have left of them and of their yearly caps."""
+    held, used = settlement.net_held_fen, settlement.net_used_fen
     return [
-        msgspec.structs.replace(each, available_fen=each.available_fen - net_held_fen[each.account_id])
+        replace(
+            each,
+            available_fen=each.available_fen - held[each.account_id],
+            used=_used_with(each.used, used, each.programme_id) if used else each.used,
+        )
         for each in vouchers
     ]
 
 
-def _voucher_holds(order: LiveOrder, parts: Sequence[tuple[UsableVoucher, int]]) -> list[Hold]:
-    """Return the holds of vouchers in spending order."""
+def _used_with(use: CapUse, net_used_fen: Mapping[tuple[int, int, int], int], programme_id: int) -> CapUse:
+    """Return what is used of a programme once what a batch adds is counted too."""
+    own = net_used_fen.get((programme_id, use.subject_id, use.year), 0)
+    group = net_used_fen.get((programme_id, use.group_subject_id, use.year), 0)
+    return replace(use, used_fen=use.used_fen + own, group_used_fen=use.group_used_fen + group)
+
+
+def _voucher_holds(order: LiveOrder, shares: Sequence[FundedShare]) -> list[Hold]:
+    """Return the holds of vouchers in spending order, share by share."""
+    parts = [(funded.share, voucher, part_fen) for funded in shares for voucher, part_fen in funded.parts]
     return [
         Hold(
             order_id=order.order_id,
             voucher_id=voucher.voucher_id,
             position=position,
+            programme_id=share.programme_id,
+            programme_version=share.programme_version,
+            cap_year=voucher.used.year if share.capped_by_use else None,
             asset=asset_of(voucher.programme_id),
             source_account_id=voucher.account_id,
             escrow_account_id=voucher.escrow_account_id,
             placed_fen=part_fen,
         )
-        for position, (voucher, part_fen) in enumerate(parts, start=1)
+        for position, (share, voucher, part_fen) in enumerate(parts, start=1)
     ]

@@ -16,7 +16,7 @@ import msgspec
 from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
 from exchange.participants.models import Participant
 from exchange.products.models import ProductSpec
-from exchange.vouchers.models import VoucherRefusal
+from exchange.vouchers.models import Share, VoucherRefusal
 from matching.order import Side
 from matching.product import Phase
 
@@ -84,7 +84,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`."""
+    """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`.
+
+    `shares` is what voucher programmes pay of a bid, set once its money is.
+    """
 
     time_in_force: str = "gtc"
     expire_hour: int = 0
@@ -96,15 +99,12 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     voucher_policy: str = "prefer"
     min_hours: int = 1
     reserved_for: tuple[str, ...] = ()
-    rate_bps: int = 0
-    price_cap_ticks: int | None = None
-    programme_id: int | None = None
-    programme_version: int | None = None
-    programme_mask_hex: str = "0"
+    list_price_ticks: int | None = None
+    shares: tuple[Share, ...] = ()
 
     @property
     def only_eligible(self) -> bool:
-        """Whether the order trades with providers of its voucher programme only."""
+        """Whether the order trades only with providers that all its voucher programmes admit."""
         return self.voucher_policy == "only_eligible" and self.vouchers != "none"
 
 
@@ -172,10 +172,14 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ends_hour: int
     price_ticks: int
     voucher_fen: int
+    reimbursable_fen: int
 
 
 class LiveOrder(msgspec.Struct, kw_only=True):
-    """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say."""
+    """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say.
+
+    `eligible_fen` is, for each share of its terms, the part of what was filled that the programme pays of.
+    """
 
     order_id: int
     participant_id: int
@@ -201,7 +205,7 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0
-    eligible_notional_fen: int = 0
+    eligible_fen: list[int] = []
     run_starts_hour: int | None = None
     funded: FundedOrder | None = None
     fills: list[Fill] = []
@@ -251,7 +255,10 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FillView(msgspec.Struct, frozen=True, kw_only=True):
-    """A fill in an order's answer."""
+    """A fill in an order's answer: of its price, `voucher_cny` is paid by vouchers.
+
+    `reimbursable_cny` of the buyer's own part can be claimed once the hours are delivered.
+    """
 
     trade_id: str
     quantity_gpus: int
@@ -259,14 +266,27 @@ class FillView(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: str
     price_cny_per_gpu_hour: str
     voucher_cny: str
+    reimbursable_cny: str
+
+
+class ShareView(msgspec.Struct, frozen=True, kw_only=True):
+    """What a voucher programme pays of a bid, under which version of its rules; in spending order.
+
+    `instant`: a part of the price itself; `reimburse`: claimed by the buyer, who pays the price at first.
+    """
+
+    programme_id: str
+    programme_version: int
+    rate_bps: int
+    mode: Literal["instant", "reimburse"]
 
 
 class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An order as its owner sees it.
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
-    as well, so it is told by `filled_gpu_hours` alone. `programme_id` and `programme_version` name the rules
-    under which a bid's vouchers are held.
+    as well, so it is told by `filled_gpu_hours` alone. `shares` name the programmes that pay for a bid, and
+    the rules under which its vouchers are held.
     """
 
     id: str
@@ -296,8 +316,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     require: tuple[str, ...] | None = None
     vouchers: Literal["auto", "none"] | tuple[str, ...] | None = None
     voucher_policy: str | None = None
-    programme_id: str | None = None
-    programme_version: int | None = None
+    shares: list[ShareView] | None = None
     min_hours: int | None = None
     reserved_for: tuple[str, ...] | None = None
     held: Held | None = None

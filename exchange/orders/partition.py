@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exchange.orders import store
+from exchange.orders.funding import cap_subjects
 from exchange.orders.models import Head
 from exchange.orders.rules import journal_hash
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
@@ -148,17 +149,14 @@ def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
         terms=Terms(
             limit_ticks=order.price_ticks,
             hours=order.hours,
-            rate_bps=terms.rate_bps,
-            price_cap_ticks=terms.price_cap_ticks,
+            shares=terms.shares,
             only_eligible=terms.only_eligible,
-            programme_id=terms.programme_id,
-            programme_version=terms.programme_version,
-            programme_mask=int(terms.programme_mask_hex, 16),
         ),
         cash=cash,
         vouchers=[hold for hold in holds if hold.voucher_id != CASH_VOUCHER_ID],
+        cap_subjects=cap_subjects(order.participant_id, order.trade_group_id),
         filled_notional_fen=order.filled_notional_fen,
-        eligible_notional_fen=order.eligible_notional_fen,
+        eligible_fen=order.eligible_fen,
     )
 
 

@@ -302,7 +302,8 @@ class Sequencer:
         )
         vouchers: dict[int, list[UsableVoucher]] = {}
         if with_vouchers:
-            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes):
+            at_us = us_of_hour(self._hour)  # a year begins on an hour, and the batch happens within this one
+            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes, at_us):
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(
             known=store.by_key(known),

@@ -311,6 +311,7 @@ class OrderService:
                 ends_hour=trade.ends_hour,
                 price_ticks=trade.price_ticks,
                 voucher_fen=trade.voucher_fen,
+                reimbursable_fen=trade.reimbursable_fen,
             )
             for order_id in (trade.bid_order_id, trade.ask_order_id):
                 if order_id in fills:

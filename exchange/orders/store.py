@@ -45,7 +45,7 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0
-    eligible_notional_fen: int = 0
+    eligible_fen: list[int] = []
     run_starts_hour: int | None = None
 
 
@@ -100,7 +100,7 @@ async def write_orders(
             order.filled_gpus,
             order.filled_gpu_hours,
             order.filled_notional_fen,
-            order.eligible_notional_fen,
+            order.eligible_fen,
             order.run_starts_hour,
         )
         for order in orders
@@ -235,7 +235,7 @@ def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
         filled_gpus=row["filled_gpus"],
         filled_gpu_hours=row["filled_gpu_hours"],
         filled_notional_fen=row["filled_notional_fen"],
-        eligible_notional_fen=row["eligible_notional_fen"],
+        eligible_fen=list(row["eligible_fen"]),
         run_starts_hour=row["run_starts_hour"],
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
-from exchange.orders.models import FillView, Held, HeldVoucher, OrderView
+from exchange.orders.models import FillView, Held, HeldVoucher, OrderView, ShareView
 from exchange.orders.rules import average_price
 from exchange.settlement.models import CASH_VOUCHER_ID
 from matching.order import Side
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from exchange.orders.models import Fill, LiveOrder
+    from exchange.vouchers.models import Share
 
 
 def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[int, int]]) -> OrderView:
@@ -53,8 +54,7 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
         require=terms.require if is_bid else None,
         vouchers=terms.vouchers if is_bid else None,
         voucher_policy=terms.voucher_policy if is_bid and terms.vouchers != "none" else None,
-        programme_id=None if terms.programme_id is None else encode_id("prg", terms.programme_id),
-        programme_version=terms.programme_version,
+        shares=[share_view(share) for share in terms.shares] if terms.shares else None,
         min_hours=None if is_bid else terms.min_hours,
         reserved_for=None if is_bid else terms.reserved_for,
         held=_held(open_holds) if is_bid else None,
@@ -80,6 +80,17 @@ def fill_view(fill: Fill) -> FillView:
         ends_at=format_hour(fill.ends_hour),
         price_cny_per_gpu_hour=format_cny(fill.price_ticks),
         voucher_cny=format_cny(fill.voucher_fen),
+        reimbursable_cny=format_cny(fill.reimbursable_fen),
+    )
+
+
+def share_view(share: Share) -> ShareView:
+    """What a programme pays of a bid as the bid's answer shows it."""
+    return ShareView(
+        programme_id=encode_id("prg", share.programme_id),
+        programme_version=share.programme_version,
+        rate_bps=share.rate_bps,
+        mode="reimburse" if share.reimbursed else "instant",
     )
 
 

@@ -117,7 +117,11 @@ class Place(msgspec.Struct, frozen=True, gc=False):
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One trade. Money is decimal CNY; the delivery window runs from `starts_at` to `ends_at`."""
+    """One trade. Money is decimal CNY; the delivery window runs from `starts_at` to `ends_at`.
+
+    `voucher_cny` of the notional is paid by vouchers; of the buyer's own part, `reimbursable_cny` can be
+    claimed from programmes that reimburse. The programmes that pay either stand in spending order.
+    """
 
     id: str
     venue: str
@@ -138,8 +142,9 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price_cny_per_gpu_hour: str
     notional_cny: str
     voucher_cny: str
-    programme_id: str | None
-    programme: str | None
+    reimbursable_cny: str
+    programme_ids: list[str]
+    programmes: list[str]
     fee_bps: int
     aggressor: str
     bid_order_id: str

@@ -38,8 +38,8 @@ WHERE ($1::TIMESTAMPTZ IS NULL OR traded_at >= $1)
     AND ($8::TEXT IS NULL OR aggressor = $8)
     AND ($9::BIGINT IS NULL OR price_ticks >= $9)
     AND ($10::BIGINT IS NULL OR price_ticks <= $10)
-    AND ($11::BIGINT IS NULL OR programme_id = $11)
-    AND ($12::BOOLEAN IS NULL OR (voucher_fen > 0) = $12)
+    AND ($11::BIGINT IS NULL OR (cardinality(programme_ids) > 0 AND programme_ids @> ARRAY[$11::BIGINT]))
+    AND ($12::BOOLEAN IS NULL OR (cardinality(programme_ids) > 0) = $12)
     AND ($13::TIMESTAMPTZ IS NULL OR (traded_at, id) < ($13, $14::BIGINT))
 ORDER BY traded_at DESC, id DESC
 LIMIT $15;
@@ -57,8 +57,8 @@ WHERE ($1::TIMESTAMPTZ IS NULL OR traded_at >= $1)
     AND ($8::TEXT IS NULL OR aggressor = $8)
     AND ($9::BIGINT IS NULL OR price_ticks >= $9)
     AND ($10::BIGINT IS NULL OR price_ticks <= $10)
-    AND ($11::BIGINT IS NULL OR programme_id = $11)
-    AND ($12::BOOLEAN IS NULL OR (voucher_fen > 0) = $12)
+    AND ($11::BIGINT IS NULL OR (cardinality(programme_ids) > 0 AND programme_ids @> ARRAY[$11::BIGINT]))
+    AND ($12::BOOLEAN IS NULL OR (cardinality(programme_ids) > 0) = $12)
     AND ($13::TIMESTAMPTZ IS NULL OR (traded_at, id) > ($13, $14::BIGINT))
 ORDER BY traded_at, id
 LIMIT $15;

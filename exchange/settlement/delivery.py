@@ -2,9 +2,10 @@
 
 The hour clock settles every leased hour once, `settlement_delay_hours` after it ended, which leaves its
 provider that long to report that it failed. A delivered hour's cash leaves the buyer's escrow for the
-provider less the exchange's fee, and its voucher part becomes the provider's receivable on the programme. A
-failed hour goes back to where it came from: cash as cash, vouchers as vouchers, so a voucher never turns into
-a buyer's money.
+provider less the exchange's fee, and its voucher part becomes the provider's receivable on the programme;
+where the programme reimburses, the buyer's, who has paid for the hour in cash. A failed hour goes back to
+where it came from: cash as cash, vouchers as vouchers, so a voucher never turns into a buyer's money but by a
+claim on its issuer for hours that were delivered and paid.
 
 Known limit: an outage is of a whole lease-hour, not of some of its GPUs.
 """
@@ -107,7 +108,8 @@ class _Delivery:
                 self._move(lease, hour, source, TransferReason.FEE, self._fees_id, hour_fee_fen)
                 payee_id, amount_fen = self._cash_ids[lease.provider_id], part.amount_fen - hour_fee_fen
             else:
-                payee_id, amount_fen = self._receivable_ids[lease.provider_id, source.asset], part.amount_fen
+                claimant_id = claimant_of(lease, source)
+                payee_id, amount_fen = self._receivable_ids[claimant_id, source.asset], part.amount_fen
                 self.captures.append(
                     Capture(
                         lease_id=lease.lease_id,
@@ -116,6 +118,7 @@ class _Delivery:
                         programme_id=source.programme_id,
                         programme_version=source.programme_version,
                         provider_id=lease.provider_id,
+                        claimant_id=claimant_id,
                         amount_fen=part.amount_fen,
                     )
                 )
@@ -174,6 +177,11 @@ class _Delivery:
         )
 
 
+def claimant_of(lease: DueLease, part: LeaseFunding) -> int:
+    """Return who claims a voucher's part of a delivered hour: the provider, or the buyer who has paid it."""
+    return lease.buyer_id if part.reimbursed else lease.provider_id
+
+
 async def settle_due_hours(
     connection: Connection, accounts: AccountDirectory, *, partition_id: int, through_hour: int, at_us: int
 ) -> list[SettledHour]:
@@ -187,7 +195,12 @@ async def settle_due_hours(
     cash = await accounts.cash_of(connection, {lease.provider_id for lease in leases})
     receivable_ids = await receivable_accounts(
         connection,
-        {(lease.provider_id, part.asset) for lease in leases for part in lease.funding if part.asset != CNY},
+        {
+            (claimant_of(lease, part), part.asset)
+            for lease in leases
+            for part in lease.funding
+            if part.asset != CNY
+        },
         at_us,
     )
     delivery = _Delivery(

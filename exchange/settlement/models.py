@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from exchange.kit.fields import TimeText
+from exchange.vouchers.models import Share
 
 CASH_VOUCHER_ID = 0
 
@@ -25,32 +26,32 @@ class Aggressor(StrEnum):
     SELL = "sell"
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a bid's money depends on. `rate_bps` is 0 where no voucher pays.
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What a bid's money depends on: its limit, and what programmes pay of it, in spending order.
 
-    `programme_version` is the version of the programme's rules that the bid's vouchers were held under; of a
-    price above `price_cap_ticks` they pay no share.
-
-    `only_eligible` says that every fill of the bid is with a provider its programme admits; otherwise the
-    bid holds its full cash and vouchers come on top.
+    `only_eligible` says that every fill of the bid is with a provider that all its programmes admit;
+    otherwise the bid holds its full cash and vouchers come on top.
     """
 
     limit_ticks: int
     hours: int
-    rate_bps: int = 0
-    price_cap_ticks: int | None = None
+    shares: tuple[Share, ...] = ()
     only_eligible: bool = False
-    programme_id: int | None = None
-    programme_version: int | None = None
-    programme_mask: int = 0
 
 
 class Hold(msgspec.Struct, kw_only=True, gc=False):
-    """Money of one account set aside for one order. open = placed - committed - released, never below 0."""
+    """Money of one account set aside for one order. open = placed - committed - released, never below 0.
+
+    A voucher's names the programme and the version of its rules that it is held under (0 for cash), and the
+    year in which it counts against the programme's cap, where that counts what is redeemed.
+    """
 
     order_id: int
     voucher_id: int
     position: int
+    programme_id: int = 0
+    programme_version: int = 0
+    cap_year: int | None = None
     asset: str
     source_account_id: int
     escrow_account_id: int
@@ -65,9 +66,9 @@ class Hold(msgspec.Struct, kw_only=True, gc=False):
 
 
 class FundedOrder(msgspec.Struct, kw_only=True):
-    """A live bid's money: `cash`, then `vouchers` in the order in which they are spent.
+    """A live bid's money: `cash`, then `vouchers` in the order in which they are spent, share by share.
 
-    `eligible_notional_fen` is the part of what was filled of which vouchers pay their share.
+    `eligible_fen` is, for each share of the terms, the part of what was filled that it is of.
     """
 
     order_id: int
@@ -75,12 +76,17 @@ class FundedOrder(msgspec.Struct, kw_only=True):
     terms: Terms
     cash: Hold
     vouchers: list[Hold]
+    cap_subjects: tuple[int, ...] = ()
     filled_notional_fen: int = 0
-    eligible_notional_fen: int = 0
+    eligible_fen: list[int] = []
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One fill; its lease has its id. `notional_fen` is price x quantity x hours, vouchers included."""
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """One fill; its lease has its id. `notional_fen` is price x quantity x hours, vouchers included.
+
+    `voucher_fen` of it is paid by vouchers; of the buyer's own part, `reimbursable_fen` can be claimed from
+    programmes that reimburse. `programme_ids` are those that pay either, in spending order.
+    """
 
     trade_id: int
     partition_id: int
@@ -97,13 +103,16 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     price_ticks: int
     notional_fen: int
     voucher_fen: int
-    programme_id: int | None
-    programme_version: int | None
+    reimbursable_fen: int
+    programme_ids: tuple[int, ...]
     fee_bps: int
 
 
 class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A part of a lease's price, and how much of it has gone where."""
+    """A part of a lease's price, and how much of it has gone where.
+
+    A `reimbursed` part is no part of the price: it follows the buyer's cash, and is claimed by the buyer.
+    """
 
     lease_id: int
     voucher_id: int
@@ -115,6 +124,7 @@ class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     returned_fen: int = 0
     programme_id: int = 0
     programme_version: int = 0
+    reimbursed: bool = False
 
     @property
     def open_fen(self) -> int:

@@ -2,11 +2,13 @@
 -- Holds as they stand ($1), the trades of a batch ($2), the lease of each, and where its money came from ($3).
 WITH placed AS (
     INSERT INTO order_hold AS hold (
-        order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen)
-    SELECT order_id, voucher_id, position, source_account_id, escrow_account_id, placed_fen, committed_fen, released_fen
+        order_id, voucher_id, position, programme_version, cap_year, source_account_id, escrow_account_id, placed_fen,
+        committed_fen, released_fen)
+    SELECT order_id, voucher_id, position, programme_version, cap_year, source_account_id, escrow_account_id, placed_fen,
+        committed_fen, released_fen
     FROM json_to_recordset($1::JSON) AS sent (
-        order_id BIGINT, voucher_id BIGINT, position SMALLINT, source_account_id BIGINT, escrow_account_id BIGINT,
-        placed_fen BIGINT, committed_fen BIGINT, released_fen BIGINT)
+        order_id BIGINT, voucher_id BIGINT, position SMALLINT, programme_version INTEGER, cap_year INTEGER,
+        source_account_id BIGINT, escrow_account_id BIGINT, placed_fen BIGINT, committed_fen BIGINT, released_fen BIGINT)
     ON CONFLICT (order_id, voucher_id) DO UPDATE
     SET committed_fen = EXCLUDED.committed_fen, released_fen = EXCLUDED.released_fen
 ), sent AS MATERIALIZED (
@@ -15,11 +17,11 @@ WITH placed AS (
         trade_id BIGINT, partition_id INTEGER, sequence BIGINT, product_id TEXT, bid_order_id BIGINT,
         ask_order_id BIGINT, buyer_id BIGINT, provider_id BIGINT, aggressor TEXT, quantity_gpus INTEGER,
         starts_hour INTEGER, ends_hour INTEGER, price_ticks BIGINT, notional_fen BIGINT, voucher_fen BIGINT,
-        programme_id BIGINT, programme_version INTEGER, fee_bps INTEGER)
+        reimbursable_fen BIGINT, programme_ids BIGINT[], fee_bps INTEGER)
 ), traded AS (
     INSERT INTO trade (
         id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
-        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, programme_version,
+        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, reimbursable_fen, programme_ids,
         fee_bps, traded_at)
     SELECT sent.*, $4::TIMESTAMPTZ FROM sent
 ), leased AS (
@@ -30,17 +32,20 @@ WITH placed AS (
         ends_hour, price_ticks, fee_bps, starts_hour, $4::TIMESTAMPTZ
     FROM sent
 )
-INSERT INTO lease_funding (lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen)
-SELECT lease_id, voucher_id, source_account_id, escrow_account_id, committed_fen
+INSERT INTO lease_funding (
+    lease_id, voucher_id, programme_version, reimbursed, source_account_id, escrow_account_id, committed_fen)
+SELECT lease_id, voucher_id, programme_version, reimbursed, source_account_id, escrow_account_id, committed_fen
 FROM json_to_recordset($3::JSON) AS part (
-    lease_id BIGINT, voucher_id BIGINT, source_account_id BIGINT, escrow_account_id BIGINT, committed_fen BIGINT);
+    lease_id BIGINT, voucher_id BIGINT, programme_version INTEGER, reimbursed BOOLEAN, source_account_id BIGINT,
+    escrow_account_id BIGINT, committed_fen BIGINT);
 
 -- name: live_holds
 -- The holds of a partition's live bids, in spending order.
-SELECT hold.*, account.asset
+SELECT hold.*, account.asset, coalesce(voucher.programme_id, 0) AS programme_id
 FROM order_hold AS hold
 JOIN orders ON orders.id = hold.order_id
 JOIN ledger_account AS account ON account.id = hold.source_account_id
+LEFT JOIN voucher ON voucher.id = hold.voucher_id
 WHERE orders.partition_id = $1 AND orders.status IN ('accepted', 'resting', 'partially_filled')
 ORDER BY hold.order_id, hold.position;
 
@@ -68,11 +73,9 @@ ORDER BY id
 FOR UPDATE;
 
 -- name: funding_of_leases
--- The escrowed parts of some leases, cash first, with the programme and the version its vouchers were held under.
-SELECT funding.*, account.asset, coalesce(trade.programme_id, 0) AS programme_id,
-    coalesce(trade.programme_version, 0) AS programme_version
+-- The escrowed parts of some leases, cash first, with the programme of each voucher.
+SELECT funding.*, account.asset, coalesce(voucher.programme_id, 0) AS programme_id
 FROM lease_funding AS funding
-JOIN trade ON trade.id = funding.lease_id
 JOIN ledger_account AS account ON account.id = funding.source_account_id
 LEFT JOIN voucher ON voucher.id = funding.voucher_id
 WHERE funding.lease_id = ANY ($1::bigint[])

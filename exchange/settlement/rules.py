@@ -5,7 +5,8 @@ Everything here is a pure function of integers. One rule sizes a hold at every m
 moves the hold to its target and nothing else.
 
 Invariants, property-tested:
-- committed cash + committed vouchers = filled notional, after every fill, to the fen;
+- committed cash + committed vouchers = filled notional, after every fill, to the fen, and no fill gives back
+  what an earlier one was paid;
 - what stays open always covers the order's remainder at its limit, and never grows;
 - the parts of an hour sum to its price, and the hours of a lease to its notional.
 """
@@ -16,53 +17,81 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exchange.settlement.models import HourPart, LeaseStatus
+from exchange.settlement.models import CASH_VOUCHER_ID, HourPart, LeaseStatus
 from exchange.vouchers.programme_models import BASIS_POINTS
 from exchange.vouchers.rules import capped, share_fen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exchange.settlement.models import LeaseFunding, Terms
+    from exchange.settlement.models import FundedOrder, Hold, LeaseFunding, Terms
+    from exchange.vouchers.models import Share
 
 
-class Targets(msgspec.Struct, frozen=True, gc=False):
-    """Where an order's holds belong: committed so far, and kept in all (committed + still open), in fen."""
+class Targets(msgspec.Struct, frozen=True):
+    """Where an order's holds belong, in fen: its cash kept in all (committed + still open), and its shares'.
 
-    cash_committed_fen: int
+    `committed_fen` and `kept_fen` have one amount for each share of the terms.
+    """
+
     cash_kept_fen: int
-    voucher_committed_fen: int
-    voucher_kept_fen: int
+    committed_fen: tuple[int, ...]
+    kept_fen: tuple[int, ...]
 
 
 def targets(
     terms: Terms,
     *,
-    voucher_placed_fen: int,
+    placed_fen: Sequence[int],
     filled_notional_fen: int,
-    eligible_notional_fen: int,
+    eligible_fen: Sequence[int],
     open_gpus: int,
 ) -> Targets:
     """Where the holds of an order belong after some fills, with `open_gpus` still able to fill.
 
-    Shares are taken of the order's cumulative eligible notional, never fill by fill: rounding each fill down
-    would let a bid that fills in pieces cost more of its own money than one that fills at once.
+    `placed_fen` is what each share's vouchers set aside, `eligible_fen` what of the fills it is of. Shares
+    are taken of the order's cumulative eligible notional, never fill by fill: rounding each fill down would
+    let a bid that fills in pieces cost more of its own money than one that fills at once.
+
+    The cash of an `only_eligible` bid is what its shares leave, worked out before any of them is rounded: so
+    it never grows, whatever the fills. Each share beyond the first may round off a fen of its own, for which
+    there is one more.
     """
     open_notional_fen = terms.limit_ticks * terms.hours * open_gpus
-    open_eligible_fen = capped(terms.limit_ticks, terms.price_cap_ticks) * terms.hours * open_gpus
-    voucher_committed = min(share_fen(eligible_notional_fen, terms.rate_bps), voucher_placed_fen)
-    voucher_kept = min(
-        share_fen(eligible_notional_fen + open_eligible_fen, terms.rate_bps), voucher_placed_fen
-    )
-    # A bid that may trade with ineligible providers must be able to pay those fills in full.
-    still_by_voucher = voucher_kept - voucher_committed if terms.only_eligible else 0
-    cash_committed = filled_notional_fen - voucher_committed
-    return Targets(
-        cash_committed_fen=cash_committed,
-        cash_kept_fen=cash_committed + open_notional_fen - still_by_voucher,
-        voucher_committed_fen=voucher_committed,
-        voucher_kept_fen=voucher_kept,
-    )
+    committed, kept = [], []
+    own_cash_fen = filled_notional_fen + open_notional_fen
+    certain_parts = certain = 0
+    for share, placed, eligible in zip(terms.shares, placed_fen, eligible_fen, strict=True):
+        open_fen = capped(terms.limit_ticks, share.price_cap_ticks) * terms.hours * open_gpus
+        committed.append(min(share_fen(eligible, share.rate_bps), placed))
+        kept.append(min(share_fen(eligible + open_fen, share.rate_bps), placed))
+        if share.reimbursed:
+            continue
+        # A bid that may trade with ineligible providers, or with one whose list price is not known yet, must
+        # be able to pay those fills in full.
+        if terms.only_eligible and share.list_cap_bps is None:
+            certain_parts += min((eligible + open_fen) * share.rate_bps, placed * BASIS_POINTS)
+            certain += 1
+        else:
+            own_cash_fen -= committed[-1]
+    own_cash_fen += max(certain - 1, 0) - certain_parts // BASIS_POINTS
+    return Targets(cash_kept_fen=own_cash_fen, committed_fen=tuple(committed), kept_fen=tuple(kept))
+
+
+def holds_by_share(funded: FundedOrder) -> list[list[Hold]]:
+    """The voucher holds of each share of a bid's terms, in spending order."""
+    return [
+        [hold for hold in funded.vouchers if hold.programme_id == share.programme_id]
+        for share in funded.terms.shares
+    ]
+
+
+def eligible_ticks(share: Share, price_ticks: int, list_price_ticks: int | None) -> int:
+    """The part of a fill's price that a share is of; nothing where a list price caps it and there is none."""
+    eligible = capped(price_ticks, share.price_cap_ticks)
+    if share.list_cap_bps is None:
+        return eligible
+    return min(eligible, (list_price_ticks or 0) * share.list_cap_bps // BASIS_POINTS)
 
 
 def spread_in_order(total_fen: int, placed_fen: Sequence[int]) -> list[int]:
@@ -93,17 +122,29 @@ def apportion(total_fen: int, weights_fen: Sequence[int]) -> list[int]:
 
 
 def hour_parts(price_ticks: int, quantity_gpus: int, funding: Sequence[LeaseFunding]) -> list[HourPart]:
-    """What each source of a lease pays for its next hour.
+    """What each source of a lease pays for its next hour, in the order of the sources.
 
     The weights are what each source still has in escrow, and those sum to the price of the hours left; so
-    every hour is paid exactly, and after the last hour nothing is left.
+    every hour is paid exactly, and after the last hour nothing is left. What is reimbursed follows the
+    buyer's cash: it is never more than the cash of the hour, and nothing of it is left where no cash is.
     """
+    paying = [each for each in funding if not each.reimbursed]
     hour_price_fen = price_ticks * quantity_gpus
-    amounts = apportion(hour_price_fen, [each.open_fen for each in funding])
-    return [
-        HourPart(voucher_id=each.voucher_id, amount_fen=amount)
-        for each, amount in zip(funding, amounts, strict=True)
-    ]
+    amounts = dict(
+        zip(
+            (each.voucher_id for each in paying),
+            apportion(hour_price_fen, [each.open_fen for each in paying]),
+            strict=True,
+        )
+    )
+    following = [each for each in funding if each.reimbursed]
+    if following:
+        left_fen = [each.open_fen for each in following]
+        cash_open_fen = sum(each.open_fen for each in paying if each.voucher_id == CASH_VOUCHER_ID)
+        due_fen = sum(left_fen) * amounts[CASH_VOUCHER_ID] // cash_open_fen if cash_open_fen else 0
+        due = apportion(due_fen, left_fen) if due_fen else [0 for _ in following]
+        amounts.update((each.voucher_id, amount) for each, amount in zip(following, due, strict=True))
+    return [HourPart(voucher_id=each.voucher_id, amount_fen=amounts[each.voucher_id]) for each in funding]
 
 
 def fee_fen(hour_price_fen: int, fee_bps: int, cash_fen: int) -> int:

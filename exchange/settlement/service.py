@@ -9,6 +9,8 @@ The order of things for one bid, and the only place that says it:
 2. `trade`: the fill's price is committed to escrow (posted), vouchers first by their share, cash for the
    rest; what the better price freed goes back; a lease opens;
 3. `close`: when the order can fill no more, what is still set aside goes back.
+
+A programme that reimburses is held and committed like any other, beside the cash and not in its place.
 """
 
 from __future__ import annotations
@@ -21,11 +23,16 @@ from exchange.ledger.models import Transfer, TransferKind, TransferReason
 from exchange.ledger.service import post
 from exchange.settlement import store
 from exchange.settlement.models import Aggressor, FundedOrder, Hold, LeaseFunding, Trade
-from exchange.settlement.rules import Targets, spread_in_order, targets
-from exchange.vouchers.rules import capped
+from exchange.settlement.rules import (
+    Targets,
+    eligible_ticks,
+    holds_by_share,
+    spread_in_order,
+    targets,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection
@@ -39,6 +46,8 @@ class Settlement:
         self.trades: list[Trade] = []
         self.net_held_fen: Counter[int] = Counter()
         """By source account: set aside less given back in this batch; its later orders cannot use that."""
+        self.net_used_fen: Counter[tuple[int, int, int]] = Counter()
+        """The same by (programme, company or trade group, year), where a yearly cap counts what is used."""
         self._partition_id = partition_id
         self._fee_bps = fee_bps
         self._transfers: list[Transfer] = []
@@ -50,6 +59,7 @@ class Settlement:
         for hold in (funded.cash, *funded.vouchers):
             self._holds[hold.order_id, hold.voucher_id] = hold
             self._transfer(hold, TransferKind.PENDING, TransferReason.HOLD, hold.order_id, hold.placed_fen)
+            self._count(funded, hold, hold.placed_fen)
 
     def trade(
         self,
@@ -60,31 +70,44 @@ class Settlement:
         product_id: str,
         provider_id: int,
         ask_mask: int,
+        list_price_ticks: int | None,
         open_gpus: int,
     ) -> Trade:
         """Settle one fill: commit its price, give back what the price improved, open its lease.
 
-        `ask_mask` is the ask's eligibility mask (a voucher pays only where it holds the programme's bit);
-        `open_gpus` is what of the bid can still fill after this.
+        `ask_mask` is the ask's eligibility mask (a voucher pays only where it holds the programme's bit),
+        `list_price_ticks` its provider's list price; `open_gpus` is what of the bid can still fill after
+        this.
         """
         notional_fen = event.price_ticks * event.quantity_gpus * event.hours
-        terms = funded.terms
         funded.filled_notional_fen += notional_fen
-        if terms.programme_mask & ask_mask:
-            price_ticks = capped(event.price_ticks, terms.price_cap_ticks)
-            funded.eligible_notional_fen += price_ticks * event.quantity_gpus * event.hours
+        for index, share in enumerate(funded.terms.shares):
+            if share.mask & ask_mask:
+                price_ticks = eligible_ticks(share, event.price_ticks, list_price_ticks)
+                funded.eligible_fen[index] += price_ticks * event.quantity_gpus * event.hours
         trade_id = new_id()
         wanted = self._targets(funded, open_gpus)
-        voucher_fen = 0
-        parts = self._commit(funded.cash, wanted.cash_committed_fen, trade_id)
-        committed = spread_in_order(
-            wanted.voucher_committed_fen, [hold.placed_fen for hold in funded.vouchers]
-        )
-        for hold, target_fen in zip(funded.vouchers, committed, strict=True):
-            voucher_fen += self._commit(hold, target_fen, trade_id)
-        if parts + voucher_fen != notional_fen:
-            raise AssertionError(f"trade {trade_id}: parts sum to {parts + voucher_fen}, not {notional_fen}")
-        self._release(funded, wanted)
+        voucher_fen = reimbursable_fen = 0
+        programme_ids = []
+        for share, holds, target_fen in zip(
+            funded.terms.shares, holds_by_share(funded), wanted.committed_fen, strict=True
+        ):
+            # Of a tiny fill, shares that reach their next fen together could be more than the whole: a fen
+            # that does not fit is paid with the next fill.
+            due_fen = min(
+                target_fen - sum(hold.committed_fen for hold in holds),
+                notional_fen - voucher_fen - reimbursable_fen,
+            )
+            if not due_fen:
+                continue
+            self._commit_in_order(holds, due_fen, trade_id, reimbursed=share.reimbursed)
+            programme_ids.append(share.programme_id)
+            if share.reimbursed:
+                reimbursable_fen += due_fen
+            else:
+                voucher_fen += due_fen
+        self._commit(funded.cash, notional_fen - voucher_fen, trade_id)
+        self._release(funded, wanted, open_gpus)
         trade = Trade(
             trade_id=trade_id,
             partition_id=self._partition_id,
@@ -101,8 +124,8 @@ class Settlement:
             price_ticks=event.price_ticks,
             notional_fen=notional_fen,
             voucher_fen=voucher_fen,
-            programme_id=terms.programme_id if voucher_fen else None,
-            programme_version=terms.programme_version if voucher_fen else None,
+            reimbursable_fen=reimbursable_fen,
+            programme_ids=tuple(programme_ids),
             fee_bps=self._fee_bps,
         )
         self.trades.append(trade)
@@ -110,7 +133,7 @@ class Settlement:
 
     def shrink(self, funded: FundedOrder, open_gpus: int) -> None:
         """Give back what the order, with only `open_gpus` left to fill, can no longer cost."""
-        self._release(funded, self._targets(funded, open_gpus))
+        self._release(funded, self._targets(funded, open_gpus), open_gpus)
 
     def close(self, funded: FundedOrder) -> None:
         """Give back everything still set aside: the order fills no more."""
@@ -125,44 +148,66 @@ class Settlement:
     def _targets(self, funded: FundedOrder, open_gpus: int) -> Targets:
         return targets(
             funded.terms,
-            voucher_placed_fen=sum(hold.placed_fen for hold in funded.vouchers),
+            placed_fen=[sum(hold.placed_fen for hold in holds) for holds in holds_by_share(funded)],
             filled_notional_fen=funded.filled_notional_fen,
-            eligible_notional_fen=funded.eligible_notional_fen,
+            eligible_fen=funded.eligible_fen,
             open_gpus=open_gpus,
         )
 
-    def _commit(self, hold: Hold, target_fen: int, trade_id: int) -> int:
-        """Post what the fill takes of a hold; returns it in fen."""
-        amount_fen = target_fen - hold.committed_fen
-        if amount_fen:
-            hold.committed_fen = target_fen
-            self._transfer(hold, TransferKind.POST_PENDING, TransferReason.TRADE, trade_id, amount_fen)
-            self._funding.append(
-                LeaseFunding(
-                    lease_id=trade_id,
-                    voucher_id=hold.voucher_id,
-                    asset=hold.asset,
-                    source_account_id=hold.source_account_id,
-                    escrow_account_id=hold.escrow_account_id,
-                    committed_fen=amount_fen,
-                )
+    def _commit_in_order(
+        self, holds: Sequence[Hold], due_fen: int, trade_id: int, *, reimbursed: bool
+    ) -> None:
+        """Post what the fill takes of a share's vouchers, the first as far as it goes."""
+        for hold in holds:
+            amount_fen = min(due_fen, hold.placed_fen - hold.committed_fen)
+            due_fen -= amount_fen
+            self._commit(hold, amount_fen, trade_id, reimbursed=reimbursed)
+
+    def _commit(self, hold: Hold, amount_fen: int, trade_id: int, *, reimbursed: bool = False) -> None:
+        """Post what the fill takes of a hold."""
+        if not amount_fen:
+            return
+        hold.committed_fen += amount_fen
+        self._transfer(hold, TransferKind.POST_PENDING, TransferReason.TRADE, trade_id, amount_fen)
+        self._funding.append(
+            LeaseFunding(
+                lease_id=trade_id,
+                voucher_id=hold.voucher_id,
+                asset=hold.asset,
+                source_account_id=hold.source_account_id,
+                escrow_account_id=hold.escrow_account_id,
+                committed_fen=amount_fen,
+                programme_version=hold.programme_version,
+                reimbursed=reimbursed,
             )
-        return amount_fen
+        )
 
-    def _release(self, funded: FundedOrder, wanted: Targets) -> None:
-        """Void what the holds keep beyond their targets."""
-        self._keep(funded.cash, wanted.cash_kept_fen)
-        kept = spread_in_order(wanted.voucher_kept_fen, [hold.placed_fen for hold in funded.vouchers])
-        for hold, kept_fen in zip(funded.vouchers, kept, strict=True):
-            self._keep(hold, kept_fen)
+    def _release(self, funded: FundedOrder, wanted: Targets, open_gpus: int) -> None:
+        """Void what the holds keep beyond their targets; all that is not committed where nothing is open."""
+        holds = [funded.cash, *funded.vouchers]
+        kept = [0] * len(holds)
+        if open_gpus:
+            by_share = zip(holds_by_share(funded), wanted.kept_fen, strict=True)
+            kept = [wanted.cash_kept_fen]
+            for share_holds, kept_fen in by_share:
+                kept.extend(spread_in_order(kept_fen, [hold.placed_fen for hold in share_holds]))
+        for hold, kept_fen in zip(holds, kept, strict=True):
+            self._keep(funded, hold, max(kept_fen, hold.committed_fen))
 
-    def _keep(self, hold: Hold, kept_fen: int) -> None:
+    def _keep(self, funded: FundedOrder, hold: Hold, kept_fen: int) -> None:
         amount_fen = hold.placed_fen - hold.released_fen - kept_fen
         if amount_fen:
             hold.released_fen += amount_fen
             self._transfer(
                 hold, TransferKind.VOID_PENDING, TransferReason.HOLD_RELEASE, hold.order_id, amount_fen
             )
+            self._count(funded, hold, -amount_fen)
+
+    def _count(self, funded: FundedOrder, hold: Hold, change_fen: int) -> None:
+        """Count what a voucher sets aside or gives back against its programme's yearly cap."""
+        if hold.cap_year is not None:
+            for subject_id in funded.cap_subjects:
+                self.net_used_fen[hold.programme_id, subject_id, hold.cap_year] += change_fen
 
     def _transfer(
         self, hold: Hold, kind: TransferKind, reason: TransferReason, subject_id: int, amount_fen: int

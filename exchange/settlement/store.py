@@ -40,6 +40,9 @@ async def live_holds(connection: Connection, partition_id: int) -> list[Hold]:
             order_id=row["order_id"],
             voucher_id=row["voucher_id"],
             position=row["position"],
+            programme_id=row["programme_id"],
+            programme_version=row["programme_version"],
+            cap_year=row["cap_year"],
             asset=row["asset"],
             source_account_id=row["source_account_id"],
             escrow_account_id=row["escrow_account_id"],
@@ -75,8 +78,8 @@ async def fills_of_orders(connection: Connection, order_ids: Collection[int]) ->
             price_ticks=row["price_ticks"],
             notional_fen=row["notional_fen"],
             voucher_fen=row["voucher_fen"],
-            programme_id=row["programme_id"],
-            programme_version=row["programme_version"],
+            reimbursable_fen=row["reimbursable_fen"],
+            programme_ids=tuple(row["programme_ids"]),
             fee_bps=row["fee_bps"],
         )
         for row in await connection.fetch(QUERIES.fills_of_orders, list(order_ids))
@@ -102,6 +105,7 @@ async def funding_of_leases(connection: Connection, lease_ids: Collection[int]) 
             returned_fen=row["returned_fen"],
             programme_id=row["programme_id"],
             programme_version=row["programme_version"],
+            reimbursed=row["reimbursed"],
         )
         for row in await connection.fetch(QUERIES.funding_of_leases, list(lease_ids))
     ]

@@ -1,6 +1,6 @@
 """Would this order be subsidised, by whom, how much, and if not why: the funding of an order, told aloud.
 
-Judged by the functions that fund a real order (`rules.choose`, `rules.parts_of`) and issue a voucher
+Judged by the functions that fund a real order (`choice.choose`) and issue a voucher
 (`judgement.buyer_verdicts`), on the same facts, and nothing is locked or set aside: the answer is of this
 moment. Every programme of the venue is told, also those that the company has no voucher of.
 """
@@ -16,11 +16,13 @@ from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
 from exchange.products.models import ProductFilter
 from exchange.products.service import list_products
+from exchange.vouchers.choice import choose, offer_of, unusable_because
 from exchange.vouchers.eligibility_models import (
     EligibilityAnswer,
     EligibilityQuestion,
     ProgrammeAnswer,
     RuleAnswer,
+    ShareAnswer,
     VoucherAnswer,
 )
 from exchange.vouchers.facts import Facts
@@ -33,9 +35,8 @@ from exchange.vouchers.judgement import (
     order_verdicts,
     tier_verdicts,
 )
-from exchange.vouchers.models import UsableVoucher, VoucherRefusal, VoucherWish
+from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherRefusal, VoucherWish
 from exchange.vouchers.registry import KnownProgramme, ProgrammeRegistry
-from exchange.vouchers.rules import choose, offer_of, parts_of, unusable_because
 from exchange.vouchers.service import company_standings, vouchers_of_buyer
 
 
@@ -72,7 +73,7 @@ async def ask(
         price_ticks=price_ticks,
         at_us=now_us,
     )
-    vouchers = await vouchers_of_buyer(connection, principal.participant_id, programmes)
+    vouchers = await vouchers_of_buyer(connection, principal.participant_id, programmes, now_us)
     known = programmes.programmes
     in_time = {each.programme_id: in_force(each.versions, now_us) for each in known.values()}
     rules = {number: None if version is None else version.rules for number, version in in_time.items()}
@@ -98,8 +99,10 @@ def answer_of(
 ) -> EligibilityAnswer:
     """Return what an order with these facts would be paid. Programmes without a standing are left out."""
     choice = choose(vouchers, wish, facts)
-    parts = {voucher.voucher_id: fen for voucher, fen in parts_of(choice, facts)}
-    voucher_fen = sum(parts.values())
+    parts = {voucher.voucher_id: fen for funded in choice.shares for voucher, fen in funded.parts}
+    paying = [funded.share.programme_id for funded in choice.shares]
+    reimbursable_fen = sum(funded.placed_fen for funded in choice.shares if funded.share.reimbursed)
+    voucher_fen = sum(parts.values()) - reimbursable_fen
     told = [
         _programme(
             each,
@@ -108,19 +111,33 @@ def answer_of(
             parts,
             standings[each.programme_id],
         )
-        for each in sorted(programmes, key=lambda each: (each.programme_id != choice.programme_id, each.code))
+        for each in sorted(programmes, key=lambda each: (_place(each.programme_id, paying), each.code))
         if each.programme_id in standings
     ]
     return EligibilityAnswer(
-        subsidised=voucher_fen > 0,
+        subsidised=bool(choice.shares),
         amount_cny=format_cny(facts.contract_fen),
         voucher_cny=format_cny(voucher_fen),
         own_cny=format_cny(facts.contract_fen - voucher_fen),
-        rate_bps=choice.rate_bps,
-        programme_id=None if choice.programme_id is None else encode_id("prg", choice.programme_id),
-        programme_version=choice.programme_version,
+        reimbursable_cny=format_cny(reimbursable_fen),
+        shares=[_share(funded) for funded in choice.shares],
         refusals=[_refused(each) for each in choice.refusals],
         programmes=told,
+    )
+
+
+def _place(programme_id: int, paying: Sequence[int]) -> int:
+    """Return where a programme stands among those that pay; behind them all where it does not."""
+    return paying.index(programme_id) if programme_id in paying else len(paying)
+
+
+def _share(funded: FundedShare) -> ShareAnswer:
+    return ShareAnswer(
+        programme_id=encode_id("prg", funded.share.programme_id),
+        programme_version=funded.share.programme_version,
+        mode="reimburse" if funded.share.reimbursed else "instant",
+        rate_bps=funded.share.rate_bps,
+        amount_cny=format_cny(funded.placed_fen),
     )
 
 

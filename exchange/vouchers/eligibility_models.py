@@ -35,12 +35,25 @@ class VoucherAnswer(msgspec.Struct, frozen=True, kw_only=True):
     detail: str | None = None
 
 
+class ShareAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one programme would pay of an order, by which version of its rules.
+
+    `instant`: a part of the price itself; `reimburse`: claimed by the buyer, who pays the price at first.
+    """
+
+    programme_id: str
+    programme_version: int
+    mode: Literal["instant", "reimburse"]
+    rate_bps: int
+    amount_cny: str
+
+
 class ProgrammeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One programme, judged by its rules in force.
 
     `order_rules` say whether it pays for the order, `tiers` how it comes to `rate_bps`; `buyer_rules` whether
-    the company could be issued a voucher now, of `cap_left_cny` at most. `share_cny` is
-    the share of the order's most possible cost, whatever vouchers there are.
+    the company could be issued a voucher now, of `cap_left_cny` at most. `share_cny` is the share of the
+    order's most possible cost, whatever vouchers there are and whoever else pays.
     """
 
     programme_id: str
@@ -61,16 +74,16 @@ class ProgrammeAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class EligibilityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What an order would set aside at most if it were placed now: vouchers' part, and the company's own.
 
-    Prices below the limit make both smaller. Fills with providers that the programme does not admit are not
-    subsidised. The programme that pays stands first among `programmes`.
+    Of its own part, `reimbursable_cny` can be claimed back later. `shares` are the programmes that pay, in
+    spending order; they stand first among `programmes`. Prices below the limit make all of it smaller. Fills
+    with providers that a programme does not admit are not subsidised by it.
     """
 
     subsidised: bool
     amount_cny: str
     voucher_cny: str
     own_cny: str
-    rate_bps: int
-    programme_id: str | None
-    programme_version: int | None
+    reimbursable_cny: str
+    shares: list[ShareAnswer]
     refusals: list[VoucherAnswer]
     programmes: list[ProgrammeAnswer]

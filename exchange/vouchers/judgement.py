@@ -15,6 +15,7 @@ from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant, ParticipantKind
 from exchange.products.models import ProductSpec
 from exchange.vouchers.facts import Facts, age_years, calendar_date, in_words, is_met
+from exchange.vouchers.models import CapUse
 from exchange.vouchers.programme_models import (
     BASIS_POINTS,
     ProgrammeRules,
@@ -70,8 +71,11 @@ def _fits(tier: RateTier, facts: Facts) -> bool:
 
 
 def price_cap_of(rules: ProgrammeRules, product: ProductSpec) -> int | None:
-    """Return the price in ticks beyond which vouchers pay no share, rounded down; None for no cap."""
-    if rules.price_cap == "none":
+    """Return the price in ticks beyond which vouchers pay no share, rounded down; None for no cap.
+
+    A cap by the provider's list price is not known before the trade (`Share.list_cap_bps`).
+    """
+    if rules.price_cap != "reference":
         return None
     return product.reference_price_ticks * (BASIS_POINTS + (rules.price_cap_above_bps or 0)) // BASIS_POINTS
 
@@ -163,10 +167,18 @@ def buyer_verdicts(
 
 
 def cap_left_fen(rules: ProgrammeRules, standing: Standing) -> int | None:
-    """Return what the yearly cap still lets a company be issued; None where there is no cap."""
-    if rules.cap_per_year_fen is None:
+    """Return what the yearly cap still lets a company be issued; None where none counts what is issued."""
+    if rules.cap_per_year_fen is None or rules.cap_counts != "issued":
         return None
     used_fen = standing.group_issued_fen if rules.cap_basis == "group" else standing.issued_fen
+    return max(rules.cap_per_year_fen - used_fen, 0)
+
+
+def redeemable_fen(rules: ProgrammeRules, used: CapUse) -> int | None:
+    """Return what a company's orders may still use this year; None where no cap counts what is redeemed."""
+    if rules.cap_per_year_fen is None or rules.cap_counts != "redeemed":
+        return None
+    used_fen = used.group_used_fen if rules.cap_basis == "group" else used.used_fen
     return max(rules.cap_per_year_fen - used_fen, 0)
 
 

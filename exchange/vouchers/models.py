@@ -41,6 +41,20 @@ class VoucherStatus(StrEnum):
     REVOKED = "revoked"
 
 
+class CapUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a company, and its whole trade group, used of a programme's vouchers by this year's orders.
+
+    Used is what orders set aside, traded and were delivered, less what came back. Kept, and not 0, only for
+    rules with `cap_counts` redeemed. The company's own where it has no group.
+    """
+
+    year: int = 0
+    subject_id: int = 0
+    group_subject_id: int = 0
+    used_fen: int = 0
+    group_used_fen: int = 0
+
+
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A voucher as an order meets it, its account locked.
 
@@ -58,6 +72,7 @@ class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     account_id: int
     escrow_account_id: int
     available_fen: int
+    used: CapUse = CapUse()
 
 
 class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
@@ -68,32 +83,63 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
-    """The vouchers an order pays with, in spending order, all of one version of one programme.
+class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one programme pays of an order, fixed when its money is set aside; stored with the order's terms.
 
-    `mask` is what an ask must be for the programme to pay; 0, with rate 0, where no voucher pays. Of what a
-    price exceeds `price_cap_ticks` by, vouchers pay no share. When there are `refusals` the order asked for
-    something that cannot be, and nothing is chosen.
+    `programme_version` is the version of the rules it is held under. `rate_bps` is the share of each eligible
+    fill, what stacking leaves of the programme's own rate. Of what a price exceeds `price_cap_ticks` by, it
+    pays nothing; nor, where `list_cap_bps` is set, of what it exceeds that part of the provider's list price
+    by. `mask_hex` has the bit that an ask must have for the programme to pay. A `reimbursed` share is paid by
+    the buyer at first, and claimed by it afterwards. Where it is `capped_by_use`, what it sets aside counts
+    against the programme's yearly cap.
     """
 
-    programme_id: int | None = None
-    programme_version: int | None = None
-    mask: int = 0
-    rate_bps: int = 0
+    programme_id: int
+    programme_version: int
+    rate_bps: int
+    mask_hex: str
     price_cap_ticks: int | None = None
-    vouchers: tuple[UsableVoucher, ...] = ()
-    refusals: tuple[VoucherRefusal, ...] = ()
+    list_cap_bps: int | None = None
+    reimbursed: bool = False
+    capped_by_use: bool = False
 
     @property
-    def available_fen(self) -> int:
-        """What the chosen vouchers can pay at most."""
-        return sum(voucher.available_fen for voucher in self.vouchers)
+    def mask(self) -> int:
+        """The programme's bit among the eligibility bits of asks."""
+        return int(self.mask_hex, 16)
+
+
+class FundedShare(msgspec.Struct, frozen=True, kw_only=True):
+    """A share and the vouchers of its programme that pay it, in spending order, with what each sets aside.
+
+    The parts are positive, and sum to `placed_fen`: what the share comes to at the order's limit, as far as
+    the vouchers and the programme's yearly cap cover it.
+    """
+
+    share: Share
+    parts: tuple[tuple[UsableVoucher, int], ...]
+
+    @property
+    def placed_fen(self) -> int:
+        """What is set aside for the share."""
+        return sum(fen for _, fen in self.parts)
+
+
+class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """What pays for an order beside its buyer: shares in spending order, each of another programme.
+
+    When there are `refusals` the order asked for something that cannot be, and nothing is chosen.
+    """
+
+    shares: tuple[FundedShare, ...] = ()
+    refusals: tuple[VoucherRefusal, ...] = ()
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One voucher's part of one delivered hour of one lease: a line of a claim to come.
 
-    `programme_version` is the version of the rules it was held under, by which a claim on it is judged.
+    `provider_id` delivered; `claimant_id` may claim it: the provider, or where the programme reimburses the
+    buyer. `programme_version` is that of the rules it was held under.
     """
 
     lease_id: int
@@ -102,6 +148,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     programme_id: int
     programme_version: int
     provider_id: int
+    claimant_id: int
     amount_fen: int
 
 

@@ -168,11 +168,17 @@ class ReviewRule(_Rule, frozen=True):
 class ProgrammeRules(_Rule, frozen=True):
     """The rules of one version of a programme.
 
-    `cap_per_year_fen` is what one company, or with `cap_basis` group its whole trade group, may be issued in
-    a calendar year of the issuers' own time zone; `min_annual_spend_fen` is what the company must have spent
-    on trades in the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the
-    highest, the first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their
-    share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price.
+    `mode`: what an instant one pays is a part of the price; with reimburse the company pays in full, and
+    claims its share of each delivered hour afterwards. `cap_per_year_fen` is what one company, or with
+    `cap_basis` group its whole trade group, may be issued in a calendar year of the issuers' own time zone;
+    with `cap_counts` redeemed, what its orders of that year may use: what they set aside, traded and were
+    delivered, less what came back. `min_annual_spend_fen` is what the company must have spent on trades in
+    the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the highest, the
+    first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their share of at
+    most the product's reference price and `price_cap_above_bps` more, with list of the provider's own list
+    price, whatever the trade's price. `stacking` says how others may pay beside it
+    (`exchange.vouchers.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps` of
+    an order, the whole of it unless told.
     """
 
     budget_fen: Fen
@@ -208,9 +214,7 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/mode": "instant",
     "/allocation": "first_come",
     "/windows": [],
-    "/cap_counts": "issued",
     "/max_claims_per_contract": None,
-    "/stacking_ceiling_bps": None,
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,
@@ -221,7 +225,6 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
 
 REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {
     "/price_cap": ("list", "must be none or reference: providers' list prices are not known yet"),
-    "/stacking": ("ceiling", "must be none or higher_of: one programme pays an order, two do not yet"),
 }
 """JSON pointer into the rules -> a value that is not obeyed yet, and the rule in words."""
 

@@ -87,11 +87,30 @@ def find_rule_faults(
         capacity.accelerators, named.get(Fact.ACCELERATOR), faults, f"{pointer}/capacity/accelerators"
     )
     _find_unknown(capacity.hubs, named.get(Fact.HUB), faults, f"{pointer}/capacity/hubs")
-    if rules.price_cap_above_bps is not None and rules.price_cap != "reference":
-        rule = "must only be given with price_cap reference"
-        faults.add(f"{pointer}/price_cap_above_bps", "not_applicable", rule, rules.price_cap_above_bps)
+    _find_lonely(rules, faults, pointer)
     _find_date_fault(rules.contract.signed_from, faults, f"{pointer}/contract/signed_from")
     _find_funding_faults(rules, faults, f"{pointer}/funding_split")
+
+
+def _find_lonely(rules: ProgrammeRules, faults: Faults, pointer: str) -> None:
+    """Record what says nothing without another rule."""
+    for name, value, goes, needed in (
+        (
+            "price_cap_above_bps",
+            rules.price_cap_above_bps,
+            rules.price_cap == "reference",
+            "price_cap reference",
+        ),
+        ("stacking_ceiling_bps", rules.stacking_ceiling_bps, rules.stacking == "ceiling", "stacking ceiling"),
+        (
+            "cap_counts",
+            rules.cap_counts if rules.cap_counts == "redeemed" else None,
+            rules.cap_per_year_fen is not None,
+            "cap_per_year_fen",
+        ),
+    ):
+        if value is not None and not goes:
+            faults.add(f"{pointer}/{name}", "not_applicable", f"must only be given with {needed}", value)
 
 
 def _find_unsupported(document: Any, faults: Faults, pointer: str) -> None:

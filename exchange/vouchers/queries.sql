@@ -106,10 +106,11 @@ VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9);
 -- Every voucher of some buyers, its account locked in order of account ids; version_last tells whether the rules that
 -- the reader has in memory are all there are.
 SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
-    voucher.escrow_account_id, programme.version_last,
+    voucher.escrow_account_id, programme.version_last, coalesce(buyer.trade_group_id, buyer.id) AS group_subject_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
+JOIN participant AS buyer ON buyer.id = voucher.buyer_id
 JOIN ledger_account AS account ON account.id = voucher.account_id
 WHERE voucher.buyer_id = ANY ($1::bigint[])
 ORDER BY account.id
@@ -118,13 +119,28 @@ FOR NO KEY UPDATE OF account;
 -- name: vouchers_of_buyer
 -- Every voucher of a buyer as an order would meet it, nothing locked.
 SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
-    voucher.escrow_account_id, programme.version_last,
+    voucher.escrow_account_id, programme.version_last, coalesce(buyer.trade_group_id, buyer.id) AS group_subject_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
+JOIN participant AS buyer ON buyer.id = voucher.buyer_id
 JOIN ledger_account AS account ON account.id = voucher.account_id
 WHERE voucher.buyer_id = $1
 ORDER BY account.id;
+
+-- name: lock_uses
+-- What companies and trade groups use of programmes in a year, locked in an order that no two callers can cross.
+SELECT programme_id, subject_id, used_fen
+FROM programme_use
+WHERE programme_id = ANY ($1::bigint[]) AND subject_id = ANY ($2::bigint[]) AND year = $3
+ORDER BY programme_id, subject_id
+FOR NO KEY UPDATE;
+
+-- name: uses
+-- The same, nothing locked.
+SELECT programme_id, subject_id, used_fen
+FROM programme_use
+WHERE programme_id = ANY ($1::bigint[]) AND subject_id = ANY ($2::bigint[]) AND year = $3;
 
 -- name: page_of_vouchers
 -- Vouchers issued before one, newest first, with balances; null restricts nothing.

@@ -33,6 +33,8 @@ class KnownProgramme(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     mask: int
     versions: tuple[RulesVersion, ...]
+    caps_use: bool
+    """Whether a version of the rules has a yearly cap that counts what is redeemed."""
 
 
 class ProgrammeRegistry:
@@ -57,6 +59,7 @@ class ProgrammeRegistry:
                 name=name,
                 mask=programme_mask(ordinal),
                 versions=versions,
+                caps_use=any(version.rules.cap_counts == "redeemed" for version in versions),
             )
             for programme_id, code, name, ordinal, versions in await store.all_versions(connection)
         }

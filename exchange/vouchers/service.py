@@ -30,6 +30,7 @@ from exchange.vouchers.models import (
     ID_MAX,
     Balances,
     Capture,
+    CapUse,
     ExpiredVoucher,
     LockedVoucher,
     UsableVoucher,
@@ -200,7 +201,7 @@ async def _book_issue(
         account_id=accounts[free],
         escrow_account_id=accounts[escrow],
         year=year,
-        cap_fen=programme.rules.cap_per_year_fen,
+        cap_fen=programme.rules.cap_per_year_fen if programme.rules.cap_counts == "issued" else None,
     )
     transfer = Transfer(
         group_id=voucher.id,
@@ -248,32 +249,41 @@ async def get_voucher(connection: Connection, principal: Principal, voucher_id: 
 
 
 async def vouchers_for_update(
-    connection: Connection, buyer_ids: Collection[int], programmes: ProgrammeRegistry
+    connection: Connection, buyer_ids: Collection[int], programmes: ProgrammeRegistry, at_us: int
 ) -> list[UsableVoucher]:
     """Return every voucher of some buyers, whatever its state, its account locked until the transaction ends.
 
-    One statement; a second only where the registry does not know the newest rules yet. Accounts are locked in
+    One statement; others only where the registry does not know the newest rules yet, and where a yearly cap
+    counts what is redeemed. Accounts are locked in
     order of their ids. What can pay is for `rules.choose` to say. The status is read before the lock is had:
-    it may lag one that is set at this moment, the expiry time and the free amount never do.
+    it may lag one that is set at this moment, the expiry time and the free amount never do. Of the yearly
+    caps, those of the year of `at_us` are counted.
     """
     if not buyer_ids:
         return []
-    return await _usable(connection, await store.lock_vouchers(connection, buyer_ids), programmes)
+    rows = await store.lock_vouchers(connection, buyer_ids)
+    return await _usable(connection, rows, programmes, calendar_year(at_us), locks=True)
 
 
 async def vouchers_of_buyer(
-    connection: Connection, buyer_id: int, programmes: ProgrammeRegistry
+    connection: Connection, buyer_id: int, programmes: ProgrammeRegistry, at_us: int
 ) -> list[UsableVoucher]:
-    """Return every voucher of a buyer as an order would meet it now; nothing is locked."""
-    return await _usable(connection, await store.vouchers_of_buyer(connection, buyer_id), programmes)
+    """Return every voucher of a buyer as an order would meet it at a time; nothing is locked."""
+    rows = await store.vouchers_of_buyer(connection, buyer_id)
+    return await _usable(connection, rows, programmes, calendar_year(at_us), locks=False)
 
 
 async def _usable(
-    connection: Connection, rows: Sequence[Record], programmes: ProgrammeRegistry
+    connection: Connection, rows: Sequence[Record], programmes: ProgrammeRegistry, year: int, *, locks: bool
 ) -> list[UsableVoucher]:
     if not all(programmes.knows(row["programme_id"], row["version_last"]) for row in rows):
         await programmes.refresh(connection)
     known = programmes.programmes
+    capped = {row["programme_id"] for row in rows if known[row["programme_id"]].caps_use}
+    used: Mapping[tuple[int, int], int] = {}
+    if capped:
+        subjects = {row[name] for row in rows for name in ("buyer_id", "group_subject_id")}
+        used = await store.uses(connection, capped, subjects, year, locks=locks)
     return [
         UsableVoucher(
             voucher_id=row["id"],
@@ -286,6 +296,13 @@ async def _usable(
             account_id=row["account_id"],
             escrow_account_id=row["escrow_account_id"],
             available_fen=row["available_fen"],
+            used=CapUse(
+                year=year,
+                subject_id=row["buyer_id"],
+                group_subject_id=row["group_subject_id"],
+                used_fen=used.get((row["programme_id"], row["buyer_id"]), 0),
+                group_used_fen=used.get((row["programme_id"], row["group_subject_id"]), 0),
+            ),
         )
         for row in rows
     ]

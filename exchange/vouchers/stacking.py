@@ -1,11 +1,14 @@
-"""Which of several programmes pay for one order, and how much: their stacking rules as arithmetic. Pure.
+"""Which of several programmes pay for one order, and at which rates: stacking rules as arithmetic. Pure.
 
 Programmes come in spending order. One that does not stack (`none`) pays alone where it comes first, and is
 left out elsewhere; where one asks for the `higher_of`, the one that would pay most pays alone, the earlier
-one of equals; otherwise each pays its share as long as all together stay below the lowest ceiling.
+one of equals. Otherwise each in turn pays its rate, or what the ceilings of all that pay leave of it; one for
+which nothing is left, or whose own ceiling the others fill already, pays nothing.
 
-Known limit: an order's money has room for one programme, so a programme with a ceiling cannot be stored yet
-(`programme_models.REFUSED_VALUES`), and what is computed here has at most one part for a real order.
+The outcome is a rate for each, not an amount: so every fill of the order, and every part of it, keeps the
+ceilings, whatever its price and whoever sells. Where several programmes pay, one whose vouchers do not cover
+its whole share pays a lower rate of every fill, so that the next has the room that it leaves. Rates are whole
+basis points, rounded down.
 """
 
 from collections.abc import Sequence
@@ -17,31 +20,62 @@ from exchange.vouchers.programme_models import BASIS_POINTS
 
 
 class Aid(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one programme would pay of an order on its own, and how it bears others beside it."""
+    """What one programme would pay of an order on its own, and how it bears others beside it.
+
+    `eligible_fen` is what its rate is of, `free_fen` what its vouchers can pay at most.
+    """
 
     programme_id: int
-    share_fen: int
+    rate_bps: int
+    eligible_fen: int
+    free_fen: int
     stacking: Literal["none", "higher_of", "ceiling"]
     ceiling_bps: int = BASIS_POINTS
 
+    @property
+    def amount_fen(self) -> int:
+        """What it would pay alone."""
+        return min(self.eligible_fen * self.rate_alone_bps // BASIS_POINTS, self.free_fen)
 
-def stack(aids: Sequence[Aid], contract_fen: int) -> list[tuple[int, int]]:
-    """Return (programme id, fen) of those that pay, in spending order.
+    @property
+    def rate_alone_bps(self) -> int:
+        """The rate at which it would pay alone: its own ceiling holds for it too."""
+        return min(self.rate_bps, self.ceiling_bps)
 
-    The parts never sum to more than the contract, nor than the lowest ceiling of those that pay.
+    @property
+    def covered_bps(self) -> int:
+        """The rate of which its vouchers cover the whole order."""
+        if self.amount_fen < self.free_fen or not self.eligible_fen:
+            return self.rate_alone_bps
+        return min(self.rate_alone_bps, self.free_fen * BASIS_POINTS // self.eligible_fen)
+
+
+def stack(aids: Sequence[Aid]) -> list[tuple[int, int]]:
+    """Return (programme id, rate in basis points) of those that pay, in spending order.
+
+    The rates are positive, and sum to at most the lowest ceiling of those that pay, and so to at most one.
     """
     if not aids:
         return []
     if any(aid.stacking == "higher_of" for aid in aids):
-        best = max(aids, key=lambda aid: aid.share_fen)
-        return [(best.programme_id, best.share_fen)]
+        best = max(aids, key=lambda aid: aid.amount_fen)
+        return _alone(best)
     if aids[0].stacking == "none":
-        return [(aids[0].programme_id, aids[0].share_fen)]
-    stackable = [aid for aid in aids if aid.stacking == "ceiling"]
-    left_fen = contract_fen * min(aid.ceiling_bps for aid in stackable) // BASIS_POINTS
-    parts = []
-    for aid in stackable:
-        part_fen = min(aid.share_fen, left_fen)
-        left_fen -= part_fen
-        parts.append((aid.programme_id, part_fen))
-    return parts
+        return _alone(aids[0])
+    paying: list[tuple[int, int]] = []
+    paid_bps, ceiling_bps = 0, BASIS_POINTS
+    for aid in aids:
+        if aid.stacking != "ceiling":
+            continue
+        rate_bps = min(aid.covered_bps, min(ceiling_bps, aid.ceiling_bps) - paid_bps)
+        if rate_bps > 0:
+            paying.append((aid.programme_id, rate_bps))
+            paid_bps += rate_bps
+            ceiling_bps = min(ceiling_bps, aid.ceiling_bps)
+    if len(paying) == 1:  # what the others would have needed room for
+        return _alone(next(aid for aid in aids if aid.programme_id == paying[0][0]))
+    return paying
+
+
+def _alone(aid: Aid) -> list[tuple[int, int]]:
+    return [(aid.programme_id, aid.rate_alone_bps)] if aid.rate_alone_bps else []

@@ -216,6 +216,20 @@ async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Recor
     return await connection.fetch(QUERIES.vouchers_of_buyer, buyer_id)
 
 
+async def uses(
+    connection: Connection,
+    programme_ids: Collection[int],
+    subject_ids: Collection[int],
+    year: int,
+    *,
+    locks: bool,
+) -> Mapping[tuple[int, int], int]:
+    """Fen that companies and trade groups use of programmes in a year, by (programme, company or group)."""
+    query = QUERIES.lock_uses if locks else QUERIES.uses
+    rows = await connection.fetch(query, list(programme_ids), list(subject_ids), year)
+    return {(row["programme_id"], row["subject_id"]): row["used_fen"] for row in rows}
+
+
 async def page_of_vouchers(
     connection: Connection,
     *,

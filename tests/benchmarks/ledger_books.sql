@@ -96,12 +96,13 @@ WITH ordered AS (
 ), traded AS (
     INSERT INTO trade (
         id, partition_id, sequence, product_id, bid_order_id, ask_order_id, buyer_id, provider_id, aggressor,
-        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, programme_id, programme_version,
+        quantity_gpus, starts_hour, ends_hour, price_ticks, notional_fen, voucher_fen, reimbursable_fen,
+        programme_ids,
         fee_bps, traded_at)
     SELECT
         planned.trade_id, 1, planned.n, ask.product_id, planned.order_id, ask.id, planned.buyer_id, facts.provider_id,
-        'buy', 1, facts.hour, facts.hour + 1, planned.price_fen, planned.price_fen, planned.voucher_fen,
-        facts.programme_id, 1, 100, facts.at
+        'buy', 1, facts.hour, facts.hour + 1, planned.price_fen, planned.price_fen, planned.voucher_fen, 0,
+        ARRAY[facts.programme_id], 100, facts.at
     FROM facts JOIN orders AS ask ON ask.id = facts.ask_id, planned
 ), leased AS (
     INSERT INTO lease (

@@ -65,8 +65,12 @@ async def test_the_answer_is_what_the_order_then_sets_aside(world: MarketWorld) 
         assert {each.voucher_id: each.amount_cny for each in first.vouchers if each.code is None} == held
         assert list(held.values()) == [format_cny(fen) for fen in parts if fen]
         assert told.subsidised
-        assert (told.rate_bps, told.voucher_cny) == (rate_bps, format_cny(sum(parts)))
-        assert (told.programme_id, told.programme_version) == (bid.programme_id, bid.programme_version)
+        assert (told.voucher_cny, told.reimbursable_cny) == (format_cny(sum(parts)), "0.00")
+        (share,) = told.shares
+        assert (share.rate_bps, share.amount_cny) == (rate_bps, format_cny(sum(parts)))
+        assert [(share.programme_id, share.programme_version, share.rate_bps, share.mode)] == [
+            (each.programme_id, each.programme_version, each.rate_bps, each.mode) for each in bid.shares or ()
+        ]
         assert told.amount_cny == format_cny(gpus * 4_000)
         assert told.own_cny == format_cny(gpus * 4_000 - sum(parts))
         assert [each.holds for each in first.tiers] == [gpus == 1, True]
@@ -86,7 +90,7 @@ async def test_every_rule_is_told_of_every_programme(world: MarketWorld) -> None
     )
     told = await answer(world, buyer, question(world.product()))
     assert (told.subsidised, told.voucher_cny, told.own_cny) == (False, "0.00", "40.00")
-    assert (told.programme_id, told.programme_version, told.refusals) == (None, None, [])
+    assert (told.shares, told.refusals) == ([], [])
     (only,) = told.programmes
     assert (only.programme_id, only.pays_for_order) == (encode_id("prg", pays_not.id), False)
     assert (only.cap_left_cny, only.vouchers) == ("7.00", [])

@@ -99,8 +99,9 @@ async def test_a_row_says_everything_about_a_trade(
         "price_cny_per_gpu_hour": f"{trade.price_ticks / 100:.2f}",
         "notional_cny": f"{trade.notional_fen / 100:.2f}",
         "voucher_cny": f"{trade.voucher_fen / 100:.2f}",
-        "programme_id": encode_id("prg", trade.programme_id or 0),
-        "programme": f"programme-{market.programmes.index(trade.programme_id or 0)}",
+        "reimbursable_cny": "0.00",
+        "programme_ids": [encode_id("prg", trade.programme_id or 0)],
+        "programmes": [f"programme-{market.programmes.index(trade.programme_id or 0)}"],
         "fee_bps": 50,
         "aggressor": trade.aggressor,
         "bid_order_id": encode_id("ord", trade.bid_order_id),
@@ -340,7 +341,7 @@ async def test_pages_come_from_an_index_in_order_however_long_the_history(
         await connection.execute(
             "INSERT INTO trade SELECT id + n, partition_id, sequence + n, product_id, bid_order_id,"
             " ask_order_id, buyer_id, provider_id, aggressor, quantity_gpus, starts_hour, ends_hour,"
-            " price_ticks, notional_fen, voucher_fen, programme_id, programme_version, fee_bps,"
+            " price_ticks, notional_fen, voucher_fen, reimbursable_fen, programme_ids, fee_bps,"
             " traded_at - n * INTERVAL '1 second'"
             " FROM trade, generate_series(10000000, 10030000) AS n WHERE trade.id = $1",
             trade.id,

@@ -209,9 +209,9 @@ async def test_nothing_is_issued_or_held_once_the_rules_have_ended(world: Market
         ends = NewVersion(rules=programme.rules, effective_until="2026-02-25T08:00:00Z")
         await add_version(connection, issuer, programme.id, ends, world.now_us)
     product = world.product()
-    assert (await world.bid(buyer, product, vouchers="auto")).programme_id is not None
+    assert (await world.bid(buyer, product, vouchers="auto")).shares is not None
     await world.pass_hours(2)
-    assert (await world.bid(buyer, product, vouchers="auto")).programme_id is None
+    assert (await world.bid(buyer, product, vouchers="auto")).shares is None
     with pytest.raises(Conflict) as caught:
         await world.issue(issuer, programme, buyer, 100)
     assert caught.value.code == "programme_not_open"

@@ -41,18 +41,24 @@ async def test_an_order_is_paid_and_claimed_under_the_version_it_was_held_under(
                     )
                 world.clock.advance_to_us(world.clock.now_us() + 1)
         assert [each.held.vouchers[0].held_cny for each in bids if each.held] == ["12.00", "4.00"]
-        held_under = [(bid.programme_id, bid.programme_version) for bid in bids]
-        assert held_under == [(encode_id("prg", programme.id), version) for version in (1, 2)]
+        held_under = [
+            [(each.programme_id, each.programme_version) for each in bid.shares or ()] for bid in bids
+        ]
+        assert held_under == [[(encode_id("prg", programme.id), version)] for version in (1, 2)]
         last_id = decode_id("ord", bids[1].id)
         assert last_id is not None
         now_us = world.clock.now_us()
     async with open_market(database_url, tmp_path, now_us) as world:
         await world.ask(provider, product, price=1000, quantity_gpus=2)
         filled = await world.exchange.orders.get(buyer, last_id)
-        assert (filled.status, filled.programme_version) == (OrderStatus.FILLED, 2)
+        assert filled.status is OrderStatus.FILLED
+        assert [each.programme_version for each in filled.shares or ()] == [2]
         await world.pass_hours(7)
         async with world.database.transaction() as connection:
-            traded = await connection.fetch("SELECT programme_version FROM trade ORDER BY bid_order_id")
+            traded = await connection.fetch(
+                "SELECT programme_version FROM lease_funding JOIN trade ON trade.id = lease_id"
+                " WHERE voucher_id <> 0 ORDER BY bid_order_id"
+            )
             claim = await submit_claim(connection, provider, programme.id, world.now_us)
             lines = await list_claim_lines(connection, issuer, claim.id, after=(0, 0, 0), limit=9)
         assert [row["programme_version"] for row in traded] == [1, 2]

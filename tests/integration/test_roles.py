@@ -129,10 +129,15 @@ async def test_every_table_is_insert_only_by_trigger_and_by_grant_or_by_neither(
     assert {name for name, row in tables.items() if not row["changes"]} == INSERT_ONLY | {
         "ask_load",  # kept by a trigger, as its owner
         "ledger_account",  # its balances likewise
+        "programme_use",  # likewise
         "schema_migration",
     }
     assert {name for name, row in tables.items() if row["deletes"]} == set()
-    assert {name for name, row in tables.items() if not row["inserts"]} == {"ask_load", "schema_migration"}
+    assert {name for name, row in tables.items() if not row["inserts"]} == {
+        "ask_load",
+        "programme_use",
+        "schema_migration",
+    }
     assert all(row["reads"] for row in rows)
     assert {row["owner"] for row in rows} == {"exchange_owner"}
 
@@ -155,6 +160,8 @@ async def test_the_service_cannot_change_what_happened(url: str, table: str, sta
         "DELETE FROM ledger_account",
         "UPDATE ledger_account SET credits_posted_fen = credits_posted_fen + 1",
         "UPDATE ledger_account SET allows_overdraft = TRUE",
+        "UPDATE programme_use SET used_fen = 0",
+        "INSERT INTO programme_use VALUES (1, 1, 1, 0, 1)",
         "INSERT INTO schema_migration (version, name, sha256) VALUES (9999, 'x', 'x')",
         "SET ROLE exchange_owner",
     ],

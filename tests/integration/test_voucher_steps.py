@@ -14,9 +14,10 @@ from exchange.kit.errors import Conflict, InvalidInput, NotFound
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
+from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Voucher, VoucherStatus
 from exchange.vouchers.programme_models import Programme
-from exchange.vouchers.rules import DAY_US, choose
+from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts
 from tests.voucher_world import VoucherWorld
 
@@ -90,7 +91,9 @@ async def test_a_suspended_voucher_pays_for_nothing_new_until_it_is_resumed(worl
     suspended = await world.step(S.SUSPENDED)
     assert suspended.status is S.SUSPENDED
     async with world.database.transaction() as connection:
-        usable = await service.vouchers_for_update(connection, {world.buyer.participant_id}, world.registry)
+        usable = await service.vouchers_for_update(
+            connection, {world.buyer.participant_id}, world.registry, world.now_us
+        )
     refused = choose(usable, (world.issued.id,), facts(at_us=world.now_us))
     assert [refusal.code for refusal in refused.refusals] == ["voucher_not_active"]
     assert await world.parts() == {"available": 5_000, "held": 3_000, "committed": 2_000}

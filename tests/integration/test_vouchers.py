@@ -19,6 +19,7 @@ from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.participants.service import participants_by_ids
 from exchange.vouchers import programmes, service
+from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
 from exchange.vouchers.programme_models import (
     BuyerRule,
@@ -32,8 +33,8 @@ from exchange.vouchers.programme_models import (
     RequiredOrigin,
 )
 from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.rules import DAY_US, choose, programme_mask
-from tests.voucher_facts import facts, product
+from exchange.vouchers.rules import DAY_US, programme_mask
+from tests.voucher_facts import facts, paying, product
 from tests.voucher_world import NOW_US, VoucherWorld, transfer_of
 
 CONNECTIONS = 50
@@ -311,8 +312,10 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
     async def hold_what_is_free() -> int:
         """Hold 1,000 of whatever is first in spending order, as one batch of the sequencer does."""
         async with world.database.transaction() as connection:
-            usable = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry)
-            chosen = choose(usable, "auto", facts(at_us=NOW_US)).vouchers
+            usable = await service.vouchers_for_update(
+                connection, {buyer.participant_id}, world.registry, NOW_US
+            )
+            chosen = paying(choose(usable, "auto", facts(at_us=NOW_US)))
             if not chosen:
                 return 0
             first = chosen[0]
@@ -345,16 +348,16 @@ async def test_an_order_meets_every_voucher_of_its_buyer(world: VoucherWorld) ->
     await world.hold(spent, 100)
     await world.hold(free, 30)
     async with world.database.transaction() as connection:
-        assert await service.vouchers_for_update(connection, set(), world.registry) == []
-        found = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry)
+        assert await service.vouchers_for_update(connection, set(), world.registry, NOW_US) == []
+        found = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry, NOW_US)
     assert [(each.voucher_id, each.available_fen) for each in found] == [(spent.id, 0), (free.id, 70)]
     (_, usable) = found
     assert usable.account_id != usable.escrow_account_id
     assert (usable.programme_id, usable.mask) == (programme.id, programme_mask(programme.ordinal))
     assert usable.versions == (programme.version,)
     assert (usable.status, usable.expires_at_us) == (VoucherStatus.ACTIVE, NOW_US + DAY_US)
-    assert choose(found, "auto", facts("foreign", at_us=NOW_US)).vouchers == ()
-    assert choose(found, "auto", facts("domestic", at_us=NOW_US)).vouchers == (usable,)
+    assert paying(choose(found, "auto", facts("foreign", at_us=NOW_US))) == []
+    assert paying(choose(found, "auto", facts("domestic", at_us=NOW_US))) == [usable]
 
 
 async def test_an_expired_voucher_returns_what_is_free_of_it(world: VoucherWorld) -> None:

@@ -1,16 +1,16 @@
 """Shares and choices for any vouchers: what no hand-made case would think of. Pure, no database."""
 
-from collections.abc import Sequence
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.vouchers.choice import choose, offer_of, unusable_because
 from exchange.vouchers.facts import Facts
-from exchange.vouchers.models import UsableVoucher, VoucherStatus
+from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
 from exchange.vouchers.programme_models import BASIS_POINTS, CapacityRule, RateTier, RequiredOrigin
-from exchange.vouchers.rules import choose, offer_of, programme_mask, share_fen, unusable_because
-from tests.voucher_facts import facts, rules_of, version_of
+from exchange.vouchers.rules import programme_mask, share_fen
+from tests.voucher_facts import facts, paying, rules_of, version_of
 
 NOW_US = 1_000
 BUYER_ID = 5
@@ -24,11 +24,18 @@ origins = st.sampled_from(["domestic", "foreign"])
 def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
     """Return the vouchers of one buyer: few programmes and times, so that ties and mixtures are common."""
     versions = {}
-    for programme in (1, 2):
+    for programme in (1, 2, 3):
         origin = draw(st.sampled_from(RequiredOrigin)) if programme == 1 else RequiredOrigin.ANY
+        stacking = draw(st.sampled_from(["none", "higher_of", "ceiling", "ceiling", "ceiling"]))
+        ceiling_bps = draw(st.none() | rates_bps) if stacking == "ceiling" else None
         versions[programme] = tuple(
             version_of(
-                rules_of(rate_tiers=(RateTier(bps=draw(rates_bps)),), capacity=CapacityRule(origin=origin)),
+                rules_of(
+                    rate_tiers=(RateTier(bps=draw(rates_bps)),),
+                    capacity=CapacityRule(origin=origin),
+                    stacking=stacking,
+                    stacking_ceiling_bps=ceiling_bps,
+                ),
                 number,
                 effective_from_us=NOW_US - 2 + number,
             )
@@ -37,7 +44,7 @@ def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
     ids = draw(st.lists(st.integers(1, 50), max_size=8, unique=True))
     wallet = []
     for voucher_id in ids:
-        programme = draw(st.sampled_from([1, 2]))
+        programme = draw(st.sampled_from([1, 2, 3]))
         wallet.append(
             UsableVoucher(
                 voucher_id=voucher_id,
@@ -49,7 +56,7 @@ def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
                 expires_at_us=draw(st.integers(NOW_US - 1, NOW_US + 3)),
                 account_id=voucher_id,
                 escrow_account_id=100 + voucher_id,
-                available_fen=draw(st.integers(0, 3)),
+                available_fen=draw(st.one_of(st.integers(0, 3), st.integers(0, 20_000))),
             )
         )
     return wallet
@@ -91,41 +98,58 @@ def order(origin: str) -> Facts:
     return facts(origin, at_us=NOW_US)
 
 
-def assert_well_chosen(chosen: Sequence[UsableVoucher], origin: str) -> None:
-    """Check what holds of any chosen vouchers: usable, of one programme, in spending order."""
-    assert all(is_usable(each, origin) for each in chosen)
-    assert len({each.programme_id for each in chosen}) <= 1
-    spent = [(each.expires_at_us, each.voucher_id) for each in chosen]
-    assert spent == sorted(spent)
+def assert_well_chosen(choice: VoucherChoice, origin: str) -> None:
+    """Check what holds of any choice: usable vouchers in spending order, shares within rates and ceilings."""
+    facts_ = order(origin)
+    assert all(is_usable(each, origin) for each in paying(choice))
+    programmes = [each.share.programme_id for each in choice.shares]
+    assert len(set(programmes)) == len(programmes)
+    firsts = [spent_when(each.parts[0][0]) for each in choice.shares]
+    assert firsts == sorted(firsts)
+    ceilings = [10_000]
+    for funded in choice.shares:
+        wallet = [voucher for voucher, _ in funded.parts]
+        assert {each.programme_id for each in wallet} == {funded.share.programme_id}
+        assert wallet == sorted(wallet, key=spent_when)
+        assert all(0 < fen <= voucher.available_fen for voucher, fen in funded.parts)
+        version = wallet[0].versions[1]  # the second begins now, the third later
+        assert funded.share.programme_version == version.number
+        assert 0 < funded.share.rate_bps <= version.rules.rate_tiers[0].bps
+        assert funded.share.mask == wallet[0].mask
+        assert funded.placed_fen <= share_fen(facts_.contract_fen, funded.share.rate_bps)
+        left = share_fen(facts_.contract_fen, funded.share.rate_bps) - funded.placed_fen
+        # Where the share is not covered, the vouchers that pay it are spent.
+        assert not left or all(fen == voucher.available_fen for voucher, fen in funded.parts)
+        ceilings.append(version.rules.stacking_ceiling_bps or 10_000)
+        if version.rules.stacking != "ceiling":
+            assert len(choice.shares) == 1
+    assert sum(each.share.rate_bps for each in choice.shares) <= min(ceilings)
+
+
+def spent_when(voucher: UsableVoucher) -> tuple[int, int]:
+    """Return what vouchers are spent in order of."""
+    return voucher.expires_at_us, voucher.voucher_id
 
 
 @given(wallets(), origins)
-def test_auto_spends_first_what_expires_first_and_leaves_nothing_usable_of_its_programme(
+def test_auto_lets_the_programme_pay_whose_voucher_expires_first_unless_another_pays_more(
     wallet: list[UsableVoucher], origin: str
 ) -> None:
     choice = choose(wallet, "auto", order(origin))
     assert not choice.refusals
-    assert_well_chosen(choice.vouchers, origin)
+    assert_well_chosen(choice, origin)
     usable = [each for each in wallet if is_usable(each, origin)]
-    assert bool(choice.vouchers) == bool(usable)
     if not usable:
-        assert (choice.programme_id, choice.programme_version, choice.mask, choice.rate_bps) == (
-            None,
-            None,
-            0,
-            0,
-        )
+        assert choice.shares == ()
         return
-    first = min(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
-    assert choice.vouchers[0] is first
-    in_force = first.versions[1]  # the second begins now, the third later
-    assert (choice.programme_id, choice.programme_version) == (first.programme_id, in_force.number)
-    assert (choice.mask, choice.rate_bps) == (first.mask, in_force.rules.rate_tiers[0].bps)
-    assert [each.voucher_id for each in choice.vouchers] == [
-        each.voucher_id
-        for each in sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id))
-        if each.programme_id == first.programme_id
-    ]
+    stackings = {each.versions[1].rules.stacking for each in usable}
+    first = min(usable, key=spent_when)
+    if "higher_of" not in stackings and first.versions[1].rules.stacking == "none":
+        assert [each.share.programme_id for each in choice.shares] == [first.programme_id]
+    if "higher_of" not in stackings and len(choice.shares) < len({each.programme_id for each in usable}):
+        assert any(each.share.programme_id == first.programme_id for each in choice.shares) or (
+            first.available_fen < 10  # what it covers of the order is less than a basis point, or than a fen
+        )
 
 
 @st.composite
@@ -145,20 +169,22 @@ def test_named_vouchers_are_all_spent_or_refused(
 ) -> None:
     wallet, wish = wallet_and_wish
     choice = choose(wallet, wish, order(origin))
-    assert_well_chosen(choice.vouchers, origin)
+    assert_well_chosen(choice, origin)
     if choice.refusals:
-        assert (choice.vouchers, choice.programme_id, choice.mask) == ((), None, 0)
+        assert choice.shares == ()
         refused = [each.voucher_id for each in choice.refusals]
         assert len(set(refused)) == len(refused)
         assert set(refused) <= set(wish)
         usable = {each.voucher_id for each in wallet if is_usable(each, origin)}
         assert all(
-            each.voucher_id not in usable or each.code == "voucher_of_another_programme"
-            for each in choice.refusals
+            each.voucher_id not in usable or each.code == "voucher_not_stackable" for each in choice.refusals
         )
         assert usable.isdisjoint(refused) or usable >= set(wish)
     else:
-        assert {each.voucher_id for each in choice.vouchers} == set(wish)
+        named = {each.voucher_id: each.programme_id for each in wallet if each.voucher_id in wish}
+        assert set(named) == set(wish)
+        assert set(named.values()) == {each.share.programme_id for each in choice.shares}
+        assert {each.voucher_id for each in paying(choice)} <= set(wish)
 
 
 @given(wallets(), origins, st.randoms(use_true_random=False))

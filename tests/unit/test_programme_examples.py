@@ -8,7 +8,8 @@ import pytest
 
 from exchange.kit.errors import Faults
 from exchange.kit.http_decode import decoder_of
-from exchange.participants.models import SizeClass
+from exchange.participants.models import Participant, SizeClass
+from exchange.vouchers.choice import choose
 from exchange.vouchers.examples import EXAMPLES, example
 from exchange.vouchers.facts import Facts
 from exchange.vouchers.judgement import (
@@ -21,8 +22,7 @@ from exchange.vouchers.judgement import (
 )
 from exchange.vouchers.programme_models import NewProgramme, ProgrammeRules
 from exchange.vouchers.programme_rules import find_rule_faults, split_fen
-from exchange.vouchers.stacking import Aid, stack
-from tests.voucher_facts import AT_US, buyer, facts, offer, provider
+from tests.voucher_facts import AT_US, buyer, facts, offer, provider, usable
 
 OLD = buyer(founded_on=dt.date(2020, 1, 1), size_class=SizeClass.LARGE)
 SMALL = buyer(founded_on=dt.date(2024, 1, 1), size_class=SizeClass.SMALL)
@@ -31,14 +31,14 @@ ONE_YEAR = buyer(founded_on=dt.date(2025, 2, 25), size_class=SizeClass.MEDIUM)
 
 REFUSED = {
     "beijing": ["/mode"],
-    "shanghai": ["/stacking"],
-    "shenzhen": ["/allocation", "/windows", "/stacking_ceiling_bps", "/stacking"],
+    "shanghai": [],
+    "shenzhen": ["/allocation", "/windows"],
     "hangzhou": [],
     "henan": [],
     "langfang": ["/mode"],
     "wuhan": [],
     "guizhou": [],
-    "domestic-chips": ["/stacking_ceiling_bps", "/stacking"],
+    "domestic-chips": [],
 }
 
 
@@ -70,7 +70,8 @@ def test_an_example_is_refused_for_what_is_not_obeyed_yet_and_nothing_else(name:
         ("shanghai", facts(contract_fen=100_000_000, company=OLD), 300_000),
         # Shenzhen: half, 60 % under one year; a year old today is not under one.
         ("shenzhen", facts(contract_fen=100_000_000, company=OLD), 500_000),
-        ("shenzhen", facts(contract_fen=100_000_000, company=NEW), 600_000),
+        # All aid together is at most half, this programme's own 60 % too.
+        ("shenzhen", facts(contract_fen=100_000_000, company=NEW), 500_000),
         ("shenzhen", facts(contract_fen=100_000_000, company=ONE_YEAR), 500_000),
         # Hangzhou: the highest of 20 %, 30 % domestic, 50 % small firms up to CNY 500,000.
         ("hangzhou", facts("foreign", contract_fen=100_000_000, company=OLD), 200_000),
@@ -152,16 +153,32 @@ def test_henan_pays_at_home_and_half_of_it_comes_from_the_province() -> None:
 
 def test_all_aid_together_stays_below_the_lowest_ceiling() -> None:
     order = facts("domestic", contract_fen=100_000_000, company=OLD)
-    city, national, small = (
-        Aid(
-            programme_id=number,
-            share_fen=offer(rules, order).share_fen,
-            stacking=rules.stacking,
-            ceiling_bps=rules.stacking_ceiling_bps or 10_000,
-        )
-        for number, rules in enumerate(map(rules_of_example, ("shanghai", "domestic-chips", "shenzhen")))
-    )
+
+    def paid(*names: str, company: Participant = OLD) -> list[tuple[str, int, int]]:
+        """Return what pays of the order where a company has plenty of vouchers of some programmes."""
+        wallet = [
+            usable(number, rules_of_example(name), available_fen=10**9)
+            for number, name in enumerate(names, 1)
+        ]
+        choice = choose(wallet, "auto", msgspec.structs.replace(order, company=company))
+        return [
+            (names[each.share.programme_id - 1], each.share.rate_bps, each.placed_fen)
+            for each in choice.shares
+        ]
+
     # Shanghai's 30 % and 20 % for domestic chips: exactly the half that the latter allows.
-    assert stack([city, national], order.contract_fen) == [(0, 30_000_000), (1, 20_000_000)]
-    # Shenzhen's half leaves nothing for others.
-    assert stack([small, national], order.contract_fen) == [(2, 50_000_000), (1, 0)]
+    assert paid("shanghai", "domestic-chips") == [
+        ("shanghai", 3_000, 30_000_000),
+        ("domestic-chips", 2_000, 20_000_000),
+    ]
+    # Shenzhen's half leaves nothing for others, and its 60 % of a new company's bill are a half too.
+    assert paid("shenzhen", "domestic-chips") == [("shenzhen", 5_000, 50_000_000)]
+    assert paid("shenzhen", company=NEW) == [("shenzhen", 5_000, 50_000_000)]
+    # Its ceiling leaves it what the others do not fill.
+    assert paid("domestic-chips", "shenzhen") == [
+        ("domestic-chips", 2_000, 20_000_000),
+        ("shenzhen", 3_000, 30_000_000),
+    ]
+    # Hangzhou does not stack: whichever expires first pays alone.
+    assert paid("hangzhou", "domestic-chips") == [("hangzhou", 3_000, 30_000_000)]
+    assert paid("domestic-chips", "hangzhou") == [("domestic-chips", 2_000, 20_000_000)]

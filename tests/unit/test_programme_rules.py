@@ -37,7 +37,6 @@ from exchange.vouchers.programme_models import (
     RequiredOrigin,
 )
 from exchange.vouchers.programme_rules import Known, find_rule_faults, split_fen
-from exchange.vouchers.stacking import Aid, stack
 from tests.voucher_facts import AT_US, buyer, facts, offer, product, provider, rules_of, version_of
 
 KNOWN = Known(accelerators={"nvidia-t4"}, hubs={"guizhou"})
@@ -54,9 +53,7 @@ OTHER_VALUES: dict[str, object] = {
     "/mode": "reimburse",
     "/allocation": "window",
     "/windows": [{"opens_at": "2026-01-01T00:00:00Z", "closes_at": "2026-02-01T00:00:00Z"}],
-    "/cap_counts": "redeemed",
     "/max_claims_per_contract": 1,
-    "/stacking_ceiling_bps": 5_000,
     "/transferable": True,
     "/cashable": True,
     "/resale_strips_subsidy": False,
@@ -68,6 +65,18 @@ OTHER_VALUES: dict[str, object] = {
 
 def test_every_rule_that_is_not_obeyed_is_known_to_this_test() -> None:
     assert OTHER_VALUES.keys() == SUPPORTED_VALUES.keys() | REFUSED_VALUES.keys()
+
+
+@pytest.mark.parametrize(
+    "fields, pointer",
+    [
+        ({"stacking_ceiling_bps": 5_000}, "/rules/stacking_ceiling_bps"),
+        ({"stacking": "higher_of", "stacking_ceiling_bps": 5_000}, "/rules/stacking_ceiling_bps"),
+        ({"cap_counts": "redeemed"}, "/rules/cap_counts"),
+    ],
+)
+def test_a_rule_that_says_nothing_beside_the_others_is_refused(fields: dict[str, Any], pointer: str) -> None:
+    assert faults_of(rules_of(**fields)) == [(pointer, "not_applicable")]
 
 
 @pytest.mark.parametrize("pointer", OTHER_VALUES)
@@ -351,29 +360,6 @@ def test_the_newest_version_that_has_begun_is_in_force_until_its_end() -> None:
     ]
     found = [in_force(versions, at_us) for at_us in (9, 10, 19, 20, 29, 30, 34, 35, 99)]
     assert [None if each is None else each.number for each in found] == [None, 1, 1, 2, 2, None, None, 3, 3]
-
-
-def aid(programme_id: int, fen: int, stacking: Any = "ceiling", ceiling_bps: int = 10_000) -> Aid:
-    return Aid(programme_id=programme_id, share_fen=fen, stacking=stacking, ceiling_bps=ceiling_bps)
-
-
-@pytest.mark.parametrize(
-    "aids, parts",
-    [
-        ([], []),
-        ([aid(1, 30, "none"), aid(2, 50)], [(1, 30)]),
-        ([aid(1, 30), aid(2, 50, "none"), aid(3, 20)], [(1, 30), (3, 20)]),
-        ([aid(1, 30, "none"), aid(2, 50, "higher_of")], [(2, 50)]),
-        ([aid(1, 50, "higher_of"), aid(2, 50, "higher_of")], [(1, 50)]),
-        # Shanghai: the city's 30 % and national money on top; Shenzhen: all public aid at most 50 %.
-        ([aid(1, 30), aid(2, 15)], [(1, 30), (2, 15)]),
-        ([aid(1, 30, ceiling_bps=5_000), aid(2, 30)], [(1, 30), (2, 20)]),
-        ([aid(1, 60, ceiling_bps=5_000), aid(2, 30, ceiling_bps=7_000)], [(1, 50), (2, 0)]),
-        ([aid(1, 80), aid(2, 80)], [(1, 80), (2, 20)]),
-    ],
-)
-def test_programmes_stack_up_to_the_lowest_ceiling(aids: list[Aid], parts: list[tuple[int, int]]) -> None:
-    assert stack(aids, 100) == parts
 
 
 def test_a_budget_is_split_among_its_sources_to_the_fen() -> None:

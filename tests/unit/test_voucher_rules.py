@@ -8,6 +8,7 @@ import pytest
 from exchange.claims.models import NewClaim, NewRejection, NewStep
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.ids import encode_id
+from exchange.vouchers.choice import choose, offer_of, unusable_because
 from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import (
     Balances,
@@ -26,14 +27,11 @@ from exchange.vouchers.programme_models import (
 from exchange.vouchers.rules import (
     asset_of,
     calendar_year,
-    choose,
-    offer_of,
     programme_mask,
     share_fen,
     status_now,
-    unusable_because,
 )
-from tests.voucher_facts import facts, rules_of, version_of
+from tests.voucher_facts import facts, paying, rules_of, version_of
 
 NOW_US = 1_000_000
 LATER_US = NOW_US + 1
@@ -128,11 +126,11 @@ def test_a_domestic_programme_pays_for_domestic_accelerators() -> None:
 def test_auto_takes_the_programme_of_the_voucher_that_expires_first() -> None:
     late, soon = usable(1, expires_at_us=LATER_US + 9), usable(2, expires_at_us=LATER_US + 5)
     other = usable(3, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2))
-    choice = choose([late, other, soon], "auto", FOREIGN)
-    assert [each.voucher_id for each in choice.vouchers] == [2, 1]
-    assert (choice.programme_id, choice.programme_version) == (1, 1)
-    assert (choice.mask, choice.rate_bps) == (1 << 17, 3_000)
-    assert choice.available_fen == 2_000
+    (funded,) = choose([late, other, soon], "auto", FOREIGN).shares
+    assert [(each.voucher_id, fen) for each, fen in funded.parts] == [(2, 1_000), (1, 1_000)]
+    share = funded.share
+    assert (share.programme_id, share.programme_version) == (1, 1)
+    assert (share.mask, share.rate_bps, funded.placed_fen) == (1 << 17, 3_000, 2_000)
 
 
 def test_auto_passes_over_what_cannot_pay() -> None:
@@ -140,14 +138,13 @@ def test_auto_passes_over_what_cannot_pay() -> None:
     spent = usable(2, available_fen=0)
     foreign = usable(3, programme_id=2, expires_at_us=LATER_US + 3)
     choice = choose([expired, spent, foreign], "auto", FOREIGN)
-    assert (choice.programme_id, [each.voucher_id for each in choice.vouchers]) == (2, [3])
+    assert [each.voucher_id for each in paying(choice)] == [3]
     assert not choice.refusals
 
 
 def test_no_voucher_pays_where_none_is_wanted_or_none_is_usable() -> None:
     for choice in (choose([usable(1)], "none", FOREIGN), choose([], "auto", FOREIGN)):
-        assert (choice.programme_id, choice.mask, choice.rate_bps, choice.vouchers) == (None, 0, 0, ())
-        assert not choice.refusals
+        assert (choice.shares, choice.refusals) == ((), ())
 
 
 def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
@@ -158,8 +155,9 @@ def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
     )
     wallet = [usable(1, versions=versions), usable(2, versions=versions)]
     for at_us, number, rate_bps in ((NOW_US - 1, 1, 3_000), (NOW_US, 2, 2_000), (LATER_US - 1, 2, 2_000)):
-        choice = choose(wallet, "auto", facts(at_us=at_us))
-        assert (choice.programme_version, choice.rate_bps, len(choice.vouchers)) == (number, rate_bps, 2)
+        (funded,) = choose(wallet, "auto", facts(at_us=at_us, hours=11)).shares
+        assert (funded.share.programme_version, funded.share.rate_bps) == (number, rate_bps)
+        assert funded.placed_fen == min(11_000 * rate_bps // 10_000, 2_000)
 
 
 def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
@@ -167,24 +165,24 @@ def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
     soon = usable(1, expires_at_us=LATER_US + 5)
     late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), versions=(higher,))
     late = msgspec.structs.replace(late, available_fen=1_001)
-    assert choose([soon, late], "auto", FOREIGN).vouchers == (late,)
+    assert paying(choose([soon, late], "auto", FOREIGN)) == [late]
     both = choose([soon, late], (1, 2), FOREIGN).refusals
-    assert [(each.voucher_id, each.code) for each in both] == [(1, "voucher_of_another_programme")]
+    assert [(each.voucher_id, each.code) for each in both] == [(1, "voucher_not_stackable")]
     nearly_spent = msgspec.structs.replace(late, available_fen=1)
-    assert choose([soon, nearly_spent], "auto", FOREIGN).vouchers == (soon,)
+    assert paying(choose([soon, nearly_spent], "auto", FOREIGN)) == [soon]
 
 
 def test_named_vouchers_are_all_used_or_refused_one_by_one() -> None:
     vouchers = [usable(1), usable(2, available_fen=0), usable(3, programme_id=2)]
-    assert [each.voucher_id for each in choose(vouchers, (1,), FOREIGN).vouchers] == [1]
+    assert [each.voucher_id for each in paying(choose(vouchers, (1,), FOREIGN))] == [1]
     refused = choose(vouchers, (1, 2, 4), FOREIGN)
-    assert refused.vouchers == ()
+    assert refused.shares == ()
     assert [(each.voucher_id, each.code) for each in refused.refusals] == [
         (2, "voucher_exhausted"),
         (4, "voucher_unknown"),
     ]
     mixed = choose(vouchers, (1, 3), FOREIGN)
-    assert [(each.voucher_id, each.code) for each in mixed.refusals] == [(3, "voucher_of_another_programme")]
+    assert [(each.voucher_id, each.code) for each in mixed.refusals] == [(3, "voucher_not_stackable")]
 
 
 @pytest.mark.parametrize(
