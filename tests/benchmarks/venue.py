@@ -20,6 +20,8 @@ from exchange.ledger.models import NewCashMovement
 from exchange.orders.models import NewOrder
 from exchange.participants.models import NewKey, NewParticipant, Ownership, ParticipantKind, SizeClass
 from exchange.participants.rules import KIND_SCOPES
+from exchange.vouchers.models import NewVoucher
+from exchange.vouchers.programme_models import NewProgramme, ProgrammeRules, ProviderRule, RateTier
 from matching.order import Side
 
 PRODUCT = "nvidia-t4.zhangjiakou.pcie3"
@@ -28,6 +30,8 @@ STANDING_ASKS = 20
 SUPPLY_HOURS = 1_000
 SUPPLY_GPUS = 50_000
 BUYER_MONEY_CNY = "900000000.00"
+BUYER_VOUCHER_CNY = "9000000000.00"
+VOUCHER_ASK_CNY = "2.30"
 _ADDRESS = re.compile(r"exchange at (http://[0-9.]+:(\d+))")
 
 
@@ -67,15 +71,50 @@ class Venue:
                 await _join(operator, ParticipantKind.BUYER, number) for number in range(buyers)
             ]
 
+    def issue_vouchers(self) -> None:
+        """Start two programmes that pay beside each other, and give every buyer a voucher of each."""
+        asyncio.run(self._issue_vouchers())
+
+    async def _issue_vouchers(self) -> None:
+        async with httpx.AsyncClient(timeout=30.0) as http:
+            operator = ExchangeClient(self.url, self.operator_key, http)
+            issuer = ExchangeClient(self.url, await _join(operator, ParticipantKind.ISSUER, 0), http)
+            buyers = [(await ExchangeClient(self.url, key, http).me()).id for key in self.buyer_keys]
+            for number, rate_bps in enumerate((3_000, 1_500)):
+                programme = await issuer.create_programme(_programme(number, rate_bps))
+                for buyer_id in buyers:
+                    await issuer.issue_voucher(
+                        NewVoucher(programme_id=programme.id, buyer_id=buyer_id, amount_cny=BUYER_VOUCHER_CNY)
+                    )
+            # What rests keeps the programmes that there were when it was placed.
+            provider = ExchangeClient(self.url, self.provider_key, http)
+            for number in range(STANDING_ASKS):
+                await provider.place(_ask(STANDING_ASKS + number, self.first_hour, VOUCHER_ASK_CNY))
+
+
+def _programme(number: int, rate_bps: int) -> NewProgramme:
+    return NewProgramme(
+        code=f"benchmark-{number}",
+        name=f"benchmark {number}",
+        rules=ProgrammeRules(
+            budget_fen=10**14,
+            rate_tiers=(RateTier(bps=rate_bps),),
+            validity_days=365,
+            provider=ProviderRule(),
+            stacking="ceiling",
+            stacking_ceiling_bps=5_000,
+        ),
+    )
+
 
 async def _join(operator: ExchangeClient, kind: ParticipantKind, number: int) -> str:
-    is_buyer = kind is ParticipantKind.BUYER
+    is_buyer, is_provider = kind is ParticipantKind.BUYER, kind is ParticipantKind.PROVIDER
     participant = await operator.create_participant(
         NewParticipant(
             kind=kind,
             name=f"{kind} {number}",
-            region="guizhou",
-            ownership=None if is_buyer else Ownership.PRIVATE,
+            region="guizhou" if is_buyer or is_provider else None,
+            ownership=Ownership.PRIVATE if is_provider else None,
             size_class=SizeClass.LARGE if is_buyer else None,
             founded_on="2000-01-01" if is_buyer else None,
         )
@@ -90,7 +129,7 @@ async def _join(operator: ExchangeClient, kind: ParticipantKind, number: int) ->
     return issued.secret
 
 
-def _ask(number: int, first_hour: int) -> NewOrder:
+def _ask(number: int, first_hour: int, price_cny: str = ASK_CNY) -> NewOrder:
     return NewOrder(
         client_order_id=f"standing-{number}",
         product=PRODUCT,
@@ -98,7 +137,7 @@ def _ask(number: int, first_hour: int) -> NewOrder:
         quantity_gpus=SUPPLY_GPUS,
         starts_at=format_hour(first_hour),
         ends_at=format_hour(first_hour + SUPPLY_HOURS),
-        price_cny_per_gpu_hour=ASK_CNY,
+        price_cny_per_gpu_hour=price_cny,
     )
 
 
