@@ -12,8 +12,10 @@ from exchange.kit.clock import ManualClock, us_of_hour
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.settings import Settings
 from exchange.ledger import service as ledger
+from exchange.ledger.checking import differences
 from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
+from exchange.orders.hold_check import EVERY_QUESTION
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers.programme_models import Programme, ProviderRule
@@ -111,7 +113,7 @@ class MarketWorld(VoucherWorld):
     async def differences(self) -> list[Difference]:
         """Return everything in which the books of the ledger do not agree with themselves."""
         async with self.database.connection() as connection:
-            return await ledger.check(connection)
+            return [each async for each in differences(connection, EVERY_QUESTION)]
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from exchange.kit.ids import decode_id, encode_id
 from exchange.kit.migrate import migrate
 from exchange.ledger.checking import differences
 from exchange.ledger.models import EXCHANGE_ID
+from exchange.orders.hold_check import EVERY_QUESTION
 from exchange.participants.models import Key, KeyGrant
 from exchange.participants.service import create_key, list_keys, revoke_key
 
@@ -100,7 +101,7 @@ async def check_ledger(database_url: str | None, data_dir: Path | None, as_json:
     count = 0
     with CheckBar() as bar:
         async with transaction(database_url, data_dir, "repeatable_read") as connection:
-            async for difference in differences(connection, progress=bar.show):
+            async for difference in differences(connection, EVERY_QUESTION, bar.show):
                 bar.make_way()
                 if as_json:
                     click.echo(b",\n" if count else b"[", nl=False)

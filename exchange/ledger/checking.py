@@ -13,8 +13,8 @@ Invariants:
 
 Known limits: with more accounts the transfers are read once for each so many; other questions are a statement
 each, for which PostgreSQL uses its work_mem and then the disk. The snapshot holds back vacuum for as long as
-the check takes: some seconds for a million transfers. What an order should hold by its price and vouchers is
-not worked out again; its holds are taken as the order's word.
+the check takes: some seconds for a million transfers. What a live order must hold by its terms is not known
+here: `exchange.orders.hold_check` asks that as well.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence

@@ -165,6 +165,7 @@ class DifferenceKind(StrEnum):
     OVERDRAWN = "overdrawn"
     HOLD_NOT_PENDING = "hold_not_pending"
     HOLD_OF_CLOSED_ORDER = "hold_of_closed_order"
+    HOLD_NOT_OF_ORDER = "hold_not_of_order"
     ESCROW_NOT_LEASED = "escrow_not_leased"
     COMMITMENT_NOT_LEASED = "commitment_not_leased"
     TRADE_NOT_FUNDED = "trade_not_funded"

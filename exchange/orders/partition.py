@@ -25,7 +25,7 @@ from matching.snapshot import SnapshotError, restore, snapshot
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from exchange.kit.database import Connection
     from exchange.orders.models import LiveOrder
@@ -135,10 +135,11 @@ async def _attach_holds(
     for order in live.values():
         order.is_mask = books[order.product_id].orders[order.order_id].order.is_mask
         if order.side is Side.BUY:
-            order.funded = _funded(order, holds.get(order.order_id, []))
+            order.funded = funded_of(order, holds.get(order.order_id, []))
 
 
-def _funded(order: LiveOrder, holds: list[Hold]) -> FundedOrder:
+def funded_of(order: LiveOrder, holds: Sequence[Hold]) -> FundedOrder:
+    """The money of a live bid, from its row and its holds in spending order; raises `BookCorrupt`."""
     cash = next((hold for hold in holds if hold.voucher_id == CASH_VOUCHER_ID), None)
     if cash is None:
         raise BookCorrupt(f"bid {order.order_id} is live without a cash hold")

@@ -89,6 +89,14 @@ JOIN participant ON participant.id = orders.participant_id
 WHERE orders.partition_id = $1 AND orders.status IN ('accepted', 'resting', 'partially_filled')
 ORDER BY orders.id;
 
+-- name: live_bids_after
+-- A page of the bids that can still fill, in the order of their ids.
+SELECT *
+FROM orders
+WHERE id > $1 AND side = 'buy' AND status IN ('accepted', 'resting', 'partially_filled')
+ORDER BY id
+LIMIT $2;
+
 -- name: orders_of_participant
 -- A page of a participant's orders, newest first. `id > 0` is what its index asks for.
 SELECT *

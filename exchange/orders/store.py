@@ -210,6 +210,11 @@ async def live_orders(connection: Connection, partition_id: int) -> list[LiveOrd
     return [_order(row, row["trade_group_id"]) for row in rows]
 
 
+async def live_bids_after(connection: Connection, after_id: int, limit: int) -> list[LiveOrder]:
+    """A page of the bids that can still fill, in the order of their ids, without their money and fills."""
+    return [_order(row) for row in await connection.fetch(QUERIES.live_bids_after, after_id, limit)]
+
+
 def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
     return LiveOrder(
         order_id=row["id"],

@@ -49,6 +49,15 @@ LEFT JOIN voucher ON voucher.id = hold.voucher_id
 WHERE orders.partition_id = $1 AND orders.status IN ('accepted', 'resting', 'partially_filled')
 ORDER BY hold.order_id, hold.position;
 
+-- name: holds_of_bids
+-- The holds of some bids, in spending order.
+SELECT hold.*, account.asset, coalesce(voucher.programme_id, 0) AS programme_id
+FROM order_hold AS hold
+JOIN ledger_account AS account ON account.id = hold.source_account_id
+LEFT JOIN voucher ON voucher.id = hold.voucher_id
+WHERE hold.order_id = ANY ($1::bigint[])
+ORDER BY hold.order_id, hold.position;
+
 -- name: holds_of_orders
 -- What some orders have set aside, in spending order.
 SELECT hold.order_id, hold.voucher_id, hold.placed_fen, hold.committed_fen, hold.released_fen

@@ -86,6 +86,32 @@ def holds_by_share(funded: FundedOrder) -> list[list[Hold]]:
     ]
 
 
+def targets_of(funded: FundedOrder, open_gpus: int) -> Targets:
+    """Where the holds of a bid belong, with `open_gpus` still able to fill."""
+    return targets(
+        funded.terms,
+        placed_fen=[sum(hold.placed_fen for hold in holds) for holds in holds_by_share(funded)],
+        filled_notional_fen=funded.filled_notional_fen,
+        eligible_fen=funded.eligible_fen,
+        open_gpus=open_gpus,
+    )
+
+
+def kept_by_hold(funded: FundedOrder, open_gpus: int) -> list[int]:
+    """What each hold of a bid keeps, committed and open, cash first; what is committed where nothing is open.
+
+    Vouchers of one share keep in spending order.
+    """
+    holds = [funded.cash, *funded.vouchers]
+    kept = [0] * len(holds)
+    if open_gpus:
+        wanted = targets_of(funded, open_gpus)
+        kept = [wanted.cash_kept_fen]
+        for share_holds, kept_fen in zip(holds_by_share(funded), wanted.kept_fen, strict=True):
+            kept.extend(spread_in_order(kept_fen, [hold.placed_fen for hold in share_holds]))
+    return [max(kept_fen, hold.committed_fen) for hold, kept_fen in zip(holds, kept, strict=True)]
+
+
 def eligible_ticks(share: Share, price_ticks: int, list_price_ticks: int | None) -> int:
     """The part of a fill's price that a share is of; nothing where a list price caps it and there is none."""
     eligible = capped(price_ticks, share.price_cap_ticks)

@@ -23,13 +23,7 @@ from exchange.ledger.models import Transfer, TransferKind, TransferReason
 from exchange.ledger.service import post
 from exchange.settlement import store
 from exchange.settlement.models import Aggressor, FundedOrder, Hold, LeaseFunding, Trade
-from exchange.settlement.rules import (
-    Targets,
-    eligible_ticks,
-    holds_by_share,
-    spread_in_order,
-    targets,
-)
+from exchange.settlement.rules import eligible_ticks, holds_by_share, kept_by_hold, targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -86,7 +80,7 @@ class Settlement:
                 price_ticks = eligible_ticks(share, event.price_ticks, list_price_ticks)
                 funded.eligible_fen[index] += price_ticks * event.quantity_gpus * event.hours
         trade_id = new_id()
-        wanted = self._targets(funded, open_gpus)
+        wanted = targets_of(funded, open_gpus)
         voucher_fen = reimbursable_fen = 0
         programme_ids = []
         for share, holds, target_fen in zip(
@@ -107,7 +101,7 @@ class Settlement:
             else:
                 voucher_fen += due_fen
         self._commit(funded.cash, notional_fen - voucher_fen, trade_id)
-        self._release(funded, wanted, open_gpus)
+        self._release(funded, open_gpus)
         trade = Trade(
             trade_id=trade_id,
             partition_id=self._partition_id,
@@ -133,7 +127,7 @@ class Settlement:
 
     def shrink(self, funded: FundedOrder, open_gpus: int) -> None:
         """Give back what the order, with only `open_gpus` left to fill, can no longer cost."""
-        self._release(funded, self._targets(funded, open_gpus), open_gpus)
+        self._release(funded, open_gpus)
 
     def close(self, funded: FundedOrder) -> None:
         """Give back everything still set aside: the order fills no more."""
@@ -144,15 +138,6 @@ class Settlement:
         await post(connection, self._transfers, at_us)
         if self._holds:
             await store.write_batch(connection, list(self._holds.values()), self.trades, self._funding, at_us)
-
-    def _targets(self, funded: FundedOrder, open_gpus: int) -> Targets:
-        return targets(
-            funded.terms,
-            placed_fen=[sum(hold.placed_fen for hold in holds) for holds in holds_by_share(funded)],
-            filled_notional_fen=funded.filled_notional_fen,
-            eligible_fen=funded.eligible_fen,
-            open_gpus=open_gpus,
-        )
 
     def _commit_in_order(
         self, holds: Sequence[Hold], due_fen: int, trade_id: int, *, reimbursed: bool
@@ -182,17 +167,11 @@ class Settlement:
             )
         )
 
-    def _release(self, funded: FundedOrder, wanted: Targets, open_gpus: int) -> None:
-        """Void what the holds keep beyond their targets; all that is not committed where nothing is open."""
-        holds = [funded.cash, *funded.vouchers]
-        kept = [0] * len(holds)
-        if open_gpus:
-            by_share = zip(holds_by_share(funded), wanted.kept_fen, strict=True)
-            kept = [wanted.cash_kept_fen]
-            for share_holds, kept_fen in by_share:
-                kept.extend(spread_in_order(kept_fen, [hold.placed_fen for hold in share_holds]))
-        for hold, kept_fen in zip(holds, kept, strict=True):
-            self._keep(funded, hold, max(kept_fen, hold.committed_fen))
+    def _release(self, funded: FundedOrder, open_gpus: int) -> None:
+        """Void what the holds keep beyond what they must."""
+        kept = kept_by_hold(funded, open_gpus)
+        for hold, kept_fen in zip((funded.cash, *funded.vouchers), kept, strict=True):
+            self._keep(funded, hold, kept_fen)
 
     def _keep(self, funded: FundedOrder, hold: Hold, kept_fen: int) -> None:
         amount_fen = hold.placed_fen - hold.released_fen - kept_fen
@@ -238,6 +217,14 @@ class Settlement:
 async def live_holds(connection: Connection, partition_id: int) -> list[Hold]:
     """The holds of a partition's live bids, in spending order: what a leader keeps in memory."""
     return await store.live_holds(connection, partition_id)
+
+
+async def holds_of_bids(connection: Connection, order_ids: Collection[int]) -> dict[int, list[Hold]]:
+    """The holds of some bids in spending order, by order."""
+    holds: dict[int, list[Hold]] = {}
+    for hold in await store.holds_of_bids(connection, order_ids):
+        holds.setdefault(hold.order_id, []).append(hold)
+    return holds
 
 
 async def open_holds_of_orders(

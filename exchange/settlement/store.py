@@ -35,23 +35,29 @@ async def write_batch(
 
 async def live_holds(connection: Connection, partition_id: int) -> list[Hold]:
     """The holds of a partition's live bids, in spending order."""
-    return [
-        Hold(
-            order_id=row["order_id"],
-            voucher_id=row["voucher_id"],
-            position=row["position"],
-            programme_id=row["programme_id"],
-            programme_version=row["programme_version"],
-            cap_year=row["cap_year"],
-            asset=row["asset"],
-            source_account_id=row["source_account_id"],
-            escrow_account_id=row["escrow_account_id"],
-            placed_fen=row["placed_fen"],
-            committed_fen=row["committed_fen"],
-            released_fen=row["released_fen"],
-        )
-        for row in await connection.fetch(QUERIES.live_holds, partition_id)
-    ]
+    return [_hold(row) for row in await connection.fetch(QUERIES.live_holds, partition_id)]
+
+
+async def holds_of_bids(connection: Connection, order_ids: Collection[int]) -> list[Hold]:
+    """The holds of some bids, in spending order."""
+    return [_hold(row) for row in await connection.fetch(QUERIES.holds_of_bids, list(order_ids))]
+
+
+def _hold(row: Record) -> Hold:
+    return Hold(
+        order_id=row["order_id"],
+        voucher_id=row["voucher_id"],
+        position=row["position"],
+        programme_id=row["programme_id"],
+        programme_version=row["programme_version"],
+        cap_year=row["cap_year"],
+        asset=row["asset"],
+        source_account_id=row["source_account_id"],
+        escrow_account_id=row["escrow_account_id"],
+        placed_fen=row["placed_fen"],
+        committed_fen=row["committed_fen"],
+        released_fen=row["released_fen"],
+    )
 
 
 async def holds_of_orders(connection: Connection, order_ids: Collection[int]) -> list[Record]:
