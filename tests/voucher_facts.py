@@ -91,8 +91,10 @@ def rules_of(**fields: Any) -> ProgrammeRules:
 
 
 def version_of(rules: ProgrammeRules, number: int = 1, **changes: Any) -> RulesVersion:
-    """Return rules as a version that is in force for ever."""
-    version = RulesVersion(number=number, effective_from_us=0, effective_until_us=None, rules=rules)
+    """Return rules as a version that is in force for ever, with the bit of ordinal 1."""
+    version = RulesVersion(
+        number=number, ordinal=1, effective_from_us=0, effective_until_us=None, rules=rules
+    )
     return msgspec.structs.replace(version, **changes)
 
 

@@ -44,14 +44,13 @@ class VoucherStatus(StrEnum):
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A voucher as an order meets it, its account locked.
 
-    `mask` is the bit of its programme, `versions` all rules of the programme: an order is judged by those in
-    force when its money is set aside, whichever the voucher was issued under.
+    `versions` are all rules of its programme: an order is judged by those in force when its money is set
+    aside, whichever the voucher was issued under.
     """
 
     voucher_id: int
     programme_id: int
     buyer_id: int
-    mask: int
     versions: tuple[RulesVersion, ...]
     status: VoucherStatus
     expires_at_us: int
@@ -71,9 +70,9 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
 class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
     """The vouchers an order pays with, in spending order, all of one version of one programme.
 
-    `mask` is what an ask must be for the programme to pay; 0, with rate 0, where no voucher pays. Of what a
-    price exceeds `price_cap_ticks` by, vouchers pay no share. When there are `refusals` the order asked for
-    something that cannot be, and nothing is chosen.
+    `mask` is the bit of that version, which an ask must have for the programme to pay; 0, with rate 0, where
+    no voucher pays. Of what a price exceeds `price_cap_ticks` by, vouchers pay no share. When there are
+    `refusals` the order asked for something that cannot be, and nothing is chosen.
     """
 
     programme_id: int | None = None

@@ -44,7 +44,7 @@ from exchange.vouchers.programme_models import BASIS_POINTS, RulesVersion
 from exchange.vouchers.stacking import Aid, stack
 
 PROGRAMME_BIT_FIRST: Final = 16
-"""Eligibility bits below are the exchange's own; programme number n has bit 16 + n."""
+"""Eligibility bits below are the exchange's own; the rules with ordinal n have bit 16 + n."""
 
 DAY_US: Final = 86_400_000_000
 
@@ -70,7 +70,7 @@ def sight_of(principal: Principal, party: ParticipantKind) -> Sight | None:
 
 
 def programme_mask(ordinal: int) -> int:
-    """Return the eligibility mask with only the bit of the programme of this number."""
+    """Return the eligibility mask with only the bit of the rules with this ordinal."""
     return 1 << (PROGRAMME_BIT_FIRST + ordinal)
 
 
@@ -225,7 +225,7 @@ def _of_one_programme(
     return VoucherChoice(
         programme_id=programme_id,
         programme_version=None if offer.version is None else offer.version.number,
-        mask=chosen[0].mask,
+        mask=0 if offer.version is None else programme_mask(offer.version.ordinal),
         rate_bps=offer.rate_bps,
         price_cap_ticks=offer.price_cap_ticks,
         vouchers=chosen,

@@ -30,6 +30,7 @@ def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
             version_of(
                 rules_of(rate_tiers=(RateTier(bps=draw(rates_bps)),), capacity=CapacityRule(origin=origin)),
                 number,
+                ordinal=3 * programme + number,
                 effective_from_us=NOW_US - 2 + number,
             )
             for number in (1, 2, 3)
@@ -43,7 +44,6 @@ def wallets(draw: st.DrawFn) -> list[UsableVoucher]:
                 voucher_id=voucher_id,
                 programme_id=programme,
                 buyer_id=BUYER_ID,
-                mask=programme_mask(programme),
                 versions=versions[programme],
                 status=draw(st.sampled_from([VoucherStatus.ACTIVE, *VoucherStatus])),
                 expires_at_us=draw(st.integers(NOW_US - 1, NOW_US + 3)),
@@ -120,7 +120,10 @@ def test_auto_spends_first_what_expires_first_and_leaves_nothing_usable_of_its_p
     assert choice.vouchers[0] is first
     in_force = first.versions[1]  # the second begins now, the third later
     assert (choice.programme_id, choice.programme_version) == (first.programme_id, in_force.number)
-    assert (choice.mask, choice.rate_bps) == (first.mask, in_force.rules.rate_tiers[0].bps)
+    assert (choice.mask, choice.rate_bps) == (
+        programme_mask(in_force.ordinal),
+        in_force.rules.rate_tiers[0].bps,
+    )
     assert [each.voucher_id for each in choice.vouchers] == [
         each.voucher_id
         for each in sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id))

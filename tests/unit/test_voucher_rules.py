@@ -47,7 +47,6 @@ def usable(voucher_id: int, **changes: object) -> UsableVoucher:
         voucher_id=voucher_id,
         programme_id=1,
         buyer_id=5,
-        mask=programme_mask(1),
         versions=(version_of(rules_of()),),
         status=VoucherStatus.ACTIVE,
         expires_at_us=LATER_US,
@@ -127,7 +126,7 @@ def test_a_domestic_programme_pays_for_domestic_accelerators() -> None:
 
 def test_auto_takes_the_programme_of_the_voucher_that_expires_first() -> None:
     late, soon = usable(1, expires_at_us=LATER_US + 9), usable(2, expires_at_us=LATER_US + 5)
-    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2))
+    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7)
     choice = choose([late, other, soon], "auto", FOREIGN)
     assert [each.voucher_id for each in choice.vouchers] == [2, 1]
     assert (choice.programme_id, choice.programme_version) == (1, 1)
@@ -153,19 +152,22 @@ def test_no_voucher_pays_where_none_is_wanted_or_none_is_usable() -> None:
 def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
     versions = (
         version_of(rules_of(rate_tiers=(RateTier(bps=3_000),)), 1),
-        version_of(rules_of(rate_tiers=(RateTier(bps=2_000),)), 2, effective_from_us=NOW_US),
+        version_of(rules_of(rate_tiers=(RateTier(bps=2_000),)), 2, ordinal=7, effective_from_us=NOW_US),
         version_of(rules_of(rate_tiers=(RateTier(bps=1_000),)), 3, effective_from_us=LATER_US),
     )
     wallet = [usable(1, versions=versions), usable(2, versions=versions)]
     for at_us, number, rate_bps in ((NOW_US - 1, 1, 3_000), (NOW_US, 2, 2_000), (LATER_US - 1, 2, 2_000)):
         choice = choose(wallet, "auto", facts(at_us=at_us))
         assert (choice.programme_version, choice.rate_bps, len(choice.vouchers)) == (number, rate_bps, 2)
+        assert choice.mask == programme_mask(
+            7 if number == 2 else 1
+        )  # what the asks must have been admitted by
 
 
 def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
     higher = version_of(rules_of(rate_tiers=(RateTier(bps=5_000),), stacking="higher_of"))
     soon = usable(1, expires_at_us=LATER_US + 5)
-    late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), versions=(higher,))
+    late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, versions=(higher,))
     late = msgspec.structs.replace(late, available_fen=1_001)
     assert choose([soon, late], "auto", FOREIGN).vouchers == (late,)
     both = choose([soon, late], (1, 2), FOREIGN).refusals
