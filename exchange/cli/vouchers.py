@@ -12,7 +12,8 @@ from exchange.cli.place import PRICE_HELP
 from exchange.client import ExchangeClient
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion, RuleAnswer
 from exchange.vouchers.examples import EXAMPLES, example
-from exchange.vouchers.programme_models import NewProgrammeStep, ProgrammeRules, ProgrammeStatus
+from exchange.vouchers.programme_models import ProgrammeRules, ProgrammeStatus
+from exchange.vouchers.programme_step_models import NewProgrammeStep
 
 Document = dict[str, Any]
 

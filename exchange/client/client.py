@@ -32,14 +32,8 @@ from exchange.participants.models import IssuedKey, NewKey, NewParticipant, Part
 from exchange.settlement.models import LeaseView, NewOutage
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, VoucherView
-from exchange.vouchers.programme_models import (
-    NewProgramme,
-    NewProgrammeStep,
-    NewVersion,
-    ProgrammeStepView,
-    ProgrammeView,
-    VersionView,
-)
+from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
+from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
 PAGE_ROWS: Final = 1000
 T = TypeVar("T")

@@ -12,7 +12,8 @@ from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput
 from exchange.vouchers import store
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus, ProgrammeStep
+from exchange.vouchers.programme_models import Programme, ProgrammeStatus
+from exchange.vouchers.programme_step_models import ProgrammeStep
 from exchange.vouchers.programme_steps import book_budget, lock_own_programme, move_budget, record_step
 from exchange.vouchers.programmes import get_programme
 

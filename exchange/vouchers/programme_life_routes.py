@@ -17,13 +17,9 @@ from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.vouchers import programme_life
-from exchange.vouchers.programme_models import (
-    NewProgrammeStep,
-    ProgrammeStatus,
-    ProgrammeStepView,
-    ProgrammeView,
-)
+from exchange.vouchers.programme_models import ProgrammeStatus, ProgrammeView
 from exchange.vouchers.programme_rules import view_of_programme, view_of_programme_step
+from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
 _STEPS: Final = "programme_steps"
 

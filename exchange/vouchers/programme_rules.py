@@ -30,12 +30,11 @@ from exchange.vouchers.programme_models import (
     Programme,
     ProgrammeRules,
     ProgrammeStatus,
-    ProgrammeStep,
-    ProgrammeStepView,
     ProgrammeView,
     RulesVersion,
     VersionView,
 )
+from exchange.vouchers.programme_step_models import ProgrammeStep, ProgrammeStepView
 
 _WORD_LISTS: Final[Mapping[Fact, frozenset[str]]] = {
     Fact.ORIGIN: frozenset(each.value for each in Origin),

@@ -262,6 +262,8 @@ async def list_versions(
     connection: Connection, programme_id: int, viewer: Principal | None = None
 ) -> tuple[RulesVersion, ...]:
     """Return every version of a programme's rules, oldest first, or raise `NotFound`, as `get_programme`."""
-    await get_programme(connection, programme_id, 0, viewer)
+    await get_programme(
+        connection, programme_id, 0, viewer
+    )  # whether it may be seen is the same at all times
     [(_, _, _, versions)] = await store.all_versions(connection, programme_id)
     return versions

@@ -18,13 +18,8 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherStep,
 )
-from exchange.vouchers.programme_models import (
-    Programme,
-    ProgrammeRules,
-    ProgrammeStatus,
-    ProgrammeStep,
-    RulesVersion,
-)
+from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus, RulesVersion
+from exchange.vouchers.programme_step_models import ProgrammeStep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,8 @@
 """Vouchers and claims on the real PostgreSQL beside a plain model of them.
 
 Hypothesis takes any steps in any order: issuing, holding, releasing, committing, delivering, refunding,
-expiring, suspending, revoking, claiming and every step of a claim by anybody, also those that are refused.
+expiring, suspending, revoking, claiming and every step of a claim by anybody, raising and lowering the budget
+and closing the programme, also those that are refused.
 After every step each voucher's parts are the model's and sum to its face, issuance is within the budget and
 the caps, and no buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's
 hands. After every run the books balance.
@@ -29,12 +30,13 @@ from exchange.claims import service as claims
 from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import Conflict, NotEnoughMoney, NotFound, Refusal
+from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
 from exchange.vouchers.models import Balances, Capture, Voucher, VoucherStatus
-from exchange.vouchers.programme_models import Programme
+from exchange.vouchers.programme_models import Programme, ProgrammeStatus
+from exchange.vouchers.programmes import get_programme
 from exchange.vouchers.rules import DAY_US
 from tests.plain_claim import WAYS, PlainClaim, line_order
 from tests.voucher_world import VoucherWorld
@@ -63,6 +65,8 @@ class VoucherLife(RuleBasedStateMachine):
         self.parts: dict[int, dict[str, int]] = {}
         self.unclaimed: list[Capture] = []
         self.claimed: dict[int, PlainClaim] = {}
+        self.budget_fen = BUDGET_FEN
+        self.closed = False
         self.hour = 0
         self.draws = 0
 
@@ -106,14 +110,16 @@ class VoucherLife(RuleBasedStateMachine):
 
     @rule(target=vouchers, number=either, fen=small_fen)
     def issue(self, number: int, fen: int) -> Any:
-        """Issue, or be refused by the cap or else by the budget."""
+        """Issue, or be refused because all is over, by the cap or else by the budget."""
         buyer = self.buyers[number]
         used_fen = sum(each.face_fen for each in self.issued if each.buyer_id == buyer.participant_id)
         total_fen = sum(each.face_fen for each in self.issued)
         code = ""
-        if used_fen + fen > CAP_FEN:
+        if self.closed:
+            code = "programme_not_open"
+        elif used_fen + fen > CAP_FEN:
             code = "yearly_cap_exceeded"
-        elif total_fen + fen > BUDGET_FEN:
+        elif total_fen + fen > self.budget_fen:
             code = "budget_exhausted"
         if code:
             with pytest.raises(Conflict) as caught:
@@ -129,6 +135,32 @@ class VoucherLife(RuleBasedStateMachine):
         self.states[voucher.id] = "active"
         self.parts[voucher.id] = dict.fromkeys(PARTS, 0) | {"available_fen": fen}
         return voucher
+
+    @rule(fen=st.integers(1_500, 4_500))
+    def change_budget(self, fen: int) -> None:
+        """Give the programme another budget, or be refused below what is issued and once it is closed."""
+        issued_fen = sum(each.face_fen for each in self.issued)
+        change = self.world.change(self.issuer, self.programme, budget_fen=fen)
+        if fen != self.budget_fen and (self.closed or fen < issued_fen):
+            with pytest.raises(InvalidInput) as caught:
+                self.runner.run(change)
+            assert [fault.pointer for fault in caught.value.errors] == ["/rules/budget_fen"]
+            return
+        self.runner.run(change)
+        self.budget_fen = fen
+
+    @rule(chance=st.integers(0, 9))
+    def close(self, chance: int) -> None:
+        """Close the programme, now and then; a second time is refused."""
+        if chance:
+            return
+        closing = self.world.step_programme(self.issuer, self.programme, ProgrammeStatus.CLOSED)
+        if self.closed:
+            with pytest.raises(Conflict):
+                self.runner.run(closing)
+            return
+        self.runner.run(closing)
+        self.closed = True
 
     @rule(voucher=vouchers, fen=small_fen)
     def hold(self, voucher: Voucher, fen: int) -> None:
@@ -365,6 +397,17 @@ class VoucherLife(RuleBasedStateMachine):
         assert {each.id: each.status.value for each in seen} == self.states
         for voucher in seen:
             assert sum(msgspec.structs.asdict(voucher.balances).values()) == voucher.face_fen
+
+    @invariant()
+    def the_budget_is_what_the_model_has(self) -> None:
+        """Compare the programme with the model: never issued beyond the budget, and told so."""
+        if not self.issued:
+            return
+        programme = self.within(lambda at: get_programme(at, self.programme.id, self.world.now_us))
+        issued_fen = sum(each.face_fen for each in self.issued)
+        assert (programme.budget_fen, programme.issued_fen) == (self.budget_fen, issued_fen)
+        told = "closed" if self.closed else "exhausted" if issued_fen == self.budget_fen else "open"
+        assert programme.status.value == told
 
     @invariant()
     def what_is_paid_is_redeemed(self) -> None:
