@@ -9,7 +9,6 @@ hands. After every run the books balance.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +17,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     initialize,
     invariant,
     multiple,
@@ -30,16 +28,14 @@ from exchange.claims import service as claims
 from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, NotFound, Refusal
+from exchange.kit.errors import Conflict, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
 from exchange.vouchers.models import Balances, Capture, Voucher, VoucherStatus
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.programmes import get_programme
 from exchange.vouchers.rules import DAY_US
 from tests.plain_claim import WAYS, PlainClaim, line_order
-from tests.voucher_world import VoucherWorld
+from tests.programme_machine import ProgrammeMachine
 
 T = TypeVar("T")
 PARTS = Balances.__struct_fields__
@@ -49,7 +45,7 @@ small_fen = st.one_of(st.integers(1, 60), st.integers(1, 300))
 either = st.integers(0, 1)
 
 
-class VoucherLife(RuleBasedStateMachine):
+class VoucherLife(ProgrammeMachine):
     """One programme of 35.00 CNY, at most 20.00 a buyer and year; two buyers, two providers."""
 
     vouchers: Bundle[Voucher] = Bundle("vouchers")
@@ -57,16 +53,11 @@ class VoucherLife(RuleBasedStateMachine):
 
     def __init__(self, runner: asyncio.Runner, database: Database) -> None:
         """Begin with an empty model."""
-        super().__init__()
-        self.runner = runner
-        self.world = VoucherWorld(database)
-        self.issued: list[Voucher] = []
+        super().__init__(runner, database, BUDGET_FEN)
         self.states: dict[int, str] = {}
         self.parts: dict[int, dict[str, int]] = {}
         self.unclaimed: list[Capture] = []
         self.claimed: dict[int, PlainClaim] = {}
-        self.budget_fen = BUDGET_FEN
-        self.closed = False
         self.hour = 0
         self.draws = 0
 
@@ -76,7 +67,7 @@ class VoucherLife(RuleBasedStateMachine):
         kinds = ParticipantKind.ISSUER, *[ParticipantKind.BUYER] * 2, *[ParticipantKind.PROVIDER] * 2
         self.issuer, *others = [self.runner.run(self.world.join(kind)) for kind in kinds]
         self.buyers, self.providers = others[:2], others[2:]
-        self.programme: Programme = self.runner.run(
+        self.programme = self.runner.run(
             self.world.programme(
                 self.issuer,
                 self.providers[0],
@@ -93,15 +84,6 @@ class VoucherLife(RuleBasedStateMachine):
         """Draw for audit what the same steps draw again: Hypothesis takes them more than once."""
         self.draws += 1
         return self.draws * 3_571 % 10_000
-
-    def within(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Do some work in a transaction."""
-
-        async def transact() -> T:
-            async with self.world.database.transaction() as connection:
-                return await work(connection)
-
-        return self.runner.run(transact())
 
     def move(self, voucher_id: int, source: str, target: str, fen: int) -> None:
         """Move a part of a voucher in the model."""
@@ -135,32 +117,6 @@ class VoucherLife(RuleBasedStateMachine):
         self.states[voucher.id] = "active"
         self.parts[voucher.id] = dict.fromkeys(PARTS, 0) | {"available_fen": fen}
         return voucher
-
-    @rule(fen=st.integers(1_500, 4_500))
-    def change_budget(self, fen: int) -> None:
-        """Give the programme another budget, or be refused below what is issued and once it is closed."""
-        issued_fen = sum(each.face_fen for each in self.issued)
-        change = self.world.change(self.issuer, self.programme, budget_fen=fen)
-        if fen != self.budget_fen and (self.closed or fen < issued_fen):
-            with pytest.raises(InvalidInput) as caught:
-                self.runner.run(change)
-            assert [fault.pointer for fault in caught.value.errors] == ["/rules/budget_fen"]
-            return
-        self.runner.run(change)
-        self.budget_fen = fen
-
-    @rule(chance=st.integers(0, 9))
-    def close(self, chance: int) -> None:
-        """Close the programme, now and then; a second time is refused."""
-        if chance:
-            return
-        closing = self.world.step_programme(self.issuer, self.programme, ProgrammeStatus.CLOSED)
-        if self.closed:
-            with pytest.raises(Conflict):
-                self.runner.run(closing)
-            return
-        self.runner.run(closing)
-        self.closed = True
 
     @rule(voucher=vouchers, fen=small_fen)
     def hold(self, voucher: Voucher, fen: int) -> None:
@@ -397,17 +353,6 @@ class VoucherLife(RuleBasedStateMachine):
         assert {each.id: each.status.value for each in seen} == self.states
         for voucher in seen:
             assert sum(msgspec.structs.asdict(voucher.balances).values()) == voucher.face_fen
-
-    @invariant()
-    def the_budget_is_what_the_model_has(self) -> None:
-        """Compare the programme with the model: never issued beyond the budget, and told so."""
-        if not self.issued:
-            return
-        programme = self.within(lambda at: get_programme(at, self.programme.id, self.world.now_us))
-        issued_fen = sum(each.face_fen for each in self.issued)
-        assert (programme.budget_fen, programme.issued_fen) == (self.budget_fen, issued_fen)
-        told = "closed" if self.closed else "exhausted" if issued_fen == self.budget_fen else "open"
-        assert programme.status.value == told
 
     @invariant()
     def what_is_paid_is_redeemed(self) -> None:
