@@ -51,7 +51,8 @@ REVOKE SELECT ON api_key, idempotency_record FROM exchange_auditor;
 
 -- Insert-only: the record of what happened.
 GRANT INSERT ON
-    journal, ledger_transfer, trade, outage, programme_version, voucher_step, claim_step, claim_draw, claim_evidence, audit_record
+    journal, ledger_transfer, trade, outage, programme_version, programme_step, voucher_step, claim_step, claim_draw,
+    claim_evidence, audit_record
 TO exchange_app;
 
 -- State: what the record adds up to, and who and what it is about.
@@ -71,5 +72,6 @@ GRANT INSERT, UPDATE (created_at) ON ledger_account TO exchange_app;
 -- What orders use of a programme is counted by triggers as well; to lock its rows takes the right to change a column, and
 -- a trigger refuses every change that is not its own.
 GRANT UPDATE (year) ON programme_use TO exchange_app;
+GRANT USAGE ON SEQUENCE programme_version_ordinal TO exchange_app;
 
 \endif

@@ -52,6 +52,7 @@ from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
 from exchange.vouchers.life_routes import VoucherStepsController
+from exchange.vouchers.programme_life_routes import ProgrammeStepsController
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.routes import ProgrammesController, VouchersController
 
@@ -262,6 +263,7 @@ def create_app(exchange: Exchange) -> Litestar:
             ParticipantsController,
             PhasesController,
             ProgrammesController,
+            ProgrammeStepsController,
             StatementsController,
             TradeGroupsController,
             VoucherStepsController,

@@ -51,7 +51,8 @@ CREATE TABLE ledger_transfer (
     kind               TEXT NOT NULL CHECK (kind IN ('posted', 'pending', 'post_pending', 'void_pending')),
     reason             TEXT NOT NULL CHECK (reason IN (
         'deposit', 'withdrawal', 'hold', 'hold_release', 'trade', 'delivery', 'fee', 'delivery_refund',
-        'programme_budget', 'voucher_issue', 'voucher_expiry', 'voucher_revocation',
+        'programme_budget', 'programme_budget_return',
+        'voucher_issue', 'voucher_expiry', 'voucher_revocation',
         'claim_submission', 'claim_return', 'claim_reduction', 'claim_redemption', 'claim_payment',
         'clawback_return', 'clawback_payment')),
     asset              TEXT NOT NULL,

@@ -156,7 +156,8 @@ CREATE TABLE ledger_transfer (
     kind               TEXT NOT NULL CHECK (kind IN ('posted', 'pending', 'post_pending', 'void_pending')),
     reason             TEXT NOT NULL CHECK (reason IN (
         'deposit', 'withdrawal', 'hold', 'hold_release', 'trade', 'delivery', 'fee', 'delivery_refund',
-        'programme_budget', 'voucher_issue', 'voucher_expiry', 'voucher_revocation',
+        'programme_budget', 'programme_budget_return',
+        'voucher_issue', 'voucher_expiry', 'voucher_revocation',
         'claim_submission', 'claim_return', 'claim_reduction', 'claim_redemption', 'claim_payment',
         'clawback_return', 'clawback_payment')),
     asset              TEXT NOT NULL,
@@ -251,35 +252,171 @@ ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;
 
 -- Computing-voucher programmes as data, the vouchers they issue, and what providers claim for them.
 
--- ordinal is the programme's bit in the eligibility masks of orders, version_last its newest version of the rules.
+-- version_last is the programme's newest version of the rules, step_count its last step. The budget is what the rules in
+-- force say; it is booked while the programme is open or exhausted, which is to say all issued, and where it is closed
+-- what was not issued has gone back.
 CREATE TABLE programme (
     id          BIGINT PRIMARY KEY CHECK (id > 0),
-    ordinal     INTEGER GENERATED ALWAYS AS IDENTITY UNIQUE,
     issuer_id   BIGINT NOT NULL REFERENCES participant (id),
     code        TEXT NOT NULL UNIQUE CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
     name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     asset       TEXT NOT NULL UNIQUE REFERENCES asset (code),
     status      TEXT NOT NULL CHECK (status IN ('draft', 'open', 'exhausted', 'closed')),
+    step_count  INTEGER NOT NULL DEFAULT 0,
     budget_fen  BIGINT NOT NULL CHECK (budget_fen > 0),
     issued_fen  BIGINT NOT NULL DEFAULT 0 CHECK (issued_fen >= 0),
     version_last INTEGER NOT NULL DEFAULT 1 CHECK (version_last > 0),
     created_at  TIMESTAMPTZ NOT NULL,
-    CONSTRAINT programme_within_budget CHECK (issued_fen <= budget_fen)
+    CONSTRAINT programme_within_budget CHECK (issued_fen <= budget_fen),
+    CONSTRAINT programme_exhausted_when_issued
+        CHECK (status IN ('draft', 'closed') OR (status = 'exhausted') = (issued_fen = budget_fen)),
+    CONSTRAINT programme_draft_issues_nothing CHECK (status <> 'draft' OR issued_fen = 0)
 );
 
--- A version's rules never change; a new version takes effect at its time.
+-- The numbers of the eligibility bits: an ask has the bits of the versions that admit it.
+CREATE SEQUENCE programme_version_ordinal AS INTEGER;
+
+-- A version's rules never change. At any time the highest version that has begun is in force, whatever the times of those
+-- before it. ordinal is its bit in the eligibility masks of orders, the one of the version before it where both admit the
+-- same asks.
 CREATE TABLE programme_version (
     programme_id    BIGINT NOT NULL REFERENCES programme (id),
     version         INTEGER NOT NULL CHECK (version > 0),
+    ordinal         INTEGER NOT NULL CHECK (ordinal > 0),
     effective_from  TIMESTAMPTZ NOT NULL,
     effective_until TIMESTAMPTZ CHECK (effective_until > effective_from),
     rules           JSONB NOT NULL,
-    PRIMARY KEY (programme_id, version),
-    UNIQUE (programme_id, effective_from)
+    PRIMARY KEY (programme_id, version)
 );
+CREATE INDEX programme_version_of_ordinal ON programme_version (ordinal);
 CREATE TRIGGER programme_version_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON programme_version
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_insert_only;
+
+-- A bit admits by one rule only: else an ask that one version admits would be paid by the vouchers of another.
+CREATE FUNCTION refuse_shared_ordinal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM programme_version WHERE ordinal = NEW.ordinal) AND NOT EXISTS (
+        SELECT FROM programme_version AS earlier
+        WHERE earlier.programme_id = NEW.programme_id AND earlier.version = NEW.version - 1
+            AND earlier.ordinal = NEW.ordinal
+            AND earlier.rules -> 'provider' = NEW.rules -> 'provider'
+            AND earlier.rules -> 'capacity' = NEW.rules -> 'capacity'
+            AND earlier.rules -> 'price_cap' = NEW.rules -> 'price_cap'
+    ) THEN
+        RAISE EXCEPTION 'version % of programme % does not admit what bit % stands for',
+            NEW.version, NEW.programme_id, NEW.ordinal
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_version_bit_is_its_own';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER programme_version_bit_is_its_own BEFORE INSERT ON programme_version
+    FOR EACH ROW EXECUTE FUNCTION refuse_shared_ordinal();
+ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_bit_is_its_own;
+
+-- The budget is what the newest rules say, and stays where the programme is closed.
+CREATE FUNCTION refuse_budget_without_rules() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.status = 'closed' OR NOT EXISTS (
+        SELECT FROM programme_version AS newest
+        WHERE newest.programme_id = NEW.id AND newest.version = NEW.version_last
+            AND (newest.rules ->> 'budget_fen')::BIGINT = NEW.budget_fen
+    ) THEN
+        RAISE EXCEPTION 'no rules of programme % give it a budget of % fen', NEW.id, NEW.budget_fen
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_budget_follows_rules';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER programme_budget_follows_rules BEFORE UPDATE OF budget_fen ON programme
+    FOR EACH ROW WHEN (NEW.budget_fen <> OLD.budget_fen) EXECUTE FUNCTION refuse_budget_without_rules();
+ALTER TABLE programme ENABLE ALWAYS TRIGGER programme_budget_follows_rules;
+
+-- The steps a programme may take, and whose each is. That all of the budget is issued, or no longer all, is told by the
+-- venue.
+CREATE FUNCTION programme_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT (from_status, to_status, actor_role) IN (VALUES
+        ('draft', 'open', 'issuer'),
+        ('open', 'closed', 'issuer'),
+        ('exhausted', 'closed', 'issuer'),
+        ('open', 'exhausted', 'exchange'),
+        ('exhausted', 'open', 'exchange'))
+$$;
+
+-- Every step of every programme: who, what, when and why. returned_fen: the part of the budget that was never issued,
+-- which goes back to its source when the programme is closed.
+CREATE TABLE programme_step (
+    programme_id  BIGINT NOT NULL REFERENCES programme (id),
+    number        INTEGER NOT NULL CHECK (number > 0),
+    from_status   TEXT NOT NULL,
+    to_status     TEXT NOT NULL,
+    actor_role    TEXT NOT NULL,
+    actor_id      BIGINT NOT NULL REFERENCES participant (id),
+    returned_fen  BIGINT NOT NULL CHECK (returned_fen >= 0),
+    reason        TEXT NOT NULL CHECK (reason <> ''),
+    stepped_at    TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (programme_id, number),
+    CONSTRAINT programme_step_is_allowed CHECK (programme_step_allowed(from_status, to_status, actor_role))
+);
+CREATE TRIGGER programme_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON programme_step
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE programme_step ENABLE ALWAYS TRIGGER programme_step_insert_only;
+
+-- A step begins where the programme stands, is taken by the one whose role it says, and returns what is not issued where
+-- it closes, nothing elsewhere.
+CREATE FUNCTION refuse_stray_programme_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM programme
+        WHERE programme.id = NEW.programme_id AND programme.status = NEW.from_status
+            AND programme.step_count = NEW.number - 1
+            AND NEW.actor_id = CASE NEW.actor_role WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
+            AND NEW.returned_fen
+                = CASE NEW.to_status WHEN 'closed' THEN programme.budget_fen - programme.issued_fen ELSE 0 END
+    ) THEN
+        RAISE EXCEPTION 'step % of programme % does not begin where it stands, or is not for participant %',
+            NEW.number, NEW.programme_id, NEW.actor_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_step_follows';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER programme_step_follows BEFORE INSERT ON programme_step
+    FOR EACH ROW EXECUTE FUNCTION refuse_stray_programme_step();
+ALTER TABLE programme_step ENABLE ALWAYS TRIGGER programme_step_follows;
+
+-- A programme begins as a draft or open, and its state is the last step's: none without a step on record, and no step left
+-- out. What a closed one has issued stays.
+CREATE FUNCTION refuse_programme_without_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status NOT IN ('draft', 'open') OR NEW.step_count <> 0 THEN
+            RAISE EXCEPTION 'a programme begins as a draft or open'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_follows_its_steps';
+        END IF;
+    ELSIF (NEW.status, NEW.step_count) <> (OLD.status, OLD.step_count) AND (
+        NEW.step_count <> OLD.step_count + 1 OR NOT EXISTS (
+            SELECT FROM programme_step AS step
+            WHERE step.programme_id = NEW.id AND step.number = NEW.step_count
+                AND step.from_status = OLD.status AND step.to_status = NEW.status)
+    ) THEN
+        RAISE EXCEPTION 'programme % has no step from % to %', NEW.id, OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_follows_its_steps';
+    ELSIF OLD.status = 'closed' AND NEW.issued_fen <> OLD.issued_fen THEN
+        RAISE EXCEPTION 'programme % is closed, and issues nothing', NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'programme_closed_issues_nothing';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER programme_begins BEFORE INSERT ON programme
+    FOR EACH ROW EXECUTE FUNCTION refuse_programme_without_step();
+CREATE TRIGGER programme_follows_its_steps BEFORE UPDATE OF status, step_count, issued_fen ON programme
+    FOR EACH ROW EXECUTE FUNCTION refuse_programme_without_step();
+ALTER TABLE programme ENABLE ALWAYS TRIGGER programme_begins;
+ALTER TABLE programme ENABLE ALWAYS TRIGGER programme_follows_its_steps;
 
 -- What one company was issued in one calendar year, never above the programme's cap (null: there is none). A cap by
 -- trade group is the sum of its members' rows, and is kept by the lock that issuance takes on the programme.

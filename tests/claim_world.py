@@ -1,5 +1,7 @@
 """A small world to try claims in: a voucher, two providers who captured parts of it, and their claims."""
 
+from typing import Any
+
 from exchange.claims import service
 from exchange.claims.evidence import attach
 from exchange.claims.models import Claim, ClaimStatus, Evidence, WantedStep
@@ -23,7 +25,7 @@ class ClaimWorld(VoucherWorld):
     plan: Programme
     issued: Voucher
 
-    async def settle(self, **rules: object) -> None:
+    async def settle(self, **rules: Any) -> None:
         """Bring the world to its beginning."""
         self.issuer, self.buyer = [
             await self.join(kind) for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER)

@@ -88,10 +88,10 @@ class MarketWorld(VoucherWorld):
         return (await self.exchange.orders.place(buyer, self.order(Side.BUY, product, **fields))).view
 
     async def programme(
-        self, issuer: Principal, provider: Principal | ProviderRule, **rules: object
+        self, issuer: Principal, provider: Principal | ProviderRule, *, draft: bool = False, **rules: object
     ) -> Programme:
         """Start a programme, and let the order path know of it as the route does."""
-        programme = await super().programme(issuer, provider, **rules)
+        programme = await super().programme(issuer, provider, draft=draft, **rules)
         async with self.database.connection() as connection:
             await self.exchange.programmes.refresh(connection)
         return programme

@@ -11,7 +11,6 @@ from exchange.vouchers.choice import Offer, offer_of
 from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
 from exchange.vouchers.programme_models import ProgrammeRules, ProviderRule, RateTier, RulesVersion
-from exchange.vouchers.rules import programme_mask
 
 AT_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z."""
@@ -93,8 +92,10 @@ def rules_of(**fields: Any) -> ProgrammeRules:
 
 
 def version_of(rules: ProgrammeRules, number: int = 1, **changes: Any) -> RulesVersion:
-    """Return rules as a version that is in force for ever."""
-    version = RulesVersion(number=number, effective_from_us=0, effective_until_us=None, rules=rules)
+    """Return rules as a version that is in force for ever, with the bit of ordinal 1."""
+    version = RulesVersion(
+        number=number, ordinal=1, effective_from_us=0, effective_until_us=None, rules=rules
+    )
     return msgspec.structs.replace(version, **changes)
 
 
@@ -109,8 +110,7 @@ def usable(number: int, rules: ProgrammeRules, **changes: Any) -> UsableVoucher:
         voucher_id=number,
         programme_id=number,
         buyer_id=5,
-        mask=programme_mask(number),
-        versions=(version_of(rules),),
+        versions=(version_of(rules, ordinal=number),),
         status=VoucherStatus.ACTIVE,
         expires_at_us=AT_US + number,
         account_id=100 + number,

@@ -7,6 +7,8 @@ without an order or a lease: a test of vouchers says what happens to a voucher, 
 import itertools
 from typing import Final
 
+import msgspec
+
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
 from exchange.kit.ids import encode_id, new_id
@@ -22,9 +24,18 @@ from exchange.participants.models import (
     SizeClass,
 )
 from exchange.participants.rules import KIND_SCOPES
-from exchange.vouchers import programmes, service
+from exchange.vouchers import programme_life, programmes, service
 from exchange.vouchers.models import Capture, UsableVoucher, Voucher
-from exchange.vouchers.programme_models import NewProgramme, Programme, ProgrammeRules, ProviderRule, RateTier
+from exchange.vouchers.programme_models import (
+    NewProgramme,
+    NewVersion,
+    Programme,
+    ProgrammeRules,
+    ProgrammeStatus,
+    ProviderRule,
+    RateTier,
+    RulesVersion,
+)
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import asset_of
 
@@ -101,7 +112,7 @@ class VoucherWorld:
             return principal_of(await participants.create_participant(connection, None, new, self.now_us))
 
     async def programme(
-        self, issuer: Principal, provider: Principal | ProviderRule, **rules: object
+        self, issuer: Principal, provider: Principal | ProviderRule, *, draft: bool = False, **rules: object
     ) -> Programme:
         """Start a programme of one provider, or a rule: 30 %, budget 1,000 CNY, 500 CNY a year, 90 days."""
         given = {
@@ -118,9 +129,34 @@ class VoucherWorld:
             code=f"programme-{next(_numbers)}",
             name="算力券",
             rules=ProgrammeRules(**given),  # type: ignore[arg-type]  # a test names the fields it means
+            draft=draft,
         )
         async with self.database.transaction() as connection:
             return await programmes.create_programme(connection, issuer, new, self.now_us)
+
+    async def change(
+        self,
+        issuer: Principal,
+        programme: Programme,
+        *,
+        effective_from: str | None = None,
+        effective_until: str | None = None,
+        **rules: object,
+    ) -> RulesVersion:
+        """Give a programme a version: its rules with these fields instead."""
+        changed = msgspec.structs.replace(programme.rules, **rules)
+        new = NewVersion(rules=changed, effective_from=effective_from, effective_until=effective_until)
+        async with self.database.transaction() as connection:
+            return await programmes.add_version(connection, issuer, programme.id, new, self.now_us)
+
+    async def step_programme(
+        self, issuer: Principal, programme: Programme, to: ProgrammeStatus, reason: str = "the year is over"
+    ) -> Programme:
+        """Open or close a programme."""
+        async with self.database.transaction() as connection:
+            return await programme_life.step_programme(
+                connection, issuer, programme.id, to, reason, self.now_us
+            )
 
     async def issue(self, issuer: Principal, programme: Programme, buyer: Principal, fen: int) -> Voucher:
         """Issue a voucher."""

@@ -77,7 +77,7 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
     """
     if principal.kind != ParticipantKind.PROVIDER:
         raise Forbidden(detail="only a provider claims what vouchers paid")
-    programme = await get_programme(connection, programme_id, now_us)
+    programme = await get_programme(connection, programme_id, now_us, principal)
     claim_id = new_id()
     opened = await store.open_claim(
         connection, claim_id, programme_id, programme.version.number, principal.participant_id, now_us

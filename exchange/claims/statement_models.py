@@ -39,7 +39,8 @@ class ProgrammeStatement(msgspec.Struct, frozen=True, kw_only=True):
 
     budget = unissued + issued, and issued = with_buyers + receivable + claimed + paid + reduced + recovered +
     expired + revoked, where paid is what was redeemed and has not come back. With buyers is what is free,
-    held or escrowed of vouchers.
+    held or escrowed of vouchers. Budget is what was booked less what went back to its source: a closed
+    programme has nothing unissued.
     """
 
     as_of: str

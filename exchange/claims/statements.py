@@ -51,7 +51,8 @@ async def programme_statements(
 def _programme(
     programme_id: int, code: str, moved: Mapping[TransferReason, int], as_of_us: int
 ) -> ProgrammeStatement:
-    budget_fen, issued_fen = moved[_R.PROGRAMME_BUDGET], moved[_R.VOUCHER_ISSUE]
+    budget_fen = moved[_R.PROGRAMME_BUDGET] - moved[_R.PROGRAMME_BUDGET_RETURN]
+    issued_fen = moved[_R.VOUCHER_ISSUE]
     expired_fen, revoked_fen = moved[_R.VOUCHER_EXPIRY], moved[_R.VOUCHER_REVOCATION]
     with_buyers_fen = issued_fen - expired_fen - revoked_fen - moved[_R.DELIVERY]
     return ProgrammeStatement(

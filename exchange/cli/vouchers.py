@@ -1,18 +1,19 @@
 """`exchange vouchers`: your vouchers, what they would pay of an order, and programmes from files."""
 
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import click
 import msgspec
 
 from exchange.cli.failures import CommandFailure, ExitCode
-from exchange.cli.options import DURATION, json_option, with_client
+from exchange.cli.options import DURATION, json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
 from exchange.cli.place import PRICE_HELP
 from exchange.client import ExchangeClient
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion, RuleAnswer
 from exchange.vouchers.examples import EXAMPLES, example
-from exchange.vouchers.programme_models import ProgrammeRules
+from exchange.vouchers.programme_models import ProgrammeRules, ProgrammeStatus
+from exchange.vouchers.programme_step_models import NewProgrammeStep
 
 Document = dict[str, Any]
 
@@ -155,15 +156,18 @@ def show_example(name: str) -> None:
 
 @programmes.command("import")
 @click.argument("file", type=click.File("rb"))
+@click.option("--draft", is_flag=True, help="Do not open it yet: nobody else sees it, nothing is booked.")
 @json_option
 @with_client
-async def import_programme(client: ExchangeClient, file: IO[bytes], as_json: bool) -> None:
+async def import_programme(client: ExchangeClient, file: IO[bytes], draft: bool, as_json: bool) -> None:
     """Start a programme from a JSON file, or give the one of its code a further version.
 
     FILE has code, name and rules, and where they are not in force at once effective_from and effective_until.
     A file whose rules are the newest already changes nothing. Use - for standard input.
     """
     document = _read(file)
+    if draft:
+        document["draft"] = True
     known = [each async for each in client.programmes(limit=1, code=document["code"])]
     if not known:
         created = await client.create_programme(msgspec.Raw(msgspec.json.encode(document)))
@@ -174,14 +178,79 @@ async def import_programme(client: ExchangeClient, file: IO[bytes], as_json: boo
         raise CommandFailure(
             f"the programme {programme.code} is called {programme.name!r}, and names stay", ExitCode.USAGE
         )
+    if document.get("draft") is True and programme.status is not ProgrammeStatus.DRAFT:
+        raise CommandFailure(
+            f"the programme {programme.code} is {programme.status}, and no draft any more", ExitCode.USAGE
+        )
     [newest] = [each async for each in client.versions(programme.id, limit=1)]
     timed = "effective_from" in document or "effective_until" in document
     if not timed and _rules(document) == newest.rules:
         _tell("unchanged", programme.id, programme.code, newest.version, newest.effective_at, as_json=as_json)
         return
-    body = {name: value for name, value in document.items() if name not in {"code", "name"}}
+    body = {name: value for name, value in document.items() if name not in {"code", "name", "draft"}}
     added = await client.add_version(programme.id, msgspec.Raw(msgspec.json.encode(body)))
     _tell("added", programme.id, programme.code, added.version, added.effective_at, as_json=as_json)
+
+
+@programmes.command("step")
+@click.argument("programme_id")
+@click.argument("to", type=click.Choice(["open", "closed"]))
+@click.option("--reason", required=True, help="Why, for everyone to read.")
+@yes_option
+@json_option
+@with_client
+async def step_programme(
+    client: ExchangeClient,
+    programme_id: str,
+    to: Literal["open", "closed"],
+    reason: str,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Open a draft, which books its budget, or close a programme for good.
+
+    A closed programme issues nothing more, and what it has not issued goes back to its source; vouchers
+    already issued pay on.
+    """
+    if not yes:
+        click.confirm(f"Bring {programme_id} to {to}?", abort=True, err=True)
+    stepped = await client.step_programme(programme_id, NewProgrammeStep(to=to, reason=reason))
+    if as_json:
+        write_json(stepped)
+        return
+    write_facts(
+        [
+            ("programme", stepped.id),
+            ("code", stepped.code),
+            ("status", stepped.status),
+            ("budget CNY", stepped.budget_cny),
+            ("issued CNY", stepped.issued_cny),
+            ("returned CNY", stepped.returned_cny),
+        ]
+    )
+
+
+@programmes.command("steps")
+@click.argument("programme_id")
+@json_option
+@with_client
+async def list_programme_steps(client: ExchangeClient, programme_id: str, as_json: bool) -> None:
+    """Show every step that a programme has taken: who, when and why."""
+    steps = [step async for step in client.programme_steps(programme_id, limit=100_000)]
+    write_list(
+        steps,
+        ["step", "from", "to", "by", "returned CNY", "at", "reason"],
+        lambda step: (
+            step.number,
+            step.from_status,
+            step.to_status,
+            step.actor_role,
+            step.returned_cny,
+            step.stepped_at,
+            step.reason,
+        ),
+        as_json=as_json,
+    )
 
 
 def _read(file: IO[bytes]) -> Document:

@@ -33,6 +33,7 @@ from exchange.settlement.models import LeaseView, NewOutage
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
+from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
 PAGE_ROWS: Final = 1000
 T = TypeVar("T")
@@ -163,6 +164,15 @@ class ExchangeClient:
         """Give your programme further rules."""
         path = f"/v1/programmes/{_segment(programme_id)}/versions"
         return await self._once("POST", path, VersionView, new)
+
+    async def step_programme(self, programme_id: str, step: NewProgrammeStep) -> ProgrammeView:
+        """Open a draft of yours, or close a programme for good."""
+        path = f"/v1/programmes/{_segment(programme_id)}/steps"
+        return await self._once("POST", path, ProgrammeView, step)
+
+    def programme_steps(self, programme_id: str, *, limit: int) -> AsyncIterator[ProgrammeStepView]:
+        """Yield the steps that a programme has taken, in order."""
+        return self._list(f"/v1/programmes/{_segment(programme_id)}/steps", ProgrammeStepView, limit, {})
 
     def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""

@@ -52,6 +52,7 @@ class TransferReason(StrEnum):
     FEE = "fee"
     DELIVERY_REFUND = "delivery_refund"
     PROGRAMME_BUDGET = "programme_budget"
+    PROGRAMME_BUDGET_RETURN = "programme_budget_return"
     VOUCHER_ISSUE = "voucher_issue"
     VOUCHER_EXPIRY = "voucher_expiry"
     VOUCHER_REVOCATION = "voucher_revocation"

@@ -385,13 +385,16 @@ WHERE programme.issued_fen <> coalesce(issued.faces_fen, 0)
 ORDER BY programme.id;
 
 -- name: budget_differences
--- Programmes whose budget account is not the budget less what was issued, plus what came back of vouchers.
+-- Programmes whose budget account is not the budget less what was issued, plus what came back of vouchers. A draft has
+-- booked none, and closing has taken out what was not issued.
 WITH remaining AS (
     SELECT
         programme.id AS programme_id,
         coalesce(account.credits_posted_fen - account.debits_posted_fen, 0) AS balance_fen,
-        programme.budget_fen - programme.issued_fen + coalesce(returned.amount_fen, 0) AS left_fen
+        CASE WHEN programme.status = 'draft' THEN 0 ELSE programme.budget_fen END
+            - coalesce(closing.returned_fen, 0) - programme.issued_fen + coalesce(returned.amount_fen, 0) AS left_fen
     FROM programme
+    LEFT JOIN programme_step AS closing ON closing.programme_id = programme.id AND closing.to_status = 'closed'
     LEFT JOIN ledger_account AS account
         ON account.participant_id = programme.issuer_id AND account.asset = programme.asset
         AND account.purpose = 'budget' AND account.reference = 0

@@ -29,6 +29,7 @@ SUBJECT_PREFIX: Final[dict[TransferReason, str]] = {
     TransferReason.FEE: "lse",
     TransferReason.DELIVERY_REFUND: "lse",
     TransferReason.PROGRAMME_BUDGET: "prg",
+    TransferReason.PROGRAMME_BUDGET_RETURN: "prg",
     TransferReason.VOUCHER_ISSUE: "vch",
     TransferReason.VOUCHER_EXPIRY: "vch",
     TransferReason.VOUCHER_REVOCATION: "vch",

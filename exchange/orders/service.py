@@ -249,7 +249,7 @@ class OrderService:
         """The eligibility bits of an order: what its counterparties may demand."""
         if participant.kind is ParticipantKind.BUYER:
             return STARTUP_BIT if is_startup(participant, self._clock.now_us()) else 0
-        mask: int = self._programmes.ask_mask(participant, product, self._clock.now_us())
+        mask: int = self._programmes.ask_mask(participant, product)
         if product.origin is Origin.DOMESTIC:
             mask |= DOMESTIC_BIT
         if participant.ownership is Ownership.STATE:

@@ -30,7 +30,7 @@ from exchange.vouchers.models import (
     VoucherWish,
 )
 from exchange.vouchers.programme_models import BASIS_POINTS, ProgrammeRules, RulesVersion
-from exchange.vouchers.rules import capped, share_fen
+from exchange.vouchers.rules import capped, programme_mask, share_fen
 from exchange.vouchers.stacking import Aid, stack
 
 
@@ -49,11 +49,16 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     objection: Verdict | None = None
 
     @property
-    def rules(self) -> ProgrammeRules:
-        """The rules in force; nobody may ask where none are."""
+    def held_under(self) -> RulesVersion:
+        """The version in force; nobody may ask where none is."""
         if self.version is None:
             raise AssertionError(f"programme {self.programme_id} pays without rules in force")
-        return self.version.rules
+        return self.version
+
+    @property
+    def rules(self) -> ProgrammeRules:
+        """The rules in force; nobody may ask where none are."""
+        return self.held_under.rules
 
     @property
     def share_fen(self) -> int:
@@ -189,12 +194,11 @@ def _funded(offer: Offer, rate_bps: int, wallet: Sequence[UsableVoucher]) -> Fun
         if part_fen > 0:
             left_fen -= part_fen
             parts.append((voucher, part_fen))
-    version = offer.version
     share = Share(
         programme_id=offer.programme_id,
-        programme_version=0 if version is None else version.number,
+        programme_version=offer.held_under.number,
         rate_bps=rate_bps,
-        mask_hex=f"{wallet[0].mask:x}",
+        mask_hex=f"{programme_mask(offer.held_under.ordinal):x}",
         price_cap_ticks=offer.price_cap_ticks,
         list_cap_bps=BASIS_POINTS + (rules.price_cap_above_bps or 0) if rules.price_cap == "list" else None,
         reimbursed=rules.mode == "reimburse",

@@ -52,8 +52,9 @@ class ProgrammeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One programme, judged by its rules in force.
 
     `order_rules` say whether it pays for the order, `tiers` how it comes to `rate_bps`; `buyer_rules` whether
-    the company could be issued a voucher now, of `cap_left_cny` at most. `share_cny` is the share of the
-    order's most possible cost, whatever vouchers there are and whoever else pays.
+    the company could be issued a voucher now, of `cap_left_cny` at most, as far as the rules go: what is left
+    of the budget, and whether the programme is closed, is the programme's to tell. `share_cny` is the share
+    of the order's most possible cost, whatever vouchers there are and whoever else pays.
     """
 
     programme_id: str

@@ -58,14 +58,13 @@ class CapUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A voucher as an order meets it, its account locked.
 
-    `mask` is the bit of its programme, `versions` all rules of the programme: an order is judged by those in
-    force when its money is set aside, whichever the voucher was issued under.
+    `versions` are all rules of its programme: an order is judged by those in force when its money is set
+    aside, whichever the voucher was issued under.
     """
 
     voucher_id: int
     programme_id: int
     buyer_id: int
-    mask: int
     versions: tuple[RulesVersion, ...]
     status: VoucherStatus
     expires_at_us: int
@@ -86,12 +85,12 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
 class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one programme pays of an order, fixed when its money is set aside; stored with the order's terms.
 
-    `programme_version` is the version of the rules it is held under. `rate_bps` is the share of each eligible
-    fill, what stacking leaves of the programme's own rate. Of what a price exceeds `price_cap_ticks` by, it
-    pays nothing; nor, where `list_cap_bps` is set, of what it exceeds that part of the provider's list price
-    by. `mask_hex` has the bit that an ask must have for the programme to pay. A `reimbursed` share is paid by
-    the buyer at first, and claimed by it afterwards. Where it is `capped_by_use`, what it sets aside counts
-    against the programme's yearly cap.
+    `programme_version` is the version of the rules it is held under, `mask_hex` has the bit that an ask must
+    have for that version to pay. `rate_bps` is the share of each eligible fill, what stacking leaves of the
+    programme's own rate. Of what a price exceeds `price_cap_ticks` by, it pays nothing; nor, where
+    `list_cap_bps` is set, of what it exceeds that part of the provider's list price by. A `reimbursed` share
+    is paid by the buyer at first, and claimed by it afterwards. Where it is `capped_by_use`, what it sets
+    aside counts against the programme's yearly cap.
     """
 
     programme_id: int
@@ -105,7 +104,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def mask(self) -> int:
-        """The programme's bit among the eligibility bits of asks."""
+        """The bit of the version among the eligibility bits of asks."""
         return int(self.mask_hex, 16)
 
 

@@ -7,7 +7,8 @@ participants are `par_...` texts: the document an issuer posts, the document in 
 an issuer reads back are the same.
 
 A programme has versions of its rules, numbered from 1. At any time the highest number that has begun is in
-force, unless its end has passed: then none is, until a later one begins.
+force, unless its end has passed: then none is, until one with a higher number begins. So a version is
+superseded for good when one with a higher number begins, also where it has not begun itself.
 """
 
 from collections.abc import Mapping
@@ -49,7 +50,10 @@ EvidenceName = Annotated[
 
 
 class ProgrammeStatus(StrEnum):
-    """draft -> open -> exhausted (the whole budget is issued) | closed. Vouchers outlive all but draft."""
+    """draft -> open <-> exhausted (the whole budget is issued), and either -> closed.
+
+    A draft is its issuer's own, has no money and no vouchers. What a closed one has issued lives and pays on.
+    """
 
     DRAFT = "draft"
     OPEN = "open"
@@ -230,9 +234,14 @@ REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules with their number and the time in which they are in force; an end of None is open."""
+    """Rules with their number and the time in which they are in force; an end of None is open.
+
+    `ordinal` is their bit among the eligibility bits: an ask has it where these rules admit it. Versions that
+    admit the same asks one after the other share it.
+    """
 
     number: int
+    ordinal: int
     effective_from_us: int
     effective_until_us: int | None
     rules: ProgrammeRules
@@ -247,25 +256,30 @@ class NewVersion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class NewProgramme(NewVersion, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What an issuer posts to start a programme: its names and the first version of its rules."""
+    """What an issuer posts to start a programme: its names and the first version of its rules.
+
+    A draft is not open until its issuer says so: nobody else sees it, and it books no budget.
+    """
 
     code: ProgrammeCode
     name: NameText
+    draft: bool = False
 
 
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme with the newest rules that have begun; before any has, with the first.
+    """A programme with the newest rules that have begun; before any has, with those that begin first.
 
-    `ordinal` is its number among the eligibility bits, `version_last` the number of its newest rules.
+    `version_last` is the number of its newest rules, `step_count` that of its last step. `budget_fen` is the
+    budget of the rules in force, whichever they are.
     """
 
     id: int
-    ordinal: int
     issuer_id: int
     code: str
     name: str
     asset: str
     status: ProgrammeStatus
+    step_count: int
     budget_fen: int
     issued_fen: int
     created_at_us: int
@@ -277,6 +291,11 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
         """Its rules."""
         return self.version.rules
 
+    @property
+    def unissued_fen(self) -> int:
+        """What of the budget is not issued, whether it can still be or went back on closing."""
+        return self.budget_fen - self.issued_fen
+
 
 class FundingView(msgspec.Struct, frozen=True, kw_only=True):
     """One source of a programme's budget, its part of it, and its part of what was issued."""
@@ -287,16 +306,24 @@ class FundingView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a programme's rules as anyone with a key sees it."""
+    """A version of a programme's rules as anyone with a key sees it.
+
+    From `superseded_at` on it is not in force, because one with a higher number has begun; where that is not
+    later than `effective_at`, it never is.
+    """
 
     version: int
     effective_at: str
     effective_until: str | None
+    superseded_at: str | None
     rules: ProgrammeRules
 
 
 class ProgrammeView(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme as anyone with a key sees it."""
+    """A programme as anyone with a key sees it; a draft is seen by its issuer, operators and regulators only.
+
+    budget = issued + unissued + returned, where returned is what closing sent back to its source.
+    """
 
     id: str
     code: str
@@ -306,6 +333,7 @@ class ProgrammeView(msgspec.Struct, frozen=True, kw_only=True):
     budget_cny: str
     issued_cny: str
     unissued_cny: str
+    returned_cny: str
     funding: list[FundingView]
     version: int
     effective_at: str

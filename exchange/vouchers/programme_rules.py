@@ -6,17 +6,18 @@ every fault is told at once, each with the JSON pointer to its place.
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
 
+from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import decode_id, encode_id
-from exchange.participants.models import SizeClass
+from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.products.models import Origin
 from exchange.vouchers.facts import WORDS
 from exchange.vouchers.programme_models import (
@@ -28,10 +29,12 @@ from exchange.vouchers.programme_models import (
     FundingView,
     Programme,
     ProgrammeRules,
+    ProgrammeStatus,
     ProgrammeView,
     RulesVersion,
     VersionView,
 )
+from exchange.vouchers.programme_step_models import ProgrammeStep, ProgrammeStepView
 
 _WORD_LISTS: Final[Mapping[Fact, frozenset[str]]] = {
     Fact.ORIGIN: frozenset(each.value for each in Origin),
@@ -205,6 +208,35 @@ def split_fen(total_fen: int, parts_bps: Collection[int]) -> list[int]:
     return [after - before for before, after in zip([0, *reached], reached, strict=False)]
 
 
+def sees_all_drafts(viewer: Principal | None) -> bool:
+    """Whether someone sees the drafts of every issuer."""
+    return viewer is not None and viewer.kind in {ParticipantKind.OPERATOR, ParticipantKind.REGULATOR}
+
+
+def may_see(programme: Programme, viewer: Principal | None) -> bool:
+    """Whether someone may see a programme; None may see what everyone with a key may."""
+    if programme.status is not ProgrammeStatus.DRAFT or sees_all_drafts(viewer):
+        return True
+    return viewer is not None and viewer.participant_id == programme.issuer_id
+
+
+def admit_alike(rules: ProgrammeRules, other: ProgrammeRules) -> bool:
+    """Whether two rules admit the same asks, whoever lists them, so that one eligibility bit stands for both.
+
+    The database asks the same of versions that share a bit.
+    """
+    return (rules.provider, rules.capacity, rules.price_cap) == (
+        other.provider,
+        other.capacity,
+        other.price_cap,
+    )
+
+
+def superseded_us(versions: Sequence[RulesVersion], number: int) -> int | None:
+    """Return when the first version with a higher number begins; None where there is none."""
+    return min((each.effective_from_us for each in versions if each.number > number), default=None)
+
+
 def view_of_programme(programme: Programme) -> ProgrammeView:
     """Return a programme as anyone with a key sees it."""
     split = programme.rules.funding_split
@@ -213,6 +245,7 @@ def view_of_programme(programme: Programme) -> ProgrammeView:
         split, split_fen(programme.budget_fen, shares), split_fen(programme.issued_fen, shares), strict=True
     )
     version = view_of_version(programme.version)
+    returned_fen = programme.unissued_fen if programme.status is ProgrammeStatus.CLOSED else 0
     return ProgrammeView(
         id=encode_id("prg", programme.id),
         code=programme.code,
@@ -221,7 +254,8 @@ def view_of_programme(programme: Programme) -> ProgrammeView:
         status=programme.status,
         budget_cny=format_cny(programme.budget_fen),
         issued_cny=format_cny(programme.issued_fen),
-        unissued_cny=format_cny(programme.budget_fen - programme.issued_fen),
+        unissued_cny=format_cny(programme.unissued_fen - returned_fen),
+        returned_cny=format_cny(returned_fen),
         funding=[
             FundingView(
                 source=share.source, budget_cny=format_cny(budget_fen), issued_cny=format_cny(issued_fen)
@@ -236,12 +270,27 @@ def view_of_programme(programme: Programme) -> ProgrammeView:
     )
 
 
-def view_of_version(version: RulesVersion) -> VersionView:
+def view_of_version(version: RulesVersion, superseded_at_us: int | None = None) -> VersionView:
     """Return a version of a programme's rules as anyone with a key sees it."""
     until_us = version.effective_until_us
     return VersionView(
         version=version.number,
         effective_at=format_rfc3339(version.effective_from_us),
         effective_until=None if until_us is None else format_rfc3339(until_us),
+        superseded_at=None if superseded_at_us is None else format_rfc3339(superseded_at_us),
         rules=version.rules,
+    )
+
+
+def view_of_programme_step(step: ProgrammeStep) -> ProgrammeStepView:
+    """Return a step of a programme as anyone who sees the programme sees it."""
+    return ProgrammeStepView(
+        number=step.number,
+        from_status=step.from_status,
+        to_status=step.to_status,
+        actor_role=step.actor_role,
+        actor_id=encode_id("par", step.actor_id),
+        returned_cny=format_cny(step.returned_fen),
+        reason=step.reason,
+        stepped_at=format_rfc3339(step.stepped_at_us),
     )

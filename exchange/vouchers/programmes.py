@@ -1,11 +1,16 @@
 """Programmes: created from posted rules, given further versions of them, listed.
 
-Everyone with a key may read a programme; only an issuer makes one, and only its own issuer changes it.
-Creation opens the programme's asset and the issuer's three accounts in it and books the whole budget, so that
-no voucher can ever be issued beyond it. A version is never changed: a further one begins now or later, and
-after all others.
+Everyone with a key may read a programme, but for drafts; only an issuer makes one, and only its own issuer
+changes it. Opening books the whole budget (`programme_steps`), so that no voucher can ever be issued beyond
+it; a programme that is made no draft is open at once.
 
-Known limit: a programme's budget is set when it is made; further versions repeat it.
+A version is never changed: a further one begins now or later, whatever else is scheduled, and from then on
+all with a lower number are superseded. So a hole in the rules can be closed at any time; what is scheduled
+then and still wanted is posted again.
+
+The budget is the programme's: what the newest version that began when it was posted said. A version that
+begins later repeats the budget it finds. Where the budget changes after that, the version that changes it
+supersedes the scheduled one, so the rules in force always say the budget that there is.
 """
 
 import datetime as dt
@@ -21,7 +26,6 @@ from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import time_us
 from exchange.kit.ids import decode_id, new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.products.service import load_products
@@ -36,7 +40,15 @@ from exchange.vouchers.programme_models import (
     ProgrammeStatus,
     RulesVersion,
 )
-from exchange.vouchers.programme_rules import DATE_MAX, Known, find_rule_faults
+from exchange.vouchers.programme_rules import (
+    DATE_MAX,
+    Known,
+    admit_alike,
+    find_rule_faults,
+    may_see,
+    sees_all_drafts,
+)
+from exchange.vouchers.programme_steps import book_budget, change_budget, lock_own_programme
 from exchange.vouchers.rules import asset_of
 
 VERSION_FIRST: Final = 1
@@ -47,7 +59,7 @@ TIME_END_US: Final = date_begins_us(DATE_MAX + dt.timedelta(days=1))
 async def create_programme(
     connection: Connection, principal: Principal, new: NewProgramme, now_us: int, faults: Faults | None = None
 ) -> Programme:
-    """Store a programme, open for issuance while rules of it are in force, and book its budget.
+    """Store a programme, open for issuance while rules of it are in force, its budget booked; or a draft.
 
     Refuses rules that cannot be evaluated or are not obeyed yet, with every fault at once; `faults` are those
     already found while the body was read. Raises `Forbidden` for anyone but an issuer, `Conflict` where the
@@ -56,16 +68,16 @@ async def create_programme(
     if principal.kind != ParticipantKind.ISSUER:
         raise Forbidden(detail="only an issuer makes a programme")
     faults = Faults() if faults is None else faults
-    version = await _read_version(connection, new, VERSION_FIRST, now_us, now_us, faults)
+    version = await _read_version(connection, new, VERSION_FIRST, now_us, faults)
     programme_id = new_id()
     programme = Programme(
         id=programme_id,
-        ordinal=0,
         issuer_id=principal.participant_id,
         code=new.code,
         name=new.name,
         asset=asset_of(programme_id),
-        status=ProgrammeStatus.OPEN,
+        status=ProgrammeStatus.DRAFT if new.draft else ProgrammeStatus.OPEN,
+        step_count=0,
         budget_fen=new.rules.budget_fen,
         issued_fen=0,
         created_at_us=now_us,
@@ -74,13 +86,15 @@ async def create_programme(
     )
     await ledger.create_asset(connection, programme.asset, now_us)
     try:
-        ordinal = await store.insert_programme(connection, programme)
+        await store.insert_programme(connection, programme)
     except UniqueViolation as error:
         raise Conflict("already_exists", f"a programme with the code {new.code} exists already") from error
-    await _book_budget(connection, programme, now_us)
-    detail = {"code": new.code, "budget_fen": programme.budget_fen}
+    version = await store.insert_version(connection, programme_id, version, None)
+    if not new.draft:
+        await book_budget(connection, programme, now_us)
+    detail = {"code": new.code, "budget_fen": programme.budget_fen, "status": programme.status}
     await _record(connection, principal, programme, version, detail, now_us)
-    return msgspec.structs.replace(programme, ordinal=ordinal)
+    return msgspec.structs.replace(programme, version=version)
 
 
 async def add_version(
@@ -91,38 +105,56 @@ async def add_version(
     now_us: int,
     faults: Faults | None = None,
 ) -> RulesVersion:
-    """Give a programme further rules, in force at once or from a later time on.
+    """Give a programme further rules, in force at once or from a later time on, and with them its budget.
 
-    What was held and issued before keeps the version it was held and issued under. Raises `NotFound`,
-    `Forbidden` for anyone but the programme's issuer, and `InvalidInput` with every fault.
+    What was held and issued before keeps the version it was held and issued under. Only rules that are in
+    force at once may change the budget, never below what is issued. Raises `NotFound`, `Forbidden` for anyone
+    but the programme's issuer, and `InvalidInput` with every fault.
     """
-    programme = await store.lock_programme(connection, programme_id, now_us)
-    if programme is None:
-        raise NotFound(detail="there is no such programme")
-    if programme.issuer_id != principal.participant_id:
-        raise Forbidden(detail="only a programme's issuer changes its rules")
+    programme = await lock_own_programme(connection, principal, programme_id, now_us, "changes its rules")
     faults = Faults() if faults is None else faults
-    [(_, _, _, _, versions)] = await store.all_versions(connection, programme_id)
+    [(_, _, _, versions)] = await store.all_versions(connection, programme_id)
     newest = versions[-1]
-    if isinstance(new.rules, ProgrammeRules):
-        _find_budget_fault(programme, new.rules, faults)
-    least_us = max(now_us, newest.effective_from_us + 1)
-    version = await _read_version(connection, new, newest.number + 1, now_us, least_us, faults)
-    await store.insert_version(connection, programme_id, version)
-    await _record(connection, principal, programme, version, {"code": programme.code}, now_us)
+    version = await _read_version(connection, new, newest.number + 1, now_us, faults, programme)
+    ordinal = newest.ordinal if admit_alike(newest.rules, version.rules) else None
+    version = await store.insert_version(connection, programme_id, version, ordinal)
+    detail: dict[str, object] = {"code": programme.code}
+    if version.rules.budget_fen != programme.budget_fen:
+        await change_budget(connection, programme, version.rules.budget_fen, now_us)
+        detail |= {"budget_fen": version.rules.budget_fen, "budget_before_fen": programme.budget_fen}
+    await _record(connection, principal, programme, version, detail, now_us)
     return version
 
 
-def _find_budget_fault(programme: Programme, rules: ProgrammeRules, faults: Faults) -> None:
-    if rules.budget_fen != programme.budget_fen:
-        rule = f"must stay {programme.budget_fen}: a change of the budget is not supported yet"
-        faults.add("/rules/budget_fen", "not_supported_yet", rule, rules.budget_fen)
+def _find_budget_fault(
+    programme: Programme, rules: ProgrammeRules, faults: Faults, *, begins_later: bool
+) -> None:
+    if rules.budget_fen == programme.budget_fen:
+        return
+    code, stays = "not_applicable", f"must stay {programme.budget_fen}"
+    if programme.status is ProgrammeStatus.CLOSED:
+        rule = f"{stays}: the programme is closed"
+    elif begins_later:
+        rule = f"{stays} in rules that begin later: the budget changes with rules in force at once"
+    elif rules.budget_fen < programme.issued_fen:
+        code, rule = "out_of_range", f"must be at least {programme.issued_fen}: so much is issued"
+    else:
+        return
+    faults.add("/rules/budget_fen", code, rule, rules.budget_fen)
 
 
 async def _read_version(
-    connection: Connection, new: NewVersion, number: int, now_us: int, least_us: int, faults: Faults
+    connection: Connection,
+    new: NewVersion,
+    number: int,
+    now_us: int,
+    faults: Faults,
+    programme: Programme | None = None,
 ) -> RulesVersion:
-    """Return posted rules as a version that begins at `least_us` or later, or raise every fault."""
+    """Return posted rules as a version that begins now or later, without its bit, or raise every fault.
+
+    `programme` is the one that has versions already.
+    """
     if isinstance(new.rules, ProgrammeRules):  # not so where the rules themselves were at fault
         products = await load_products(connection)
         known = Known(
@@ -133,19 +165,22 @@ async def _read_version(
     from_us = time_us(faults, "/effective_from", new.effective_from)
     until_us = time_us(faults, "/effective_until", new.effective_until)
     if new.effective_from is None:
-        from_us = max(now_us, least_us)
-    elif from_us is not None and from_us < least_us:
-        rule = f"must not lie before {format_rfc3339(least_us)}: rules never change for what has been"
+        from_us = now_us
+    elif from_us is not None and from_us < now_us:
+        rule = f"must not lie before {format_rfc3339(now_us)}: rules never change for what has been"
         faults.add("/effective_from", "in_past", rule, new.effective_from)
     _find_far_fault("/effective_from", new.effective_from, from_us, faults)
     _find_far_fault("/effective_until", new.effective_until, until_us, faults)
     if from_us is not None and until_us is not None and until_us <= from_us:
         rule = "must be later than the time from which the rules are in force"
         faults.add("/effective_until", "window_inverted", rule, new.effective_until)
+    if programme is not None and isinstance(new.rules, ProgrammeRules):
+        begins_later = from_us is not None and from_us > now_us
+        _find_budget_fault(programme, new.rules, faults, begins_later=begins_later)
     if faults or from_us is None:
         raise faults.refusal()
     return RulesVersion(
-        number=number, effective_from_us=from_us, effective_until_us=until_us, rules=new.rules
+        number=number, ordinal=0, effective_from_us=from_us, effective_until_us=until_us, rules=new.rules
     )
 
 
@@ -192,46 +227,43 @@ async def _find_stranger_faults(connection: Connection, rules: ProgrammeRules, f
             )
 
 
-async def _book_budget(connection: Connection, programme: Programme, now_us: int) -> None:
-    """Open the issuer's accounts in the programme's asset and put the whole budget in one of them."""
-    issuer_id, asset = programme.issuer_id, programme.asset
-    source_id = await ledger.open_account(
-        connection, issuer_id, asset, Purpose.PROGRAMME_SOURCE, allows_overdraft=True, at_us=now_us
-    )
-    budget = AccountKey(issuer_id, asset, Purpose.BUDGET)
-    redeemed = AccountKey(issuer_id, asset, Purpose.REDEEMED)
-    opened = await ledger.ensure_accounts(connection, [budget, redeemed], now_us)
-    transfer = Transfer(
-        group_id=programme.id,
-        kind=TransferKind.POSTED,
-        reason=TransferReason.PROGRAMME_BUDGET,
-        asset=asset,
-        debit_account_id=source_id,
-        credit_account_id=opened[budget],
-        amount_fen=programme.budget_fen,
-        subject_id=programme.id,
-    )
-    await ledger.post(connection, [transfer], now_us)
-
-
 async def list_programmes(
-    connection: Connection, at_us: int, *, before_id: int = ID_MAX, code: str | None = None, limit: int
+    connection: Connection,
+    at_us: int,
+    *,
+    before_id: int = ID_MAX,
+    code: str | None = None,
+    viewer: Principal | None = None,
+    limit: int,
 ) -> list[Programme]:
-    """Return programmes created before one, newest first, with their rules at a time."""
-    return await store.page_of_programmes(connection, at_us, before_id=before_id, code=code, limit=limit)
+    """Return programmes created before one that `viewer` may see, newest first, with rules at a time."""
+    return await store.page_of_programmes(
+        connection,
+        at_us,
+        before_id=before_id,
+        code=code,
+        with_drafts=sees_all_drafts(viewer),
+        issuer_id=None if viewer is None else viewer.participant_id,
+        limit=limit,
+    )
 
 
-async def get_programme(connection: Connection, programme_id: int, at_us: int) -> Programme:
-    """Return one programme with its rules at a time, or raise `NotFound`."""
+async def get_programme(
+    connection: Connection, programme_id: int, at_us: int, viewer: Principal | None = None
+) -> Programme:
+    """Return one programme that `viewer` may see, with its rules at a time, or raise `NotFound`."""
     programme = await store.programme_by_id(connection, programme_id, at_us)
-    if programme is None:
+    if programme is None or not may_see(programme, viewer):
         raise NotFound(detail="there is no such programme")
     return programme
 
 
-async def list_versions(connection: Connection, programme_id: int) -> tuple[RulesVersion, ...]:
-    """Return every version of a programme's rules, oldest first, or raise `NotFound`."""
-    found = await store.all_versions(connection, programme_id)
-    if not found:
-        raise NotFound(detail="there is no such programme")
-    return found[0][4]
+async def list_versions(
+    connection: Connection, programme_id: int, viewer: Principal | None = None
+) -> tuple[RulesVersion, ...]:
+    """Return every version of a programme's rules, oldest first, or raise `NotFound`, as `get_programme`."""
+    await get_programme(
+        connection, programme_id, 0, viewer
+    )  # whether it may be seen is the same at all times
+    [(_, _, _, versions)] = await store.all_versions(connection, programme_id)
+    return versions

@@ -1,8 +1,12 @@
 """Every programme's rules, in memory: what the order path asks of them costs no round trip.
 
-Vouchers of a programme that is exhausted or closed are spent like any other, so the registry knows those too.
-An ask keeps the mask it was placed with: a programme or a version that begins later does not reach asks that
-already rest.
+Vouchers of a programme that is exhausted or closed are spent like any other, so the registry knows those too;
+drafts it does not. An ask has the bits of all versions that admit it, begun or not, and a bid demands the bit
+of the version it is held under: so rules that begin or end change nothing about asks that rest.
+
+Known limit: an ask keeps the mask it was placed with. Rules posted later, and programmes opened later, do not
+admit asks that already rest, but for rules that admit the very same ones as the version before them: list
+again.
 
 Invariant: whoever has awaited `refresh` finds here all that was committed before it was called, however many
 refresh at a time and in whatever order their answers come.
@@ -10,7 +14,6 @@ refresh at a time and in whatever order their answers come.
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import Final
 
 import msgspec
 
@@ -18,20 +21,17 @@ from exchange.kit.database import Connection
 from exchange.participants.models import Participant
 from exchange.products.models import ProductSpec
 from exchange.vouchers import store
-from exchange.vouchers.judgement import capacity_verdicts, first_objection, in_force, provider_verdicts
+from exchange.vouchers.judgement import capacity_verdicts, first_objection, provider_verdicts
 from exchange.vouchers.programme_models import RulesVersion
 from exchange.vouchers.rules import programme_mask
 
-_NEVER_US: Final = 2**63 - 1
-
 
 class KnownProgramme(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme's bit, and all versions of its rules in the order of their numbers."""
+    """A programme and all versions of its rules in the order of their numbers."""
 
     programme_id: int
     code: str
     name: str
-    mask: int
     versions: tuple[RulesVersion, ...]
     caps_use: bool
     """Whether a version of the rules has a yearly cap that counts what is redeemed."""
@@ -45,8 +45,6 @@ class ProgrammeRegistry:
         self._answered = 0
         self._programmes: Mapping[int, KnownProgramme] = {}
         self._masks: dict[tuple[int, str], int] = {}
-        self._masks_from_us = 0
-        self._masks_until_us = 0
 
     async def refresh(self, connection: Connection) -> None:
         """Read the programmes again; call at start-up and after one was created or changed."""
@@ -57,16 +55,15 @@ class ProgrammeRegistry:
                 programme_id=programme_id,
                 code=code,
                 name=name,
-                mask=programme_mask(ordinal),
                 versions=versions,
                 caps_use=any(version.rules.cap_counts == "redeemed" for version in versions),
             )
-            for programme_id, code, name, ordinal, versions in await store.all_versions(connection)
+            for programme_id, code, name, versions in await store.all_versions(connection)
         }
         if number > self._answered:  # else one who asked later has stored what is at least as new
             self._answered = number
             self._programmes = found
-            self._masks_until_us = 0
+            self._masks = {}
 
     @property
     def programmes(self) -> Mapping[int, KnownProgramme]:
@@ -78,37 +75,20 @@ class ProgrammeRegistry:
         known = self._programmes.get(programme_id)
         return known is not None and known.versions[-1].number >= version
 
-    def ask_mask(self, provider: Participant, product: ProductSpec, at_us: int) -> int:
-        """Return the bits of all programmes that pay this provider for this product at a time."""
-        if not self._masks_from_us <= at_us < self._masks_until_us:
-            self._forget_masks(at_us)
+    def ask_mask(self, provider: Participant, product: ProductSpec) -> int:
+        """Return the bits of all rules, of any time, that admit this provider for this product."""
         key = provider.id, product.id
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._masks[key] = self._ask_mask(provider, product, at_us)
+            mask = self._masks[key] = self._ask_mask(provider, product)
         return mask
 
-    def _ask_mask(self, provider: Participant, product: ProductSpec, at_us: int) -> int:
+    def _ask_mask(self, provider: Participant, product: ProductSpec) -> int:
         mask = 0
         for programme in self._programmes.values():
-            version = in_force(programme.versions, at_us)
-            if version is None:
-                continue
-            rules = version.rules
-            verdicts = chain(provider_verdicts(rules, provider), capacity_verdicts(rules, product))
-            if first_objection(verdicts) is None:
-                mask |= programme.mask
+            for version in programme.versions:
+                rules = version.rules
+                verdicts = chain(provider_verdicts(rules, provider), capacity_verdicts(rules, product))
+                if first_objection(verdicts) is None:
+                    mask |= programme_mask(version.ordinal)
         return mask
-
-    def _forget_masks(self, at_us: int) -> None:
-        """Begin masks anew, good until the next version begins or ends."""
-        times = [
-            time_us
-            for programme in self._programmes.values()
-            for version in programme.versions
-            for time_us in (version.effective_from_us, version.effective_until_us)
-            if time_us is not None
-        ]
-        self._masks = {}
-        self._masks_from_us = max((each for each in times if each <= at_us), default=0)
-        self._masks_until_us = min((each for each in times if each > at_us), default=_NEVER_US)

@@ -29,7 +29,7 @@ from exchange.vouchers.programme_models import (
     ProgrammeView,
     VersionView,
 )
-from exchange.vouchers.programme_rules import view_of_programme, view_of_version
+from exchange.vouchers.programme_rules import superseded_us, view_of_programme, view_of_version
 from exchange.vouchers.rules import view_of_voucher
 
 _PROGRAMMES: Final = "programmes"
@@ -87,9 +87,10 @@ class ProgrammesController(Controller):
         summary="Start a programme",
     )
     async def create(self, request: ApiRequest, data: JSONBody[NewProgramme]) -> Response[ProgrammeView]:
-        """Store a programme by its rules; it is open at once, its whole budget booked.
+        """Store a programme by its rules; it is open at once, its whole budget booked, unless it is a draft.
 
-        It issues and pays while rules of it are in force: from `effective_from`, else at once.
+        It issues and pays while rules of it are in force: from `effective_from`, else at once. A draft waits
+        until its issuer opens it, and is seen by nobody else but operators and regulators.
         """
         state = request.app.state
 
@@ -112,7 +113,12 @@ class ProgrammesController(Controller):
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             found = await programmes.list_programmes(
-                connection, now_us, before_id=before_id, code=query.code, limit=query.limit + 1
+                connection,
+                now_us,
+                before_id=before_id,
+                code=query.code,
+                viewer=request.principal,
+                limit=query.limit + 1,
             )
         next_cursor = _next(_PROGRAMMES, [each.id for each in found], query.limit)
         return Page([view_of_programme(each) for each in found[: query.limit]], next_cursor)
@@ -123,7 +129,8 @@ class ProgrammesController(Controller):
         value = id_in_path("prg", programme_id, "there is no such programme")
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
-            return view_of_programme(await programmes.get_programme(connection, value, now_us))
+            found = await programmes.get_programme(connection, value, now_us, request.principal)
+        return view_of_programme(found)
 
     @post(
         "/{programme_id:str}/versions",
@@ -134,7 +141,11 @@ class ProgrammesController(Controller):
     async def add_version(
         self, request: ApiRequest, programme_id: FromPath[str], data: JSONBody[NewVersion]
     ) -> Response[VersionView]:
-        """Store a further version of the rules; orders and claims keep the one they were held under."""
+        """Store a further version of the rules; orders and claims keep the one they were held under.
+
+        From its beginning on it supersedes all versions before it, also those that are scheduled later. Only
+        rules that begin at once may change the budget, which is never less than what is issued.
+        """
         state = request.app.state
         value = id_in_path("prg", programme_id, "there is no such programme")
 
@@ -160,10 +171,11 @@ class ProgrammesController(Controller):
         value = id_in_path("prg", programme_id, "there is no such programme")
         before = _before(_VERSIONS, query.cursor)
         async with request.app.state.database.connection() as connection:
-            found = await programmes.list_versions(connection, value)
+            found = await programmes.list_versions(connection, value, request.principal)
         kept = [version for version in reversed(found) if version.number < before]
         next_cursor = _next(_VERSIONS, [version.number for version in kept], query.limit)
-        return Page([view_of_version(version) for version in kept[: query.limit]], next_cursor)
+        page = [view_of_version(each, superseded_us(found, each.number)) for each in kept[: query.limit]]
+        return Page(page, next_cursor)
 
 
 class VouchersController(Controller):

@@ -26,7 +26,7 @@ from exchange.vouchers.models import (
 from exchange.vouchers.programme_models import BASIS_POINTS
 
 PROGRAMME_BIT_FIRST: Final = 16
-"""Eligibility bits below are the exchange's own; programme number n has bit 16 + n."""
+"""Eligibility bits below are the exchange's own; the rules with ordinal n have bit 16 + n."""
 
 DAY_US: Final = 86_400_000_000
 
@@ -52,7 +52,7 @@ def sight_of(principal: Principal, party: ParticipantKind) -> Sight | None:
 
 
 def programme_mask(ordinal: int) -> int:
-    """Return the eligibility mask with only the bit of the programme of this number."""
+    """Return the eligibility mask with only the bit of the rules with this ordinal."""
     return 1 << (PROGRAMME_BIT_FIRST + ordinal)
 
 

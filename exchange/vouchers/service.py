@@ -17,7 +17,7 @@ from typing import Final
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Record, to_us
-from exchange.kit.errors import Conflict, Fault, Forbidden, InvalidInput, NotFound
+from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id, new_id
 from exchange.ledger import service as ledger
@@ -39,6 +39,7 @@ from exchange.vouchers.models import (
     VoucherStep,
 )
 from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
+from exchange.vouchers.programme_steps import ISSUED_REASON, lock_own_programme, record_step
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
 
@@ -68,11 +69,7 @@ async def issue_voucher(
     who does not exist, and `Conflict` with the code buyer_not_eligible, programme_not_open,
     yearly_cap_exceeded or budget_exhausted, in this order of precedence.
     """
-    programme = await store.lock_programme(connection, programme_id, now_us)
-    if programme is None:
-        raise NotFound(detail="there is no such programme")
-    if programme.issuer_id != principal.participant_id:
-        raise Forbidden(detail="only a programme's issuer issues its vouchers")
+    programme = await lock_own_programme(connection, principal, programme_id, now_us, "issues its vouchers")
     year = calendar_year(now_us)
     standing = (await company_standings(connection, {programme_id: programme.rules}, buyer_id, now_us))[
         programme_id
@@ -195,6 +192,8 @@ async def _book_issue(
     free = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER, voucher.id)
     escrow = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER_ESCROW, voucher.id)
     accounts = await ledger.ensure_accounts(connection, [budget, free, escrow], now_us)
+    if voucher.face_fen == programme.unissued_fen:
+        await record_step(connection, None, programme, ProgrammeStatus.EXHAUSTED, ISSUED_REASON, now_us)
     await store.insert_voucher(
         connection,
         voucher,
@@ -289,7 +288,6 @@ async def _usable(
             voucher_id=row["id"],
             programme_id=row["programme_id"],
             buyer_id=row["buyer_id"],
-            mask=known[row["programme_id"]].mask,
             versions=known[row["programme_id"]].versions,
             status=VoucherStatus(row["status"]),
             expires_at_us=to_us(row["expires_at"]),

@@ -41,8 +41,11 @@ async def make_books(url: str, *, orders: int, buyers: int = BUYERS) -> int:
         world = VoucherWorld(database)
         issuer = await world.join(ParticipantKind.ISSUER)
         provider = (await world.join(ParticipantKind.PROVIDER)).participant_id
+        budget_fen = (
+            buyers * MEANS_FEN + 1
+        )  # all issued would be a step of the programme, which is not made here
         programme = await world.programme(
-            issuer, await world.join(ParticipantKind.PROVIDER), budget_fen=buyers * MEANS_FEN
+            issuer, await world.join(ParticipantKind.PROVIDER), budget_fen=budget_fen
         )
         hour = hour_of(NOW_US) + 1
         async with database.transaction() as connection:

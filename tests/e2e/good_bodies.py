@@ -41,12 +41,13 @@ BODIES = (
     "POST /v1/vouchers",
     "POST /v1/vouchers/{voucher_id}/steps",
     "POST /v1/vouchers/eligibility",
+    "POST /v1/programmes/{programme_id}/steps",
     "POST /v1/withdrawals",
     "PUT /v1/products/{product_id}/phase",
 )
 """The routes with a body, some with a second body for what the first cannot have.
 
-In an order in which each can be sent: what is rejected can be claimed again.
+In an order in which each can be sent: what is rejected can be claimed again, what is closed issues nothing.
 """
 
 
@@ -104,6 +105,10 @@ async def good(stage: Stage, name: str) -> Good:
         "POST /v1/programmes/{programme_id}/versions": (
             cast.issuer,
             {"rules": programme("scene", cast.provider.id)["rules"]},
+        ),
+        "POST /v1/programmes/{programme_id}/steps": (
+            cast.issuer,
+            {"to": "closed", "reason": "本年度已结束"},
         ),
         "POST /v1/trade-groups": (operator, {"name": "集团"}),
         "POST /v1/vouchers": (

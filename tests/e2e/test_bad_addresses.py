@@ -30,6 +30,7 @@ CURSOR_LISTS = (
         "products",
         "programmes",
         "programme_versions",
+        "programme_steps",
         "trade_groups",
         "transfers",
         "vouchers",

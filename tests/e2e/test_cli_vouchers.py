@@ -88,6 +88,36 @@ def test_a_file_starts_a_programme_and_a_changed_one_gives_it_a_version(
     assert call("vouchers", "list", url=venue.url, key=venue.buyer_keys[0]).exit_code == ExitCode.DONE
 
 
+def test_a_draft_is_imported_opened_and_closed(venue: Venue, issuer_key: str, tmp_path: Path) -> None:
+    file = tmp_path / "programme.json"
+    document = json.loads(call("vouchers", "programmes", "example", "guizhou").stdout)
+    file.write_text(json.dumps(document))
+
+    def done(*arguments: str) -> Any:
+        whole = ("vouchers", "programmes", *arguments, "--json")
+        return as_json(call(*whole, url=venue.url, key=issuer_key))
+
+    created = done("import", str(file), "--draft")
+    assert created["outcome"] == "created"
+    listed = call("vouchers", "programmes", "list", url=venue.url, key=venue.buyer_keys[0]).stdout
+    assert created["programme_id"] not in listed
+    document["rules"]["budget_fen"] = 7_000_000_000
+    file.write_text(json.dumps(document))
+    assert done("import", str(file), "--draft")["outcome"] == "added"
+    opened = done("step", created["programme_id"], "open", "--reason", "approved", "-y")
+    assert (opened["status"], opened["budget_cny"]) == ("open", "70000000.00")
+    late = call("vouchers", "programmes", "import", str(file), "--draft", url=venue.url, key=issuer_key)
+    assert late.exit_code == ExitCode.USAGE
+    assert "no draft any more" in late.stderr
+    closing = ("vouchers", "programmes", "step", created["programme_id"], "closed", "--reason", "over")
+    said = call(*closing, "-y", url=venue.url, key=issuer_key).stdout
+    assert "returned CNY  70000000.00" in said
+    again = call(*closing, "-y", url=venue.url, key=issuer_key)
+    assert again.exit_code == ExitCode.REFUSED
+    steps = call("vouchers", "programmes", "steps", created["programme_id"], url=venue.url, key=issuer_key)
+    assert [word in steps.stdout for word in ("approved", "over", "issuer")] == [True] * 3
+
+
 def test_every_fault_of_a_file_is_told_at_once(venue: Venue, issuer_key: str, tmp_path: Path) -> None:
     file = tmp_path / "programme.json"
     document = json.loads(call("vouchers", "programmes", "example", "shenzhen").stdout)

@@ -8,6 +8,7 @@ import asyncio
 import datetime as dt
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -36,7 +37,7 @@ class Capped:
         self.product = world.product()
         self.window = (0, 4)
 
-    async def settle(self, **rules: object) -> None:
+    async def settle(self, **rules: Any) -> None:
         """Bring the world to its beginning."""
         world = self.world
         async with world.database.transaction() as connection:

@@ -94,7 +94,7 @@ async def planted(books: Books, *statements: str) -> dict[tuple[DifferenceKind, 
     async with books.world.database.connection() as connection:
         undone = connection.transaction()
         await undone.start()
-        for table in ("order_hold", "lease_funding", "trade"):
+        for table in ("order_hold", "lease_funding", "trade", "programme"):
             await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
             await connection.execute(statement)

@@ -29,6 +29,7 @@ COLUMN_OF = {
     "trade": "price_ticks",
     "outage": "reason",
     "programme_version": "rules",
+    "programme_step": "reason",
     "voucher_step": "reason",
     "claim_step": "reason",
     "claim_draw": "drawn_number",

@@ -16,6 +16,7 @@ from exchange.kit.ids import encode_id, new_id
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
 from exchange.vouchers import service
+from exchange.vouchers.programme_life_routes import ProgrammeStepsController
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.routes import ProgrammesController, VouchersController
 from tests.voucher_facts import product
@@ -60,7 +61,7 @@ class Door:
         self.clock = ManualClock(NOW_US)
         self._keys: dict[int, StoredKey] = {}
         app = build_app(
-            [ProgrammesController, VouchersController, ClaimsController],
+            [ProgrammesController, ProgrammeStepsController, VouchersController, ClaimsController],
             authenticator=Authenticator(self._stored_key),
             is_ready=self._is_ready,
             state={
@@ -127,7 +128,7 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
     )
     async with door.world.database.connection() as connection:
         admitted = await get_participant(connection, provider.principal.participant_id)
-    assert door.registry.ask_mask(admitted, product("domestic"), NOW_US) != 0
+    assert door.registry.ask_mask(admitted, product("domestic")) != 0
 
     request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "300"}
     voucher = await issuer.post("/v1/vouchers", request)
@@ -170,6 +171,94 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
     assert (await provider.get("/v1/claims?status=submitted"))["data"] == []
     seen = await buyer.get(f"/v1/vouchers/{voucher['id']}")
     assert (seen["available_cny"], seen["paid_cny"]) == ("176.55", "123.45")
+
+
+async def test_a_draft_is_opened_changed_and_closed(door: Door) -> None:
+    issuer, other, buyer, provider, regulator = [
+        await door.join(kind)
+        for kind in (
+            ParticipantKind.ISSUER,
+            ParticipantKind.ISSUER,
+            ParticipantKind.BUYER,
+            ParticipantKind.PROVIDER,
+            ParticipantKind.REGULATOR,
+        )
+    ]
+    body = {"code": code_of(), "name": "x", "rules": rules(provider), "draft": True}
+    draft = await issuer.post("/v1/programmes", body)
+    assert (draft["status"], draft["unissued_cny"]) == ("draft", "1000.00")
+    path = f"/v1/programmes/{draft['id']}"
+    for suffix in ("", "/versions", "/steps"):
+        await buyer.get(f"{path}{suffix}", status=404)
+        await other.get(f"{path}{suffix}", status=404)
+        await issuer.get(f"{path}{suffix}")
+        await regulator.get(f"{path}{suffix}")
+    step = {"to": "open", "reason": "approved"}
+    for caller, status in ((other, 404), (buyer, 403)):
+        await caller.post(f"{path}/steps", step, status=status)
+        assert draft["id"] not in [
+            each["id"] for each in (await caller.get("/v1/programmes?limit=1000"))["data"]
+        ]
+    request = {"programme_id": draft["id"], "buyer_id": buyer.id, "amount_cny": "300"}
+    assert (await issuer.post("/v1/vouchers", request, status=409))["code"] == "programme_not_open"
+    assert (await other.post("/v1/vouchers", request, status=404))["code"] == "not_found"
+    opened = await issuer.post(f"{path}/steps", step, status=200, key="open")
+    assert opened["status"] == "open"
+    assert await issuer.post(f"{path}/steps", step, status=200, key="open") == opened
+    assert await buyer.get(path) == opened
+    await issuer.post("/v1/vouchers", request)
+
+    raised = {"rules": rules(provider, budget_fen=200_000)}
+    first = await issuer.post(f"{path}/versions", raised | {"effective_from": "2026-03-01T00:00:00Z"}, 422)
+    assert [(each["pointer"], each["code"]) for each in first["errors"]] == [
+        ("/rules/budget_fen", "not_applicable")
+    ]
+    await issuer.post(f"{path}/versions", raised)
+    lower = await issuer.post(f"{path}/versions", {"rules": rules(provider, budget_fen=29_999)}, 422)
+    assert [(each["pointer"], each["code"]) for each in lower["errors"]] == [
+        ("/rules/budget_fen", "out_of_range")
+    ]
+    await issuer.post(
+        f"{path}/versions",
+        {"rules": rules(provider, budget_fen=200_000), "effective_from": "2026-03-01T00:00:00Z"},
+    )
+    await issuer.post(f"{path}/versions", {"rules": rules(provider, budget_fen=150_000)})
+    versions = (await buyer.get(f"{path}/versions"))["data"]
+    now_at = "2026-02-25T06:13:20Z"
+    assert [(each["version"], each["effective_at"], each["superseded_at"]) for each in versions] == [
+        (4, now_at, None),
+        (3, "2026-03-01T00:00:00Z", now_at),
+        (2, now_at, now_at),
+        (1, now_at, now_at),
+    ]
+
+    problem = await issuer.post(f"{path}/steps", {"to": "exhausted", "reason": ""}, status=422)
+    assert {each["pointer"]: each["code"] for each in problem["errors"]} == {
+        "/to": "not_one_of",
+        "/reason": "too_short",
+    }
+    problem = await issuer.post(f"{path}/steps", {"to": "closed", "reason": "  "}, status=422)
+    assert [each["pointer"] for each in problem["errors"]] == ["/reason"]
+    assert (await other.post(f"{path}/steps", step, status=403))["code"] == "forbidden"
+    closed = await issuer.post(f"{path}/steps", {"to": "closed", "reason": "spent elsewhere"}, status=200)
+    assert [closed[f"{name}_cny"] for name in ("budget", "issued", "unissued", "returned")] == [
+        "1500.00",
+        "300.00",
+        "0.00",
+        "1200.00",
+    ]
+    problem = await issuer.post(f"{path}/steps", {"to": "open", "reason": "after all"}, status=409)
+    assert (problem["code"], "is closed" in problem["detail"]) == ("state_conflict", True)
+    told = await buyer.get(f"{path}/steps")
+    assert [(each["from_status"], each["to_status"], each["returned_cny"]) for each in told["data"]] == [
+        ("draft", "open", "0.00"),
+        ("open", "closed", "1200.00"),
+    ]
+    assert told["data"][1]["reason"] == "spent elsewhere"
+    page = await buyer.get(f"{path}/steps?limit=1")
+    assert page["data"] == told["data"][:1]
+    rest = await buyer.get(f"{path}/steps?limit=1&cursor={page['next_cursor']}")
+    assert (rest["data"], rest["next_cursor"]) == (told["data"][1:], None)
 
 
 async def test_a_rejection_gives_its_reason(door: Door) -> None:
@@ -244,6 +333,7 @@ async def test_each_route_is_closed_to_keys_without_its_scope(door: Door) -> Non
     for caller, path in (
         (buyer, "/v1/programmes"),
         (buyer, "/v1/vouchers"),
+        (buyer, f"/v1/programmes/{encode_id('prg', new_id())}/steps"),
         (buyer, f"{claim}/approve"),
         (buyer, f"{claim}/reject"),
         (buyer, f"{claim}/pay"),

@@ -1,14 +1,14 @@
 """Vouchers and claims on the real PostgreSQL beside a plain model of them.
 
 Hypothesis takes any steps in any order: issuing, holding, releasing, committing, delivering, refunding,
-expiring, suspending, revoking, claiming and every step of a claim by anybody, also those that are refused.
+expiring, suspending, revoking, claiming and every step of a claim by anybody, raising and lowering the budget
+and closing the programme, also those that are refused.
 After every step each voucher's parts are the model's and sum to its face, issuance is within the budget and
 the caps, and no buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's
 hands. After every run the books balance.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     initialize,
     invariant,
     multiple,
@@ -34,10 +33,9 @@ from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
 from exchange.vouchers.models import Balances, Capture, Voucher, VoucherStatus
-from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
 from tests.plain_claim import WAYS, PlainClaim, line_order
-from tests.voucher_world import VoucherWorld
+from tests.programme_machine import ProgrammeMachine
 
 T = TypeVar("T")
 PARTS = Balances.__struct_fields__
@@ -47,7 +45,7 @@ small_fen = st.one_of(st.integers(1, 60), st.integers(1, 300))
 either = st.integers(0, 1)
 
 
-class VoucherLife(RuleBasedStateMachine):
+class VoucherLife(ProgrammeMachine):
     """One programme of 35.00 CNY, at most 20.00 a buyer and year; two buyers, two providers."""
 
     vouchers: Bundle[Voucher] = Bundle("vouchers")
@@ -55,10 +53,7 @@ class VoucherLife(RuleBasedStateMachine):
 
     def __init__(self, runner: asyncio.Runner, database: Database) -> None:
         """Begin with an empty model."""
-        super().__init__()
-        self.runner = runner
-        self.world = VoucherWorld(database)
-        self.issued: list[Voucher] = []
+        super().__init__(runner, database, BUDGET_FEN)
         self.states: dict[int, str] = {}
         self.parts: dict[int, dict[str, int]] = {}
         self.unclaimed: list[Capture] = []
@@ -72,7 +67,7 @@ class VoucherLife(RuleBasedStateMachine):
         kinds = ParticipantKind.ISSUER, *[ParticipantKind.BUYER] * 2, *[ParticipantKind.PROVIDER] * 2
         self.issuer, *others = [self.runner.run(self.world.join(kind)) for kind in kinds]
         self.buyers, self.providers = others[:2], others[2:]
-        self.programme: Programme = self.runner.run(
+        self.programme = self.runner.run(
             self.world.programme(
                 self.issuer,
                 self.providers[0],
@@ -90,15 +85,6 @@ class VoucherLife(RuleBasedStateMachine):
         self.draws += 1
         return self.draws * 3_571 % 10_000
 
-    def within(self, work: Callable[[Connection], Coroutine[Any, Any, T]]) -> T:
-        """Do some work in a transaction."""
-
-        async def transact() -> T:
-            async with self.world.database.transaction() as connection:
-                return await work(connection)
-
-        return self.runner.run(transact())
-
     def move(self, voucher_id: int, source: str, target: str, fen: int) -> None:
         """Move a part of a voucher in the model."""
         self.parts[voucher_id][f"{source}_fen"] -= fen
@@ -106,14 +92,16 @@ class VoucherLife(RuleBasedStateMachine):
 
     @rule(target=vouchers, number=either, fen=small_fen)
     def issue(self, number: int, fen: int) -> Any:
-        """Issue, or be refused by the cap or else by the budget."""
+        """Issue, or be refused because all is over, by the cap or else by the budget."""
         buyer = self.buyers[number]
         used_fen = sum(each.face_fen for each in self.issued if each.buyer_id == buyer.participant_id)
         total_fen = sum(each.face_fen for each in self.issued)
         code = ""
-        if used_fen + fen > CAP_FEN:
+        if self.closed:
+            code = "programme_not_open"
+        elif used_fen + fen > CAP_FEN:
             code = "yearly_cap_exceeded"
-        elif total_fen + fen > BUDGET_FEN:
+        elif total_fen + fen > self.budget_fen:
             code = "budget_exhausted"
         if code:
             with pytest.raises(Conflict) as caught:

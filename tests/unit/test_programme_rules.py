@@ -36,7 +36,7 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
-from exchange.vouchers.programme_rules import Known, find_rule_faults, split_fen
+from exchange.vouchers.programme_rules import Known, admit_alike, find_rule_faults, split_fen
 from tests.voucher_facts import AT_US, buyer, facts, offer, product, provider, rules_of, version_of
 
 KNOWN = Known(accelerators={"nvidia-t4"}, hubs={"guizhou"})
@@ -360,6 +360,24 @@ def test_the_newest_version_that_has_begun_is_in_force_until_its_end() -> None:
     ]
     found = [in_force(versions, at_us) for at_us in (9, 10, 19, 20, 29, 30, 34, 35, 99)]
     assert [None if each is None else each.number for each in found] == [None, 1, 1, 2, 2, None, None, 3, 3]
+
+
+@pytest.mark.parametrize(
+    "changes, alike",
+    [
+        ({}, True),
+        ({"budget_fen": 1, "validity_days": 1, "rate_tiers": (RateTier(bps=1),)}, True),
+        ({"buyer": BuyerRule(regions=("beijing",)), "price_cap_above_bps": 5}, True),
+        ({"provider": ProviderRule(ownership="state")}, False),
+        ({"capacity": CapacityRule(hubs=("guizhou",))}, False),
+        ({"price_cap": "reference"}, False),
+    ],
+)
+def test_rules_share_a_bit_where_they_admit_the_same_asks(
+    changes: dict[str, Any],
+    alike: bool,  # noqa: FBT001 - a case
+) -> None:
+    assert admit_alike(rules_of(), rules_of(**changes)) is alike
 
 
 def test_a_budget_is_split_among_its_sources_to_the_fen() -> None:

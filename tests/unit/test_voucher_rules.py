@@ -45,7 +45,6 @@ def usable(voucher_id: int, **changes: object) -> UsableVoucher:
         voucher_id=voucher_id,
         programme_id=1,
         buyer_id=5,
-        mask=programme_mask(1),
         versions=(version_of(rules_of()),),
         status=VoucherStatus.ACTIVE,
         expires_at_us=LATER_US,
@@ -125,7 +124,7 @@ def test_a_domestic_programme_pays_for_domestic_accelerators() -> None:
 
 def test_auto_takes_the_programme_of_the_voucher_that_expires_first() -> None:
     late, soon = usable(1, expires_at_us=LATER_US + 9), usable(2, expires_at_us=LATER_US + 5)
-    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2))
+    other = usable(3, programme_id=2, expires_at_us=LATER_US + 7)
     (funded,) = choose([late, other, soon], "auto", FOREIGN).shares
     assert [(each.voucher_id, fen) for each, fen in funded.parts] == [(2, 1_000), (1, 1_000)]
     share = funded.share
@@ -150,7 +149,7 @@ def test_no_voucher_pays_where_none_is_wanted_or_none_is_usable() -> None:
 def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
     versions = (
         version_of(rules_of(rate_tiers=(RateTier(bps=3_000),)), 1),
-        version_of(rules_of(rate_tiers=(RateTier(bps=2_000),)), 2, effective_from_us=NOW_US),
+        version_of(rules_of(rate_tiers=(RateTier(bps=2_000),)), 2, ordinal=7, effective_from_us=NOW_US),
         version_of(rules_of(rate_tiers=(RateTier(bps=1_000),)), 3, effective_from_us=LATER_US),
     )
     wallet = [usable(1, versions=versions), usable(2, versions=versions)]
@@ -163,7 +162,7 @@ def test_vouchers_pay_by_the_rules_in_force_whenever_they_were_issued() -> None:
 def test_where_the_higher_applies_the_programme_that_pays_most_pays() -> None:
     higher = version_of(rules_of(rate_tiers=(RateTier(bps=5_000),), stacking="higher_of"))
     soon = usable(1, expires_at_us=LATER_US + 5)
-    late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, mask=programme_mask(2), versions=(higher,))
+    late = usable(2, programme_id=2, expires_at_us=LATER_US + 7, versions=(higher,))
     late = msgspec.structs.replace(late, available_fen=1_001)
     assert paying(choose([soon, late], "auto", FOREIGN)) == [late]
     both = choose([soon, late], (1, 2), FOREIGN).refusals
