@@ -51,7 +51,8 @@ REVOKE SELECT ON api_key, idempotency_record FROM exchange_auditor;
 
 -- Insert-only: the record of what happened.
 GRANT INSERT ON
-    journal, ledger_transfer, trade, outage, programme_version, voucher_step, claim_step, claim_draw, claim_evidence, audit_record
+    journal, ledger_transfer, trade, outage, programme_version, voucher_step, claim_step, claim_draw, claim_evidence,
+    list_price, audit_record
 TO exchange_app;
 
 -- State: what the record adds up to, and who and what it is about.
