@@ -47,6 +47,8 @@ from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
 from exchange.participants.service import first_operator_key, load_stored_key
+from exchange.products.list_price_routes import ListPricesController
+from exchange.products.list_prices import ListPrices
 from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
@@ -77,6 +79,7 @@ class Exchange:
         *,
         accounts: AccountDirectory,
         programmes: ProgrammeRegistry,
+        list_prices: ListPrices,
         products: dict[str, ProductSpec],
         server: EmbeddedPostgres | None,
     ) -> None:
@@ -85,6 +88,7 @@ class Exchange:
         self.clock = clock
         self.accounts = accounts
         self.programmes = programmes
+        self.list_prices = list_prices
         self.products = products
         self.relay = Relay(database)
         self.ended = asyncio.Event()
@@ -100,6 +104,7 @@ class Exchange:
             products=products,
             sequencers=self._sequencers,
             programmes=programmes,
+            list_prices=list_prices,
         )
 
     @classmethod
@@ -131,7 +136,7 @@ class Exchange:
     async def _open_on(
         cls, settings: Settings, database: Database, clock: Clock | None, server: EmbeddedPostgres | None
     ) -> Self:
-        programmes = ProgrammeRegistry()
+        programmes, list_prices = ProgrammeRegistry(), ListPrices()
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
         async with database.transaction() as connection:
             await seed_catalogue(connection)
@@ -140,6 +145,7 @@ class Exchange:
         async with database.connection() as connection:
             products = {product.id: product for product in await load_products(connection)}
             await programmes.refresh(connection)
+            await list_prices.refresh(connection)
             latest_us = await latest_event_at_us(connection)
         partitions = len({product.partition_id for product in products.values()})
         if partitions > PARTITIONS_MAX:
@@ -150,6 +156,7 @@ class Exchange:
             clock or _clock(settings, latest_us),
             accounts=AccountDirectory(),
             programmes=programmes,
+            list_prices=list_prices,
             products=products,
             server=server,
         )
@@ -256,6 +263,7 @@ def create_app(exchange: Exchange) -> Litestar:
             EvidenceController,
             KeysController,
             LeasesController,
+            ListPricesController,
             MarketController,
             OrdersController,
             OversightController,
@@ -276,6 +284,7 @@ def create_app(exchange: Exchange) -> Litestar:
             "authenticator": authenticator,
             "clock": exchange.clock,
             "database": exchange.database,
+            "list_prices": exchange.list_prices,
             "market": MarketService(orders=exchange.orders, tape=exchange.relay.tape, clock=exchange.clock),
             "orders": exchange.orders,
             "oversight": OversightService(database=exchange.database, clock=exchange.clock),

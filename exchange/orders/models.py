@@ -101,6 +101,8 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     programme_id: int | None = None
     programme_version: int | None = None
     programme_mask_hex: str = "0"
+    list_price_ticks: int | None = None
+    """Of an ask: its provider's list price of the product as it stood when the ask was placed."""
 
     @property
     def only_eligible(self) -> bool:
@@ -266,7 +268,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
     as well, so it is told by `filled_gpu_hours` alone. `programme_id` and `programme_version` name the rules
-    under which a bid's vouchers are held.
+    under which a bid's vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask had as
+    its list price when it was placed.
     """
 
     id: str
@@ -300,6 +303,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     programme_version: int | None = None
     min_hours: int | None = None
     reserved_for: tuple[str, ...] | None = None
+    list_price_cny_per_gpu_hour: str | None = None
     held: Held | None = None
     fills: list[FillView] = []
 

@@ -70,10 +70,24 @@ def _fits(tier: RateTier, facts: Facts) -> bool:
 
 
 def price_cap_of(rules: ProgrammeRules, product: ProductSpec) -> int | None:
-    """Return the price in ticks beyond which vouchers pay no share, rounded down; None for no cap."""
-    if rules.price_cap == "none":
-        return None
-    return product.reference_price_ticks * (BASIS_POINTS + (rules.price_cap_above_bps or 0)) // BASIS_POINTS
+    """Return the cap by the reference price: the price in ticks beyond which vouchers pay no share.
+
+    Rounded down; None where the rules have no such cap.
+    """
+    return _with_margin(rules, product.reference_price_ticks) if rules.price_cap == "reference" else None
+
+
+def list_cap_of(rules: ProgrammeRules, list_price_ticks: int | None) -> int | None:
+    """Return the cap by the provider's list price: the price in ticks beyond which vouchers pay no share.
+
+    Rounded down; None where the rules have no such cap. Where they have one and the provider had no list
+    price (its ask is older than the rules), it is 0: vouchers pay nothing.
+    """
+    return _with_margin(rules, list_price_ticks or 0) if rules.price_cap == "list" else None
+
+
+def _with_margin(rules: ProgrammeRules, price_ticks: int) -> int:
+    return price_ticks * (BASIS_POINTS + (rules.price_cap_above_bps or 0)) // BASIS_POINTS
 
 
 def order_verdicts(rules: ProgrammeRules, facts: Facts) -> Iterator[Verdict]:
@@ -117,8 +131,10 @@ def capacity_verdicts(rules: ProgrammeRules, product: ProductSpec) -> Iterator[V
         yield _among("/capacity/hubs", "the hub", product.hub_code, capacity.hubs)
 
 
-def provider_verdicts(rules: ProgrammeRules, provider: Participant) -> Iterator[Verdict]:
-    """Yield what the rules say of a provider."""
+def provider_verdicts(
+    rules: ProgrammeRules, provider: Participant, list_price_ticks: int | None
+) -> Iterator[Verdict]:
+    """Yield what the rules say of a provider with this list price of the product, or with none."""
     rule = rules.provider
     if rule.admitted:
         holds = encode_id("par", provider.id) in rule.admitted
@@ -128,6 +144,10 @@ def provider_verdicts(rules: ProgrammeRules, provider: Participant) -> Iterator[
         yield _among("/provider/ownership", "the provider's ownership", provider.ownership, (rule.ownership,))
     if rule.regions:
         yield _among("/provider/regions", "the provider's region", provider.region, rule.regions)
+    if rules.price_cap == "list":
+        have = "none" if list_price_ticks is None else f"{format_cny(list_price_ticks)} CNY per GPU-hour"
+        detail = f"the provider must have a list price of the product, and it has {have}"
+        yield Verdict("/price_cap", list_price_ticks is not None, detail)
 
 
 def buyer_verdicts(

@@ -172,7 +172,9 @@ class ProgrammeRules(_Rule, frozen=True):
     a calendar year of the issuers' own time zone; `min_annual_spend_fen` is what the company must have spent
     on trades in the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the
     highest, the first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their
-    share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price.
+    share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price;
+    with list, of at most the list price that the provider had when its ask was placed, and as much more, and
+    nothing where it had none.
     """
 
     budget_fen: Fen
@@ -220,7 +222,6 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
 """JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
 
 REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {
-    "/price_cap": ("list", "must be none or reference: providers' list prices are not known yet"),
     "/stacking": ("ceiling", "must be none or higher_of: one programme pays an order, two do not yet"),
 }
 """JSON pointer into the rules -> a value that is not obeyed yet, and the rule in words."""

@@ -87,8 +87,8 @@ def find_rule_faults(
         capacity.accelerators, named.get(Fact.ACCELERATOR), faults, f"{pointer}/capacity/accelerators"
     )
     _find_unknown(capacity.hubs, named.get(Fact.HUB), faults, f"{pointer}/capacity/hubs")
-    if rules.price_cap_above_bps is not None and rules.price_cap != "reference":
-        rule = "must only be given with price_cap reference"
+    if rules.price_cap_above_bps is not None and rules.price_cap == "none":
+        rule = "must only be given with price_cap list or reference"
         faults.add(f"{pointer}/price_cap_above_bps", "not_applicable", rule, rules.price_cap_above_bps)
     _find_date_fault(rules.contract.signed_from, faults, f"{pointer}/contract/signed_from")
     _find_funding_faults(rules, faults, f"{pointer}/funding_split")

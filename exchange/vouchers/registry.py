@@ -42,7 +42,7 @@ class ProgrammeRegistry:
         self._asked = 0
         self._answered = 0
         self._programmes: Mapping[int, KnownProgramme] = {}
-        self._masks: dict[tuple[int, str], int] = {}
+        self._masks: dict[tuple[int, str, bool], int] = {}
         self._masks_from_us = 0
         self._masks_until_us = 0
 
@@ -75,24 +75,34 @@ class ProgrammeRegistry:
         known = self._programmes.get(programme_id)
         return known is not None and known.versions[-1].number >= version
 
-    def ask_mask(self, provider: Participant, product: ProductSpec, at_us: int) -> int:
-        """Return the bits of all programmes that pay this provider for this product at a time."""
+    def ask_mask(
+        self, provider: Participant, product: ProductSpec, at_us: int, list_price_ticks: int | None
+    ) -> int:
+        """Return the bits of all programmes that pay this provider for this product at a time.
+
+        `list_price_ticks` is the provider's list price of the product, None where it has none.
+        """
         if not self._masks_from_us <= at_us < self._masks_until_us:
             self._forget_masks(at_us)
-        key = provider.id, product.id
+        # A mask asks whether there is a list price, not how high it is: a new price needs no new mask.
+        key = provider.id, product.id, list_price_ticks is None
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._masks[key] = self._ask_mask(provider, product, at_us)
+            mask = self._masks[key] = self._ask_mask(provider, product, at_us, list_price_ticks)
         return mask
 
-    def _ask_mask(self, provider: Participant, product: ProductSpec, at_us: int) -> int:
+    def _ask_mask(
+        self, provider: Participant, product: ProductSpec, at_us: int, list_price_ticks: int | None
+    ) -> int:
         mask = 0
         for programme in self._programmes.values():
             version = in_force(programme.versions, at_us)
             if version is None:
                 continue
             rules = version.rules
-            verdicts = chain(provider_verdicts(rules, provider), capacity_verdicts(rules, product))
+            verdicts = chain(
+                provider_verdicts(rules, provider, list_price_ticks), capacity_verdicts(rules, product)
+            )
             if first_objection(verdicts) is None:
                 mask |= programme.mask
         return mask

@@ -136,19 +136,23 @@ async def test_the_registry_knows_who_is_admitted_for_what(world: VoucherWorld) 
     provider = await world.join(ParticipantKind.PROVIDER)
     stranger = await world.join(ParticipantKind.PROVIDER)
     any_origin = await world.programme(issuer, provider)
+    listed = await world.programme(issuer, provider, price_cap="list")
     domestic = await world.programme(issuer, provider, capacity=CapacityRule(origin=RequiredOrigin.DOMESTIC))
     async with world.database.connection() as connection:
         who = await participants_by_ids(connection, {provider.participant_id, stranger.participant_id})
     admitted, other = who[provider.participant_id], who[stranger.participant_id]
     registry = ProgrammeRegistry()
-    assert registry.ask_mask(admitted, product("domestic"), NOW_US) == 0
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US, None) == 0
     async with world.database.connection() as connection:
         await registry.refresh(connection)
     both = programme_mask(any_origin.ordinal) | programme_mask(domestic.ordinal)
-    assert registry.ask_mask(admitted, product("domestic"), NOW_US) == both
-    assert registry.ask_mask(admitted, product("foreign"), NOW_US) == programme_mask(any_origin.ordinal)
-    assert registry.ask_mask(other, product("domestic"), NOW_US) == 0
-    assert registry.ask_mask(admitted, product("domestic"), NOW_US - 1) == 0  # before both began
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US, None) == both
+    assert registry.ask_mask(admitted, product("foreign"), NOW_US, None) == programme_mask(any_origin.ordinal)
+    three = both | programme_mask(listed.ordinal)
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US, 900) == three
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US, None) == both
+    assert registry.ask_mask(other, product("domestic"), NOW_US, 900) == 0
+    assert registry.ask_mask(admitted, product("domestic"), NOW_US - 1, None) == 0  # before both began
     assert registry.programmes[domestic.id].mask == programme_mask(domestic.ordinal)
 
 
