@@ -4,6 +4,9 @@
 keeps the highest number it was ever told, and prices are never changed; so whoever has awaited `refresh`, or
 called `learn` after its commit, finds at least that, however many do so at a time and in whatever order their
 answers come.
+
+Known limit: a price whose commit was lost from sight, though it held, is known to the order path once its
+provider has sent it again (it is told to), or at the next start.
 """
 
 from collections.abc import Iterable
