@@ -104,6 +104,10 @@ def order_verdicts(rules: ProgrammeRules, facts: Facts) -> Iterator[Verdict]:
         yield Verdict("/contract/max_hours", facts.hours <= contract.max_hours, detail)
     if contract.unaffiliated:
         yield Verdict("/contract/unaffiliated", True, "orders of one trade group never trade with each other")  # noqa: FBT003  (a struct's field)
+    if rules.price_cap == "list":
+        above = f" and {_percent(rules.price_cap_above_bps)} more" if rules.price_cap_above_bps else ""
+        detail = f"at providers with a list price, a share is paid of at most that price{above}"
+        yield Verdict("/price_cap", True, detail)  # noqa: FBT003  (a struct's field)
     rate_bps = rate_of(rules, facts)
     detail = f"the share is {_percent(rate_bps)}" if rate_bps else "no tier of the rates fits the order"
     yield Verdict("/rate_tiers", rate_bps > 0, detail)

@@ -311,6 +311,9 @@ def test_a_cap_by_list_price_pays_only_who_has_one_and_says_so() -> None:
     assert unlisted.detail == "the provider must have a list price of the product, and it has none"
     assert listed.detail.endswith("and it has 9.50 CNY per GPU-hour")
     assert not list(provider_verdicts(rules_of(price_cap="reference"), provider(), None))
+    rules = rules_of(price_cap="list", price_cap_above_bps=250)
+    (told,) = [each for each in order_verdicts(rules, facts()) if each.rule == "/price_cap"]
+    assert (told.holds, told.detail.endswith("of at most that price and 2.5 % more")) == (True, True)
 
 
 @pytest.mark.parametrize(
