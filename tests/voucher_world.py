@@ -207,5 +207,5 @@ class VoucherWorld:
             await ledger.post(connection, [step], self.now_us)
 
     async def _usable(self, connection: Connection, voucher: Voucher) -> UsableVoucher:
-        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry)
+        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry, {voucher.id})
         return next(each for each in found if each.voucher_id == voucher.id)

@@ -302,7 +302,8 @@ class Sequencer:
         )
         vouchers: dict[int, list[UsableVoucher]] = {}
         if with_vouchers:
-            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes):
+            named = {voucher_id for request in bids for voucher_id in request.voucher_ids}
+            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes, named):
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(
             known=store.by_key(known),

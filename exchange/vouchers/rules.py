@@ -170,10 +170,10 @@ def offers_for(vouchers: Sequence[UsableVoucher], facts: Facts) -> dict[int, Off
 def choose(vouchers: Sequence[UsableVoucher], choice: VoucherWish, facts: Facts) -> VoucherChoice:
     """Return the vouchers an order pays with.
 
-    `vouchers` are all of one buyer's. `auto` takes the programme of the usable voucher that expires first, or
-    what the stacking rules of the programmes say, and no voucher at all where none is usable. Named vouchers
-    must all be usable and of one programme: anything else is refused, voucher by voucher, rather than
-    silently paid in cash.
+    `vouchers` are one buyer's: all that can still pay, and those named. `auto` takes the programme of the
+    usable voucher that expires first, or what the stacking rules of the programmes say, and no voucher at all
+    where none is usable. Named vouchers must all be usable and of one programme: anything else is refused,
+    voucher by voucher, rather than silently paid in cash.
     """
     if choice == "none":
         return VoucherChoice()

@@ -248,9 +248,15 @@ async def get_voucher(connection: Connection, principal: Principal, voucher_id: 
 
 
 async def vouchers_for_update(
-    connection: Connection, buyer_ids: Collection[int], programmes: ProgrammeRegistry
+    connection: Connection,
+    buyer_ids: Collection[int],
+    programmes: ProgrammeRegistry,
+    named_ids: Collection[int] = (),
 ) -> list[UsableVoucher]:
-    """Return every voucher of some buyers, whatever its state, its account locked until the transaction ends.
+    """Return the vouchers of some buyers that can still pay, accounts locked until the transaction ends.
+
+    Those are active or suspended with something free or held. Of `named_ids` those that are theirs come
+    whatever their state, so that one that cannot pay can be told why.
 
     One statement; a second only where the registry does not know the newest rules yet. Accounts are locked in
     order of their ids. What can pay is for `rules.choose` to say. The status is read before the lock is had:
@@ -258,7 +264,7 @@ async def vouchers_for_update(
     """
     if not buyer_ids:
         return []
-    return await _usable(connection, await store.lock_vouchers(connection, buyer_ids), programmes)
+    return await _usable(connection, await store.lock_vouchers(connection, buyer_ids, named_ids), programmes)
 
 
 async def vouchers_of_buyer(

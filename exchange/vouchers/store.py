@@ -206,9 +206,11 @@ async def insert_voucher(
     )
 
 
-async def lock_vouchers(connection: Connection, buyer_ids: Collection[int]) -> list[Record]:
-    """Every voucher of some buyers, with its account locked in order of account ids."""
-    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids))
+async def lock_vouchers(
+    connection: Connection, buyer_ids: Collection[int], named_ids: Collection[int]
+) -> list[Record]:
+    """The vouchers of some buyers that can still pay or are named, accounts locked in order of ids."""
+    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids), list(named_ids))
 
 
 async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Record]:

@@ -338,7 +338,7 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
         assert seen.balances == msgspec.structs.replace(NOTHING, held_fen=5_000)
 
 
-async def test_an_order_meets_every_voucher_of_its_buyer(world: VoucherWorld) -> None:
+async def test_an_order_meets_every_voucher_of_its_buyer_that_is_not_spent(world: VoucherWorld) -> None:
     issuer = await world.join(ParticipantKind.ISSUER)
     buyer, other = [await world.join(ParticipantKind.BUYER) for _ in range(2)]
     provider = await world.join(ParticipantKind.PROVIDER)
