@@ -52,7 +52,7 @@ REVOKE SELECT ON api_key, idempotency_record FROM exchange_auditor;
 -- Insert-only: the record of what happened.
 GRANT INSERT ON
     journal, ledger_transfer, trade, outage, programme_version, programme_step, voucher_step, claim_step, claim_draw,
-    claim_evidence, audit_record
+    claim_evidence, list_price, audit_record
 TO exchange_app;
 
 -- State: what the record adds up to, and who and what it is about.

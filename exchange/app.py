@@ -47,6 +47,8 @@ from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
 from exchange.participants.service import first_operator_key, load_stored_key
+from exchange.products.list_price_routes import ListPricesController
+from exchange.products.list_prices import ListPrices
 from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
@@ -78,6 +80,7 @@ class Exchange:
         *,
         accounts: AccountDirectory,
         programmes: ProgrammeRegistry,
+        list_prices: ListPrices,
         products: dict[str, ProductSpec],
         server: EmbeddedPostgres | None,
     ) -> None:
@@ -86,6 +89,7 @@ class Exchange:
         self.clock = clock
         self.accounts = accounts
         self.programmes = programmes
+        self.list_prices = list_prices
         self.products = products
         self.relay = Relay(database)
         self.ended = asyncio.Event()
@@ -101,6 +105,7 @@ class Exchange:
             products=products,
             sequencers=self._sequencers,
             programmes=programmes,
+            list_prices=list_prices,
         )
 
     @classmethod
@@ -132,7 +137,7 @@ class Exchange:
     async def _open_on(
         cls, settings: Settings, database: Database, clock: Clock | None, server: EmbeddedPostgres | None
     ) -> Self:
-        programmes = ProgrammeRegistry()
+        programmes, list_prices = ProgrammeRegistry(), ListPrices()
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
         async with database.transaction() as connection:
             await seed_catalogue(connection)
@@ -141,6 +146,7 @@ class Exchange:
         async with database.connection() as connection:
             products = {product.id: product for product in await load_products(connection)}
             await programmes.refresh(connection)
+            await list_prices.refresh(connection)
             latest_us = await latest_event_at_us(connection)
         partitions = len({product.partition_id for product in products.values()})
         if partitions > PARTITIONS_MAX:
@@ -151,6 +157,7 @@ class Exchange:
             clock or _clock(settings, latest_us),
             accounts=AccountDirectory(),
             programmes=programmes,
+            list_prices=list_prices,
             products=products,
             server=server,
         )
@@ -257,6 +264,7 @@ def create_app(exchange: Exchange) -> Litestar:
             EvidenceController,
             KeysController,
             LeasesController,
+            ListPricesController,
             MarketController,
             OrdersController,
             OversightController,
@@ -278,6 +286,7 @@ def create_app(exchange: Exchange) -> Litestar:
             "authenticator": authenticator,
             "clock": exchange.clock,
             "database": exchange.database,
+            "list_prices": exchange.list_prices,
             "market": MarketService(orders=exchange.orders, tape=exchange.relay.tape, clock=exchange.clock),
             "orders": exchange.orders,
             "oversight": OversightService(database=exchange.database, clock=exchange.clock),

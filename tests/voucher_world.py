@@ -244,5 +244,7 @@ class VoucherWorld:
             await ledger.post(connection, [step], self.now_us)
 
     async def _usable(self, connection: Connection, voucher: Voucher) -> UsableVoucher:
-        found = await service.vouchers_for_update(connection, {voucher.buyer_id}, self.registry, self.now_us)
+        found = await service.vouchers_for_update(
+            connection, {voucher.buyer_id}, self.registry, self.now_us, {voucher.id}
+        )
         return next(each for each in found if each.voucher_id == voucher.id)

@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "demo": "exchange.cli.demo.command:demo",
     "keys": "exchange.cli.database:keys",
     "ledger": "exchange.cli.database:ledger",
+    "list-price": "exchange.cli.list_price:list_price",
     "market": "exchange.cli.market:market",
     "migrate": "exchange.cli.database:migrate_command",
     "orders": "exchange.cli.orders:orders",

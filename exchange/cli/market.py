@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from exchange.cli.options import DURATION, json_option, start_option, with_client
-from exchange.cli.output import write_facts, write_json, write_table
+from exchange.cli.output import write_facts, write_json, write_list, write_table
 from exchange.cli.times import TimeFaultError, parse_start
 from exchange.client import ExchangeClient
 from exchange.kit.fields import format_hour
@@ -66,6 +66,31 @@ async def depth(client: ExchangeClient, product: str, start: str, hours: int, as
     """Show how many GPUs of PRODUCT can be had for a whole window, price by price."""
     window = await _window(client, start, hours)
     _write(await client.market(product, "depth", window), as_json=as_json)
+
+
+@market.command("list-prices")
+@click.argument("product")
+@click.option("--history", is_flag=True, help="Every list price that ever was, newest first.")
+@click.option(
+    "--provider", "provider_id", help="The history of this provider only, such as par_0123456789abc."
+)
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def list_prices(
+    client: ExchangeClient, product: str, history: bool, provider_id: str | None, limit: int, as_json: bool
+) -> None:
+    """Show what each provider publishes as its price of PRODUCT. Needs a key."""
+    if history or provider_id is not None:
+        rows = client.list_price_history(product, limit=limit, provider_id=provider_id)
+    else:
+        rows = client.list_prices(product, limit=limit)
+    write_list(
+        [row async for row in rows],
+        ["provider", "number", "CNY per GPU-hour", "since"],
+        lambda row: (row.provider_id, row.number, row.price_cny_per_gpu_hour, row.listed_at),
+        as_json=as_json,
+    )
 
 
 async def _window(client: ExchangeClient, start: str, hours: int) -> dict[str, str]:

@@ -29,6 +29,7 @@ from exchange.kit.clock import parse_rfc3339
 from exchange.ledger.models import AccountView, CashMovementView, NewCashMovement
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
+from exchange.products.list_price_models import ListPriceView, NewListPrice
 from exchange.settlement.models import LeaseView, NewOutage
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, VoucherView
@@ -108,6 +109,22 @@ class ExchangeClient:
         return await self._transport.call(
             "GET", f"/v1/market/{_segment(product)}/{what}", dict[str, Any], query=query
         )
+
+    async def publish_list_price(self, product: str, new: NewListPrice) -> ListPriceView:
+        """Publish, as a provider, your list price of a product."""
+        path = f"/v1/products/{_segment(product)}/list-price"
+        return await self._transport.call("PUT", path, ListPriceView, body=new)
+
+    def list_prices(self, product: str, *, limit: int) -> AsyncIterator[ListPriceView]:
+        """Yield the present list price of every provider that has one for a product."""
+        return self._list(f"/v1/products/{_segment(product)}/list-prices", ListPriceView, limit, {})
+
+    def list_price_history(
+        self, product: str, *, limit: int, **filters: QueryValue
+    ) -> AsyncIterator[ListPriceView]:
+        """Yield every list price that was published for a product, newest first (`provider_id`)."""
+        path = f"/v1/products/{_segment(product)}/list-prices/history"
+        return self._list(path, ListPriceView, limit, filters)
 
     def leases(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[LeaseView]:
         """Yield your leases, as buyer or provider."""

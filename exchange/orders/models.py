@@ -100,6 +100,7 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     min_hours: int = 1
     reserved_for: tuple[str, ...] = ()
     list_price_ticks: int | None = None
+    """Of an ask: its provider's list price of the product as it stood when the ask was placed."""
     shares: tuple[Share, ...] = ()
 
     @property
@@ -286,7 +287,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
     as well, so it is told by `filled_gpu_hours` alone. `shares` name the programmes that pay for a bid, and
-    the rules under which its vouchers are held.
+    the rules under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask
+    had as its list price when it was placed.
     """
 
     id: str
@@ -319,6 +321,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     shares: list[ShareView] | None = None
     min_hours: int | None = None
     reserved_for: tuple[str, ...] | None = None
+    list_price_cny_per_gpu_hour: str | None = None
     held: Held | None = None
     fills: list[FillView] = []
 

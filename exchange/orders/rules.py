@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_cny, format_hour, money_fen, typed_id, whole_hour
+from exchange.kit.fields import format_hour, typed_id, whole_hour
 from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderTerms
+from exchange.products.rules import read_price_ticks
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ REQUIRE_BITS: Final = {"domestic": DOMESTIC_BIT, "state_owned": STATE_OWNED_BIT}
 RESERVE_BITS: Final = {"startup": STARTUP_BIT}
 
 _LENGTH_BYTES: Final = 8
-
-PRICE_TICKS_MAX: Final = 10**9
-"""Keeps price x quantity x hours inside 63 bits for every order the field limits allow."""
 
 _BID_FIELDS: Final = ("hours", "fill", "placement", "require", "vouchers", "voucher_policy")
 _ASK_FIELDS: Final = ("min_hours", "reserved_for")
@@ -109,19 +107,10 @@ def parse_order(
 
 
 def _read(order: NewOrder, faults: Faults) -> _Numbers:
-    price_ticks = money_fen(faults, "/price_cny_per_gpu_hour", order.price_cny_per_gpu_hour)
-    if price_ticks is not None and price_ticks > PRICE_TICKS_MAX:
-        limit = format_cny(PRICE_TICKS_MAX)
-        faults.add(
-            "/price_cny_per_gpu_hour",
-            "out_of_range",
-            f"must be at most {limit}",
-            order.price_cny_per_gpu_hour,
-        )
     return _Numbers(
         starts_hour=whole_hour(faults, "/starts_at", order.starts_at),
         ends_hour=whole_hour(faults, "/ends_at", order.ends_at),
-        price_ticks=price_ticks,
+        price_ticks=read_price_ticks(faults, "/price_cny_per_gpu_hour", order.price_cny_per_gpu_hour),
         expire_hour=whole_hour(faults, "/expires_at", order.expires_at),
         voucher_ids=_voucher_ids(order, faults),
     )

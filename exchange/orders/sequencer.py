@@ -303,7 +303,10 @@ class Sequencer:
         vouchers: dict[int, list[UsableVoucher]] = {}
         if with_vouchers:
             at_us = us_of_hour(self._hour)  # a year begins on an hour, and the batch happens within this one
-            for voucher in await vouchers_for_update(connection, with_vouchers, self._programmes, at_us):
+            named = {voucher_id for request in bids for voucher_id in request.voucher_ids}
+            for voucher in await vouchers_for_update(
+                connection, with_vouchers, self._programmes, at_us, named
+            ):
                 vouchers.setdefault(voucher.buyer_id, []).append(voucher)
         return Means(
             known=store.by_key(known),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from exchange.kit.bundle import read_each
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import (
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from exchange.orders.models import NewOrder, OrderView
     from exchange.orders.sequencer import Sequencer
     from exchange.participants.models import Participant
+    from exchange.products.list_prices import ListPrices
     from exchange.products.models import ProductSpec
     from exchange.vouchers.registry import ProgrammeRegistry
     from matching.book import OrderBook
@@ -79,12 +82,14 @@ class OrderService:
         products: Mapping[str, ProductSpec],
         sequencers: Mapping[int, Sequencer],
         programmes: ProgrammeRegistry,
+        list_prices: ListPrices,
     ) -> None:
         self.products = products
         self._database = database
         self._clock = clock
         self._sequencers = sequencers
         self._programmes = programmes
+        self._list_prices = list_prices
         self._participants: dict[int, Participant] = {}
 
     async def place(self, principal: Principal, order: NewOrder, faults: Faults | None = None) -> PlacedOrder:
@@ -105,12 +110,17 @@ class OrderService:
             raise faults.refusal()
         participant = await self._participant(principal.participant_id)
         _judge_role(participant, order)
+        terms = parsed.terms
+        if order.side is Side.SELL:
+            list_price_ticks = self._list_prices.of(participant.id, product.id)
+            terms = msgspec.structs.replace(terms, list_price_ticks=list_price_ticks)
         request = PlaceRequest(
             order_id=new_id(),
             participant=participant,
             key_id=principal.key_id,
             trade_group_id=participant.trade_group_id or 0,
             client_order_id=order.client_order_id,
+            # Of what was sent alone: sent again it is the same order, whatever the list price is by then.
             fingerprint=fingerprint(order, parsed),
             product=product,
             side=order.side,
@@ -119,8 +129,8 @@ class OrderService:
             ends_hour=parsed.ends_hour,
             hours=parsed.hours,
             price_ticks=parsed.price_ticks,
-            terms=parsed.terms,
-            is_mask=self._is_mask(participant, product),
+            terms=terms,
+            is_mask=self._is_mask(participant, product, terms.list_price_ticks),
             needs_mask=needs_mask(order),
             voucher_ids=parsed.voucher_ids,
         )
@@ -245,11 +255,11 @@ class OrderService:
             self._participants[participant_id] = known
         return known
 
-    def _is_mask(self, participant: Participant, product: ProductSpec) -> int:
+    def _is_mask(self, participant: Participant, product: ProductSpec, list_price_ticks: int | None) -> int:
         """The eligibility bits of an order: what its counterparties may demand."""
         if participant.kind is ParticipantKind.BUYER:
             return STARTUP_BIT if is_startup(participant, self._clock.now_us()) else 0
-        mask: int = self._programmes.ask_mask(participant, product)
+        mask: int = self._programmes.ask_mask(participant, product, list_price_ticks)
         if product.origin is Origin.DOMESTIC:
             mask |= DOMESTIC_BIT
         if participant.ownership is Ownership.STATE:

@@ -57,6 +57,9 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
         shares=[share_view(share) for share in terms.shares] if terms.shares else None,
         min_hours=None if is_bid else terms.min_hours,
         reserved_for=None if is_bid else terms.reserved_for,
+        list_price_cny_per_gpu_hour=(
+            None if terms.list_price_ticks is None else format_cny(terms.list_price_ticks)
+        ),
         held=_held(open_holds) if is_bid else None,
         fills=[fill_view(fill) for fill in fills],
         created_at=created_at,

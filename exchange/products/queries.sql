@@ -81,3 +81,37 @@ SELECT code, hub_code, name_en, name_zh, province FROM cluster ORDER BY hub_code
 -- name: select_interconnects
 -- Every interconnect class.
 SELECT code, name, description FROM interconnect ORDER BY code;
+
+-- name: lock_list_price
+-- Let one transaction at a time publish a provider's list price of a product, until it ends.
+SELECT pg_advisory_xact_lock(hashtextextended(format('exchange.products.list_price %s %s', $1::bigint, $2::text), 0));
+
+-- name: latest_list_price
+-- A provider's list price of a product.
+SELECT provider_id, product_id, number, price_ticks, listed_at
+FROM list_price
+WHERE provider_id = $1 AND product_id = $2
+ORDER BY number DESC
+LIMIT 1;
+
+-- name: insert_list_price
+-- A further list price of a provider.
+INSERT INTO list_price (provider_id, product_id, number, price_ticks, listed_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: present_list_prices
+-- The present list prices of one product, or of all where it is null, by product and provider, of providers after one.
+SELECT DISTINCT ON (product_id, provider_id) provider_id, product_id, number, price_ticks, listed_at
+FROM list_price
+WHERE ($1::text IS NULL OR product_id = $1) AND provider_id > $2
+ORDER BY product_id, provider_id, number DESC
+LIMIT $3::integer;
+
+-- name: list_prices_before
+-- The list prices ever published for a product, newest first, of one provider where it is not null, before the one of
+-- this time, provider and number where they are not null.
+SELECT provider_id, product_id, number, price_ticks, listed_at
+FROM list_price
+WHERE product_id = $1 AND ($2::bigint IS NULL OR provider_id = $2)
+  AND ($3::timestamptz IS NULL OR (listed_at, provider_id, number) < ($3, $4::bigint, $5::integer))
+ORDER BY listed_at DESC, provider_id DESC, number DESC
+LIMIT $6;

@@ -10,7 +10,11 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from exchange.kit.fields import format_cny
+from exchange.kit.clock import format_rfc3339
+from exchange.kit.errors import Faults
+from exchange.kit.fields import Readable, format_cny, money_fen
+from exchange.kit.ids import encode_id
+from exchange.products.list_price_models import ListPrice, ListPriceView
 from exchange.products.models import (
     Accelerator,
     AcceleratorView,
@@ -42,6 +46,9 @@ FILES: Final = (
 )
 NODE_GPUS: Final = 8
 """A whole node, the lot of every class with a network for training; single cards trade by one."""
+
+PRICE_TICKS_MAX: Final = 10**9
+"""The highest price of a GPU-hour: keeps price x quantity x hours inside 63 bits for every order."""
 
 LISTED_FOREVER: Final = ("lot_gpus", "tick_fen", "accelerator_id", "cluster_code", "interconnect_code")
 """Orders rest and leases run under these, so a listed product keeps them; a change needs a new product."""
@@ -181,6 +188,14 @@ def contradictions(listed: Mapping[str, ListedProduct], wanted: Iterable[ListedP
                 yield f"{product.id} is listed with {field} {kept} and cannot change to {changed}"
 
 
+def read_price_ticks(faults: Faults, pointer: str, text: Readable) -> int | None:
+    """Return a price per GPU-hour in ticks, or record a fault; one that is too high is returned as well."""
+    price_ticks = money_fen(faults, pointer, text)
+    if price_ticks is not None and price_ticks > PRICE_TICKS_MAX:
+        faults.add(pointer, "out_of_range", f"must be at most {format_cny(PRICE_TICKS_MAX)}", text)
+    return price_ticks
+
+
 def format_tenths(tenths: int | None) -> str | None:
     """Return tenths as a decimal string with one decimal; 9894 gives 989.4."""
     return None if tenths is None else f"{tenths // 10}.{tenths % 10}"
@@ -221,4 +236,15 @@ def view_of_product(product: ProductSpec) -> ProductView:
         collar_bps=product.collar_bps,
         reference_price_cny_per_gpu_hour=format_cny(product.reference_price_ticks * product.tick_fen),
         listing_horizon_hours=product.listing_horizon_hours,
+    )
+
+
+def view_of_list_price(price: ListPrice) -> ListPriceView:
+    """Return a list price as the API shows it."""
+    return ListPriceView(
+        product=price.product_id,
+        provider_id=encode_id("par", price.provider_id),
+        number=price.number,
+        price_cny_per_gpu_hour=format_cny(price.price_ticks),
+        listed_at=format_rfc3339(price.listed_at_us),
     )

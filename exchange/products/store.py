@@ -5,8 +5,9 @@ from typing import Any, Final
 
 import msgspec
 
-from exchange.kit.database import Connection
+from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.products.list_price_models import ListPrice
 from exchange.products.models import (
     Accelerator,
     Cluster,
@@ -88,6 +89,73 @@ async def select_interconnects(connection: Connection) -> list[Interconnect]:
     """Return every interconnect class, by code."""
     rows = await connection.fetch(QUERIES.select_interconnects)
     return [msgspec.convert(dict(row), Interconnect) for row in rows]
+
+
+async def lock_list_price(connection: Connection, provider_id: int, product_id: str) -> None:
+    """Wait until no other transaction publishes this list price, and keep others out until this one ends."""
+    await connection.execute(QUERIES.lock_list_price, provider_id, product_id)
+
+
+async def latest_list_price(connection: Connection, provider_id: int, product_id: str) -> ListPrice | None:
+    """Return a provider's list price of a product, or None."""
+    row = await connection.fetchrow(QUERIES.latest_list_price, provider_id, product_id)
+    return None if row is None else _list_price(row)
+
+
+async def insert_list_price(connection: Connection, price: ListPrice) -> None:
+    """Store a further list price; the database refuses one that does not follow the one before it."""
+    await connection.execute(
+        QUERIES.insert_list_price,
+        price.provider_id,
+        price.product_id,
+        price.number,
+        price.price_ticks,
+        from_us(price.listed_at_us),
+    )
+
+
+async def present_list_prices(
+    connection: Connection,
+    *,
+    product_id: str | None = None,
+    after_provider_id: int = 0,
+    limit: int | None = None,
+) -> list[ListPrice]:
+    """Return the present list prices of a product, or of all, by product and provider."""
+    rows = await connection.fetch(QUERIES.present_list_prices, product_id, after_provider_id, limit)
+    return [_list_price(row) for row in rows]
+
+
+async def list_prices_before(
+    connection: Connection,
+    product_id: str,
+    *,
+    provider_id: int | None,
+    before: tuple[int, int, int] | None,
+    limit: int,
+) -> list[ListPrice]:
+    """Return the list prices of a product before one (its time, provider and number), newest first."""
+    at_us, before_provider_id, number = before or (None, None, None)
+    rows = await connection.fetch(
+        QUERIES.list_prices_before,
+        product_id,
+        provider_id,
+        None if at_us is None else from_us(at_us),
+        before_provider_id,
+        number,
+        limit,
+    )
+    return [_list_price(row) for row in rows]
+
+
+def _list_price(row: Record) -> ListPrice:
+    return ListPrice(
+        provider_id=row["provider_id"],
+        product_id=row["product_id"],
+        number=row["number"],
+        price_ticks=row["price_ticks"],
+        listed_at_us=to_us(row["listed_at"]),
+    )
 
 
 def _rows(structs: Iterable[msgspec.Struct]) -> str:

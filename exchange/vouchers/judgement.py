@@ -71,9 +71,10 @@ def _fits(tier: RateTier, facts: Facts) -> bool:
 
 
 def price_cap_of(rules: ProgrammeRules, product: ProductSpec) -> int | None:
-    """Return the price in ticks beyond which vouchers pay no share, rounded down; None for no cap.
+    """Return the cap by the reference price: the price in ticks beyond which vouchers pay no share.
 
-    A cap by the provider's list price is not known before the trade (`Share.list_cap_bps`).
+    Rounded down; None where the rules have no such cap. A cap by the provider's list price is known with the
+    trade only (`Share.list_cap_bps`).
     """
     if rules.price_cap != "reference":
         return None
@@ -94,6 +95,10 @@ def order_verdicts(rules: ProgrammeRules, facts: Facts) -> Iterator[Verdict]:
         yield Verdict("/contract/max_hours", facts.hours <= contract.max_hours, detail)
     if contract.unaffiliated:
         yield Verdict("/contract/unaffiliated", True, "orders of one trade group never trade with each other")  # noqa: FBT003  (a struct's field)
+    if rules.price_cap == "list":
+        above = f" and {_percent(rules.price_cap_above_bps)} more" if rules.price_cap_above_bps else ""
+        detail = f"at providers with a list price, a share is paid of at most that price{above}"
+        yield Verdict("/price_cap", True, detail)  # noqa: FBT003  (a struct's field)
     rate_bps = rate_of(rules, facts)
     detail = f"the share is {_percent(rate_bps)}" if rate_bps else "no tier of the rates fits the order"
     yield Verdict("/rate_tiers", rate_bps > 0, detail)
@@ -121,8 +126,10 @@ def capacity_verdicts(rules: ProgrammeRules, product: ProductSpec) -> Iterator[V
         yield _among("/capacity/hubs", "the hub", product.hub_code, capacity.hubs)
 
 
-def provider_verdicts(rules: ProgrammeRules, provider: Participant) -> Iterator[Verdict]:
-    """Yield what the rules say of a provider."""
+def provider_verdicts(
+    rules: ProgrammeRules, provider: Participant, list_price_ticks: int | None
+) -> Iterator[Verdict]:
+    """Yield what the rules say of a provider with this list price of the product, or with none."""
     rule = rules.provider
     if rule.admitted:
         holds = encode_id("par", provider.id) in rule.admitted
@@ -132,6 +139,10 @@ def provider_verdicts(rules: ProgrammeRules, provider: Participant) -> Iterator[
         yield _among("/provider/ownership", "the provider's ownership", provider.ownership, (rule.ownership,))
     if rule.regions:
         yield _among("/provider/regions", "the provider's region", provider.region, rule.regions)
+    if rules.price_cap == "list":
+        have = "none" if list_price_ticks is None else f"{format_cny(list_price_ticks)} CNY per GPU-hour"
+        detail = f"the provider must have a list price of the product, and it has {have}"
+        yield Verdict("/price_cap", list_price_ticks is not None, detail)
 
 
 def buyer_verdicts(

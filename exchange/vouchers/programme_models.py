@@ -179,8 +179,9 @@ class ProgrammeRules(_Rule, frozen=True):
     delivered, less what came back. `min_annual_spend_fen` is what the company must have spent on trades in
     the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the highest, the
     first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their share of at
-    most the product's reference price and `price_cap_above_bps` more, with list of the provider's own list
-    price, whatever the trade's price. `stacking` says how others may pay beside it
+    most the product's reference price and `price_cap_above_bps` more, whatever the trade's price; with list,
+    of at most the list price that the provider had when its ask was placed, and as much more, and nothing
+    where it had none. `stacking` says how others may pay beside it
     (`exchange.vouchers.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps` of
     an order, the whole of it unless told.
     """
@@ -227,9 +228,7 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
 }
 """JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
 
-REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {
-    "/price_cap": ("list", "must be none or reference: providers' list prices are not known yet"),
-}
+REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {}
 """JSON pointer into the rules -> a value that is not obeyed yet, and the rule in words."""
 
 

@@ -101,8 +101,8 @@ def _find_lonely(rules: ProgrammeRules, faults: Faults, pointer: str) -> None:
         (
             "price_cap_above_bps",
             rules.price_cap_above_bps,
-            rules.price_cap == "reference",
-            "price_cap reference",
+            rules.price_cap != "none",
+            "price_cap list or reference",
         ),
         ("stacking_ceiling_bps", rules.stacking_ceiling_bps, rules.stacking == "ceiling", "stacking ceiling"),
         (

@@ -127,8 +127,9 @@ INSERT INTO voucher (
 VALUES ($1, $2, $3, $4, $5, 'active', $6, $7, $8, $9);
 
 -- name: usable_vouchers
--- Every voucher of some buyers, its account locked in order of account ids; version_last tells whether the rules that
--- the reader has in memory are all there are.
+-- The vouchers of some buyers that can still pay, and those named, accounts locked in order of ids; version_last tells
+-- whether the rules that the reader has in memory are all there are. What is held counts as what can still pay: an
+-- earlier order of the same batch may give it free.
 SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
     voucher.escrow_account_id, programme.version_last, coalesce(buyer.trade_group_id, buyer.id) AS group_subject_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
@@ -137,6 +138,8 @@ JOIN programme ON programme.id = voucher.programme_id
 JOIN participant AS buyer ON buyer.id = voucher.buyer_id
 JOIN ledger_account AS account ON account.id = voucher.account_id
 WHERE voucher.buyer_id = ANY ($1::bigint[])
+    AND (voucher.status IN ('active', 'suspended') OR voucher.id = ANY ($2::bigint[]))
+    AND (account.credits_posted_fen > account.debits_posted_fen OR voucher.id = ANY ($2::bigint[]))
 ORDER BY account.id
 FOR NO KEY UPDATE OF account;
 

@@ -44,7 +44,7 @@ class ProgrammeRegistry:
         self._asked = 0
         self._answered = 0
         self._programmes: Mapping[int, KnownProgramme] = {}
-        self._masks: dict[tuple[int, str], int] = {}
+        self._masks: dict[tuple[int, str, bool], int] = {}
 
     async def refresh(self, connection: Connection) -> None:
         """Read the programmes again; call at start-up and after one was created or changed."""
@@ -75,20 +75,26 @@ class ProgrammeRegistry:
         known = self._programmes.get(programme_id)
         return known is not None and known.versions[-1].number >= version
 
-    def ask_mask(self, provider: Participant, product: ProductSpec) -> int:
-        """Return the bits of all rules, of any time, that admit this provider for this product."""
-        key = provider.id, product.id
+    def ask_mask(self, provider: Participant, product: ProductSpec, list_price_ticks: int | None) -> int:
+        """Return the bits of all rules, of any time, that admit this provider for this product.
+
+        `list_price_ticks` is the provider's list price of the product, None where it has none.
+        """
+        # A mask asks whether there is a list price, not how high it is: a new price needs no new mask.
+        key = provider.id, product.id, list_price_ticks is None
         mask = self._masks.get(key)
         if mask is None:
-            mask = self._masks[key] = self._ask_mask(provider, product)
+            mask = self._masks[key] = self._ask_mask(provider, product, list_price_ticks)
         return mask
 
-    def _ask_mask(self, provider: Participant, product: ProductSpec) -> int:
+    def _ask_mask(self, provider: Participant, product: ProductSpec, list_price_ticks: int | None) -> int:
         mask = 0
         for programme in self._programmes.values():
             for version in programme.versions:
                 rules = version.rules
-                verdicts = chain(provider_verdicts(rules, provider), capacity_verdicts(rules, product))
+                verdicts = chain(
+                    provider_verdicts(rules, provider, list_price_ticks), capacity_verdicts(rules, product)
+                )
                 if first_objection(verdicts) is None:
                     mask |= programme_mask(version.ordinal)
         return mask

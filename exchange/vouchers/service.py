@@ -248,19 +248,25 @@ async def get_voucher(connection: Connection, principal: Principal, voucher_id: 
 
 
 async def vouchers_for_update(
-    connection: Connection, buyer_ids: Collection[int], programmes: ProgrammeRegistry, at_us: int
+    connection: Connection,
+    buyer_ids: Collection[int],
+    programmes: ProgrammeRegistry,
+    at_us: int,
+    named_ids: Collection[int] = (),
 ) -> list[UsableVoucher]:
-    """Return every voucher of some buyers, whatever its state, its account locked until the transaction ends.
+    """Return the vouchers of some buyers that can still pay, accounts locked until the transaction ends.
+
+    Those are active or suspended with something free or held. Of `named_ids` those that are theirs come
+    whatever their state, so that one that cannot pay can be told why.
 
     One statement; others only where the registry does not know the newest rules yet, and where a yearly cap
-    counts what is redeemed. Accounts are locked in
-    order of their ids. What can pay is for `rules.choose` to say. The status is read before the lock is had:
-    it may lag one that is set at this moment, the expiry time and the free amount never do. Of the yearly
-    caps, those of the year of `at_us` are counted.
+    counts what is redeemed. Accounts are locked in order of their ids. What can pay is for `choice.choose` to
+    say. The status is read before the lock is had: it may lag one that is set at this moment, the expiry time
+    and the free amount never do. Of the yearly caps, those of the year of `at_us` are counted.
     """
     if not buyer_ids:
         return []
-    rows = await store.lock_vouchers(connection, buyer_ids)
+    rows = await store.lock_vouchers(connection, buyer_ids, named_ids)
     return await _usable(connection, rows, programmes, calendar_year(at_us), locks=True)
 
 
@@ -282,7 +288,8 @@ async def _usable(
     used: Mapping[tuple[int, int], int] = {}
     if capped:
         subjects = {row[name] for row in rows for name in ("buyer_id", "group_subject_id")}
-        used = await store.uses(connection, capped, subjects, year, locks=locks)
+        read = store.lock_uses if locks else store.uses
+        used = await read(connection, capped, subjects, year)
     return [
         UsableVoucher(
             voucher_id=row["id"],

@@ -271,9 +271,11 @@ async def insert_voucher(
     )
 
 
-async def lock_vouchers(connection: Connection, buyer_ids: Collection[int]) -> list[Record]:
-    """Every voucher of some buyers, with its account locked in order of account ids."""
-    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids))
+async def lock_vouchers(
+    connection: Connection, buyer_ids: Collection[int], named_ids: Collection[int]
+) -> list[Record]:
+    """The vouchers of some buyers that can still pay or are named, accounts locked in order of ids."""
+    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids), list(named_ids))
 
 
 async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Record]:
@@ -281,17 +283,24 @@ async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Recor
     return await connection.fetch(QUERIES.vouchers_of_buyer, buyer_id)
 
 
-async def uses(
-    connection: Connection,
-    programme_ids: Collection[int],
-    subject_ids: Collection[int],
-    year: int,
-    *,
-    locks: bool,
+async def lock_uses(
+    connection: Connection, programme_ids: Collection[int], subject_ids: Collection[int], year: int
 ) -> Mapping[tuple[int, int], int]:
-    """Fen that companies and trade groups use of programmes in a year, by (programme, company or group)."""
-    query = QUERIES.lock_uses if locks else QUERIES.uses
-    rows = await connection.fetch(query, list(programme_ids), list(subject_ids), year)
+    """Fen that companies and trade groups use of programmes in a year, locked until the transaction ends.
+
+    By (programme, company or group); those that use nothing yet are absent.
+    """
+    return _uses(await connection.fetch(QUERIES.lock_uses, list(programme_ids), list(subject_ids), year))
+
+
+async def uses(
+    connection: Connection, programme_ids: Collection[int], subject_ids: Collection[int], year: int
+) -> Mapping[tuple[int, int], int]:
+    """The same, nothing locked."""
+    return _uses(await connection.fetch(QUERIES.uses, list(programme_ids), list(subject_ids), year))
+
+
+def _uses(rows: Sequence[Record]) -> Mapping[tuple[int, int], int]:
     return {(row["programme_id"], row["subject_id"]): row["used_fen"] for row in rows}
 
 

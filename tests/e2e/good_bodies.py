@@ -43,6 +43,7 @@ BODIES = (
     "POST /v1/vouchers/eligibility",
     "POST /v1/programmes/{programme_id}/steps",
     "POST /v1/withdrawals",
+    "PUT /v1/products/{product_id}/list-price",
     "PUT /v1/products/{product_id}/phase",
 )
 """The routes with a body, some with a second body for what the first cannot have.
@@ -127,6 +128,7 @@ async def good(stage: Stage, name: str) -> Good:
             },
         ),
         "POST /v1/withdrawals": (operator, money),
+        "PUT /v1/products/{product_id}/list-price": (cast.provider, {"price_cny_per_gpu_hour": "4.50"}),
         "PUT /v1/products/{product_id}/phase": (operator, {"phase": "open"}),
     }
     caller, body = bodies[name]

@@ -22,6 +22,8 @@ CURSOR_LISTS = (
         "claim_steps",
         "keys",
         "leases",
+        "list_prices",
+        "list_price_history",
         "orders",
         "oversight-trades-newest_first",
     ),

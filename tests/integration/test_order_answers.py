@@ -129,6 +129,7 @@ async def losing_reader(world: MarketWorld, database_url: str) -> AsyncIterator[
         products=world.exchange.products,
         sequencers=sequencers,
         programmes=world.exchange.programmes,
+        list_prices=world.exchange.list_prices,
     )
     async with world.database.connection() as connection:
         name = await connection.fetchval("SELECT current_database()")

@@ -194,6 +194,6 @@ async def test_an_ask_has_the_bits_of_all_rules_that_admit_it(world: MarketWorld
         return sum(programme_mask(each) for each in set(versions))
 
     a, b, _, c, d = ordinals
-    assert registry.ask_mask(one, product_of("domestic")) == bits(a, b, d)
-    assert registry.ask_mask(two, product_of("domestic")) == bits(b, c)
-    assert registry.ask_mask(two, product_of("foreign")) == bits(b)
+    assert registry.ask_mask(one, product_of("domestic"), None) == bits(a, b, d)
+    assert registry.ask_mask(two, product_of("domestic"), None) == bits(b, c)
+    assert registry.ask_mask(two, product_of("foreign"), None) == bits(b)

@@ -34,6 +34,7 @@ COLUMN_OF = {
     "claim_step": "reason",
     "claim_draw": "drawn_number",
     "claim_evidence": "name",
+    "list_price": "price_ticks",
     "audit_record": "code",
 }
 INSERT_ONLY = set(COLUMN_OF)

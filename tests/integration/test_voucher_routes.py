@@ -128,7 +128,7 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
     )
     async with door.world.database.connection() as connection:
         admitted = await get_participant(connection, provider.principal.participant_id)
-    assert door.registry.ask_mask(admitted, product("domestic")) != 0
+    assert door.registry.ask_mask(admitted, product("domestic"), None) != 0
 
     request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "300"}
     voucher = await issuer.post("/v1/vouchers", request)

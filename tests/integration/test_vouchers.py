@@ -137,19 +137,23 @@ async def test_the_registry_knows_who_is_admitted_for_what(world: VoucherWorld) 
     provider = await world.join(ParticipantKind.PROVIDER)
     stranger = await world.join(ParticipantKind.PROVIDER)
     any_origin = await world.programme(issuer, provider)
+    listed = await world.programme(issuer, provider, price_cap="list")
     domestic = await world.programme(issuer, provider, capacity=CapacityRule(origin=RequiredOrigin.DOMESTIC))
     async with world.database.connection() as connection:
         who = await participants_by_ids(connection, {provider.participant_id, stranger.participant_id})
     admitted, other = who[provider.participant_id], who[stranger.participant_id]
     registry = ProgrammeRegistry()
-    assert registry.ask_mask(admitted, product("domestic")) == 0
+    assert registry.ask_mask(admitted, product("domestic"), None) == 0
     async with world.database.connection() as connection:
         await registry.refresh(connection)
     foreign = programme_mask(any_origin.version.ordinal)
     both = foreign | programme_mask(domestic.version.ordinal)
-    assert registry.ask_mask(admitted, product("domestic")) == both
-    assert registry.ask_mask(admitted, product("foreign")) == foreign
-    assert registry.ask_mask(other, product("domestic")) == 0
+    assert registry.ask_mask(admitted, product("domestic"), None) == both
+    assert registry.ask_mask(admitted, product("foreign"), None) == foreign
+    three = both | programme_mask(listed.version.ordinal)
+    assert registry.ask_mask(admitted, product("domestic"), 900) == three
+    assert registry.ask_mask(admitted, product("domestic"), None) == both
+    assert registry.ask_mask(other, product("domestic"), 900) == 0
 
 
 async def test_a_voucher_is_issued_out_of_the_budget(world: VoucherWorld) -> None:
@@ -326,7 +330,7 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
         assert seen.balances == msgspec.structs.replace(NOTHING, held_fen=5_000)
 
 
-async def test_an_order_meets_every_voucher_of_its_buyer(world: VoucherWorld) -> None:
+async def test_an_order_meets_every_voucher_of_its_buyer_that_is_not_spent(world: VoucherWorld) -> None:
     issuer = await world.join(ParticipantKind.ISSUER)
     buyer, other = [await world.join(ParticipantKind.BUYER) for _ in range(2)]
     provider = await world.join(ParticipantKind.PROVIDER)

@@ -145,8 +145,8 @@ def test_who_is_issued_a_voucher(
 
 def test_henan_pays_at_home_and_half_of_it_comes_from_the_province() -> None:
     rules = rules_of_example("henan")
-    assert first_objection(provider_verdicts(rules, provider(region="henan"))) is None
-    assert first_objection(provider_verdicts(rules, provider(region="hebei"))) is not None
+    assert first_objection(provider_verdicts(rules, provider(region="henan"), None)) is None
+    assert first_objection(provider_verdicts(rules, provider(region="hebei"), None)) is not None
     shares = [share.bps for share in rules.funding_split]
     assert split_fen(rules.budget_fen, shares) == [2_500_000_000, 2_500_000_000]
 

@@ -146,6 +146,8 @@ def when(**fields: Any) -> tuple[RateTier, ...]:
         ),
         ({"price_cap_above_bps": 5}, [("/price_cap_above_bps", "not_applicable")]),
         ({"price_cap": "reference", "price_cap_above_bps": 5}, []),
+        ({"price_cap": "list", "price_cap_above_bps": 5}, []),
+        ({"price_cap": "list"}, []),
         ({"contract": ContractRule(signed_from="2026-02-30")}, [("/contract/signed_from", "bad_time")]),
         ({"contract": ContractRule(signed_from="2200-01-01")}, [("/contract/signed_from", "out_of_range")]),
         (
@@ -303,8 +305,23 @@ def test_a_price_cap_limits_what_is_shared_not_what_is_paid() -> None:
 def test_a_provider_is_admitted_by_name_ownership_and_region(
     rule: ProviderRule, changes: dict[str, Any], broken: list[str]
 ) -> None:
-    verdicts = provider_verdicts(rules_of(provider=rule), provider(**changes))
+    verdicts = provider_verdicts(rules_of(provider=rule), provider(**changes), None)
     assert [each.rule for each in verdicts if not each.holds] == broken
+
+
+def test_a_cap_by_list_price_pays_only_who_has_one_and_says_so() -> None:
+    rules = rules_of(price_cap="list")
+    (unlisted,), (listed,) = [list(provider_verdicts(rules, provider(), ticks)) for ticks in (None, 950)]
+    assert (unlisted.rule, unlisted.holds, listed.rule, listed.holds) == (
+        *("/price_cap", False),
+        *("/price_cap", True),
+    )
+    assert unlisted.detail == "the provider must have a list price of the product, and it has none"
+    assert listed.detail.endswith("and it has 9.50 CNY per GPU-hour")
+    assert not list(provider_verdicts(rules_of(price_cap="reference"), provider(), None))
+    rules = rules_of(price_cap="list", price_cap_above_bps=250)
+    (told,) = [each for each in order_verdicts(rules, facts()) if each.rule == "/price_cap"]
+    assert (told.holds, told.detail.endswith("of at most that price and 2.5 % more")) == (True, True)
 
 
 @pytest.mark.parametrize(

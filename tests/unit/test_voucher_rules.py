@@ -8,6 +8,7 @@ import pytest
 from exchange.claims.models import NewClaim, NewRejection, NewStep
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.ids import encode_id
+from exchange.settlement.rules import eligible_ticks
 from exchange.vouchers.choice import choose, offer_of, unusable_because
 from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import (
@@ -182,6 +183,25 @@ def test_named_vouchers_are_all_used_or_refused_one_by_one() -> None:
     ]
     mixed = choose(vouchers, (1, 3), FOREIGN)
     assert [(each.voucher_id, each.code) for each in mixed.refusals] == [(3, "voucher_not_stackable")]
+
+
+@pytest.mark.parametrize(
+    "rules, list_price_ticks, eligible",
+    [
+        ({}, 950, 1_000),
+        ({"price_cap": "reference", "price_cap_above_bps": 100}, 950, 1_000),  # of at most 1,010
+        ({"price_cap": "list"}, 950, 950),
+        ({"price_cap": "list"}, 1_001, 1_000),
+        ({"price_cap": "list", "price_cap_above_bps": 300}, 950, 978),  # 978.5, rounded down
+        ({"price_cap": "list", "price_cap_above_bps": 1_000}, None, 0),
+    ],
+)
+def test_a_share_is_of_the_price_up_to_the_providers_list_price(
+    rules: dict[str, object], list_price_ticks: int | None, eligible: int
+) -> None:
+    voucher = usable(1, versions=(version_of(rules_of(**rules)),))
+    (funded,) = choose([voucher], "auto", FOREIGN).shares
+    assert eligible_ticks(funded.share, 1_000, list_price_ticks) == eligible
 
 
 @pytest.mark.parametrize(

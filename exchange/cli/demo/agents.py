@@ -17,10 +17,12 @@ from exchange.client import ApiProblem, ExchangeClient, Unreachable
 from exchange.kit.clock import hour_of, parse_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.orders.models import NewOrder, OrderView
+from exchange.products.list_price_models import NewListPrice
 from exchange.settlement.models import LeaseStatus, NewOutage
 from matching.order import Side
 
 LISTED_HOURS: Final = 24
+ASK_PERCENT_MAX: Final = 108
 BID_HOURS: Final = (1, 1, 2, 2, 3, 4, 6, 8, 12)
 CLAIM_EVERY_HOURS: Final = 4
 OUTAGE_PERCENT: Final = 3
@@ -95,6 +97,13 @@ class ProviderAgent:
             until = self._listed_until.get(order.product, 0)
             self._listed_until[order.product] = max(until, _hour(order.ends_at))
 
+    async def publish_list_prices(self) -> None:
+        """Publish the highest price it asks; after an earlier start it stands already."""
+        for product_id in self._provider.gpus:
+            reference_fen = self._scene.products[product_id].reference_fen
+            price_cny = format_cny(reference_fen * self._provider.price_percent * ASK_PERCENT_MAX // 10_000)
+            await self._client.publish_list_price(product_id, NewListPrice(price_cny_per_gpu_hour=price_cny))
+
     async def list_capacity(self) -> None:
         """Offer what is missing of the next day, at a price around the provider's level."""
         hour = await first_hour(self._client)
@@ -104,7 +113,8 @@ class ProviderAgent:
                 continue
             ends_hour = starts_hour + LISTED_HOURS
             reference_fen = self._scene.products[product_id].reference_fen
-            price_fen = reference_fen * self._provider.price_percent * self._rng.randint(94, 108) // 10_000
+            percent = self._rng.randint(94, ASK_PERCENT_MAX)
+            price_fen = reference_fen * self._provider.price_percent * percent // 10_000
             offer = NewOrder(
                 client_order_id=self._scene.next_id(),
                 product=product_id,

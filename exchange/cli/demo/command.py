@@ -153,6 +153,7 @@ async def _open_market(scene: Scene, seed: int) -> list[Agent]:
     buyers = [BuyerAgent(scene, buyer, seed) for buyer in BUYERS]
     issuers = [IssuerAgent(scene, programme.issuer, seed) for programme in PROGRAMMES]
     for provider in providers:
+        await provider.publish_list_prices()
         await provider.find_listed()
         await _list(scene, provider)
     for number in range(OPENING_BIDS):
