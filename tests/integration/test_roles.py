@@ -30,6 +30,7 @@ COLUMN_OF = {
     "outage": "reason",
     "programme_version": "rules",
     "voucher_step": "reason",
+    "application_step": "reason",
     "claim_step": "reason",
     "claim_draw": "drawn_number",
     "claim_evidence": "name",
