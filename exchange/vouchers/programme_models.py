@@ -104,7 +104,7 @@ class RateTier(_Rule, frozen=True):
 
 
 class ApplicationWindow(_Rule, frozen=True):
-    """When a programme takes applications."""
+    """When a programme takes applications: from `opens_at` on, and no more at `closes_at`."""
 
     opens_at: TimeText
     closes_at: TimeText
@@ -159,7 +159,11 @@ class ContractRule(_Rule, frozen=True):
 
 
 class ReviewRule(_Rule, frozen=True):
-    """Which applications and claims a person looks at."""
+    """Which applications are looked at, and by how many; not for those that are granted by score.
+
+    One below `auto_below_fen` is approved as it is submitted; without it, all wait for the issuer. An amount
+    above `committee_above_fen` is approved by two of the issuer's keys, else by one.
+    """
 
     auto_below_fen: Fen | None = None
     committee_above_fen: Fen | None = None
@@ -173,6 +177,10 @@ class ProgrammeRules(_Rule, frozen=True):
     on trades in the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the
     highest, the first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their
     share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price.
+
+    `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
+    time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
+    with scored, applications (within windows where there are any) are given scores, and granted all at once.
     """
 
     budget_fen: Fen
@@ -206,16 +214,12 @@ class ProgrammeRules(_Rule, frozen=True):
 
 SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/mode": "instant",
-    "/allocation": "first_come",
-    "/windows": [],
     "/cap_counts": "issued",
     "/max_claims_per_contract": None,
     "/stacking_ceiling_bps": None,
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,
-    "/review/auto_below_fen": None,
-    "/review/committee_above_fen": None,
 }
 """JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
 

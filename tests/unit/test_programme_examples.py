@@ -32,7 +32,7 @@ ONE_YEAR = buyer(founded_on=dt.date(2025, 2, 25), size_class=SizeClass.MEDIUM)
 REFUSED = {
     "beijing": ["/mode"],
     "shanghai": ["/stacking"],
-    "shenzhen": ["/allocation", "/windows", "/stacking_ceiling_bps", "/stacking"],
+    "shenzhen": ["/stacking_ceiling_bps", "/stacking"],
     "hangzhou": [],
     "henan": [],
     "langfang": ["/mode"],
