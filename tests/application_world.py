@@ -8,7 +8,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.ids import new_id
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import applications
+from exchange.vouchers import allocation, applications
 from exchange.vouchers.application_models import Allocation, Application, ApplicationStatus, WantedStep
 from exchange.vouchers.programme_models import ApplicationWindow, Programme, ProviderRule
 from tests.voucher_world import VoucherWorld
@@ -85,7 +85,7 @@ class ApplicationWorld(VoucherWorld):
     async def allocate(self, plan: Programme, by: Principal | None = None) -> Allocation:
         """Allocate, as the issuer unless told otherwise."""
         async with self.database.transaction() as connection:
-            return await applications.allocate_by_score(connection, by or self.issuer, plan.id, self.now_us)
+            return await allocation.allocate_by_score(connection, by or self.issuer, plan.id, self.now_us)
 
     async def read(self, application: Application, by: Principal | None = None) -> Application:
         """Read an application again, as its company unless told otherwise."""

@@ -18,7 +18,7 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.vouchers import applications
+from exchange.vouchers import allocation, applications
 from exchange.vouchers.application_models import (
     AllocationView,
     ApplicationStatus,
@@ -223,7 +223,7 @@ class AllocationController(Controller):
         async def work(connection: Connection) -> AllocationView:
             now_us = request.app.state.clock.now_us()
             return view_of_allocation(
-                await applications.allocate_by_score(connection, request.principal, value, now_us)
+                await allocation.allocate_by_score(connection, request.principal, value, now_us)
             )
 
         return await once(request, work, status=200)

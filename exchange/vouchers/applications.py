@@ -1,4 +1,4 @@
-"""Applications: companies apply to programmes, issuers decide, the venue decides what the rules leave to it.
+"""Applications: companies apply, issuers decide one by one, the venue decides what the rules leave to it.
 
 The life is told in `application_models`. An approval issues its voucher in the same transaction, by the
 functions that issue one directly. All run inside the caller's transaction; none commits.
@@ -6,8 +6,7 @@ functions that issue one directly. All run inside the caller's transaction; none
 Locks: whatever may issue takes the programme first, then applications in order of ids; a step that issues
 nothing takes its application alone. Under the programme's lock budget, caps and rules stand still.
 
-Known limits: an allocation decides all scored applications of a programme in one transaction and one answer,
-and reads the standing of each company in a statement of its own.
+Allocation by score is in `allocation`.
 """
 
 from collections.abc import Sequence
@@ -22,36 +21,31 @@ from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger.models import EXCHANGE_ID
 from exchange.participants.models import ParticipantKind
-from exchange.participants.service import get_participant, participants_by_ids
+from exchange.participants.service import get_participant
 from exchange.vouchers import store
 from exchange.vouchers.application_models import (
-    Allocation,
     ApplicantRole,
     Application,
     ApplicationStatus,
     ApplicationStep,
-    Decision,
     WantedStep,
 )
 from exchange.vouchers.application_rules import (
     AUDIT_CODES,
     STEPS,
-    allocate,
     find_blank_fault,
     find_step_faults,
     goes_at_once,
     needs_committee,
-    open_window,
     role_of,
     steps_of,
-    total_fen,
     window_objections,
 )
-from exchange.vouchers.issue_rules import closed_objections, in_words, refuse_if_any
+from exchange.vouchers.issue_rules import refuse_if_any
 from exchange.vouchers.models import ID_MAX
 from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import sight_of
-from exchange.vouchers.service import company_standings, issue_vouchers, objections_to
+from exchange.vouchers.service import issue_vouchers, objections_to
 
 _S = ApplicationStatus
 _DECIDED = frozenset({_S.APPROVED, _S.REJECTED, _S.WITHDRAWN})
@@ -76,7 +70,7 @@ async def apply(
     faults = Faults()
     find_blank_fault(faults, "/purpose", purpose)
     faults.raise_if_any()
-    programme = await _lock_programme(connection, programme_id, now_us)
+    programme = await lock_programme(connection, programme_id, now_us)
     buyer = await get_participant(connection, principal.participant_id)
     rules = programme.rules
     objections = await objections_to(connection, programme, buyer, amount_fen, now_us)
@@ -120,15 +114,15 @@ async def take_step(
     if to is _S.APPROVED:
         return await _approve(connection, principal, seen, wanted, now_us)
     application = await _lock(connection, application_id, to, role)
-    stepped = _stepped(application, to, wanted.reason, now_us)
-    await _record_steps(connection, principal, role, [(application, stepped)], now_us)
+    stepped = stepped_to(application, to, wanted.reason, now_us)
+    await record_steps(connection, principal, role, [(application, stepped)], now_us)
     return stepped
 
 
 async def _approve(
     connection: Connection, principal: Principal, seen: Application, wanted: WantedStep, now_us: int
 ) -> Application:
-    programme = await _lock_programme(connection, seen.programme_id, now_us)
+    programme = await lock_programme(connection, seen.programme_id, now_us)
     application = await _lock(connection, seen.id, _S.APPROVED, ApplicantRole.ISSUER)
     if programme.rules.allocation == "scored":
         detail = "the programme's applications are granted by score: score it, then allocate"
@@ -145,8 +139,8 @@ async def _approve(
     buyer = await get_participant(connection, application.buyer_id)
     refuse_if_any(await objections_to(connection, programme, buyer, amount_fen, now_us))
     if application.status is _S.SUBMITTED and needs_committee(programme.rules, amount_fen):
-        stepped = _stepped(application, _S.IN_COMMITTEE, wanted.reason, now_us, approved_fen=amount_fen)
-        await _record_steps(connection, principal, ApplicantRole.ISSUER, [(application, stepped)], now_us)
+        stepped = stepped_to(application, _S.IN_COMMITTEE, wanted.reason, now_us, approved_fen=amount_fen)
+        await record_steps(connection, principal, ApplicantRole.ISSUER, [(application, stepped)], now_us)
         return stepped
     return await _grant(connection, principal, programme, application, amount_fen, wanted.reason, now_us)
 
@@ -172,11 +166,11 @@ async def _grant(
     """Issue the voucher of a locked application and approve it; without a principal as the venue itself."""
     grants = [(application.buyer_id, amount_fen)]
     [voucher] = await issue_vouchers(connection, principal, programme, grants, now_us)
-    stepped = _stepped(
+    stepped = stepped_to(
         application, _S.APPROVED, reason, now_us, approved_fen=amount_fen, voucher_id=voucher.id
     )
     role = ApplicantRole.EXCHANGE if principal is None else ApplicantRole.ISSUER
-    await _record_steps(connection, principal, role, [(application, stepped)], now_us)
+    await record_steps(connection, principal, role, [(application, stepped)], now_us)
     return stepped
 
 
@@ -198,73 +192,8 @@ async def score_application(
     if programme is None or programme.rules.allocation != "scored":
         raise Conflict(detail="the programme does not allocate by score")
     application = await _lock(connection, application_id, _S.SUBMITTED, role)
-    stepped = _stepped(application, _S.SUBMITTED, reason, now_us, score=score)
-    await _record_steps(connection, principal, role, [(application, stepped)], now_us)
-    return stepped
-
-
-async def allocate_by_score(
-    connection: Connection, principal: Principal, programme_id: int, now_us: int
-) -> Allocation:
-    """Decide every scored application of a programme that waits, best score first (`rules.allocate`).
-
-    Raises `NotFound`, `Forbidden` for anyone but the programme's issuer, `Conflict`: state_conflict where it
-    does not allocate by score, window_open, programme_not_open.
-    """
-    programme = await _lock_programme(connection, programme_id, now_us)
-    if programme.issuer_id != principal.participant_id:
-        raise Forbidden(detail="only a programme's issuer allocates its vouchers")
-    if programme.rules.allocation != "scored":
-        raise Conflict(detail="the programme does not allocate by score")
-    refuse_if_any(list(closed_objections(programme, now_us)))
-    if open_window(programme.rules, now_us):
-        raise Conflict("window_open", "a window for applications is open: allocate when it has closed")
-    waiting = await store.lock_scored_applications(connection, programme_id)
-    buyer_ids = sorted({each.buyer_id for each in waiting})
-    companies = await participants_by_ids(connection, buyer_ids)
-    wanted = {programme_id: programme.rules}
-    standings = {
-        buyer_id: (await company_standings(connection, wanted, buyer_id, now_us))[programme_id]
-        for buyer_id in buyer_ids
-    }
-    decisions = allocate(programme, waiting, companies, standings, now_us)
-    applications = await _carry_out(connection, principal, programme, decisions, now_us)
-    approved_fen = total_fen(decisions)
-    return Allocation(
-        programme_id=programme_id,
-        approved_fen=approved_fen,
-        unissued_fen=programme.budget_fen - programme.issued_fen - approved_fen,
-        applications=tuple(applications),
-    )
-
-
-async def _carry_out(
-    connection: Connection,
-    principal: Principal,
-    programme: Programme,
-    decisions: Sequence[Decision],
-    now_us: int,
-) -> list[Application]:
-    """Issue what an allocation grants, take the step of each application, and return them after it."""
-    granted = [each.application for each in decisions if not each.objections]
-    grants = [(each.buyer_id, each.amount_fen) for each in granted]
-    vouchers = await issue_vouchers(connection, principal, programme, grants, now_us)
-    voucher_ids = {each.id: voucher.id for each, voucher in zip(granted, vouchers, strict=True)}
-    stepped = [
-        _stepped(each.application, _S.REJECTED, in_words(each.objections), now_us)
-        if each.objections
-        else _stepped(
-            each.application,
-            _S.APPROVED,
-            f"granted by its score of {each.application.score}",
-            now_us,
-            approved_fen=each.application.amount_fen,
-            voucher_id=voucher_ids[each.application.id],
-        )
-        for each in decisions
-    ]
-    pairs = [(each.application, after) for each, after in zip(decisions, stepped, strict=True)]
-    await _record_steps(connection, principal, ApplicantRole.ISSUER, pairs, now_us)
+    stepped = stepped_to(application, _S.SUBMITTED, reason, now_us, score=score)
+    await record_steps(connection, principal, role, [(application, stepped)], now_us)
     return stepped
 
 
@@ -310,7 +239,8 @@ async def list_steps(
     return await store.steps_of_application(connection, application_id, after, limit)
 
 
-async def _lock_programme(connection: Connection, programme_id: int, now_us: int) -> Programme:
+async def lock_programme(connection: Connection, programme_id: int, now_us: int) -> Programme:
+    """Return a programme, locked, or raise `NotFound`."""
     programme = await store.lock_programme(connection, programme_id, now_us)
     if programme is None:
         raise NotFound(detail="there is no such programme")
@@ -341,7 +271,7 @@ async def _lock(
     return application
 
 
-def _stepped(
+def stepped_to(
     application: Application,
     to: ApplicationStatus,
     reason: str,
@@ -364,7 +294,7 @@ def _stepped(
     )
 
 
-async def _record_steps(
+async def record_steps(
     connection: Connection,
     principal: Principal | None,
     role: ApplicantRole,

@@ -14,7 +14,7 @@ from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotFound, Ref
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind, SizeClass
-from exchange.vouchers import applications, programmes
+from exchange.vouchers import allocation, applications, programmes
 from exchange.vouchers.application_models import ApplicantRole, ApplicationStatus
 from exchange.vouchers.application_rules import STEPS
 from exchange.vouchers.programme_models import BuyerRule, NewVersion, ReviewRule
@@ -261,7 +261,7 @@ async def test_only_programmes_by_score_are_scored_and_allocated(world: Applicat
     await refused(world, world.score(made, 5), Conflict, "state_conflict")
     await refused(world, world.allocate(plan), Conflict, "state_conflict")
     async with world.database.connection() as connection:
-        unknown = applications.allocate_by_score(connection, world.issuer, new_id(), world.now_us)
+        unknown = allocation.allocate_by_score(connection, world.issuer, new_id(), world.now_us)
         await refused(world, unknown, NotFound, "not_found")
 
 
