@@ -33,7 +33,7 @@ _S = ApplicationStatus
 async def allocate_by_score(
     connection: Connection, principal: Principal, programme_id: int, now_us: int
 ) -> Allocation:
-    """Decide every scored application of a programme that waits, best score first (`application_rules.allocate`).
+    """Decide every scored application of a programme that waits, by `application_rules.allocate`.
 
     Raises `NotFound`, `Forbidden` for anyone but the programme's issuer, `Conflict`: state_conflict where it
     does not allocate by score, window_open, programme_not_open.
