@@ -51,8 +51,8 @@ REVOKE SELECT ON api_key, idempotency_record FROM exchange_auditor;
 
 -- Insert-only: the record of what happened.
 GRANT INSERT ON
-    journal, ledger_transfer, trade, outage, programme_version, programme_step, voucher_step, claim_step, claim_draw,
-    claim_evidence, list_price, audit_record
+    journal, ledger_transfer, trade, outage, programme_version, programme_step, voucher_step, application_step,
+    claim_step, claim_draw, claim_evidence, list_price, audit_record
 TO exchange_app;
 
 -- State: what the record adds up to, and who and what it is about.
@@ -60,7 +60,7 @@ GRANT INSERT, UPDATE ON
     trade_group, participant, api_key, idempotency_record,
     accelerator, hub, cluster, interconnect, product,
     asset,
-    programme, programme_year_use, voucher, claim, voucher_capture,
+    programme, programme_year_use, voucher, application, claim, voucher_capture,
     partition_head, book_snapshot, orders, order_hold,
     lease, lease_funding
 TO exchange_app;

@@ -53,6 +53,7 @@ from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
+from exchange.vouchers.application_routes import AllocationController, ApplicationsController
 from exchange.vouchers.life_routes import VoucherStepsController
 from exchange.vouchers.programme_life_routes import ProgrammeStepsController
 from exchange.vouchers.registry import ProgrammeRegistry
@@ -258,6 +259,8 @@ def create_app(exchange: Exchange) -> Litestar:
     return build_app(
         [
             AccountsController,
+            AllocationController,
+            ApplicationsController,
             CashController,
             CatalogueController,
             ClaimsController,

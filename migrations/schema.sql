@@ -558,6 +558,151 @@ CREATE TRIGGER voucher_follows_its_steps BEFORE UPDATE OF status, step_count ON 
 ALTER TABLE voucher ENABLE ALWAYS TRIGGER voucher_begins_active;
 ALTER TABLE voucher ENABLE ALWAYS TRIGGER voucher_follows_its_steps;
 
+-- The steps an application may take, and whose each is. From submitted to submitted its issuer gives it a score; the
+-- venue itself approves what a programme's rules leave to it.
+CREATE FUNCTION application_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT (from_status, to_status, actor_role) IN (VALUES
+        ('submitted', 'submitted', 'issuer'),
+        ('submitted', 'in_committee', 'issuer'),
+        ('submitted', 'approved', 'issuer'),
+        ('submitted', 'approved', 'exchange'),
+        ('submitted', 'rejected', 'issuer'),
+        ('submitted', 'withdrawn', 'buyer'),
+        ('in_committee', 'approved', 'issuer'),
+        ('in_committee', 'rejected', 'issuer'),
+        ('in_committee', 'withdrawn', 'buyer'))
+$$;
+
+-- A company's wish for a voucher. programme_version: the rules in force when it was submitted. approved_fen: what its
+-- issuer granted, in a committee what the first of the two keys did. reason: the last step's.
+CREATE TABLE application (
+    id                 BIGINT PRIMARY KEY CHECK (id > 0),
+    programme_id       BIGINT NOT NULL REFERENCES programme (id),
+    programme_version  INTEGER NOT NULL,
+    buyer_id           BIGINT NOT NULL REFERENCES participant (id),
+    amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
+    purpose            TEXT NOT NULL CHECK (length(purpose) BETWEEN 1 AND 2000),
+    status             TEXT NOT NULL CHECK (status IN (
+        'submitted', 'in_committee', 'approved', 'rejected', 'withdrawn')),
+    step_count         INTEGER NOT NULL DEFAULT 0,
+    score              INTEGER CHECK (score BETWEEN 0 AND 1000),
+    approved_fen       BIGINT CHECK (approved_fen BETWEEN 1 AND amount_fen),
+    voucher_id         BIGINT UNIQUE REFERENCES voucher (id),
+    reason             TEXT NOT NULL DEFAULT '',
+    submitted_at       TIMESTAMPTZ NOT NULL,
+    decided_at         TIMESTAMPTZ,
+    FOREIGN KEY (programme_id, programme_version) REFERENCES programme_version (programme_id, version),
+    CONSTRAINT application_approved_has_voucher CHECK ((status = 'approved') = (voucher_id IS NOT NULL)),
+    CONSTRAINT application_approved_has_amount CHECK (
+        (status IN ('in_committee', 'approved')) = (approved_fen IS NOT NULL)),
+    CONSTRAINT application_decided_has_time CHECK (
+        (status IN ('submitted', 'in_committee')) = (decided_at IS NULL))
+);
+CREATE INDEX application_of_programme ON application (programme_id, id);
+CREATE INDEX application_of_buyer ON application (buyer_id, id);
+CREATE INDEX application_scored ON application (programme_id, id) WHERE status = 'submitted' AND score IS NOT NULL;
+
+-- Every step of every application after its submission: who, by which key, what, when and why. amount_fen: what was
+-- approved. score: what the step gave it.
+CREATE TABLE application_step (
+    application_id  BIGINT NOT NULL REFERENCES application (id),
+    number          INTEGER NOT NULL CHECK (number > 0),
+    from_status     TEXT NOT NULL,
+    to_status       TEXT NOT NULL,
+    actor_role      TEXT NOT NULL,
+    actor_id        BIGINT NOT NULL REFERENCES participant (id),
+    key_id          BIGINT,
+    amount_fen      BIGINT CHECK (amount_fen > 0),
+    score           INTEGER CHECK (score BETWEEN 0 AND 1000),
+    reason          TEXT NOT NULL,
+    stepped_at      TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (application_id, number),
+    CONSTRAINT application_step_is_allowed CHECK (application_step_allowed(from_status, to_status, actor_role)),
+    CONSTRAINT application_step_has_a_reason CHECK (
+        reason <> '' OR to_status IN ('in_committee', 'approved', 'withdrawn')),
+    CONSTRAINT application_step_has_its_amount CHECK (
+        (to_status IN ('in_committee', 'approved')) = (amount_fen IS NOT NULL)),
+    CONSTRAINT application_step_has_its_score CHECK ((to_status = 'submitted') = (score IS NOT NULL)),
+    CONSTRAINT application_step_has_its_key CHECK ((actor_role = 'exchange') = (key_id IS NULL))
+);
+CREATE TRIGGER application_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON application_step
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE application_step ENABLE ALWAYS TRIGGER application_step_insert_only;
+
+-- A step begins where the application stands, and is taken by the one whose role it says. What a committee approves is
+-- at most what its first key did, and by another key.
+CREATE FUNCTION refuse_stray_application_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM application JOIN programme ON programme.id = application.programme_id
+        WHERE application.id = NEW.application_id AND application.status = NEW.from_status
+            AND application.step_count = NEW.number - 1
+            AND NEW.actor_id = CASE NEW.actor_role
+                WHEN 'buyer' THEN application.buyer_id WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
+    ) THEN
+        RAISE EXCEPTION 'step % of application % does not begin where it stands, or is not for participant %',
+            NEW.number, NEW.application_id, NEW.actor_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'application_step_follows';
+    END IF;
+    IF NEW.from_status = 'in_committee' AND NEW.to_status = 'approved' AND EXISTS (
+        SELECT FROM application_step AS first_key
+        WHERE first_key.application_id = NEW.application_id AND first_key.to_status = 'in_committee'
+            AND (first_key.key_id = NEW.key_id OR first_key.amount_fen < NEW.amount_fen)
+    ) THEN
+        RAISE EXCEPTION 'application % needs two keys that approve the same', NEW.application_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'application_step_of_a_second_key';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER application_step_follows BEFORE INSERT ON application_step
+    FOR EACH ROW EXECUTE FUNCTION refuse_stray_application_step();
+ALTER TABLE application_step ENABLE ALWAYS TRIGGER application_step_follows;
+
+-- An application begins submitted; what it asks for never changes, and all else is as its last step says. Its voucher
+-- is of its programme, its company and the amount approved.
+CREATE FUNCTION refuse_application_without_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'submitted' OR NEW.step_count <> 0 OR NEW.score IS NOT NULL THEN
+            RAISE EXCEPTION 'an application begins submitted'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'application_follows_its_steps';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF (NEW.id, NEW.programme_id, NEW.programme_version, NEW.buyer_id, NEW.amount_fen, NEW.purpose, NEW.submitted_at)
+        <> (OLD.id, OLD.programme_id, OLD.programme_version, OLD.buyer_id, OLD.amount_fen, OLD.purpose, OLD.submitted_at)
+    THEN
+        RAISE EXCEPTION 'what application % asks for never changes', OLD.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'application_stays_what_it_is';
+    END IF;
+    IF NEW.step_count <> OLD.step_count + 1 OR NOT EXISTS (
+        SELECT FROM application_step AS step
+        WHERE step.application_id = NEW.id AND step.number = NEW.step_count
+            AND step.from_status = OLD.status AND step.to_status = NEW.status
+            AND NEW.score IS NOT DISTINCT FROM coalesce(step.score, OLD.score)
+            AND NEW.approved_fen IS NOT DISTINCT FROM step.amount_fen
+            AND NEW.reason = step.reason
+    ) THEN
+        RAISE EXCEPTION 'application % has no step from % to %', NEW.id, OLD.status, NEW.status
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'application_follows_its_steps';
+    END IF;
+    IF NEW.voucher_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM voucher
+        WHERE voucher.id = NEW.voucher_id AND voucher.programme_id = NEW.programme_id
+            AND voucher.buyer_id = NEW.buyer_id AND voucher.face_fen = NEW.approved_fen
+    ) THEN
+        RAISE EXCEPTION 'voucher % is not what application % was granted', NEW.voucher_id, NEW.id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'application_has_its_own_voucher';
+    END IF;
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER application_follows_its_steps BEFORE INSERT OR UPDATE ON application
+    FOR EACH ROW EXECUTE FUNCTION refuse_application_without_step();
+ALTER TABLE application ENABLE ALWAYS TRIGGER application_follows_its_steps;
+
 -- The steps a claim may take, and whose each is. `exchange` is the venue itself, which draws claims for audit.
 CREATE FUNCTION claim_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE AS $$

@@ -1,10 +1,14 @@
-"""`exchange vouchers`: your vouchers, what they would pay of an order, and programmes from files."""
+"""`exchange vouchers`: your vouchers, what they would pay of an order, and programmes from files.
+
+Applications for vouchers are in `exchange.cli.applications`.
+"""
 
 from typing import IO, Any, Literal
 
 import click
 import msgspec
 
+from exchange.cli.applications import allocate, applications, apply
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import DURATION, json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
@@ -122,6 +126,11 @@ def _show_rules(whose: str, rules: list[RuleAnswer]) -> None:
 @vouchers.group()
 def programmes() -> None:
     """Programmes: the rules under which vouchers are issued and pay."""
+
+
+vouchers.add_command(apply)
+vouchers.add_command(applications)
+programmes.add_command(allocate)
 
 
 @programmes.command("list")

@@ -31,6 +31,14 @@ from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.products.list_price_models import ListPriceView, NewListPrice
 from exchange.settlement.models import LeaseView, NewOutage
+from exchange.vouchers.application_models import (
+    AllocationView,
+    ApplicationStepView,
+    ApplicationView,
+    NewApplication,
+    NewApplicationStep,
+    NewScore,
+)
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
@@ -194,6 +202,41 @@ class ExchangeClient:
     def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""
         return self._list("/v1/vouchers", VoucherView, limit, filters)
+
+    async def apply(self, new: NewApplication, once_key: str | None = None) -> ApplicationView:
+        """Apply, as a buyer, to a programme for a voucher."""
+        return await self._once("POST", "/v1/applications", ApplicationView, new, once_key)
+
+    def applications(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ApplicationView]:
+        """Yield your applications, or as an issuer those to your programmes, newest first."""
+        return self._list("/v1/applications", ApplicationView, limit, filters)
+
+    async def application(self, application_id: str) -> ApplicationView:
+        """Return one application that you made, or that was made to you."""
+        return await self._transport.call(
+            "GET", f"/v1/applications/{_segment(application_id)}", ApplicationView
+        )
+
+    def application_steps(self, application_id: str, *, limit: int) -> AsyncIterator[ApplicationStepView]:
+        """Yield the steps that an application has taken, in order."""
+        return self._list(
+            f"/v1/applications/{_segment(application_id)}/steps", ApplicationStepView, limit, {}
+        )
+
+    async def step_application(self, application_id: str, step: NewApplicationStep) -> ApplicationView:
+        """Approve or reject an application to you, or withdraw one of yours."""
+        path = f"/v1/applications/{_segment(application_id)}/steps"
+        return await self._once("POST", path, ApplicationView, step)
+
+    async def score_application(self, application_id: str, score: NewScore) -> ApplicationView:
+        """Give an application to you a score."""
+        path = f"/v1/applications/{_segment(application_id)}/score"
+        return await self._once("POST", path, ApplicationView, score)
+
+    async def allocate(self, programme_id: str) -> AllocationView:
+        """Decide all scored applications to your programme at once."""
+        path = f"/v1/programmes/{_segment(programme_id)}/allocation"
+        return await self._once("POST", path, AllocationView)
 
     async def submit_claim(self, new: NewClaim) -> ClaimView:
         """Claim, as a provider, all that was captured for you under a programme."""

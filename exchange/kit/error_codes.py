@@ -8,6 +8,8 @@ the `code` member of a problem answer and have a page at `/problems/<code>`; fau
 from typing import Final
 
 PROBLEM_CODES: Final[dict[str, str]] = {
+    "allocated_by_application": "The programme grants vouchers to companies that apply, and none directly.",
+    "allocated_by_score": "The programme grants applications by score, all at once; none is approved singly.",
     "already_exists": "Something with this name or number exists already.",
     "bad_request": "The request line or a header cannot be understood.",
     "body_cut": "The connection ended before the whole body had come.",
@@ -30,6 +32,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "invalid_header": "A request header breaks a rule.",
     "invalid_query": "One or more query parameters break a rule.",
     "method_not_allowed": "The path exists but does not take this method; see the Allow header.",
+    "no_window_open": "The programme takes applications in windows, and none is open now.",
     "no_usable_voucher": "The order was denied because no voucher can pay for it.",
     "not_committed": "The commit failed or was lost from sight; `outcome` tells whether it may have held.",
     "not_found": "There is nothing here, or nothing that this key may see.",
@@ -43,12 +46,14 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "programme_not_open": "The programme does not issue vouchers in its present state.",
     "rebuilding": "The book is being rebuilt from its journal; send it again shortly.",
     "events_missed": "The stream has a gap; connect and subscribe again for a new snapshot.",
+    "second_key_needed": "The amount needs a second key of the issuer, and this one has approved it already.",
     "slow_reader": "The stream was not read as fast as it came; connect and subscribe again.",
     "state_conflict": "The thing is in a state in which this cannot be done.",
     "too_deep": "The body is nested deeper than any request of this exchange.",
     "unauthenticated": "The request carries no key, or one that does not open this exchange.",
     "unavailable": "The exchange cannot answer now; the request may be sent again.",
     "unsupported_media_type": "The body's Content-Type is not one this path reads.",
+    "window_open": "The programme takes applications still, so nothing is allocated yet.",
     "wrong_role": "This kind of participant may not do this: providers sell, buyers buy.",
     "yearly_cap_exceeded": "The amount would take the buyer above the programme's cap of the year.",
 }
@@ -61,6 +66,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "bad_network": "Not an IP network, or one beyond what the key may be used from.",
     "bad_time": "Not a time in RFC 3339 form.",
     "beyond_horizon": "The window ends after the last hour that may be listed now.",
+    "budget_exhausted": "More than what is left of the programme's budget.",
     "buyer_not_eligible": "A rule of the programme keeps this buyer out.",
     "duplicate": "The same thing is named twice.",
     "duplicate_key": "The key stands twice in one object.",
@@ -69,6 +75,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "invalid_text": "The text holds a character that cannot be stored (NUL or half a surrogate pair).",
     "key_needed": "This channel needs a connection that came with a key.",
     "longer_than_window": "More hours than the window from starts_at to ends_at holds.",
+    "no_window_open": "The programme takes applications in windows, and none is open now.",
     "not_a_lot_multiple": "The quantity is not a multiple of the product's lot.",
     "not_a_multiple": "The number is not a multiple of the step.",
     "not_a_provider": "Not the identifier of a provider.",
@@ -81,8 +88,10 @@ FAULT_CODES: Final[dict[str, str]] = {
     "not_supported_yet": "A value of the general model of programmes that this version does not obey.",
     "out_of_range": "The value lies outside its bounds.",
     "outside_lease": "The hour does not belong to the lease.",
+    "overlap": "Two spans of time have a moment in common.",
     "pattern": "The text does not have the required form.",
     "programme_not_in_force": "No rules of the voucher's programme are in force now.",
+    "programme_not_open": "The programme does not issue vouchers in its present state.",
     "repeated": "A parameter that may be given once is given several times.",
     "required": "The field is missing.",
     "scope_not_allowed": "A scope that this key may not have.",
@@ -102,6 +111,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "window_in_past": "The window begins before the first hour that is still for sale.",
     "window_inverted": "The window does not end after it starts.",
     "wrong_type": "The value has another JSON type than the field.",
+    "yearly_cap_exceeded": "More than what the programme's cap of the year leaves to the buyer.",
 }
 
 ERROR_CODES: Final[dict[str, str]] = {**FAULT_CODES, **PROBLEM_CODES}

@@ -108,7 +108,7 @@ class RateTier(_Rule, frozen=True):
 
 
 class ApplicationWindow(_Rule, frozen=True):
-    """When a programme takes applications."""
+    """When a programme takes applications: from `opens_at` on, and no more at `closes_at`."""
 
     opens_at: TimeText
     closes_at: TimeText
@@ -163,7 +163,11 @@ class ContractRule(_Rule, frozen=True):
 
 
 class ReviewRule(_Rule, frozen=True):
-    """Which applications and claims a person looks at."""
+    """Which applications are looked at, and by how many; not for those that are granted by score.
+
+    One below `auto_below_fen` is approved as it is submitted; without it, all wait for the issuer. An amount
+    above `committee_above_fen` is approved by two of the issuer's keys, else by one.
+    """
 
     auto_below_fen: Fen | None = None
     committee_above_fen: Fen | None = None
@@ -184,6 +188,10 @@ class ProgrammeRules(_Rule, frozen=True):
     where it had none. `stacking` says how others may pay beside it
     (`exchange.vouchers.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps` of
     an order, the whole of it unless told.
+
+    `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
+    time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
+    with scored, applications (within windows where there are any) are given scores, and granted all at once.
     """
 
     budget_fen: Fen
@@ -217,14 +225,10 @@ class ProgrammeRules(_Rule, frozen=True):
 
 SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/mode": "instant",
-    "/allocation": "first_come",
-    "/windows": [],
     "/max_claims_per_contract": None,
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,
-    "/review/auto_below_fen": None,
-    "/review/committee_above_fen": None,
 }
 """JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
 

@@ -15,7 +15,7 @@ import msgspec
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_cny
+from exchange.kit.fields import format_cny, time_us
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.products.models import Origin
@@ -93,6 +93,8 @@ def find_rule_faults(
     _find_lonely(rules, faults, pointer)
     _find_date_fault(rules.contract.signed_from, faults, f"{pointer}/contract/signed_from")
     _find_funding_faults(rules, faults, f"{pointer}/funding_split")
+    _find_window_faults(rules, faults, f"{pointer}/windows")
+    _find_review_faults(rules, faults, f"{pointer}/review")
 
 
 def _find_lonely(rules: ProgrammeRules, faults: Faults, pointer: str) -> None:
@@ -200,6 +202,45 @@ def _find_funding_faults(rules: ProgrammeRules, faults: Faults, where: str) -> N
     for source, count in Counter(share.source for share in rules.funding_split).items():
         if count > 1:
             faults.add(where, "duplicate", "must name each source once", source)
+
+
+def _find_window_faults(rules: ProgrammeRules, faults: Faults, where: str) -> None:
+    if rules.allocation == "first_come" and rules.windows:
+        rule = "must only be given with allocation window or scored"
+        faults.add(where, "not_applicable", rule)
+    elif rules.allocation == "window" and not rules.windows:
+        faults.add(where, "required", "must name at least one window with allocation window")
+    spans = []
+    for index, window in enumerate(rules.windows):
+        opens_us = time_us(faults, f"{where}/{index}/opens_at", window.opens_at)
+        closes_us = time_us(faults, f"{where}/{index}/closes_at", window.closes_at)
+        if opens_us is None or closes_us is None:
+            continue
+        if closes_us <= opens_us:
+            rule = "must be later than opens_at"
+            faults.add(f"{where}/{index}/closes_at", "window_inverted", rule, window.closes_at)
+        else:
+            spans.append((opens_us, closes_us, index))
+    reached_us, last = None, 0
+    for opens_us, closes_us, index in sorted(spans):
+        if reached_us is not None and opens_us < reached_us:
+            opens_at = rules.windows[index].opens_at
+            rule = f"must not overlap another window, and {where}/{last} is open then"
+            faults.add(f"{where}/{index}", "overlap", rule, opens_at)
+        if reached_us is None or closes_us > reached_us:
+            reached_us, last = closes_us, index
+
+
+def _find_review_faults(rules: ProgrammeRules, faults: Faults, where: str) -> None:
+    auto_fen, committee_fen = rules.review.auto_below_fen, rules.review.committee_above_fen
+    if rules.allocation == "scored":
+        for name, fen in (("auto_below_fen", auto_fen), ("committee_above_fen", committee_fen)):
+            if fen is not None:
+                rule = "does not go with allocation scored, which grants all at once"
+                faults.add(f"{where}/{name}", "not_applicable", rule, fen)
+    elif auto_fen is not None and committee_fen is not None and auto_fen > committee_fen:
+        rule = f"must not be above committee_above_fen, {committee_fen}"
+        faults.add(f"{where}/auto_below_fen", "out_of_range", rule, auto_fen)
 
 
 def split_fen(total_fen: int, parts_bps: Collection[int]) -> list[int]:

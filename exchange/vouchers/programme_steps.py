@@ -36,6 +36,16 @@ _AUDIT_CODES: Final[Mapping[ProgrammeStatus, str]] = {
 """The code of the audit record of a step, by where it leads."""
 
 
+async def lock_visible_programme(
+    connection: Connection, principal: Principal, programme_id: int, now_us: int
+) -> Programme:
+    """Lock a programme until the transaction ends and return it; `NotFound` where the principal sees none."""
+    programme = await store.lock_programme(connection, programme_id, now_us)
+    if programme is None or not may_see(programme, principal):
+        raise NotFound(detail="there is no such programme")
+    return programme
+
+
 async def lock_own_programme(
     connection: Connection, principal: Principal, programme_id: int, now_us: int, does: str
 ) -> Programme:
@@ -44,9 +54,7 @@ async def lock_own_programme(
     Raises `NotFound` where there is none that it may see, and `Forbidden`, which says what only the issuer
     `does`, for one of another's.
     """
-    programme = await store.lock_programme(connection, programme_id, now_us)
-    if programme is None or not may_see(programme, principal):
-        raise NotFound(detail="there is no such programme")
+    programme = await lock_visible_programme(connection, principal, programme_id, now_us)
     if programme.issuer_id != principal.participant_id:
         raise Forbidden(detail=f"only a programme's issuer {does}")
     return programme

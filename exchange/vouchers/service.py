@@ -18,14 +18,14 @@ from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Record, to_us
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
-from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import Participant, ParticipantKind
 from exchange.vouchers import store
-from exchange.vouchers.judgement import Standing, buyer_verdicts, cap_left_fen, in_force
+from exchange.vouchers.issue_rules import issue_objections, refuse_if_any
+from exchange.vouchers.judgement import Standing
 from exchange.vouchers.models import (
     ID_MAX,
     Balances,
@@ -66,55 +66,82 @@ async def issue_voucher(
     """Issue a voucher of `amount_fen` to a buyer, good for as long as its programme's rules say.
 
     Raises `NotFound` or `Forbidden` where the programme is not the principal's, `InvalidInput` for a buyer
-    who does not exist, and `Conflict` with the code buyer_not_eligible, programme_not_open,
-    yearly_cap_exceeded or budget_exhausted, in this order of precedence.
+    who does not exist, and `Conflict` with the code allocated_by_application, buyer_not_eligible,
+    programme_not_open, yearly_cap_exceeded or budget_exhausted, in this order of precedence; `errors` names
+    all that is in the way.
     """
     programme = await lock_own_programme(connection, principal, programme_id, now_us, "issues its vouchers")
-    year = calendar_year(now_us)
-    standing = (await company_standings(connection, {programme_id: programme.rules}, buyer_id, now_us))[
-        programme_id
-    ]
-    await _must_be_eligible(connection, programme, buyer_id, standing, now_us)
-    _must_be_within(programme, amount_fen, standing, now_us)
-    voucher = Voucher(
-        id=new_id(),
-        programme_id=programme_id,
-        programme_code=programme.code,
-        programme_version=programme.version.number,
-        issuer_id=programme.issuer_id,
-        buyer_id=buyer_id,
-        face_fen=amount_fen,
-        status=VoucherStatus.ACTIVE,
-        issued_at_us=now_us,
-        expires_at_us=now_us + programme.rules.validity_days * DAY_US,
-        balances=Balances(
-            available_fen=amount_fen,
-            held_fen=0,
-            committed_fen=0,
-            captured_fen=0,
-            claimed_fen=0,
-            paid_fen=0,
-            reduced_fen=0,
-            recovered_fen=0,
-            expired_fen=0,
-        ),
-    )
-    await _book_issue(connection, programme, voucher, year, now_us)
-    record = AuditRecord(
-        code="VISS",
-        event_at_us=now_us,
-        actor_participant_id=principal.participant_id,
-        key_id=principal.key_id,
-        participant_id=buyer_id,
-        subject_id=voucher.id,
-        detail={
-            "programme_id": programme_id,
-            "programme_version": programme.version.number,
-            "face_fen": amount_fen,
-        },
-    )
-    await insert_audit_records(connection, [record])
+    if programme.rules.allocation != "first_come":
+        raise Conflict(
+            "allocated_by_application", "the programme's vouchers go to companies that apply for them"
+        )
+    buyer = await participants.find_participant(connection, buyer_id)
+    if buyer is None:
+        named = encode_id("par", buyer_id)
+        fault = Fault("/buyer_id", "unknown_participant", "is not a participant of this exchange", named)
+        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
+    refuse_if_any(await objections_to(connection, programme, buyer, amount_fen, now_us))
+    [voucher] = await issue_vouchers(connection, principal, programme, [(buyer_id, amount_fen)], now_us)
     return voucher
+
+
+async def objections_to(
+    connection: Connection, programme: Programme, buyer: Participant, amount_fen: int, now_us: int
+) -> list[Fault]:
+    """Return what keeps a locked programme from issuing a voucher of an amount to a company now."""
+    standings = await company_standings(connection, {programme.id: programme.rules}, buyer.id, now_us)
+    return list(issue_objections(programme, buyer, standings[programme.id], amount_fen, now_us))
+
+
+async def issue_vouchers(
+    connection: Connection,
+    principal: Principal | None,
+    programme: Programme,
+    grants: Sequence[tuple[int, int]],
+    now_us: int,
+) -> list[Voucher]:
+    """Issue a voucher for each (buyer id, fen), in order, under a locked programme, which has no objection.
+
+    Without a principal they are the exchange's own doing. The statements do not grow with the grants; the
+    database's guards of the budget and the yearly cap stand behind the caller's judgement.
+    """
+    if not grants:
+        return []
+    vouchers = [
+        Voucher(
+            id=new_id(),
+            programme_id=programme.id,
+            programme_code=programme.code,
+            programme_version=programme.version.number,
+            issuer_id=programme.issuer_id,
+            buyer_id=buyer_id,
+            face_fen=amount_fen,
+            status=VoucherStatus.ACTIVE,
+            issued_at_us=now_us,
+            expires_at_us=now_us + programme.rules.validity_days * DAY_US,
+            balances=Balances(available_fen=amount_fen),
+        )
+        for buyer_id, amount_fen in grants
+    ]
+    await _book_issue(connection, programme, vouchers, now_us)
+    records = [
+        AuditRecord(
+            code="VISS",
+            event_at_us=now_us,
+            actor_participant_id=EXCHANGE_ID if principal is None else principal.participant_id,
+            key_id=None if principal is None else principal.key_id,
+            participant_id=voucher.buyer_id,
+            subject_id=voucher.id,
+            detail={
+                "programme_id": programme.id,
+                "programme_version": voucher.programme_version,
+                "face_fen": voucher.face_fen,
+            },
+        )
+        for voucher in vouchers
+    ]
+    await insert_audit_records(connection, records)
+    return vouchers
 
 
 async def company_standings(
@@ -139,80 +166,40 @@ async def company_standings(
     )
 
 
-async def _must_be_eligible(
-    connection: Connection, programme: Programme, buyer_id: int, standing: Standing, now_us: int
-) -> None:
-    buyer = await participants.find_participant(connection, buyer_id)
-    if buyer is None:
-        fault = Fault(
-            "/buyer_id",
-            "unknown_participant",
-            "is not a participant of this exchange",
-            encode_id("par", buyer_id),
-        )
-        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
-    objections = [
-        Fault(f"/rules{verdict.rule}", "buyer_not_eligible", verdict.detail)
-        for verdict in buyer_verdicts(programme.rules, buyer, standing, now_us)
-        if not verdict.holds
-    ]
-    if objections:
-        reasons = "; ".join(fault.detail for fault in objections)
-        raise Conflict(
-            "buyer_not_eligible", f"the programme's rules keep this buyer out: {reasons}", errors=objections
-        )
-
-
-def _must_be_within(programme: Programme, amount_fen: int, standing: Standing, now_us: int) -> None:
-    """Raise the refusal of an amount that the programme's state, yearly cap or budget does not allow."""
-    if programme.status not in {ProgrammeStatus.OPEN, ProgrammeStatus.EXHAUSTED}:
-        raise Conflict("programme_not_open", f"the programme is {programme.status.value}")
-    if in_force([programme.version], now_us) is None:
-        raise Conflict("programme_not_open", "no rules of the programme are in force now")
-    rules = programme.rules
-    left_fen = cap_left_fen(rules, standing)
-    if left_fen is not None and amount_fen > left_fen:
-        whom = "this buyer's trade group" if rules.cap_basis == "group" else "this buyer"
-        detail = (
-            f"of {format_cny(rules.cap_per_year_fen or 0)} CNY a year, {format_cny(left_fen)} is left "
-            f"to {whom} in {calendar_year(now_us)}"
-        )
-        raise Conflict("yearly_cap_exceeded", detail)
-    left_fen = programme.budget_fen - programme.issued_fen
-    if amount_fen > left_fen:
-        budget_cny, left_cny = format_cny(programme.budget_fen), format_cny(left_fen)
-        detail = f"of the budget of {budget_cny} CNY, {left_cny} is not issued yet"
-        raise Conflict("budget_exhausted", detail)
-
-
 async def _book_issue(
-    connection: Connection, programme: Programme, voucher: Voucher, year: int, now_us: int
+    connection: Connection, programme: Programme, vouchers: Sequence[Voucher], now_us: int
 ) -> None:
-    budget = AccountKey(programme.issuer_id, programme.asset, Purpose.BUDGET)
-    free = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER, voucher.id)
-    escrow = AccountKey(voucher.buyer_id, programme.asset, Purpose.VOUCHER_ESCROW, voucher.id)
-    accounts = await ledger.ensure_accounts(connection, [budget, free, escrow], now_us)
-    if voucher.face_fen == programme.unissued_fen:
+    if not vouchers:
+        return
+    asset = programme.asset
+    budget = AccountKey(programme.issuer_id, asset, Purpose.BUDGET)
+    free = [AccountKey(each.buyer_id, asset, Purpose.VOUCHER, each.id) for each in vouchers]
+    escrow = [AccountKey(each.buyer_id, asset, Purpose.VOUCHER_ESCROW, each.id) for each in vouchers]
+    accounts = await ledger.ensure_accounts(connection, [budget, *free, *escrow], now_us)
+    if sum(voucher.face_fen for voucher in vouchers) == programme.unissued_fen:
         await record_step(connection, None, programme, ProgrammeStatus.EXHAUSTED, ISSUED_REASON, now_us)
-    await store.insert_voucher(
+    await store.insert_vouchers(
         connection,
-        voucher,
-        account_id=accounts[free],
-        escrow_account_id=accounts[escrow],
-        year=year,
+        vouchers,
+        account_ids=[accounts[key] for key in free],
+        escrow_account_ids=[accounts[key] for key in escrow],
+        year=calendar_year(now_us),
         cap_fen=programme.rules.cap_per_year_fen if programme.rules.cap_counts == "issued" else None,
     )
-    transfer = Transfer(
-        group_id=voucher.id,
-        kind=TransferKind.POSTED,
-        reason=TransferReason.VOUCHER_ISSUE,
-        asset=programme.asset,
-        debit_account_id=accounts[budget],
-        credit_account_id=accounts[free],
-        amount_fen=voucher.face_fen,
-        subject_id=voucher.id,
-    )
-    await ledger.post(connection, [transfer], now_us)
+    transfers = [
+        Transfer(
+            group_id=voucher.id,
+            kind=TransferKind.POSTED,
+            reason=TransferReason.VOUCHER_ISSUE,
+            asset=asset,
+            debit_account_id=accounts[budget],
+            credit_account_id=accounts[key],
+            amount_fen=voucher.face_fen,
+            subject_id=voucher.id,
+        )
+        for voucher, key in zip(vouchers, free, strict=True)
+    ]
+    await ledger.post(connection, transfers, now_us)
 
 
 async def list_vouchers(

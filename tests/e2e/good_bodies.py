@@ -23,6 +23,9 @@ class Good(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BODIES = (
+    "POST /v1/applications",
+    "POST /v1/applications/{application_id}/score",
+    "POST /v1/applications/{application_id}/steps",
     "POST /v1/bench/echo",
     "POST /v1/claims/{claim_id}/steps",
     "POST /v1/claims/{claim_id}/reject",
@@ -48,7 +51,8 @@ BODIES = (
 )
 """The routes with a body, some with a second body for what the first cannot have.
 
-In an order in which each can be sent: what is rejected can be claimed again, what is closed issues nothing.
+In an order in which each can be sent: what is rejected can be claimed again, and is scored before; what is
+closed issues nothing.
 """
 
 
@@ -72,6 +76,15 @@ async def good(stage: Stage, name: str) -> Good:
         "sectors": ["large-models"],
     }
     bodies: dict[str, tuple[Caller, dict[str, Any]]] = {
+        "POST /v1/applications": (
+            cast.buyer,
+            {"programme_id": ids["programme_id"], "amount_cny": "10.00", "purpose": "推理"},
+        ),
+        "POST /v1/applications/{application_id}/score": (cast.issuer, {"score": 700, "reason": "评审"}),
+        "POST /v1/applications/{application_id}/steps": (
+            cast.issuer,
+            {"to": "rejected", "reason": "材料不全"},
+        ),
         "POST /v1/bench/echo": (cast.buyer, bid),
         "POST /v1/claims": (cast.provider, {"programme_id": ids["programme_id"]}),
         "POST /v1/claims/batch": (

@@ -1,7 +1,8 @@
 """An exchange on which everything exists once: each kind of participant, and one of each thing they make.
 
 There is a bid and an ask that rest, a lease still to be delivered, one delivered and paid by a voucher in
-part, a claim on that voucher's programme, and a second of each kind of participant with nothing.
+part, a claim on that voucher's programme, an application to one that grants by score, and a second of each
+kind of participant with nothing.
 """
 
 from collections.abc import AsyncIterator
@@ -75,8 +76,8 @@ class Stage:
         }
 
 
-def programme(code: str, provider_id: str) -> dict[str, Any]:
-    """Return a programme that pays half at one provider."""
+def programme(code: str, provider_id: str, **rules: object) -> dict[str, Any]:
+    """Return a programme that pays half at one provider, with these rules besides."""
     return {
         "code": code,
         "name": "张家口算力券",
@@ -87,6 +88,7 @@ def programme(code: str, provider_id: str) -> dict[str, Any]:
             "validity_days": 90,
             "provider": {"admitted": [provider_id]},
             "buyer": {"regions": ["beijing"], "size_classes": ["micro"]},
+            **rules,
         },
     }
 
@@ -108,6 +110,13 @@ async def set_scene(house: Served) -> Stage:
     ]
     voucher = {"programme_id": ids["programme_id"], "buyer_id": cast.buyer.id, "amount_cny": "1000.00"}
     ids["voucher_id"] = (await cast.issuer.post("/v1/vouchers", voucher))["id"]
+    scored = programme("scored", cast.provider.id, allocation="scored")
+    wish = {
+        "programme_id": (await cast.issuer.post("/v1/programmes", scored))["id"],
+        "amount_cny": "50.00",
+        "purpose": "训练大模型",
+    }
+    ids["application_id"] = (await cast.buyer.post("/v1/applications", wish))["id"]
     await cast.provider.post("/v1/orders", stage.order("sell", "scene-1", (0, 12)))
     await cast.buyer.post("/v1/orders", stage.order("buy", "scene-1", (0, 1), vouchers="auto"))
     await cast.buyer.post("/v1/orders", stage.order("buy", "scene-2", (9, 12)))

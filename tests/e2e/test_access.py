@@ -167,7 +167,9 @@ async def test_what_others_have_is_not_there_for_strangers(
             foreign = await send(stranger, route, path, bodies)
             unknown = await send(stranger, route, unknown_path, bodies)
             if kind == "regulator" and foreign.status_code == 200:
-                assert path.startswith(("/v1/claims", "/v1/vouchers"))  # a regulator sees all of these
+                assert path.startswith(
+                    ("/v1/applications", "/v1/claims", "/v1/vouchers")
+                )  # a regulator sees all of these
                 continue
             refused = problem(foreign)
             assert refused["code"] in {"not_found", "forbidden"}, f"{kind} {route}"

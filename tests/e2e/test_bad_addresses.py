@@ -17,6 +17,8 @@ from tests.e2e.stage import Stage, staged
 CURSOR_LISTS = (
     *(
         "accounts",
+        "applications",
+        "application_steps",
         "claims",
         "claim_lines",
         "claim_steps",

@@ -126,7 +126,7 @@ def test_every_fault_of_a_file_is_told_at_once(venue: Venue, issuer_key: str, tm
     refused = call("vouchers", "programmes", "import", str(file), url=venue.url, key=issuer_key)
     assert refused.exit_code == ExitCode.REFUSED
     assert refused.stdout == ""
-    for place in ("/rules/allocation", "/rules/windows", "/rules/stacking", "/rules/rate_tiers/1/when/0"):
+    for place in ("/rules/stacking_ceiling_bps", "/rules/stacking", "/rules/rate_tiers/1/when/0"):
         assert place in refused.stderr
     for text, said in (("{", "is not JSON"), ("[]", "is no programme"), ('{"code": 5}', "is no programme")):
         file.write_text(text)

@@ -31,6 +31,7 @@ COLUMN_OF = {
     "programme_version": "rules",
     "programme_step": "reason",
     "voucher_step": "reason",
+    "application_step": "reason",
     "claim_step": "reason",
     "claim_draw": "drawn_number",
     "claim_evidence": "name",
@@ -99,6 +100,11 @@ async def test_the_whole_exchange_runs_as_the_service(url: str, tmp_path: Path) 
         await cast.issuer.post(f"/v1/claims/{ids['claim_id']}/approve", status=200)
         paid = await cast.issuer.post(f"/v1/claims/{ids['claim_id']}/pay", status=200)
         assert paid["status"] == "paid"
+        application = f"/v1/applications/{ids['application_id']}"
+        scored = await cast.issuer.post(f"{application}/score", {"score": 1, "reason": "read"}, 200)
+        path = f"/v1/programmes/{scored['programme_id']}/allocation"
+        [granted] = (await cast.issuer.post(path, status=200))["data"]
+        assert granted["status"] == "approved"
         outage = {"hours": [stage.hour(6)], "reason": "fire"}
         await cast.provider.post(f"/v1/leases/{ids['lease_id']}/outages", outage)
         assert (await cast.buyer.send("DELETE", f"/v1/orders/{ids['order_id']}")).status_code == 200

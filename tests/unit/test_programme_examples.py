@@ -32,7 +32,7 @@ ONE_YEAR = buyer(founded_on=dt.date(2025, 2, 25), size_class=SizeClass.MEDIUM)
 REFUSED = {
     "beijing": ["/mode"],
     "shanghai": [],
-    "shenzhen": ["/allocation", "/windows"],
+    "shenzhen": [],
     "hangzhou": [],
     "henan": [],
     "langfang": ["/mode"],

@@ -51,14 +51,10 @@ def faults_of(rules: ProgrammeRules) -> list[tuple[str, str]]:
 
 OTHER_VALUES: dict[str, object] = {
     "/mode": "reimburse",
-    "/allocation": "window",
-    "/windows": [{"opens_at": "2026-01-01T00:00:00Z", "closes_at": "2026-02-01T00:00:00Z"}],
     "/max_claims_per_contract": 1,
     "/transferable": True,
     "/cashable": True,
     "/resale_strips_subsidy": False,
-    "/review/auto_below_fen": 100,
-    "/review/committee_above_fen": 100,
     **{pointer: refused for pointer, (refused, _) in REFUSED_VALUES.items()},
 }
 

@@ -1,0 +1,229 @@
+"""Applications over HTTP: companies apply and withdraw, issuers score, decide and allocate.
+
+Of the application's state: `database` and `clock`.
+"""
+
+from typing import Final
+
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody
+
+from exchange.kit.auth import Scope
+from exchange.kit.database import Connection
+from exchange.kit.errors import Faults
+from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_once import once
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
+from exchange.kit.http_request import ApiRequest
+from exchange.vouchers import allocation, applications
+from exchange.vouchers.application_models import (
+    AllocationView,
+    ApplicationStatus,
+    ApplicationStepView,
+    ApplicationView,
+    NewApplication,
+    NewApplicationStep,
+    NewScore,
+    WantedStep,
+)
+from exchange.vouchers.application_rules import (
+    find_blank_fault,
+    find_step_faults,
+    view_of_allocation,
+    view_of_application,
+    view_of_step,
+)
+from exchange.vouchers.models import ID_MAX
+
+_APPLICATIONS: Final = "applications"
+_STEPS: Final = "application_steps"
+_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class ApplicationQuery(PageQuery, frozen=True, kw_only=True):
+    """What narrows a list of applications."""
+
+    programme_id: IdText | None = None
+    status: ApplicationStatus | None = None
+
+
+def _in_path(text: str) -> int:
+    return id_in_path("app", text, "there is no such application")
+
+
+class ApplicationsController(Controller):
+    """Applications: a company applies to a programme; the programme's issuer decides."""
+
+    path = "/v1/applications"
+    tags = ("Vouchers",)
+
+    @post(
+        "",
+        opt=requires(Scope.TRADE, keep_faults=True, once=True),
+        status_code=201,
+        summary="Apply for a voucher",
+    )
+    async def apply(self, request: ApiRequest, data: JSONBody[NewApplication]) -> Response[ApplicationView]:
+        """Apply to a programme for a voucher of an amount.
+
+        Refused at once, with all that is in the way, where it could not be granted now. It waits for the
+        issuer, unless the programme's rules approve so small an amount at once: then the voucher is in the
+        answer.
+        """
+        faults = request.faults
+        programme_id = typed_id(faults, "/programme_id", "prg", data.programme_id)
+        amount_fen = money_fen(faults, "/amount_cny", data.amount_cny)
+        find_blank_fault(faults, "/purpose", data.purpose)
+        if faults or programme_id is None or amount_fen is None:
+            raise faults.refusal()
+
+        async def work(connection: Connection) -> ApplicationView:
+            now_us = request.app.state.clock.now_us()
+            application = await applications.apply(
+                connection, request.principal, programme_id, amount_fen, data.purpose, now_us
+            )
+            return view_of_application(application)
+
+        return await once(request, work)
+
+    @get("", opt=requires(*_READERS, query=ApplicationQuery), summary="List applications")
+    async def list_all(self, request: ApiRequest) -> Page[ApplicationView]:
+        """Return the caller's applications, or as an issuer those to its programmes, newest first."""
+        query = request.query(ApplicationQuery)
+        faults = Faults("invalid_query")
+        programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        faults.raise_if_any()
+        before_id = ID_MAX
+        if query.cursor is not None:
+            before_id = int(decode_cursor(_APPLICATIONS, query.cursor, Part.ID)[0])
+        async with request.app.state.database.connection() as connection:
+            found = await applications.list_applications(
+                connection,
+                request.principal,
+                programme_id=programme_id,
+                status=query.status,
+                before_id=before_id,
+                limit=query.limit + 1,
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_APPLICATIONS, page[-1].id) if len(found) > query.limit else None
+        return Page([view_of_application(each) for each in page], next_cursor)
+
+    @get("/{application_id:str}", opt=requires(*_READERS), summary="Read an application")
+    async def read(self, request: ApiRequest, application_id: FromPath[str]) -> ApplicationView:
+        """Return one application."""
+        value = _in_path(application_id)
+        async with request.app.state.database.connection() as connection:
+            return view_of_application(
+                await applications.get_application(connection, request.principal, value)
+            )
+
+    @get(
+        "/{application_id:str}/steps",
+        opt=requires(*_READERS, query=PageQuery),
+        summary="List an application's steps",
+    )
+    async def steps(self, request: ApiRequest, application_id: FromPath[str]) -> Page[ApplicationStepView]:
+        """Return every step that an application has taken, in order: who, when and why."""
+        query = request.query(PageQuery)
+        value = _in_path(application_id)
+        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        async with request.app.state.database.connection() as connection:
+            application = await applications.get_application(connection, request.principal, value)
+            found = await applications.list_steps(
+                connection, request.principal, value, after=after, limit=query.limit + 1
+            )
+        page = found[: query.limit]
+        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
+        shows_key = request.principal.participant_id != application.buyer_id
+        return Page([view_of_step(each, shows_key=shows_key) for each in page], next_cursor)
+
+    @post(
+        "/{application_id:str}/steps",
+        opt=requires(Scope.ISSUE, Scope.TRADE, keep_faults=True, once=True),
+        status_code=200,
+        summary="Decide or withdraw an application",
+    )
+    async def step(
+        self, request: ApiRequest, application_id: FromPath[str], data: JSONBody[NewApplicationStep]
+    ) -> Response[ApplicationView]:
+        """Take the next step of an application: its company withdraws it, its issuer approves or rejects it.
+
+        Approving issues the voucher, of all that was asked or of less. An amount above the programme's
+        committee_above_fen goes to in_committee by the first key, and is approved by a second one.
+        """
+        value = _in_path(application_id)
+        faults = request.faults
+        amount_fen = money_fen(faults, "/amount_cny", data.amount_cny)
+        if isinstance(data.to, str):
+            to = ApplicationStatus(data.to)
+            find_step_faults(to, data.reason, has_amount=amount_fen is not None, faults=faults)
+        faults.raise_if_any()
+        wanted = WantedStep(to_status=ApplicationStatus(data.to), reason=data.reason, amount_fen=amount_fen)
+
+        async def work(connection: Connection) -> ApplicationView:
+            now_us = request.app.state.clock.now_us()
+            return view_of_application(
+                await applications.take_step(connection, request.principal, value, wanted, now_us)
+            )
+
+        return await once(request, work, status=200)
+
+    @post(
+        "/{application_id:str}/score",
+        opt=requires(Scope.ISSUE, keep_faults=True, once=True),
+        status_code=200,
+        summary="Score an application",
+    )
+    async def score(
+        self, request: ApiRequest, application_id: FromPath[str], data: JSONBody[NewScore]
+    ) -> Response[ApplicationView]:
+        """Give a submitted application a score of 0 to 1000, where its programme allocates by score."""
+        value = _in_path(application_id)
+        find_blank_fault(request.faults, "/reason", data.reason)
+        request.faults.raise_if_any()
+
+        async def work(connection: Connection) -> ApplicationView:
+            now_us = request.app.state.clock.now_us()
+            return view_of_application(
+                await applications.score_application(
+                    connection, request.principal, value, data.score, data.reason, now_us
+                )
+            )
+
+        return await once(request, work, status=200)
+
+
+class AllocationController(Controller):
+    """The allocation of a programme's vouchers by score."""
+
+    path = "/v1/programmes/{programme_id:str}/allocation"
+    tags = ("Vouchers",)
+
+    @post("", opt=requires(Scope.ISSUE, once=True), status_code=200, summary="Allocate vouchers by score")
+    async def allocate(self, request: ApiRequest, programme_id: FromPath[str]) -> Response[AllocationView]:
+        """Decide all scored applications at once: by score, then time of submission, then id.
+
+        Each is approved whole while the budget and its company's cap last, else rejected with the reason; one
+        that does not fit leaves its room to the next. Applications without a score stay as they are. Not
+        while a window is open.
+        """
+        value = id_in_path("prg", programme_id, "there is no such programme")
+
+        async def work(connection: Connection) -> AllocationView:
+            now_us = request.app.state.clock.now_us()
+            return view_of_allocation(
+                await allocation.allocate_by_score(connection, request.principal, value, now_us)
+            )
+
+        return await once(request, work, status=200)
