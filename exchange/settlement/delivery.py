@@ -116,6 +116,7 @@ class _Delivery:
                         programme_id=source.programme_id,
                         programme_version=source.programme_version,
                         provider_id=lease.provider_id,
+                        claimant_id=lease.provider_id,
                         amount_fen=part.amount_fen,
                     )
                 )

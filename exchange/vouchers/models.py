@@ -93,7 +93,9 @@ class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
 class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One voucher's part of one delivered hour of one lease: a line of a claim to come.
 
-    `programme_version` is the version of the rules it was held under, by which a claim on it is judged.
+    `programme_version` is the version of the rules it was held under, `provider_id` who delivered. Who may
+    claim it is `claimant_id`: the provider, or where those rules say reimburse the voucher's buyer; the
+    database refuses anybody else.
     """
 
     lease_id: int
@@ -102,6 +104,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     programme_id: int
     programme_version: int
     provider_id: int
+    claimant_id: int
     amount_fen: int
 
 

@@ -205,11 +205,9 @@ class ProgrammeRules(_Rule, frozen=True):
 
 
 SUPPORTED_VALUES: Final[Mapping[str, object]] = {
-    "/mode": "instant",
     "/allocation": "first_come",
     "/windows": [],
     "/cap_counts": "issued",
-    "/max_claims_per_contract": None,
     "/stacking_ceiling_bps": None,
     "/transferable": False,
     "/cashable": False,

@@ -13,6 +13,9 @@ from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
 from exchange.kit.http_app import build_app
 from exchange.kit.ids import encode_id, new_id
+from exchange.ledger import service as ledger
+from exchange.ledger.models import CNY
+from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
 from exchange.vouchers import service
@@ -155,6 +158,7 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
                 "starts_at": "2026-02-25T07:00:00Z",
                 "voucher_id": voucher["id"],
                 "programme_version": 1,
+                "provider_id": provider.id,
                 "amount_cny": "123.45",
                 "reduced_cny": "0.00",
                 "recovered_cny": "0.00",
@@ -170,6 +174,49 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
     assert (await provider.get("/v1/claims?status=submitted"))["data"] == []
     seen = await buyer.get(f"/v1/vouchers/{voucher['id']}")
     assert (seen["available_cny"], seen["paid_cny"]) == ("176.55", "123.45")
+
+
+async def test_the_way_of_a_companys_claim_with_whoever_delivered_on_every_line(door: Door) -> None:
+    issuer, buyer, provider, stranger = [
+        await door.join(kind)
+        for kind in (
+            *(ParticipantKind.ISSUER, ParticipantKind.BUYER),
+            *(ParticipantKind.PROVIDER, ParticipantKind.BUYER),
+        )
+    ]
+    body = {"code": code_of(), "name": "后补", "rules": rules(provider, mode="reimburse")}
+    programme = await issuer.post("/v1/programmes", body)
+    assert programme["rules"]["mode"] == "reimburse"
+    request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "300"}
+    await issuer.post("/v1/vouchers", request)
+    async with door.world.database.connection() as connection:
+        (stored,) = await service.list_vouchers(connection, buyer.principal, limit=1)
+    await door.world.captured(stored, provider.principal, 12_345, claimant=buyer.principal)
+    await door.world.deposit(issuer.principal, 12_345)
+    wanted = {"programme_id": programme["id"]}
+    for other in (provider, stranger):
+        assert (await other.post("/v1/claims", wanted, status=409))["code"] == "nothing_to_claim"
+    assert (await issuer.post("/v1/claims", wanted, status=403))["code"] == "forbidden"
+    claim = await buyer.post("/v1/claims", wanted)
+    assert (claim["claimant_id"], claim["claimant_kind"]) == (buyer.id, "buyer")
+    assert (claim["amount_cny"], claim["status"]) == ("123.45", "submitted")
+    path = f"/v1/claims/{claim['id']}"
+    for reader in (buyer, issuer):
+        (line,) = (await reader.get(f"{path}/lines"))["data"]
+        assert line["provider_id"] == provider.id
+    for other in (provider, stranger):
+        for each in ("", "/lines", "/steps"):
+            assert (await other.get(path + each, status=404))["code"] == "not_found"
+        step = {"to": "in_audit", "reason": "x"}
+        assert (await other.post(f"{path}/steps", step, status=404))["code"] == "not_found"
+        assert (await other.get("/v1/claims"))["data"] == []
+    assert (await buyer.post(f"{path}/steps", {"to": "approved"}, status=403))["code"] == "forbidden"
+    await issuer.post(f"{path}/approve", status=200)
+    paid = await issuer.post(f"{path}/pay", status=200)
+    assert (await buyer.get("/v1/claims"))["data"] == [paid]
+    async with door.world.database.connection() as connection:
+        accounts = await ledger.balances(connection, buyer.principal.participant_id, limit=100)
+    assert [available_fen(each) for each in accounts if each.asset == CNY] == [12_345]
 
 
 async def test_a_rejection_gives_its_reason(door: Door) -> None:
@@ -307,14 +354,14 @@ async def test_every_fault_of_a_programme_has_its_place(
 async def test_faults_of_form_and_of_sense_are_told_together(door: Door) -> None:
     issuer = await door.join(ParticipantKind.ISSUER)
     buyer = await door.join(ParticipantKind.BUYER)
-    body = {"code": "No", "name": "x", "rules": rules(buyer, mode="reimburse")}
+    body = {"code": "No", "name": "x", "rules": rules(buyer, cashable=True)}
     problem = await issuer.post("/v1/programmes", body, status=422)
     assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
         ("/code", "pattern"),
-        ("/rules/mode", "not_supported_yet"),
+        ("/rules/cashable", "not_supported_yet"),
         ("/rules/provider/admitted/0", "not_a_provider"),
     ]
-    assert problem["errors"][1]["value"] == "reimburse"
+    assert problem["errors"][1]["value"] is True
 
 
 @pytest.mark.parametrize(

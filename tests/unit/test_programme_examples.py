@@ -30,12 +30,12 @@ NEW = buyer(founded_on=dt.date(2025, 2, 26), size_class=SizeClass.MEDIUM)  # one
 ONE_YEAR = buyer(founded_on=dt.date(2025, 2, 25), size_class=SizeClass.MEDIUM)
 
 REFUSED = {
-    "beijing": ["/mode"],
+    "beijing": [],
     "shanghai": ["/stacking"],
     "shenzhen": ["/allocation", "/windows", "/stacking_ceiling_bps", "/stacking"],
     "hangzhou": [],
     "henan": [],
-    "langfang": ["/mode"],
+    "langfang": [],
     "wuhan": [],
     "guizhou": [],
     "domestic-chips": ["/stacking_ceiling_bps", "/stacking"],

@@ -51,11 +51,9 @@ def faults_of(rules: ProgrammeRules) -> list[tuple[str, str]]:
 
 
 OTHER_VALUES: dict[str, object] = {
-    "/mode": "reimburse",
     "/allocation": "window",
     "/windows": [{"opens_at": "2026-01-01T00:00:00Z", "closes_at": "2026-02-01T00:00:00Z"}],
     "/cap_counts": "redeemed",
-    "/max_claims_per_contract": 1,
     "/stacking_ceiling_bps": 5_000,
     "/transferable": True,
     "/cashable": True,
