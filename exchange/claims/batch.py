@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from exchange.claims import store
 from exchange.claims.models import BATCH_MAX, Claim
-from exchange.claims.service import claimant_kind_of, open_claim, submit_claim
+from exchange.claims.rules import claimant_kind_of
+from exchange.claims.service import open_claim, submit_claim
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Refusal

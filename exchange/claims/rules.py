@@ -7,6 +7,7 @@ from typing import Final
 from exchange.claims.models import (
     ActorRole,
     Claim,
+    ClaimantKind,
     ClaimLineView,
     ClaimOutcome,
     ClaimStatus,
@@ -20,8 +21,9 @@ from exchange.claims.models import (
     Step,
     StepView,
 )
+from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
-from exchange.kit.errors import Faults, Refusal
+from exchange.kit.errors import Faults, Forbidden, Refusal
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
@@ -80,6 +82,15 @@ PROVABLE: Final = frozenset({_S.OPEN, _S.SUBMITTED, _S.IN_AUDIT, _S.QUERIED})
 
 _DRAW_NUMBERS: Final = 10_000
 _DRAW_DIGITS: Final = 15
+
+
+def claimant_kind_of(principal: Principal) -> ClaimantKind:
+    """Return as what a principal claims, or raise `Forbidden` where it never can."""
+    if principal.kind == ParticipantKind.PROVIDER:
+        return "provider"
+    if principal.kind == ParticipantKind.BUYER:
+        return "buyer"
+    raise Forbidden(detail="only a provider, or a company that is reimbursed, claims what vouchers paid")
 
 
 def role_of(claim: Claim, participant_id: int) -> ActorRole | None:

@@ -22,17 +22,18 @@ from exchange.claims.models import (
     ID_MAX,
     ActorRole,
     Claim,
-    ClaimantKind,
     ClaimStatus,
     Draw,
     Line,
     Step,
     WantedStep,
 )
+from exchange.claims.money import cash_accounts, claimant_accounts, issuer_account, transfer_of
 from exchange.claims.rules import (
     AUDIT_CODES,
     CLAIMANT_KINDS,
     STEPS,
+    claimant_kind_of,
     drawn_number,
     find_step_faults,
     next_steps,
@@ -56,30 +57,12 @@ from exchange.kit.errors import (
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import (
-    CNY,
-    EXCHANGE_ID,
-    AccountKey,
-    Purpose,
-    Transfer,
-    TransferKind,
-    TransferReason,
-)
+from exchange.ledger.models import CNY, EXCHANGE_ID, Purpose, Transfer, TransferReason
 from exchange.ledger.service import AccountDirectory
-from exchange.participants.models import ParticipantKind
 from exchange.vouchers.programmes import get_programme
 from exchange.vouchers.rules import sight_of
 
 SEED_BYTES = 32
-
-
-def claimant_kind_of(principal: Principal) -> ClaimantKind:
-    """Return as what a principal claims, or raise `Forbidden` where it never can."""
-    if principal.kind == ParticipantKind.PROVIDER:
-        return "provider"
-    if principal.kind == ParticipantKind.BUYER:
-        return "buyer"
-    raise Forbidden(detail="only a provider, or a company that is reimbursed, claims what vouchers paid")
 
 
 async def open_claim(connection: Connection, principal: Principal, programme_id: int, now_us: int) -> Claim:
@@ -201,8 +184,8 @@ async def _submit(
     await _must_be_proven(connection, claim, terms.evidence)
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
-    receivable_id, claimed_id = await _claimant_accounts(connection, claim, now_us)
-    step = _transfer(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
+    receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
+    step = transfer_of(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
     await ledger.post(connection, [step], now_us)
     if not terms.audit_sample_bps:
         return claim
@@ -240,10 +223,10 @@ async def _decide(
     changes: dict[str, int | None] = {"decided_at_us": now_us}
     if wanted.to_status is ClaimStatus.APPROVED:
         return changes | {"approved_fen": claim.amount_fen}, []
-    receivable_id, claimed_id = await _claimant_accounts(connection, claim, now_us)
+    receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
     if wanted.to_status is ClaimStatus.REJECTED:
         await store.free_captures(connection, claim.id)
-        step = _transfer(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id, claim.amount_fen)
+        step = transfer_of(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id, claim.amount_fen)
         return changes | {"line_count": 0}, [step]
     approved_fen = _amount(wanted, claim.amount_fen - 1, "is below what was claimed")
     cut_fen = claim.amount_fen - approved_fen
@@ -251,8 +234,8 @@ async def _decide(
     await store.reduce_lines(
         connection, claim.id, lines, spread(cut_fen, [line.amount_fen for line in lines])
     )
-    budget_id = await _issuer_account(connection, claim, Purpose.BUDGET, now_us)
-    step = _transfer(claim, TransferReason.CLAIM_REDUCTION, claimed_id, budget_id, cut_fen)
+    budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
+    step = transfer_of(claim, TransferReason.CLAIM_REDUCTION, claimed_id, budget_id, cut_fen)
     return changes | {"approved_fen": approved_fen}, [step]
 
 
@@ -261,12 +244,12 @@ async def _pay(
 ) -> tuple[dict[str, int | None], list[Transfer]]:
     """Return the redemption of what was approved and its payment in cash, which go together or not at all."""
     amount_fen = claim.approved_fen or 0
-    _, claimed_id = await _claimant_accounts(connection, claim, now_us)
-    redeemed_id = await _issuer_account(connection, claim, Purpose.REDEEMED, now_us)
-    issuer_cash_id, claimant_cash_id = await _cash_accounts(connection, claim, accounts)
+    _, claimed_id = await claimant_accounts(connection, claim, now_us)
+    redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
+    issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
     return {"paid_at_us": now_us}, [
-        _transfer(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id, amount_fen),
-        _transfer(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, claimant_cash_id, amount_fen, CNY),
+        transfer_of(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id, amount_fen),
+        transfer_of(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, claimant_cash_id, amount_fen, CNY),
     ]
 
 
@@ -278,12 +261,14 @@ async def _recover(
     lines = await store.page_of_lines(connection, claim.id)
     parts_fen = spread(amount_fen, [line.amount_fen - line.reduced_fen for line in lines])
     await store.recover_lines(connection, claim.id, lines, parts_fen)
-    redeemed_id = await _issuer_account(connection, claim, Purpose.REDEEMED, now_us)
-    budget_id = await _issuer_account(connection, claim, Purpose.BUDGET, now_us)
-    issuer_cash_id, claimant_cash_id = await _cash_accounts(connection, claim, accounts)
+    redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
+    budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
+    issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
     return [
-        _transfer(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
-        _transfer(claim, TransferReason.CLAWBACK_PAYMENT, claimant_cash_id, issuer_cash_id, amount_fen, CNY),
+        transfer_of(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
+        transfer_of(
+            claim, TransferReason.CLAWBACK_PAYMENT, claimant_cash_id, issuer_cash_id, amount_fen, CNY
+        ),
     ]
 
 
@@ -394,45 +379,6 @@ async def list_steps(
     """Return the history of a visible claim, in order, after the step of a number."""
     await get_claim(connection, principal, claim_id)
     return await store.steps_of_claim(connection, claim_id, after, limit)
-
-
-async def _claimant_accounts(connection: Connection, claim: Claim, now_us: int) -> tuple[int, int]:
-    """Return the claimant's receivable and claimed accounts of the programme."""
-    receivable = AccountKey(claim.claimant_id, claim.asset, Purpose.RECEIVABLE)
-    claimed = AccountKey(claim.claimant_id, claim.asset, Purpose.CLAIMED)
-    accounts = await ledger.ensure_accounts(connection, [receivable, claimed], now_us)
-    return accounts[receivable], accounts[claimed]
-
-
-async def _issuer_account(connection: Connection, claim: Claim, purpose: Purpose, now_us: int) -> int:
-    key = AccountKey(claim.issuer_id, claim.asset, purpose)
-    return (await ledger.ensure_accounts(connection, [key], now_us))[key]
-
-
-async def _cash_accounts(connection: Connection, claim: Claim, accounts: AccountDirectory) -> tuple[int, int]:
-    """Return the cash accounts of a claim's issuer and of its claimant."""
-    cash = await accounts.cash_of(connection, {claim.issuer_id, claim.claimant_id})
-    return cash[claim.issuer_id].cash_id, cash[claim.claimant_id].cash_id
-
-
-def _transfer(
-    claim: Claim,
-    reason: TransferReason,
-    debit_account_id: int,
-    credit_account_id: int,
-    amount_fen: int,
-    asset: str = "",
-) -> Transfer:
-    return Transfer(
-        group_id=claim.id,
-        kind=TransferKind.POSTED,
-        reason=reason,
-        asset=asset or claim.asset,
-        debit_account_id=debit_account_id,
-        credit_account_id=credit_account_id,
-        amount_fen=amount_fen,
-        subject_id=claim.id,
-    )
 
 
 def _record_of(

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 from exchange.claims import service as claims
 from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.kit.auth import Principal
-from exchange.kit.database import CheckViolation, Connection, Database, constraint_name
+from exchange.kit.database import Connection, Database
 from exchange.kit.errors import Conflict, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
@@ -204,19 +204,6 @@ class VoucherLife(RuleBasedStateMachine):
         )
         self.unclaimed.append(self.runner.run(delivered))
         self.move(voucher.id, "committed", "captured", fen)
-
-    @rule(voucher=vouchers, number=either, version=versions, claimant=one_of_four)
-    def deliver_to_the_wrong_one(self, voucher: Voucher, number: int, version: int, claimant: int) -> None:
-        """Try to capture for somebody to whom the rules do not give it."""
-        wrong, provider = self.claimants[claimant], self.providers[number]
-        right_id = voucher.buyer_id if version == REIMBURSE else provider.participant_id
-        if wrong.participant_id == right_id or not self.parts[voucher.id]["committed_fen"]:
-            return
-        with pytest.raises(CheckViolation) as caught:
-            self.runner.run(
-                self.world.deliver(voucher, provider, 1, self.hour + 1, claimant=wrong, held_under=version)
-            )
-        assert constraint_name(caught.value) == "voucher_capture_for_its_claimant"
 
     @rule(days=st.integers(0, 4))
     def expire(self, days: int) -> None:
