@@ -61,10 +61,22 @@ class ClaimWorld(VoucherWorld):
         fen: int | None = None,
     ) -> Claim:
         """Take a step of a claim, as the issuer unless told otherwise."""
+        return await self.step_id(claim.id, to, by, reason=reason, fen=fen)
+
+    async def step_id(
+        self,
+        claim_id: int,
+        to: ClaimStatus,
+        by: Principal | None = None,
+        *,
+        reason: str = "",
+        fen: int | None = None,
+    ) -> Claim:
+        """Take a step of the claim of an id."""
         wanted = WantedStep(to_status=to, reason=reason, amount_fen=fen)
         async with self.database.transaction() as connection:
             return await service.take_step(
-                connection, by or self.issuer, claim.id, wanted, self.now_us, self.accounts
+                connection, by or self.issuer, claim_id, wanted, self.now_us, self.accounts
             )
 
     async def attach(self, claim: Claim, name: str, by: Principal | None = None) -> Evidence:

@@ -132,12 +132,13 @@ class VoucherWorld:
             return await programmes.create_programme(connection, issuer, new, self.now_us)
 
     async def change_rules(self, issuer: Principal, programme: Programme, **changes: object) -> int:
-        """Give a programme further rules, in force at once, and return their version's number."""
+        """Give a programme further rules, let time go by until they are in force, and return their number."""
         rules = msgspec.structs.replace(programme.rules, **changes)
         async with self.database.transaction() as connection:
             version = await programmes.add_version(
                 connection, issuer, programme.id, NewVersion(rules=rules), self.now_us
             )
+        self.now_us = max(self.now_us, version.effective_from_us)
         return version.number
 
     async def issue(self, issuer: Principal, programme: Programme, buyer: Principal, fen: int) -> Voucher:
