@@ -1,5 +1,7 @@
 """Programmes, vouchers and claims over HTTP: the way of one voucher, and what each route refuses."""
 
+import csv
+import io
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -8,6 +10,7 @@ import httpx
 import pytest
 
 from exchange.claims.routes import ClaimsController
+from exchange.claims.statement_routes import StatementsController
 from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
@@ -45,6 +48,10 @@ class Caller:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def text(self, path: str) -> str:
+        """Get a file."""
+        return (await self._client.get(path, headers=self._headers)).text
+
     async def post(self, path: str, body: object = None, status: int = 201, key: str = "") -> Any:
         """Post to a path, under a fresh Idempotency-Key unless one is given, and expect a status."""
         headers = {**self._headers, "Idempotency-Key": key or f"{self.id}-{next(self._numbers)}"}
@@ -63,7 +70,7 @@ class Door:
         self.clock = ManualClock(NOW_US)
         self._keys: dict[int, StoredKey] = {}
         app = build_app(
-            [ProgrammesController, VouchersController, ClaimsController],
+            [ProgrammesController, VouchersController, ClaimsController, StatementsController],
             authenticator=Authenticator(self._stored_key),
             is_ready=self._is_ready,
             state={
@@ -216,6 +223,11 @@ async def test_the_way_of_a_companys_claim_with_whoever_delivered_on_every_line(
     assert (await buyer.get("/v1/claims"))["data"] == [paid]
     async with door.world.database.connection() as connection:
         accounts = await ledger.balances(connection, buyer.principal.participant_id, limit=100)
+    for name, expected in (("receivables", {"paid_cny": "123.45"}), ("claims", {"status": "paid"})):
+        for reader, count in ((buyer, 1), (issuer, 1), (provider, 0), (stranger, 0)):
+            rows = list(csv.DictReader(io.StringIO(await reader.text(f"/v1/statements/{name}/export"))))
+            assert [row["claimant_id"] for row in rows] == [buyer.id] * count
+            assert all(row.items() >= expected.items() for row in rows)
     assert sum(available_fen(each) for each in accounts if each.asset == CNY) == 12_345
 
 
