@@ -110,11 +110,11 @@ def nothing_to_claim(opened: Opened, claims_max: int | None) -> str:
     said = f"a contract's lines may be in at most {claims_max} {'claim' if claims_max == 1 else 'claims'}"
     settled_later = opened.waiting_count - opened.used_up_count
     if settled_later:
-        said += f"; {settled_later} of yours can be claimed once wholly delivered and settled"
+        said += f"; contracts that wait until they are wholly delivered and settled: {settled_later}"
     if opened.first_ends_hour is not None:
         said += f", the first after {format_hour(opened.first_ends_hour)}"
     if opened.used_up_count:
-        said += f"; {opened.used_up_count} of yours are in as many already, and give no more"
+        said += f"; contracts in as many already, which give no more: {opened.used_up_count}"
     return said
 
 

@@ -173,6 +173,9 @@ class ProgrammeRules(_Rule, frozen=True):
     on trades in the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the
     highest, the first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their
     share of at most the product's reference price and `price_cap_above_bps` more, whatever the trade's price.
+    With `mode` reimburse the company pays in full and claims its share of each delivered hour itself; with
+    instant the share is taken off its bill, and the provider claims it. No lease is in more than
+    `max_claims_per_contract` claims that were not rejected.
     """
 
     budget_fen: Fen

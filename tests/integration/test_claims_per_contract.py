@@ -65,7 +65,7 @@ async def test_the_only_claim_of_a_contract_waits_for_its_end_and_says_when_that
     await world.deliver_hours(longer, 1)
     said = await world.refusal()
     assert "at most 1 claim;" in said
-    assert "2 of yours" in said
+    assert "wholly delivered and settled: 2, the first after" in said
     assert format_hour(STARTS_HOUR + 3) in said
     await world.deliver_hours(lease, 0)  # the last hour failed: the lease is settled all the same
     claim = await world.submit()
@@ -125,7 +125,7 @@ async def test_a_contract_that_is_in_more_claims_than_new_rules_allow_gives_no_m
     await world.deliver_hours(lease, 40)
     for claims_max in (3, 2, 1):
         await limit(world, claims_max)
-        assert "1 of yours are in as many already" in await world.refusal()
+        assert "contracts in as many already, which give no more: 1" in await world.refusal()
     await limit(world, 4)
     assert (await world.submit()).amount_fen == 40
 
@@ -153,7 +153,7 @@ async def test_of_two_who_open_at_once_the_second_counts_the_claim_of_the_first(
             "SELECT count(*) FROM pg_locks WHERE $1 = ANY (pg_blocking_pids(pid))", pid
         ):
             assert not second.done()
-    assert "1 of yours can be claimed once wholly delivered" in await second
+    assert "wholly delivered and settled: 1," in await second
     await world.deliver_hours(lease, 30)
     assert (await world.submit()).amount_fen == 50
 
