@@ -250,7 +250,7 @@ CREATE TRIGGER ledger_transfer_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE O
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE ledger_transfer ENABLE ALWAYS TRIGGER ledger_transfer_insert_only;
 
--- Computing-voucher programmes as data, the vouchers they issue, and what providers claim for them.
+-- Computing-voucher programmes as data, the vouchers they issue, and what is claimed for them.
 
 -- version_last is the programme's newest version of the rules, step_count its last step. The budget is what the rules in
 -- force say; it is booked while the programme is open or exhausted, which is to say all issued, and where it is closed
@@ -707,11 +707,11 @@ ALTER TABLE application ENABLE ALWAYS TRIGGER application_follows_its_steps;
 CREATE FUNCTION claim_step_allowed(from_status TEXT, to_status TEXT, actor_role TEXT) RETURNS BOOLEAN
 LANGUAGE sql IMMUTABLE AS $$
     SELECT (from_status, to_status, actor_role) IN (VALUES
-        ('open', 'submitted', 'provider'),
+        ('open', 'submitted', 'claimant'),
         ('submitted', 'in_audit', 'issuer'),
         ('submitted', 'in_audit', 'exchange'),
         ('in_audit', 'queried', 'issuer'),
-        ('queried', 'in_audit', 'provider'),
+        ('queried', 'in_audit', 'claimant'),
         ('submitted', 'approved', 'issuer'),
         ('submitted', 'reduced', 'issuer'),
         ('submitted', 'rejected', 'issuer'),
@@ -723,17 +723,18 @@ LANGUAGE sql IMMUTABLE AS $$
         ('paid', 'closed', 'issuer'),
         ('paid', 'clawback_open', 'issuer'),
         ('closed', 'clawback_open', 'issuer'),
-        ('clawback_open', 'recovered', 'provider'),
+        ('clawback_open', 'recovered', 'claimant'),
         ('clawback_open', 'written_off', 'issuer'))
 $$;
 
--- programme_version: the rules by which it is judged. approved_fen: what is paid, once that is decided.
--- clawback_fen: what of that is demanded back. reason: the last step's.
+-- claimant_id: the provider whose captures it claims, or in reimburse mode the buyer. programme_version: the rules by
+-- which it is judged. approved_fen: what is paid, once that is decided. clawback_fen: what of that is demanded back.
+-- reason: the last step's.
 CREATE TABLE claim (
     id                 BIGINT PRIMARY KEY CHECK (id > 0),
     programme_id       BIGINT NOT NULL REFERENCES programme (id),
     programme_version  INTEGER NOT NULL,
-    provider_id        BIGINT NOT NULL REFERENCES participant (id),
+    claimant_id        BIGINT NOT NULL REFERENCES participant (id),
     amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
     approved_fen       BIGINT CHECK (approved_fen BETWEEN 1 AND amount_fen),
     clawback_fen       BIGINT CHECK (clawback_fen BETWEEN 1 AND approved_fen),
@@ -746,10 +747,11 @@ CREATE TABLE claim (
     submitted_at       TIMESTAMPTZ,
     decided_at         TIMESTAMPTZ,
     paid_at            TIMESTAMPTZ,
-    FOREIGN KEY (programme_id, programme_version) REFERENCES programme_version (programme_id, version)
+    FOREIGN KEY (programme_id, programme_version) REFERENCES programme_version (programme_id, version),
+    CONSTRAINT claim_is_of_one UNIQUE (id, programme_id, claimant_id)
 );
 CREATE INDEX claim_of_programme ON claim (programme_id, id);
-CREATE INDEX claim_of_provider ON claim (provider_id, id);
+CREATE INDEX claim_of_claimant ON claim (claimant_id, id);
 
 -- Every step of every claim: who, what, when and why. amount_fen: what the step was about.
 CREATE TABLE claim_step (
@@ -778,7 +780,7 @@ BEGIN
         SELECT FROM claim JOIN programme ON programme.id = claim.programme_id
         WHERE claim.id = NEW.claim_id AND claim.status = NEW.from_status AND claim.step_count = NEW.number - 1
             AND NEW.actor_id = CASE NEW.actor_role
-                WHEN 'provider' THEN claim.provider_id WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
+                WHEN 'claimant' THEN claim.claimant_id WHEN 'issuer' THEN programme.issuer_id ELSE 1 END
     ) THEN
         RAISE EXCEPTION 'step % of claim % does not begin where the claim stands, or is not for participant %',
             NEW.number, NEW.claim_id, NEW.actor_id
@@ -829,7 +831,7 @@ CREATE TRIGGER claim_draw_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON cla
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE claim_draw ENABLE ALWAYS TRIGGER claim_draw_insert_only;
 
--- What a provider attached to a claim to prove it: the bytes, and what they are.
+-- What a claimant attached to a claim to prove it: the bytes, and what they are.
 CREATE TABLE claim_evidence (
     id            BIGINT PRIMARY KEY CHECK (id > 0),
     claim_id      BIGINT NOT NULL REFERENCES claim (id),
@@ -848,7 +850,8 @@ CREATE TRIGGER claim_evidence_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON
 ALTER TABLE claim_evidence ENABLE ALWAYS TRIGGER claim_evidence_insert_only;
 
 -- One delivered hour paid in part by one voucher: the lines of a claim.
--- programme_version: the rules it was held under. reduced_fen: refused by its claim; recovered_fen: paid back.
+-- programme_version: the rules it was held under. provider_id: who delivered. claimant_id: who may claim it.
+-- reduced_fen: refused by its claim; recovered_fen: paid back. A line's claim is its claimant's and on its programme.
 CREATE TABLE voucher_capture (
     lease_id           BIGINT NOT NULL,
     delivery_hour      INTEGER NOT NULL,
@@ -856,17 +859,71 @@ CREATE TABLE voucher_capture (
     programme_id       BIGINT NOT NULL,
     programme_version  INTEGER NOT NULL CHECK (programme_version > 0),
     provider_id        BIGINT NOT NULL,
+    claimant_id        BIGINT NOT NULL,
     amount_fen         BIGINT NOT NULL CHECK (amount_fen > 0),
     reduced_fen        BIGINT NOT NULL DEFAULT 0 CHECK (reduced_fen >= 0),
     recovered_fen      BIGINT NOT NULL DEFAULT 0 CHECK (recovered_fen >= 0),
-    claim_id           BIGINT REFERENCES claim (id),
+    claim_id           BIGINT,
     captured_at        TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (lease_id, delivery_hour, voucher_id),
+    CONSTRAINT voucher_capture_claimed_as_its_own FOREIGN KEY (claim_id, programme_id, claimant_id)
+        REFERENCES claim (id, programme_id, claimant_id),
     CONSTRAINT voucher_capture_within_amount CHECK (reduced_fen + recovered_fen <= amount_fen)
 );
-CREATE INDEX voucher_capture_unclaimed ON voucher_capture (programme_id, provider_id) WHERE claim_id IS NULL;
+CREATE INDEX voucher_capture_unclaimed ON voucher_capture (claimant_id, programme_id) WHERE claim_id IS NULL;
 CREATE INDEX voucher_capture_of_claim ON voucher_capture (claim_id) WHERE claim_id IS NOT NULL;
 CREATE INDEX voucher_capture_of_voucher ON voucher_capture (voucher_id);
+
+-- Who may claim an hour is said by the rules it was held under: its provider, or with `mode` reimburse the voucher's
+-- buyer, who paid the hour in full. By no other way does a voucher become a buyer's cash.
+CREATE FUNCTION refuse_stray_capture() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    stray RECORD;
+BEGIN
+    WITH held AS MATERIALIZED (
+        SELECT version.programme_id, version.version, version.rules ->> 'mode' = 'reimburse' AS is_reimbursed
+        FROM (SELECT DISTINCT programme_id, programme_version FROM added) AS named
+        JOIN programme_version AS version
+            ON version.programme_id = named.programme_id AND version.version = named.programme_version
+    )
+    SELECT added.lease_id, added.delivery_hour, added.voucher_id, added.claimant_id INTO stray
+    FROM added
+    LEFT JOIN voucher ON voucher.id = added.voucher_id AND voucher.programme_id = added.programme_id
+    LEFT JOIN held ON held.programme_id = added.programme_id AND held.version = added.programme_version
+    WHERE added.claimant_id
+        IS DISTINCT FROM CASE WHEN held.is_reimbursed THEN voucher.buyer_id ELSE added.provider_id END
+        OR voucher.id IS NULL
+    LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'hour % of lease %, paid by voucher %, is not for participant % to claim',
+            stray.delivery_hour, stray.lease_id, stray.voucher_id, stray.claimant_id
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'voucher_capture_for_its_claimant';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER voucher_capture_for_its_claimant AFTER INSERT ON voucher_capture
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_stray_capture();
+ALTER TABLE voucher_capture ENABLE ALWAYS TRIGGER voucher_capture_for_its_claimant;
+
+-- What was captured stays as it was. A line is claimed while it is free, freed again, cut and paid back, nothing else.
+CREATE FUNCTION refuse_changed_capture() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what vouchers paid for a delivered hour stays as it was captured: % refused', TG_OP
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'voucher_capture_stays';
+END
+$$;
+CREATE TRIGGER voucher_capture_keeps_its_facts BEFORE UPDATE ON voucher_capture FOR EACH ROW
+    WHEN ((NEW.lease_id, NEW.delivery_hour, NEW.voucher_id, NEW.programme_id, NEW.programme_version, NEW.provider_id,
+            NEW.claimant_id, NEW.amount_fen, NEW.captured_at)
+        <> (OLD.lease_id, OLD.delivery_hour, OLD.voucher_id, OLD.programme_id, OLD.programme_version, OLD.provider_id,
+            OLD.claimant_id, OLD.amount_fen, OLD.captured_at)
+        OR NEW.claim_id <> OLD.claim_id OR NEW.reduced_fen < OLD.reduced_fen OR NEW.recovered_fen < OLD.recovered_fen)
+    EXECUTE FUNCTION refuse_changed_capture();
+CREATE TRIGGER voucher_capture_stays BEFORE DELETE OR TRUNCATE ON voucher_capture
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_changed_capture();
+ALTER TABLE voucher_capture ENABLE ALWAYS TRIGGER voucher_capture_keeps_its_facts;
+ALTER TABLE voucher_capture ENABLE ALWAYS TRIGGER voucher_capture_stays;
 
 -- The sequenced market: each partition's head and journal, the orders, and what is held for them.
 

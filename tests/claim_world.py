@@ -1,4 +1,4 @@
-"""A small world to try claims in: a voucher, two providers who captured parts of it, and their claims."""
+"""A small world to try claims in: a voucher, two providers who delivered for parts of it, and its claims."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ from tests.voucher_world import VoucherWorld
 
 
 class ClaimWorld(VoucherWorld):
-    """A voucher of 100.00 CNY of which 60.00 was captured over three hours, 40.00 of it by `provider`."""
+    """A voucher of 100.00 CNY of which 60.00 was captured over three hours, 40.00 of it at `provider`.
+
+    Where the rules say reimburse, all of it is the buyer's to claim; otherwise each provider's own.
+    """
 
     issuer: Principal
     buyer: Principal
@@ -33,21 +36,22 @@ class ClaimWorld(VoucherWorld):
         self.provider, self.other_provider = [await self.join(ParticipantKind.PROVIDER) for _ in range(2)]
         self.plan = await self.programme(self.issuer, self.provider, **rules)
         self.issued = await self.issue(self.issuer, self.plan, self.buyer, 10_000)
-        await self.captured(self.issued, self.provider, 1_000, hour=1)
-        await self.captured(self.issued, self.provider, 3_000, hour=2)
-        await self.captured(self.issued, self.other_provider, 2_000, hour=3)
+        claimant = self.buyer if self.plan.rules.mode == "reimburse" else None
+        await self.captured(self.issued, self.provider, 1_000, hour=1, claimant=claimant)
+        await self.captured(self.issued, self.provider, 3_000, hour=2, claimant=claimant)
+        await self.captured(self.issued, self.other_provider, 2_000, hour=3, claimant=claimant)
 
-    async def submit(self, provider: Principal | None = None) -> Claim:
-        """Claim everything of a provider."""
+    async def submit(self, claimant: Principal | None = None) -> Claim:
+        """Claim everything of a claimant, `provider` unless told otherwise."""
         async with self.database.transaction() as connection:
             return await service.submit_claim(
-                connection, provider or self.provider, self.plan.id, self.now_us
+                connection, claimant or self.provider, self.plan.id, self.now_us
             )
 
-    async def open(self, provider: Principal | None = None) -> Claim:
-        """Claim everything of a provider, but do not submit it yet."""
+    async def open(self, claimant: Principal | None = None) -> Claim:
+        """Claim everything of a claimant, `provider` unless told otherwise, but do not submit it yet."""
         async with self.database.transaction() as connection:
-            return await service.open_claim(connection, provider or self.provider, self.plan.id, self.now_us)
+            return await service.open_claim(connection, claimant or self.provider, self.plan.id, self.now_us)
 
     async def step(
         self,
@@ -59,18 +63,30 @@ class ClaimWorld(VoucherWorld):
         fen: int | None = None,
     ) -> Claim:
         """Take a step of a claim, as the issuer unless told otherwise."""
+        return await self.step_id(claim.id, to, by, reason=reason, fen=fen)
+
+    async def step_id(
+        self,
+        claim_id: int,
+        to: ClaimStatus,
+        by: Principal | None = None,
+        *,
+        reason: str = "",
+        fen: int | None = None,
+    ) -> Claim:
+        """Take a step of the claim of an id."""
         wanted = WantedStep(to_status=to, reason=reason, amount_fen=fen)
         async with self.database.transaction() as connection:
             return await service.take_step(
-                connection, by or self.issuer, claim.id, wanted, self.now_us, self.accounts
+                connection, by or self.issuer, claim_id, wanted, self.now_us, self.accounts
             )
 
-    async def attach(self, claim: Claim, name: str) -> Evidence:
-        """Attach a small file to a claim as its provider."""
+    async def attach(self, claim: Claim, name: str, by: Principal | None = None) -> Evidence:
+        """Attach a small file to a claim, as `provider` unless told otherwise."""
         async with self.database.transaction() as connection:
             return await attach(
                 connection,
-                self.provider,
+                by or self.provider,
                 claim.id,
                 name=name,
                 content_type="text/plain",

@@ -7,10 +7,10 @@ from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMone
 from exchange.vouchers.models import Capture
 
 WAYS = [
-    ("open", "submitted", "provider"),
+    ("open", "submitted", "claimant"),
     ("submitted", "in_audit", "issuer"),
     ("in_audit", "queried", "issuer"),
-    ("queried", "in_audit", "provider"),
+    ("queried", "in_audit", "claimant"),
     *(
         (state, to, "issuer")
         for state in ("submitted", "in_audit")
@@ -19,7 +19,7 @@ WAYS = [
     *((state, "paid", "issuer") for state in ("approved", "reduced")),
     ("paid", "closed", "issuer"),
     *((state, "clawback_open", "issuer") for state in ("paid", "closed")),
-    ("clawback_open", "recovered", "provider"),
+    ("clawback_open", "recovered", "claimant"),
     ("clawback_open", "written_off", "issuer"),
 ]
 """The life of a claim: from, to, whose step it is."""
@@ -28,9 +28,9 @@ WAYS = [
 class PlainClaim:
     """A claim in the model; `left_fen` is what of each line is neither reduced nor recovered."""
 
-    def __init__(self, provider: Principal, lines: list[Capture]) -> None:
+    def __init__(self, claimant: Principal, lines: list[Capture]) -> None:
         """Begin open."""
-        self.provider = provider
+        self.claimant = claimant
         self.status = "open"
         self.lines = lines
         self.left_fen = [line.amount_fen for line in lines]
@@ -47,8 +47,11 @@ class PlainClaim:
         return parts
 
     def refusal_of(self, to: str, by: str, fen: int | None, cash_fen: int | None) -> type[Refusal] | None:
-        """Return what refuses a step, None where nothing does; `cash_fen` is the payer's where it pays."""
-        if by in {"buyer", "other"} or (by == "issuer" and self.status == "open"):
+        """Return what refuses a step, None where nothing does; `cash_fen` is the payer's where it pays.
+
+        `by` buyer or provider is a stranger of that kind.
+        """
+        if by in {"buyer", "provider"} or (by == "issuer" and self.status == "open"):
             return NotFound
         if all((to, by) != way[1:] for way in WAYS):
             return Forbidden

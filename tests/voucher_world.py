@@ -158,6 +158,16 @@ class VoucherWorld:
                 connection, issuer, programme.id, to, reason, self.now_us
             )
 
+    async def change_rules(self, issuer: Principal, programme: Programme, **changes: object) -> int:
+        """Give a programme further rules, let time go by until they are in force, and return their number."""
+        rules = msgspec.structs.replace(programme.rules, **changes)
+        async with self.database.transaction() as connection:
+            version = await programmes.add_version(
+                connection, issuer, programme.id, NewVersion(rules=rules), self.now_us
+            )
+        self.now_us = max(self.now_us, version.effective_from_us)
+        return version.number
+
     async def issue(self, issuer: Principal, programme: Programme, buyer: Principal, fen: int) -> Voucher:
         """Issue a voucher."""
         async with self.database.transaction() as connection:
@@ -202,20 +212,33 @@ class VoucherWorld:
             )
             await ledger.post(connection, [step], self.now_us)
 
-    async def deliver(self, voucher: Voucher, provider: Principal, fen: int, hour: int) -> Capture:
-        """Capture escrowed money for a provider, as a delivered hour does; the lease has the voucher's id."""
-        provider_id = provider.participant_id
+    async def deliver(
+        self,
+        voucher: Voucher,
+        provider: Principal,
+        fen: int,
+        hour: int,
+        *,
+        claimant: Principal | None = None,
+        held_under: int | None = None,
+        lease_id: int | None = None,
+    ) -> Capture:
+        """Capture escrowed money, as a delivered hour does; the lease has the voucher's id.
+
+        It is the provider's to claim, or the `claimant`'s: the buyer's, of whom the rules that the money was
+        `held_under` (those of the voucher's issue, unless told otherwise) say that it is reimbursed.
+        """
         capture = Capture(
-            lease_id=voucher.id,
+            lease_id=lease_id or voucher.id,
             delivery_hour=hour,
             voucher_id=voucher.id,
             programme_id=voucher.programme_id,
-            programme_version=voucher.programme_version,
-            provider_id=provider_id,
-            claimant_id=provider_id,
+            programme_version=held_under or voucher.programme_version,
+            provider_id=provider.participant_id,
+            claimant_id=(claimant or provider).participant_id,
             amount_fen=fen,
         )
-        pair = provider_id, asset_of(voucher.programme_id)
+        pair = capture.claimant_id, asset_of(voucher.programme_id)
         async with self.database.transaction() as connection:
             usable = await self._usable(connection, voucher)
             receivable_id = (await service.receivable_accounts(connection, {pair}, self.now_us))[pair]
@@ -231,11 +254,20 @@ class VoucherWorld:
             await service.record_captures(connection, [capture], self.now_us)
         return capture
 
-    async def captured(self, voucher: Voucher, provider: Principal, fen: int, hour: int = 1) -> None:
+    async def captured(
+        self,
+        voucher: Voucher,
+        provider: Principal,
+        fen: int,
+        hour: int = 1,
+        *,
+        claimant: Principal | None = None,
+        lease_id: int | None = None,
+    ) -> None:
         """Take some of a voucher all the way to a capture."""
         await self.hold(voucher, fen)
         await self.commit(voucher, fen)
-        await self.deliver(voucher, provider, fen, hour)
+        await self.deliver(voucher, provider, fen, hour, claimant=claimant, lease_id=lease_id)
 
     async def _move(self, voucher: Voucher, kind: TransferKind, reason: TransferReason, fen: int) -> None:
         async with self.database.transaction() as connection:

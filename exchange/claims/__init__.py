@@ -1,1 +1,1 @@
-"""What providers claim of what vouchers paid: claims, their audit, payment and clawback."""
+"""What is claimed of what vouchers paid: claims, their audit, payment and clawback."""

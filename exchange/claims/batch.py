@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from exchange.claims import store
 from exchange.claims.models import BATCH_MAX, Claim
+from exchange.claims.rules import claimant_kind_of
 from exchange.claims.service import open_claim, submit_claim
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
-from exchange.kit.errors import Forbidden, Refusal
-from exchange.participants.models import ParticipantKind
+from exchange.kit.errors import Refusal
 
 
 async def claim_batch(
@@ -21,11 +21,10 @@ async def claim_batch(
 ) -> list[tuple[int, Claim | Refusal]]:
     """Claim under several programmes, each for itself: (programme id, its claim or what refused it).
 
-    Without programmes: under all in which there is something to claim, at most `BATCH_MAX`. Raises
-    `Forbidden` for anyone but a provider.
+    Without programmes: under all in which something captured is not claimed, at most `BATCH_MAX`. Raises
+    `Forbidden` for anyone but a provider or a buyer.
     """
-    if principal.kind != ParticipantKind.PROVIDER:
-        raise Forbidden(detail="only a provider claims what vouchers paid")
+    claimant_kind_of(principal)
     wanted = list(dict.fromkeys(programme_ids))
     if not wanted:
         wanted = await store.claimable_programmes(connection, principal.participant_id, BATCH_MAX)

@@ -1,10 +1,10 @@
-"""Evidence of a claim: files that its provider attaches until the claim is decided.
+"""Evidence of a claim: files that its claimant attaches until the claim is decided.
 
 Size and SHA-256 are stored with the bytes and compared by the database; nothing attached is ever changed or
-taken away. Whoever sees the claim sees its evidence: its provider, its programme's issuer once it is
+taken away. Whoever sees the claim sees its evidence: its claimant, its programme's issuer once it is
 submitted, operators and regulators; nobody else.
 
-Known limits: nothing looks into a file; it is handed out as a download with the type its provider gave it. A
+Known limits: nothing looks into a file; it is handed out as a download with the type its claimant gave it. A
 whole file is in memory while it is stored or read.
 """
 
@@ -47,12 +47,12 @@ async def attach(
 ) -> Evidence:
     """Attach a file to a claim of the principal's.
 
-    Raises `NotFound` for anyone but its provider, `UnsupportedMediaType` where the type is none,
+    Raises `NotFound` for anyone but its claimant, `UnsupportedMediaType` where the type is none,
     `MalformedInput` for an empty or too large file, `Conflict` once the claim is decided or has as many files
     as a claim may have.
     """
     claim = await store.lock_claim(connection, claim_id)
-    if claim is None or role_of(claim, principal.participant_id) is not ActorRole.PROVIDER:
+    if claim is None or role_of(claim, principal.participant_id) is not ActorRole.CLAIMANT:
         raise NotFound(detail="there is no such claim")
     media_type = _media_type(content_type)
     if not 0 < len(content) <= EVIDENCE_BYTES_MAX:
@@ -79,7 +79,7 @@ async def attach(
         event_at_us=now_us,
         actor_participant_id=principal.participant_id,
         key_id=principal.key_id,
-        participant_id=claim.provider_id,
+        participant_id=claim.claimant_id,
         subject_id=claim_id,
         detail={
             "evidence_id": evidence.id,

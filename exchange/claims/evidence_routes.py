@@ -12,9 +12,8 @@ from litestar.params import FromPath
 
 from exchange.claims import evidence
 from exchange.claims.models import EVIDENCE_BYTES_MAX, EvidenceView
-from exchange.claims.routes import READERS, claim_in_path
+from exchange.claims.routes import CLAIMERS, READERS, claim_in_path
 from exchange.claims.rules import view_of_evidence
-from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
@@ -32,14 +31,14 @@ class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class EvidenceController(Controller):
-    """What a claim is proven by: its provider attaches, whoever sees the claim reads."""
+    """What a claim is proven by: its claimant attaches, whoever sees the claim reads."""
 
     path = "/v1/claims/{claim_id:str}/evidence"
     tags = ("Vouchers",)
 
     @post(
         "",
-        opt=requires(Scope.LIST_CAPACITY, query=EvidenceQuery, once=True, raw_body=True),
+        opt=requires(*CLAIMERS, query=EvidenceQuery, once=True, raw_body=True),
         status_code=201,
         request_max_body_size=EVIDENCE_BYTES_MAX,
         summary="Attach a file to a claim",

@@ -6,17 +6,25 @@ recovered | written_off. The database checks each step, and keeps it.
 
 Where the money is: an open claim's captures are captured still; from submitting to payment its amount is
 claimed; what a reduction cuts goes back to the issuer's budget account and is `reduced` for good; a rejection
-makes all of it captured again, free to be claimed anew. A clawback that is recovered is cash from provider to
+makes all of it captured again, free to be claimed anew. A clawback that is recovered is cash from claimant to
 issuer, and that part of the vouchers is `recovered`, not paid, the issuer's budget again; one that is written
 off moves nothing: what was paid stays paid. What goes back to the budget account counts as issued all the
-same. Nothing of a claim ever reaches the buyer.
+same.
 
-Known limits: claims are of providers only, companies in reimburse mode have none yet. A clawback is recovered
-whole or not at all, and only by its provider: the exchange takes no cash from anybody unasked.
+Who claims is said by the rules an hour was held under, and kept by the database with the capture: its
+provider; or, where the mode is reimburse and the company paid in full, the buyer. A reimbursed claim is the
+one way in which a voucher becomes a buyer's cash; nothing of a provider's claim ever reaches the buyer.
+
+A contract is a lease. Under rules with `max_claims_per_contract` no lease has lines in more claims than that,
+rejected ones aside: its last claim waits until the lease is wholly settled, and takes all.
+
+Known limits: a clawback is recovered whole or not at all, and only by its claimant: the exchange takes no
+cash from anybody unasked. Where new rules allow fewer claims a contract than one has already, what is left of
+it waits for rules that allow more.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -55,11 +63,15 @@ class ClaimStatus(StrEnum):
 
 
 class ActorRole(StrEnum):
-    """As whom somebody takes a step: the claim's provider, its programme's issuer, or the venue itself."""
+    """As whom somebody takes a step: the one who claims, the programme's issuer, or the venue itself."""
 
-    PROVIDER = "provider"
+    CLAIMANT = "claimant"
     ISSUER = "issuer"
     EXCHANGE = "exchange"
+
+
+ClaimantKind = Literal["provider", "buyer"]
+"""Who claims: the provider who delivered, or in reimburse mode the buyer who paid."""
 
 
 class Draw(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -76,7 +88,7 @@ class Draw(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider's demand on an issuer for captured voucher money. `line_count` is 0 once rejected.
+    """A demand of a claimant's on an issuer for captured voucher money. `line_count` is 0 once rejected.
 
     `approved_fen` is what is or was to be paid, `clawback_fen` what of it is or was demanded back; both None
     until then. `reason` is the last step's. `step_count` is how many steps it has taken.
@@ -87,7 +99,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     programme_version: int
     asset: str
     issuer_id: int
-    provider_id: int
+    claimant_id: int
+    claimant_kind: ClaimantKind
     amount_fen: int
     approved_fen: int | None
     clawback_fen: int | None
@@ -123,13 +136,32 @@ class WantedStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     amount_fen: int | None = None
 
 
+class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a new claim is made of; `amount_fen` is None where it is not made, because nothing is free for it.
+
+    `waiting_count` leases have something captured that this claim leaves out: `used_up_count` of them are in
+    as many claims as the rules allow, the others give it once they are wholly settled, after
+    `first_ends_hour` at the earliest.
+    """
+
+    amount_fen: int | None
+    line_count: int
+    waiting_count: int
+    used_up_count: int
+    first_ends_hour: int | None
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One delivered hour of one lease, paid in part by one voucher, and what became of that part."""
+    """One delivered hour of one lease, paid in part by one voucher, and what became of that part.
+
+    `provider_id` is who delivered it, whoever claims.
+    """
 
     lease_id: int
     delivery_hour: int
     voucher_id: int
     programme_version: int
+    provider_id: int
     amount_fen: int
     reduced_fen: int
     recovered_fen: int
@@ -157,7 +189,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a provider posts to claim all it has captured under a programme and not claimed yet.
+    """What a provider or a company posts to claim all that is its own under a programme and not claimed yet.
 
     With `submit` false the claim stays open, for evidence to be attached before it is submitted.
     """
@@ -167,7 +199,7 @@ class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class NewClaimBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a provider posts to claim under several programmes at once; none named: all with something."""
+    """What a claimant posts to claim under several programmes at once; none named: all with something."""
 
     programme_ids: Annotated[tuple[IdText, ...], Meta(max_length=BATCH_MAX)] = ()
     submit: bool = True
@@ -201,12 +233,16 @@ class DrawView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim as its provider and its issuer see it; `reason` is that of its last step."""
+    """A claim as its claimant and its issuer see it; `reason` is that of its last step.
+
+    `claimant_kind` is buyer where a company that paid in full is reimbursed.
+    """
 
     id: str
     programme_id: str
     programme_version: int
-    provider_id: str
+    claimant_id: str
+    claimant_kind: ClaimantKind
     amount_cny: str
     approved_cny: str | None
     clawback_cny: str | None
@@ -234,12 +270,16 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClaimLineView(msgspec.Struct, frozen=True, kw_only=True):
-    """One delivered hour of one lease, paid in part by one voucher, under a version of its programme."""
+    """One delivered hour of one lease, paid in part by one voucher, under a version of its programme.
+
+    `provider_id` is who delivered it.
+    """
 
     lease_id: str
     starts_at: str
     voucher_id: str
     programme_version: int
+    provider_id: str
     amount_cny: str
     reduced_cny: str
     recovered_cny: str

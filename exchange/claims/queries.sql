@@ -1,13 +1,37 @@
+-- name: lock_claimant
+-- Who claims opens one claim after the other: a statement after this one sees every claim opened before it.
+SELECT id FROM participant WHERE id = $1 FOR NO KEY UPDATE;
+
 -- name: open_claim
--- Makes one open claim of everything a provider captured and has not claimed; no row where there is nothing.
-WITH lines AS (
+-- Makes one open claim of everything a claimant may claim now and has not; without a claim's amount where there is
+-- nothing. Contracts (leases) that may have lines in at most $6 claims (null: any number) give their last ones once they
+-- are wholly settled; of those that wait, told: how many, the first end, and how many have all the claims they may.
+WITH free AS (
+    SELECT lease_id
+    FROM voucher_capture
+    WHERE $6::integer IS NOT NULL AND programme_id = $2 AND claimant_id = $4 AND claim_id IS NULL
+    GROUP BY lease_id
+), waiting AS MATERIALIZED (
+    SELECT free.lease_id, lease.ends_hour, made.claims >= $6 AS is_used_up
+    FROM free
+    CROSS JOIN LATERAL (
+        -- A rejected claim has no lines.
+        SELECT count(DISTINCT claim_id) AS claims
+        FROM voucher_capture
+        WHERE lease_id = free.lease_id AND programme_id = $2
+    ) AS made
+    LEFT JOIN lease ON lease.id = free.lease_id
+    WHERE made.claims >= $6
+        OR (made.claims = $6 - 1 AND (lease.next_settlement_hour = lease.ends_hour) IS NOT TRUE)
+), lines AS (
     SELECT lease_id, delivery_hour, voucher_id, amount_fen
     FROM voucher_capture
-    WHERE programme_id = $2 AND provider_id = $4 AND claim_id IS NULL
+    WHERE programme_id = $2 AND claimant_id = $4 AND claim_id IS NULL
+        AND lease_id NOT IN (SELECT lease_id FROM waiting)
     ORDER BY lease_id, delivery_hour, voucher_id
     FOR NO KEY UPDATE
 ), opened AS (
-    INSERT INTO claim (id, programme_id, programme_version, provider_id, amount_fen, status, opened_at)
+    INSERT INTO claim (id, programme_id, programme_version, claimant_id, amount_fen, status, opened_at)
     SELECT $1, $2, $3, $4, sum(amount_fen), 'open', $5
     FROM lines HAVING count(*) > 0
     RETURNING amount_fen
@@ -18,18 +42,23 @@ WITH lines AS (
         AND capture.voucher_id = lines.voucher_id
     RETURNING 1
 )
-SELECT opened.amount_fen, (SELECT count(*) FROM bound) AS line_count FROM opened;
+SELECT
+    (SELECT amount_fen FROM opened) AS amount_fen, (SELECT count(*) FROM bound) AS line_count,
+    count(*) AS waiting_count, min(ends_hour) FILTER (WHERE NOT is_used_up) AS first_ends_hour,
+    count(*) FILTER (WHERE is_used_up) AS used_up_count
+FROM waiting;
 
 -- name: claimable_programmes
--- The programmes under which a provider has captured something and not claimed it, in order.
-SELECT DISTINCT programme_id FROM voucher_capture WHERE provider_id = $1 AND claim_id IS NULL ORDER BY programme_id LIMIT $2;
+-- The programmes under which something captured is a claimant's and not claimed, in order.
+SELECT DISTINCT programme_id FROM voucher_capture WHERE claimant_id = $1 AND claim_id IS NULL ORDER BY programme_id LIMIT $2;
 
 -- name: lock_claim
 -- One claim, locked, with its programme's issuer and asset.
-SELECT claim.*, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed, draw.drawn_number,
-    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+SELECT claim.*, claimant.kind AS claimant_kind, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed,
+    draw.drawn_number, (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
 FROM claim
 JOIN programme ON programme.id = claim.programme_id
+JOIN participant AS claimant ON claimant.id = claim.claimant_id
 LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
 WHERE claim.id = $1
 FOR NO KEY UPDATE OF claim;
@@ -58,7 +87,7 @@ WHERE id = $1;
 INSERT INTO claim_draw (claim_id, sample_bps, seed, drawn_number, drawn_at) VALUES ($1, $2, $3, $4, $5);
 
 -- name: free_captures
--- Gives the lines of a rejected claim back to its provider, to be claimed again.
+-- Gives the lines of a rejected claim back to its claimant, to be claimed again.
 UPDATE voucher_capture SET claim_id = NULL WHERE claim_id = $1;
 
 -- name: reduce_lines
@@ -77,13 +106,14 @@ WHERE capture.claim_id = $1 AND capture.lease_id = back.lease_id AND capture.del
 
 -- name: page_of_claims
 -- Claims opened before one, newest first; null restricts nothing. An issuer sees none that are still open.
-SELECT claim.*, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed, draw.drawn_number,
-    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+SELECT claim.*, claimant.kind AS claimant_kind, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed,
+    draw.drawn_number, (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
 FROM claim
 JOIN programme ON programme.id = claim.programme_id
+JOIN participant AS claimant ON claimant.id = claim.claimant_id
 LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
 WHERE claim.id < $1
-    AND ($2::bigint IS NULL OR claim.provider_id = $2)
+    AND ($2::bigint IS NULL OR claim.claimant_id = $2)
     AND ($3::bigint IS NULL OR programme.issuer_id = $3 AND claim.status <> 'open')
     AND ($4::bigint IS NULL OR claim.programme_id = $4)
     AND ($5::text IS NULL OR claim.status = $5)
@@ -93,7 +123,7 @@ LIMIT $7;
 
 -- name: page_of_lines
 -- The captures a claim is made of, after one; a null limit is none.
-SELECT lease_id, delivery_hour, voucher_id, programme_version, amount_fen, reduced_fen, recovered_fen
+SELECT lease_id, delivery_hour, voucher_id, programme_version, provider_id, amount_fen, reduced_fen, recovered_fen
 FROM voucher_capture
 WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
 ORDER BY lease_id, delivery_hour, voucher_id
@@ -123,13 +153,13 @@ SELECT id, claim_id, name, content_type, size_bytes, sha256, attached_by, attach
 FROM claim_evidence WHERE claim_id = $1 AND id = $2;
 
 -- name: movements_as_of
--- What moved in the assets of programmes up to a moment, by reason and by the provider concerned; null restricts nothing.
+-- What moved in the assets of programmes up to a moment, by reason and by the claimant concerned; null restricts nothing.
 SELECT programme.id AS programme_id, programme.code,
     CASE
-        WHEN debit.purpose = 'voucher_escrow' THEN credit.participant_id
+        WHEN debit.purpose = 'voucher_escrow' THEN credit.participant_id -- whose receivable it became
         WHEN debit.purpose IN ('receivable', 'claimed') THEN debit.participant_id
-        WHEN debit.purpose = 'redeemed' THEN claim.provider_id
-    END AS provider_id,
+        WHEN debit.purpose = 'redeemed' THEN claim.claimant_id
+    END AS claimant_id,
     transfer.reason, sum(transfer.amount_fen)::bigint AS amount_fen
 FROM programme
 JOIN ledger_account AS debit ON debit.asset = programme.asset
@@ -149,7 +179,7 @@ ORDER BY 1, 3 NULLS FIRST, 4;
 -- name: claims_as_of
 -- Claims opened before one, newest first, each as its last step up to a moment left it; null restricts nothing. An
 -- issuer sees none that were still open.
-SELECT claim.id, claim.programme_id, claim.provider_id, claim.amount_fen, claim.opened_at,
+SELECT claim.id, claim.programme_id, claim.claimant_id, claim.amount_fen, claim.opened_at,
     coalesce(last.to_status, 'open') AS status, coalesce(last.amount_fen, claim.amount_fen) AS step_fen,
     coalesce(last.reason, '') AS reason, coalesce(last.stepped_at, claim.opened_at) AS stepped_at
 FROM claim
@@ -161,7 +191,7 @@ LEFT JOIN LATERAL (
     ORDER BY step.number DESC LIMIT 1
 ) AS last ON TRUE
 WHERE claim.opened_at <= $1 AND claim.id < $2
-    AND ($3::bigint IS NULL OR claim.provider_id = $3)
+    AND ($3::bigint IS NULL OR claim.claimant_id = $3)
     AND ($4::bigint IS NULL OR programme.issuer_id = $4 AND last.to_status IS NOT NULL)
     AND ($5::bigint IS NULL OR claim.programme_id = $5)
 ORDER BY claim.id DESC

@@ -40,6 +40,7 @@ from exchange.kit.http_request import ApiRequest
 _CLAIMS: Final = "claims"
 _LINES: Final = "claim_lines"
 _STEPS: Final = "claim_steps"
+CLAIMERS: Final = (Scope.LIST_CAPACITY, Scope.TRADE)
 READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 _BEFORE_ANY: Final = (0, 0, 0)
 
@@ -64,20 +65,22 @@ def claim_in_path(text: str) -> int:
 
 
 class ClaimsController(Controller):
-    """Claims: a provider claims what it captured; the programme's issuer decides and pays."""
+    """Claims: a provider, or a reimbursed company, makes them; the programme's issuer decides and pays."""
 
     path = "/v1/claims"
     tags = ("Vouchers",)
 
     @post(
         "",
-        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        opt=requires(*CLAIMERS, keep_faults=True, once=True),
         status_code=201,
         summary="Claim what vouchers paid",
     )
     async def submit(self, request: ApiRequest, data: JSONBody[NewClaim]) -> Response[ClaimView]:
-        """Claim all that the caller captured under a programme and has not claimed yet.
+        """Claim all that was captured for the caller under a programme and is not claimed yet.
 
+        Rules may say in how many claims the lines of a contract can be: the last one waits until the contract
+        is wholly delivered and settled, and takes the rest.
         The claim is submitted at once, and may be drawn for audit; with `submit` false it stays open, where
         its issuer does not see it, until a step to submitted.
         """
@@ -93,7 +96,7 @@ class ClaimsController(Controller):
 
     @post(
         "/batch",
-        opt=requires(Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        opt=requires(*CLAIMERS, keep_faults=True, once=True),
         status_code=200,
         summary="Claim under several programmes",
     )
@@ -183,16 +186,16 @@ class ClaimsController(Controller):
 
     @post(
         "/{claim_id:str}/steps",
-        opt=requires(Scope.ISSUE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        opt=requires(Scope.ISSUE, *CLAIMERS, keep_faults=True, once=True),
         status_code=200,
         summary="Take a claim's next step",
     )
     async def step(
         self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewStep]
     ) -> Response[ClaimView]:
-        """Take the next step of a claim, as its provider or as its programme's issuer.
+        """Take the next step of a claim, as its claimant or as its programme's issuer.
 
-        The provider: submitted, in_audit (the answer to a query), recovered (pays a clawback). The issuer:
+        The claimant: submitted, in_audit (the answer to a query), recovered (pays a clawback). The issuer:
         in_audit, queried, approved, reduced, rejected, paid, closed, clawback_open, written_off.
         """
         value = claim_in_path(claim_id)
@@ -224,7 +227,7 @@ class ClaimsController(Controller):
     async def reject(
         self, request: ApiRequest, claim_id: FromPath[str], data: JSONBody[NewRejection]
     ) -> Response[ClaimView]:
-        """Turn a claim down; its provider may claim the same hours again. The same as a step to rejected."""
+        """Turn a claim down; its claimant may claim the same hours again. The same as a step to rejected."""
         wanted = WantedStep(to_status=ClaimStatus.REJECTED, reason=data.reason)
         return await _take_step(request, claim_in_path(claim_id), wanted)
 

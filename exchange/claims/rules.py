@@ -7,6 +7,7 @@ from typing import Final
 from exchange.claims.models import (
     ActorRole,
     Claim,
+    ClaimantKind,
     ClaimLineView,
     ClaimOutcome,
     ClaimStatus,
@@ -16,23 +17,29 @@ from exchange.claims.models import (
     Evidence,
     EvidenceView,
     Line,
+    Opened,
     Step,
     StepView,
 )
+from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
-from exchange.kit.errors import Faults, Refusal
+from exchange.kit.errors import Faults, Forbidden, Refusal
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
+from exchange.participants.models import ParticipantKind
+
+CLAIMANT_KINDS: Final = (ParticipantKind.PROVIDER, ParticipantKind.BUYER)
+"""Who may claim."""
 
 _S = ClaimStatus
-_PROVIDER: Final = frozenset({ActorRole.PROVIDER})
+_CLAIMANT: Final = frozenset({ActorRole.CLAIMANT})
 _ISSUER: Final = frozenset({ActorRole.ISSUER})
 
 STEPS: Final[Mapping[tuple[ClaimStatus, ClaimStatus], frozenset[ActorRole]]] = {
-    (_S.OPEN, _S.SUBMITTED): _PROVIDER,
+    (_S.OPEN, _S.SUBMITTED): _CLAIMANT,
     (_S.SUBMITTED, _S.IN_AUDIT): _ISSUER | {ActorRole.EXCHANGE},
     (_S.IN_AUDIT, _S.QUERIED): _ISSUER,
-    (_S.QUERIED, _S.IN_AUDIT): _PROVIDER,
+    (_S.QUERIED, _S.IN_AUDIT): _CLAIMANT,
     (_S.SUBMITTED, _S.APPROVED): _ISSUER,
     (_S.SUBMITTED, _S.REDUCED): _ISSUER,
     (_S.SUBMITTED, _S.REJECTED): _ISSUER,
@@ -44,7 +51,7 @@ STEPS: Final[Mapping[tuple[ClaimStatus, ClaimStatus], frozenset[ActorRole]]] = {
     (_S.PAID, _S.CLOSED): _ISSUER,
     (_S.PAID, _S.CLAWBACK_OPEN): _ISSUER,
     (_S.CLOSED, _S.CLAWBACK_OPEN): _ISSUER,
-    (_S.CLAWBACK_OPEN, _S.RECOVERED): _PROVIDER,
+    (_S.CLAWBACK_OPEN, _S.RECOVERED): _CLAIMANT,
     (_S.CLAWBACK_OPEN, _S.WRITTEN_OFF): _ISSUER,
 }
 """(from, to) -> who may. The database has the same table, `claim_step_allowed`; a test compares the two."""
@@ -71,17 +78,44 @@ AUDIT_CODES: Final[Mapping[ClaimStatus, str]] = {
 """The code of the audit record of a step, by where it leads."""
 
 PROVABLE: Final = frozenset({_S.OPEN, _S.SUBMITTED, _S.IN_AUDIT, _S.QUERIED})
-"""States in which a provider may attach evidence: until it is decided."""
+"""States in which a claimant may attach evidence: until it is decided."""
 
 _DRAW_NUMBERS: Final = 10_000
 _DRAW_DIGITS: Final = 15
 
 
+def claimant_kind_of(principal: Principal) -> ClaimantKind:
+    """Return as what a principal claims, or raise `Forbidden` where it never can."""
+    if principal.kind == ParticipantKind.PROVIDER:
+        return "provider"
+    if principal.kind == ParticipantKind.BUYER:
+        return "buyer"
+    raise Forbidden(detail="only a provider, or a company that is reimbursed, claims what vouchers paid")
+
+
 def role_of(claim: Claim, participant_id: int) -> ActorRole | None:
     """Return as whom a participant may act on a claim, None for a stranger."""
-    if participant_id == claim.provider_id:
-        return ActorRole.PROVIDER
+    if participant_id == claim.claimant_id:
+        return ActorRole.CLAIMANT
     return ActorRole.ISSUER if participant_id == claim.issuer_id else None
+
+
+def nothing_to_claim(opened: Opened, claims_max: int | None) -> str:
+    """Return why a claim could not be opened, and when one can, in words.
+
+    `claims_max` is how many claims the rules in force let a contract's lines be in.
+    """
+    if not opened.waiting_count:
+        return "nothing captured under this programme is left to claim"
+    said = f"a contract's lines may be in at most {claims_max} {'claim' if claims_max == 1 else 'claims'}"
+    settled_later = opened.waiting_count - opened.used_up_count
+    if settled_later:
+        said += f"; contracts that wait until they are wholly delivered and settled: {settled_later}"
+    if opened.first_ends_hour is not None:
+        said += f", the first after {format_hour(opened.first_ends_hour)}"
+    if opened.used_up_count:
+        said += f"; contracts in as many already, which give no more: {opened.used_up_count}"
+    return said
 
 
 def steps_of(role: ActorRole) -> frozenset[ClaimStatus]:
@@ -144,12 +178,13 @@ def view_of_evidence(evidence: Evidence) -> EvidenceView:
 
 
 def view_of_claim(claim: Claim) -> ClaimView:
-    """Return a claim as its provider and its issuer see it."""
+    """Return a claim as its claimant and its issuer see it."""
     return ClaimView(
         id=encode_id("clm", claim.id),
         programme_id=encode_id("prg", claim.programme_id),
         programme_version=claim.programme_version,
-        provider_id=encode_id("par", claim.provider_id),
+        claimant_id=encode_id("par", claim.claimant_id),
+        claimant_kind=claim.claimant_kind,
         amount_cny=format_cny(claim.amount_fen),
         approved_cny=None if claim.approved_fen is None else format_cny(claim.approved_fen),
         clawback_cny=None if claim.clawback_fen is None else format_cny(claim.clawback_fen),
@@ -189,12 +224,13 @@ def view_of_step(step: Step) -> StepView:
 
 
 def view_of_line(line: Line) -> ClaimLineView:
-    """Return a line of a claim as its provider and its issuer see it."""
+    """Return a line of a claim as its claimant and its issuer see it."""
     return ClaimLineView(
         lease_id=encode_id("lse", line.lease_id),
         starts_at=format_hour(line.delivery_hour),
         voucher_id=encode_id("vch", line.voucher_id),
         programme_version=line.programme_version,
+        provider_id=encode_id("par", line.provider_id),
         amount_cny=format_cny(line.amount_fen),
         reduced_cny=format_cny(line.reduced_fen),
         recovered_cny=format_cny(line.recovered_fen),

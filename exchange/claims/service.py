@@ -1,4 +1,4 @@
-"""Claims: a provider turns captured voucher money into cash of the programme's issuer.
+"""Claims: a provider, or a reimbursed company, turns captured voucher money into cash of the issuer.
 
 The life and what each step means for the money are told in `models`. The money follows the claim in the
 same transaction: a payment is one all-or-none set of transfers that redeems the vouchers and moves the cash,
@@ -8,7 +8,8 @@ A claim is drawn for audit when it is submitted, by a number that comes of a fre
 number are kept, so the draw can be done again by anyone. Nobody can know it before, and there is one draw a
 claim; that the venue draws no second seed in the same transaction is taken on trust.
 
-All run inside the caller's transaction; none commits. Every step locks the claim first.
+All run inside the caller's transaction; none commits. Every step locks the claim first, and opening one its
+claimant, so that how many claims a contract is in is counted one claim after the other.
 """
 
 import secrets
@@ -27,12 +28,16 @@ from exchange.claims.models import (
     Step,
     WantedStep,
 )
+from exchange.claims.money import cash_accounts, claimant_accounts, issuer_account, transfer_of
 from exchange.claims.rules import (
     AUDIT_CODES,
+    CLAIMANT_KINDS,
     STEPS,
+    claimant_kind_of,
     drawn_number,
     find_step_faults,
     next_steps,
+    nothing_to_claim,
     role_of,
     spread,
     steps_of,
@@ -52,17 +57,8 @@ from exchange.kit.errors import (
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import (
-    CNY,
-    EXCHANGE_ID,
-    AccountKey,
-    Purpose,
-    Transfer,
-    TransferKind,
-    TransferReason,
-)
+from exchange.ledger.models import CNY, EXCHANGE_ID, Purpose, Transfer, TransferReason
 from exchange.ledger.service import AccountDirectory
-from exchange.participants.models import ParticipantKind
 from exchange.vouchers.programmes import get_programme
 from exchange.vouchers.rules import sight_of
 
@@ -70,42 +66,49 @@ SEED_BYTES = 32
 
 
 async def open_claim(connection: Connection, principal: Principal, programme_id: int, now_us: int) -> Claim:
-    """Make an open claim of everything that the principal, a provider, captured under a programme.
+    """Make an open claim of everything captured under a programme that the principal may claim now.
 
-    Raises `Forbidden` for anyone but a provider, `NotFound` for an unknown programme, `Conflict`
-    (nothing_to_claim) where no capture is unclaimed.
+    Raises `Forbidden` for anyone but a provider or a buyer, `NotFound` for an unknown programme, `Conflict`
+    (nothing_to_claim) where no capture is unclaimed, or `max_claims_per_contract` makes all of them wait.
     """
-    if principal.kind != ParticipantKind.PROVIDER:
-        raise Forbidden(detail="only a provider claims what vouchers paid")
+    kind = claimant_kind_of(principal)
     programme = await get_programme(connection, programme_id, now_us, principal)
+    claims_max = programme.rules.max_claims_per_contract
     claim_id = new_id()
+    await store.lock_claimant(connection, principal.participant_id)
     opened = await store.open_claim(
-        connection, claim_id, programme_id, programme.version.number, principal.participant_id, now_us
+        connection,
+        claim_id,
+        programme_id,
+        programme.version.number,
+        principal.participant_id,
+        claims_max,
+        now_us,
     )
-    if opened is None:
-        raise Conflict("nothing_to_claim", "nothing captured under this programme is left to claim")
-    amount_fen, line_count = opened
+    if opened.amount_fen is None:
+        raise Conflict("nothing_to_claim", nothing_to_claim(opened, claims_max))
     claim = Claim(
         id=claim_id,
         programme_id=programme_id,
         programme_version=programme.version.number,
         asset=programme.asset,
         issuer_id=programme.issuer_id,
-        provider_id=principal.participant_id,
-        amount_fen=amount_fen,
+        claimant_id=principal.participant_id,
+        claimant_kind=kind,
+        amount_fen=opened.amount_fen,
         approved_fen=None,
         clawback_fen=None,
         status=ClaimStatus.OPEN,
         step_count=0,
         reason="",
-        line_count=line_count,
+        line_count=opened.line_count,
         draw=None,
         opened_at_us=now_us,
         submitted_at_us=None,
         decided_at_us=None,
         paid_at_us=None,
     )
-    record = _record_of(claim, principal, now_us, {"line_count": line_count})
+    record = _record_of(claim, principal, now_us, {"line_count": opened.line_count})
     await insert_audit_records(connection, [record])
     return claim
 
@@ -148,7 +151,7 @@ async def take_step(
     try:
         await ledger.post(connection, transfers, now_us)
     except NotEnoughMoney as error:
-        payer = "provider" if to is ClaimStatus.RECOVERED else "issuer"
+        payer = "claimant" if to is ClaimStatus.RECOVERED else "issuer"
         detail = f"the {payer}'s cash does not cover the {format_cny(_subject_fen(stepped))} CNY of the claim"
         raise NotEnoughMoney(detail=detail) from error
     return stepped
@@ -181,8 +184,8 @@ async def _submit(
     await _must_be_proven(connection, claim, terms.evidence)
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
-    receivable_id, claimed_id = await _provider_accounts(connection, claim, now_us)
-    step = _transfer(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
+    receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
+    step = transfer_of(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
     await ledger.post(connection, [step], now_us)
     if not terms.audit_sample_bps:
         return claim
@@ -220,10 +223,10 @@ async def _decide(
     changes: dict[str, int | None] = {"decided_at_us": now_us}
     if wanted.to_status is ClaimStatus.APPROVED:
         return changes | {"approved_fen": claim.amount_fen}, []
-    receivable_id, claimed_id = await _provider_accounts(connection, claim, now_us)
+    receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
     if wanted.to_status is ClaimStatus.REJECTED:
         await store.free_captures(connection, claim.id)
-        step = _transfer(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id, claim.amount_fen)
+        step = transfer_of(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id, claim.amount_fen)
         return changes | {"line_count": 0}, [step]
     approved_fen = _amount(wanted, claim.amount_fen - 1, "is below what was claimed")
     cut_fen = claim.amount_fen - approved_fen
@@ -231,8 +234,8 @@ async def _decide(
     await store.reduce_lines(
         connection, claim.id, lines, spread(cut_fen, [line.amount_fen for line in lines])
     )
-    budget_id = await _issuer_account(connection, claim, Purpose.BUDGET, now_us)
-    step = _transfer(claim, TransferReason.CLAIM_REDUCTION, claimed_id, budget_id, cut_fen)
+    budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
+    step = transfer_of(claim, TransferReason.CLAIM_REDUCTION, claimed_id, budget_id, cut_fen)
     return changes | {"approved_fen": approved_fen}, [step]
 
 
@@ -241,12 +244,12 @@ async def _pay(
 ) -> tuple[dict[str, int | None], list[Transfer]]:
     """Return the redemption of what was approved and its payment in cash, which go together or not at all."""
     amount_fen = claim.approved_fen or 0
-    _, claimed_id = await _provider_accounts(connection, claim, now_us)
-    redeemed_id = await _issuer_account(connection, claim, Purpose.REDEEMED, now_us)
-    issuer_cash_id, provider_cash_id = await _cash_accounts(connection, claim, accounts)
+    _, claimed_id = await claimant_accounts(connection, claim, now_us)
+    redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
+    issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
     return {"paid_at_us": now_us}, [
-        _transfer(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id, amount_fen),
-        _transfer(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, provider_cash_id, amount_fen, CNY),
+        transfer_of(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id, amount_fen),
+        transfer_of(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, claimant_cash_id, amount_fen, CNY),
     ]
 
 
@@ -258,12 +261,14 @@ async def _recover(
     lines = await store.page_of_lines(connection, claim.id)
     parts_fen = spread(amount_fen, [line.amount_fen - line.reduced_fen for line in lines])
     await store.recover_lines(connection, claim.id, lines, parts_fen)
-    redeemed_id = await _issuer_account(connection, claim, Purpose.REDEEMED, now_us)
-    budget_id = await _issuer_account(connection, claim, Purpose.BUDGET, now_us)
-    issuer_cash_id, provider_cash_id = await _cash_accounts(connection, claim, accounts)
+    redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
+    budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
+    issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
     return [
-        _transfer(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
-        _transfer(claim, TransferReason.CLAWBACK_PAYMENT, provider_cash_id, issuer_cash_id, amount_fen, CNY),
+        transfer_of(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
+        transfer_of(
+            claim, TransferReason.CLAWBACK_PAYMENT, claimant_cash_id, issuer_cash_id, amount_fen, CNY
+        ),
     ]
 
 
@@ -337,12 +342,12 @@ async def list_claims(
     limit: int,
 ) -> list[Claim]:
     """Return the claims a principal may see (`sight_of`), newest first; an issuer sees no open ones."""
-    sight = sight_of(principal, ParticipantKind.PROVIDER)
+    sight = sight_of(principal, *CLAIMANT_KINDS)
     if sight is None:
         return []
     return await store.page_of_claims(
         connection,
-        provider_id=sight.party_id,
+        claimant_id=sight.party_id,
         issuer_id=sight.issuer_id,
         programme_id=programme_id,
         status=status,
@@ -376,45 +381,6 @@ async def list_steps(
     return await store.steps_of_claim(connection, claim_id, after, limit)
 
 
-async def _provider_accounts(connection: Connection, claim: Claim, now_us: int) -> tuple[int, int]:
-    """Return the claiming provider's receivable and claimed accounts of the programme."""
-    receivable = AccountKey(claim.provider_id, claim.asset, Purpose.RECEIVABLE)
-    claimed = AccountKey(claim.provider_id, claim.asset, Purpose.CLAIMED)
-    accounts = await ledger.ensure_accounts(connection, [receivable, claimed], now_us)
-    return accounts[receivable], accounts[claimed]
-
-
-async def _issuer_account(connection: Connection, claim: Claim, purpose: Purpose, now_us: int) -> int:
-    key = AccountKey(claim.issuer_id, claim.asset, purpose)
-    return (await ledger.ensure_accounts(connection, [key], now_us))[key]
-
-
-async def _cash_accounts(connection: Connection, claim: Claim, accounts: AccountDirectory) -> tuple[int, int]:
-    """Return the cash accounts of a claim's issuer and of its provider."""
-    cash = await accounts.cash_of(connection, {claim.issuer_id, claim.provider_id})
-    return cash[claim.issuer_id].cash_id, cash[claim.provider_id].cash_id
-
-
-def _transfer(
-    claim: Claim,
-    reason: TransferReason,
-    debit_account_id: int,
-    credit_account_id: int,
-    amount_fen: int,
-    asset: str = "",
-) -> Transfer:
-    return Transfer(
-        group_id=claim.id,
-        kind=TransferKind.POSTED,
-        reason=reason,
-        asset=asset or claim.asset,
-        debit_account_id=debit_account_id,
-        credit_account_id=credit_account_id,
-        amount_fen=amount_fen,
-        subject_id=claim.id,
-    )
-
-
 def _record_of(
     claim: Claim, principal: Principal | None, now_us: int, detail: dict[str, str | int]
 ) -> AuditRecord:
@@ -423,7 +389,7 @@ def _record_of(
         event_at_us=now_us,
         actor_participant_id=EXCHANGE_ID if principal is None else principal.participant_id,
         key_id=None if principal is None else principal.key_id,
-        participant_id=claim.provider_id,
+        participant_id=claim.claimant_id,
         subject_id=claim.id,
         detail={"programme_id": claim.programme_id, "amount_fen": _subject_fen(claim), **detail},
     )

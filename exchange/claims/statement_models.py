@@ -1,4 +1,4 @@
-"""Statements: what a programme, a provider's receivables and the claims were at a moment.
+"""Statements: what a programme, a claimant's receivables and the claims were at a moment.
 
 They are folded from rows that are only ever added, transfers and steps of claims, never from balances as they
 are now: asked again, a moment that has passed gives the same answer for ever.
@@ -11,11 +11,11 @@ from exchange.ledger.models import TransferReason
 
 
 class Movement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """All that moved in a programme's asset for one reason, of one provider where it concerns one."""
+    """All that moved in a programme's asset for one reason, of one claimant where it concerns one."""
 
     programme_id: int
     programme_code: str
-    provider_id: int | None
+    claimant_id: int | None
     reason: TransferReason
     amount_fen: int
 
@@ -25,7 +25,7 @@ class ClaimThen(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     id: int
     programme_id: int
-    provider_id: int
+    claimant_id: int
     amount_fen: int
     status: ClaimStatus
     step_fen: int
@@ -39,8 +39,8 @@ class ProgrammeStatement(msgspec.Struct, frozen=True, kw_only=True):
 
     budget = unissued + issued, and issued = with_buyers + receivable + claimed + paid + reduced + recovered +
     expired + revoked, where paid is what was redeemed and has not come back. With buyers is what is free,
-    held or escrowed of vouchers. Budget is what was booked less what went back to its source: a closed
-    programme has nothing unissued.
+    held or escrowed of vouchers, not what companies have to claim. Budget is what was booked less what went
+    back to its source: a closed programme has nothing unissued.
     """
 
     as_of: str
@@ -60,7 +60,7 @@ class ProgrammeStatement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReceivableStatement(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider had of one programme at a moment.
+    """What a provider, or a company that is reimbursed, had of one programme at a moment.
 
     captured = receivable + claimed + paid + reduced + recovered.
     """
@@ -68,7 +68,7 @@ class ReceivableStatement(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
     programme_id: str
     programme_code: str
-    provider_id: str
+    claimant_id: str
     captured_cny: str
     receivable_cny: str
     claimed_cny: str
@@ -83,7 +83,7 @@ class ClaimStatement(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
     claim_id: str
     programme_id: str
-    provider_id: str
+    claimant_id: str
     status: ClaimStatus
     amount_cny: str
     step_cny: str

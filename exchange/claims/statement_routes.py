@@ -98,7 +98,7 @@ class StatementsController(Controller):
 
     @get("/receivables", opt=requires(*READERS, query=StatementQuery), summary="Statement of receivables")
     async def receivables(self, request: ApiRequest) -> Page[ReceivableStatement]:
-        """Return what a provider, or each provider of an issuer's programmes, had at a moment."""
+        """Return what a claimant, or each claimant of an issuer's programmes, had at a moment."""
         return Page(await self._receivables(request))
 
     @get(

@@ -1,7 +1,7 @@
-"""Statements as of a moment: an issuer's programmes, a provider's receivables, the claims of both.
+"""Statements as of a moment: an issuer's programmes, a claimant's receivables, the claims of both.
 
-Whoever asks sees its own: an issuer its programmes and what providers have of them, a provider its
-receivables and claims, operators and regulators all, others nothing.
+Whoever asks sees its own: an issuer its programmes and what is claimed of them, a provider or a buyer
+its receivables and claims, operators and regulators all, others nothing.
 
 Known limits: a moment that has not passed may still change. A statement reads every transfer of its
 programmes up to the moment.
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 from exchange.claims import store
 from exchange.claims.models import ID_MAX
+from exchange.claims.rules import CLAIMANT_KINDS
 from exchange.claims.statement_models import (
     ClaimStatement,
     ClaimThen,
@@ -25,7 +26,6 @@ from exchange.kit.database import Connection, Database
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.ledger.models import TransferReason
-from exchange.participants.models import ParticipantKind
 from exchange.vouchers.rules import sight_of
 
 EXPORT_PAGE_ROWS = 1_000
@@ -36,11 +36,11 @@ async def programme_statements(
     connection: Connection, principal: Principal, as_of_us: int, programme_id: int | None = None
 ) -> list[ProgrammeStatement]:
     """Return what the principal's programmes were at a moment, in order of their ids."""
-    sight = sight_of(principal, ParticipantKind.PROVIDER)
+    sight = sight_of(principal, *CLAIMANT_KINDS)
     if sight is None or sight.party_id is not None:
         return []
     movements = await store.movements_as_of(
-        connection, as_of_us, issuer_id=sight.issuer_id, provider_id=None, programme_id=programme_id
+        connection, as_of_us, issuer_id=sight.issuer_id, claimant_id=None, programme_id=programme_id
     )
     totals: dict[tuple[int, str], dict[TransferReason, int]] = defaultdict(lambda: defaultdict(int))
     for each in movements:
@@ -86,35 +86,35 @@ def _after_capture(moved: Mapping[TransferReason, int]) -> dict[str, str]:
 async def receivable_statements(
     connection: Connection, principal: Principal, as_of_us: int, programme_id: int | None = None
 ) -> list[ReceivableStatement]:
-    """Return what providers had of programmes at a moment, in order of programmes and providers."""
-    sight = sight_of(principal, ParticipantKind.PROVIDER)
+    """Return what claimants had of programmes at a moment, in order of programmes and claimants."""
+    sight = sight_of(principal, *CLAIMANT_KINDS)
     if sight is None:
         return []
     movements = await store.movements_as_of(
         connection,
         as_of_us,
         issuer_id=sight.issuer_id,
-        provider_id=sight.party_id,
+        claimant_id=sight.party_id,
         programme_id=programme_id,
     )
-    return _receivables((each for each in movements if sight.party_id in {None, each.provider_id}), as_of_us)
+    return _receivables((each for each in movements if sight.party_id in {None, each.claimant_id}), as_of_us)
 
 
 def _receivables(movements: Iterable[Movement], as_of_us: int) -> list[ReceivableStatement]:
     totals: dict[tuple[int, str, int], dict[TransferReason, int]] = defaultdict(lambda: defaultdict(int))
     for each in movements:
-        if each.provider_id is not None:
-            totals[each.programme_id, each.programme_code, each.provider_id][each.reason] += each.amount_fen
+        if each.claimant_id is not None:
+            totals[each.programme_id, each.programme_code, each.claimant_id][each.reason] += each.amount_fen
     return [
         ReceivableStatement(
             as_of=format_rfc3339(as_of_us),
             programme_id=encode_id("prg", programme_id),
             programme_code=code,
-            provider_id=encode_id("par", provider_id),
+            claimant_id=encode_id("par", claimant_id),
             captured_cny=format_cny(moved[_R.DELIVERY]),
             **_after_capture(moved),
         )
-        for (programme_id, code, provider_id), moved in sorted(totals.items())
+        for (programme_id, code, claimant_id), moved in sorted(totals.items())
     ]
 
 
@@ -128,14 +128,14 @@ async def claim_statements(
     limit: int,
 ) -> list[ClaimThen]:
     """Return the principal's claims as they stood at a moment, newest first, opened before one."""
-    sight = sight_of(principal, ParticipantKind.PROVIDER)
+    sight = sight_of(principal, *CLAIMANT_KINDS)
     if sight is None:
         return []
     return await store.claims_as_of(
         connection,
         as_of_us,
         before_id=before_id,
-        provider_id=sight.party_id,
+        claimant_id=sight.party_id,
         issuer_id=sight.issuer_id,
         programme_id=programme_id,
         limit=limit,
@@ -148,7 +148,7 @@ def view_of_claim_then(claim: ClaimThen, as_of_us: int) -> ClaimStatement:
         as_of=format_rfc3339(as_of_us),
         claim_id=encode_id("clm", claim.id),
         programme_id=encode_id("prg", claim.programme_id),
-        provider_id=encode_id("par", claim.provider_id),
+        claimant_id=encode_id("par", claim.claimant_id),
         status=claim.status,
         amount_cny=format_cny(claim.amount_fen),
         step_cny=format_cny(claim.step_fen),

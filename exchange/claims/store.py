@@ -13,6 +13,7 @@ from exchange.claims.models import (
     Draw,
     Evidence,
     Line,
+    Opened,
     Step,
 )
 from exchange.claims.statement_models import ClaimThen, Movement
@@ -49,7 +50,8 @@ def _claim(row: Record) -> Claim:
         programme_version=row["programme_version"],
         asset=row["asset"],
         issuer_id=row["issuer_id"],
-        provider_id=row["provider_id"],
+        claimant_id=row["claimant_id"],
+        claimant_kind=row["claimant_kind"],
         amount_fen=row["amount_fen"],
         approved_fen=row["approved_fen"],
         clawback_fen=row["clawback_fen"],
@@ -65,24 +67,41 @@ def _claim(row: Record) -> Claim:
     )
 
 
+async def lock_claimant(connection: Connection, claimant_id: int) -> None:
+    """Let nobody else open a claim of this claimant's until the transaction ends."""
+    await connection.execute(QUERIES.lock_claimant, claimant_id)
+
+
 async def open_claim(
     connection: Connection,
     claim_id: int,
     programme_id: int,
     programme_version: int,
-    provider_id: int,
+    claimant_id: int,
+    claims_max: int | None,
     now_us: int,
-) -> tuple[int, int] | None:
-    """Claim all that is captured and unclaimed: (amount in fen, lines), or None where there is nothing."""
+) -> Opened:
+    """Claim all that is captured, unclaimed and does not wait; `lock_claimant` must go before.
+
+    `claims_max` is how many claims the rules let the lines of a contract be in, None where any number.
+    """
     row = await connection.fetchrow(
-        QUERIES.open_claim, claim_id, programme_id, programme_version, provider_id, from_us(now_us)
+        QUERIES.open_claim,
+        claim_id,
+        programme_id,
+        programme_version,
+        claimant_id,
+        from_us(now_us),
+        claims_max,
     )
-    return None if row is None else (row["amount_fen"], row["line_count"])
+    if row is None:
+        raise AssertionError("a sum without groups is one row")
+    return Opened(**dict(row))
 
 
-async def claimable_programmes(connection: Connection, provider_id: int, limit: int) -> list[int]:
-    """Return the programmes under which a provider has something to claim."""
-    rows = await connection.fetch(QUERIES.claimable_programmes, provider_id, limit)
+async def claimable_programmes(connection: Connection, claimant_id: int, limit: int) -> list[int]:
+    """Return the programmes under which something captured and not claimed is a claimant's."""
+    rows = await connection.fetch(QUERIES.claimable_programmes, claimant_id, limit)
     return [row["programme_id"] for row in rows]
 
 
@@ -171,7 +190,7 @@ async def page_of_claims(
     connection: Connection,
     *,
     before_id: int = ID_MAX,
-    provider_id: int | None = None,
+    claimant_id: int | None = None,
     issuer_id: int | None = None,
     programme_id: int | None = None,
     status: ClaimStatus | None = None,
@@ -182,7 +201,7 @@ async def page_of_claims(
     rows = await connection.fetch(
         QUERIES.page_of_claims,
         before_id,
-        provider_id,
+        claimant_id,
         issuer_id,
         programme_id,
         None if status is None else status.value,
@@ -266,18 +285,18 @@ async def movements_as_of(
     as_of_us: int,
     *,
     issuer_id: int | None,
-    provider_id: int | None,
+    claimant_id: int | None,
     programme_id: int | None,
 ) -> list[Movement]:
-    """Return what moved in programmes up to a moment; of a provider: in those it has captured under."""
+    """Return what moved in programmes up to a moment; of a claimant: in those it has a receivable of."""
     rows = await connection.fetch(
-        QUERIES.movements_as_of, from_us(as_of_us), issuer_id, programme_id, provider_id
+        QUERIES.movements_as_of, from_us(as_of_us), issuer_id, programme_id, claimant_id
     )
     return [
         Movement(
             programme_id=row["programme_id"],
             programme_code=row["code"],
-            provider_id=row["provider_id"],
+            claimant_id=row["claimant_id"],
             reason=TransferReason(row["reason"]),
             amount_fen=row["amount_fen"],
         )
@@ -290,20 +309,20 @@ async def claims_as_of(
     as_of_us: int,
     *,
     before_id: int,
-    provider_id: int | None,
+    claimant_id: int | None,
     issuer_id: int | None,
     programme_id: int | None,
     limit: int,
 ) -> list[ClaimThen]:
     """Return claims as they stood at a moment, newest first, opened before one; None restricts nothing."""
     rows = await connection.fetch(
-        QUERIES.claims_as_of, from_us(as_of_us), before_id, provider_id, issuer_id, programme_id, limit
+        QUERIES.claims_as_of, from_us(as_of_us), before_id, claimant_id, issuer_id, programme_id, limit
     )
     return [
         ClaimThen(
             id=row["id"],
             programme_id=row["programme_id"],
-            provider_id=row["provider_id"],
+            claimant_id=row["claimant_id"],
             amount_fen=row["amount_fen"],
             status=ClaimStatus(row["status"]),
             step_fen=row["step_fen"],

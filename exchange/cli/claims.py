@@ -1,4 +1,4 @@
-"""`exchange claims list|get|submit|step|steps`: what providers claim and issuers decide."""
+"""`exchange claims list|get|submit|step|steps`: what is claimed, and how issuers decide."""
 
 import click
 
@@ -10,7 +10,7 @@ from exchange.client import ExchangeClient
 
 @click.group()
 def claims() -> None:
-    """Claims on what vouchers paid: a provider makes them, an issuer decides and pays."""
+    """Claims on what vouchers paid: a provider or a reimbursed company makes them, an issuer decides."""
 
 
 def show_claim(claim: ClaimView) -> None:
@@ -19,7 +19,7 @@ def show_claim(claim: ClaimView) -> None:
         [
             ("claim", claim.id),
             ("programme", claim.programme_id),
-            ("provider", claim.provider_id),
+            ("claimant", claim.claimant_id),
             ("status", claim.status),
             ("amount CNY", claim.amount_cny),
             ("approved CNY", claim.approved_cny),
@@ -46,12 +46,12 @@ async def list_claims(
     found = [claim async for claim in client.claims(limit=limit, status=status, programme_id=programme_id)]
     write_list(
         found,
-        ["claim", "status", "programme", "provider", "amount CNY", "approved CNY", "submitted"],
+        ["claim", "status", "programme", "claimant", "amount CNY", "approved CNY", "submitted"],
         lambda claim: (
             claim.id,
             claim.status,
             claim.programme_id,
-            claim.provider_id,
+            claim.claimant_id,
             claim.amount_cny,
             claim.approved_cny,
             claim.submitted_at,

@@ -21,8 +21,8 @@ async def statements(
 ) -> None:
     """Write a statement as CSV.
 
-    `programmes`: where the money of an issuer's programmes was. `receivables`: what a provider had of each
-    programme. `claims`: the claims of either, and how far they were.
+    `programmes`: where the money of an issuer's programmes was. `receivables`: what a provider, or a company
+    that is reimbursed, had of each programme. `claims`: all claims you may see, and how far they were.
     """
     async for chunk in client.export_statement(name, as_of=as_of, programme_id=programme_id):
         output.write(chunk)

@@ -239,11 +239,11 @@ class ExchangeClient:
         return await self._once("POST", path, AllocationView)
 
     async def submit_claim(self, new: NewClaim) -> ClaimView:
-        """Claim, as a provider, all that was captured for you under a programme."""
+        """Claim, as a provider or a reimbursed company, all that was captured for you under a programme."""
         return await self._once("POST", "/v1/claims", ClaimView, new)
 
     async def submit_claims(self, new: NewClaimBatch) -> ClaimBatchView:
-        """Claim, as a provider, under several programmes at once."""
+        """Claim, as a provider or a reimbursed company, under several programmes at once."""
         return await self._once("POST", "/v1/claims/batch", ClaimBatchView, new)
 
     def claims(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ClaimView]:

@@ -38,7 +38,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "not_found": "There is nothing here, or nothing that this key may see.",
     "not_json": "The body cannot be read as JSON.",
     "not_ready": "The service is up but cannot take requests yet.",
-    "nothing_to_claim": "Nothing captured under this programme is left to claim.",
+    "nothing_to_claim": "Nothing captured under this programme can be claimed now; `detail` says what waits.",
     "order_not_live": "The order is already filled, cancelled, expired or rejected.",
     "cancelled_not_read": "The order is cancelled, but its fills could not be read; get the order later.",
     "order_rejected": "The book rejected the order; `errors` names the rule.",

@@ -329,18 +329,18 @@ WHERE balance_fen <> left_fen
 ORDER BY voucher_id;
 
 -- name: receivable_differences
--- Providers whose receivable of a programme is not what they have captured of its vouchers and not submitted.
+-- Claimants whose receivable of a programme is not what was captured for them of its vouchers and not submitted.
 WITH receivable AS (
     SELECT participant_id, asset, credits_posted_fen - debits_posted_fen AS balance_fen
     FROM ledger_account
     WHERE purpose = 'receivable'
 ), captured AS (
-    SELECT capture.provider_id AS participant_id, programme.asset, sum(capture.amount_fen)::BIGINT AS captured_fen
+    SELECT capture.claimant_id AS participant_id, programme.asset, sum(capture.amount_fen)::BIGINT AS captured_fen
     FROM voucher_capture AS capture
     JOIN programme ON programme.id = capture.programme_id
     LEFT JOIN claim ON claim.id = capture.claim_id
     WHERE claim.id IS NULL OR claim.status = 'open'
-    GROUP BY capture.provider_id, programme.asset
+    GROUP BY capture.claimant_id, programme.asset
 )
 SELECT
     participant_id, asset, coalesce(receivable.balance_fen, 0) AS balance_fen,
@@ -351,17 +351,17 @@ WHERE coalesce(receivable.balance_fen, 0) <> coalesce(captured.captured_fen, 0)
 ORDER BY participant_id, asset;
 
 -- name: claimed_differences
--- Providers whose claimed money of a programme is not what their undecided and unpaid claims come to.
+-- Claimants whose claimed money of a programme is not what their undecided and unpaid claims come to.
 WITH claimed AS (
     SELECT participant_id, asset, credits_posted_fen - debits_posted_fen AS balance_fen
     FROM ledger_account
     WHERE purpose = 'claimed'
 ), open_claim AS (
-    SELECT claim.provider_id AS participant_id, programme.asset, sum(coalesce(claim.approved_fen, claim.amount_fen))::BIGINT AS claims_fen
+    SELECT claim.claimant_id AS participant_id, programme.asset, sum(coalesce(claim.approved_fen, claim.amount_fen))::BIGINT AS claims_fen
     FROM claim
     JOIN programme ON programme.id = claim.programme_id
     WHERE claim.status IN ('submitted', 'in_audit', 'queried', 'approved', 'reduced')
-    GROUP BY claim.provider_id, programme.asset
+    GROUP BY claim.claimant_id, programme.asset
 )
 SELECT
     participant_id, asset, coalesce(claimed.balance_fen, 0) AS balance_fen,

@@ -267,11 +267,11 @@ def not_what_is_left(voucher_id: int, balance: int, left: int) -> Difference:
     )
 
 
-def not_captured(provider_id: int, asset: str, receivable: int, captured: int) -> Difference:
-    """Say how a provider's receivable of a programme differs from its unclaimed captures."""
+def not_captured(claimant_id: int, asset: str, receivable: int, captured: int) -> Difference:
+    """Say how a claimant's receivable of a programme differs from its unclaimed captures."""
     return Difference(
         kind=DifferenceKind.RECEIVABLE_NOT_CAPTURED,
-        subject=encode_id("par", provider_id),
+        subject=encode_id("par", claimant_id),
         measure=f"receivable of {asset}",
         stored_fen=receivable,
         recomputed_fen=captured,
@@ -279,11 +279,11 @@ def not_captured(provider_id: int, asset: str, receivable: int, captured: int) -
     )
 
 
-def not_in_claims(provider_id: int, asset: str, claimed: int, claims: int) -> Difference:
-    """Say how a provider's claimed money of a programme differs from its open claims."""
+def not_in_claims(claimant_id: int, asset: str, claimed: int, claims: int) -> Difference:
+    """Say how a claimant's claimed money of a programme differs from its open claims."""
     return Difference(
         kind=DifferenceKind.CLAIMED_NOT_IN_CLAIMS,
-        subject=encode_id("par", provider_id),
+        subject=encode_id("par", claimant_id),
         measure=f"claimed of {asset}",
         stored_fen=claimed,
         recomputed_fen=claims,

@@ -245,13 +245,13 @@ async def voucher_differences(connection: Connection) -> AsyncIterator[Differenc
 
 
 async def receivable_differences(connection: Connection) -> AsyncIterator[Difference]:
-    """Give the providers whose receivable is not what they captured and have not claimed."""
+    """Give the claimants whose receivable is not what was captured for them and is not claimed."""
     async for row in connection.cursor(QUERIES.receivable_differences, prefetch=ROWS_AT_A_TIME):
         yield rules.not_captured(row["participant_id"], row["asset"], row["balance_fen"], row["captured_fen"])
 
 
 async def claimed_differences(connection: Connection) -> AsyncIterator[Difference]:
-    """Give the providers whose claimed money is not what their open claims come to."""
+    """Give the claimants whose claimed money is not what their open claims come to."""
     async for row in connection.cursor(QUERIES.claimed_differences, prefetch=ROWS_AT_A_TIME):
         yield rules.not_in_claims(row["participant_id"], row["asset"], row["balance_fen"], row["claims_fen"])
 

@@ -137,8 +137,9 @@ class VoucherChoice(msgspec.Struct, frozen=True, kw_only=True):
 class Capture(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One voucher's part of one delivered hour of one lease: a line of a claim to come.
 
-    `provider_id` delivered; `claimant_id` may claim it: the provider, or where the programme reimburses the
-    buyer. `programme_version` is that of the rules it was held under.
+    `programme_version` is the version of the rules it was held under, `provider_id` who delivered. Who may
+    claim it is `claimant_id`: the provider, or where those rules say reimburse the voucher's buyer; the
+    database refuses anybody else.
     """
 
     lease_id: int

@@ -187,7 +187,8 @@ class ProgrammeRules(_Rule, frozen=True):
     of at most the list price that the provider had when its ask was placed, and as much more, and nothing
     where it had none. `stacking` says how others may pay beside it
     (`exchange.vouchers.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps` of
-    an order, the whole of it unless told.
+    an order, the whole of it unless told. No lease is in more than `max_claims_per_contract` claims that were
+    not rejected.
 
     `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
     time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
@@ -224,8 +225,6 @@ class ProgrammeRules(_Rule, frozen=True):
 
 
 SUPPORTED_VALUES: Final[Mapping[str, object]] = {
-    "/mode": "instant",
-    "/max_claims_per_contract": None,
     "/transferable": False,
     "/cashable": False,
     "/resale_strips_subsidy": True,

@@ -327,6 +327,7 @@ SELECT * FROM application_step WHERE application_id = $1 AND number > $2 ORDER B
 -- name: insert_captures
 -- Stores the voucher parts of delivered hours.
 INSERT INTO voucher_capture (
-    lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen, captured_at)
-SELECT added.*, $8
-FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[]) AS added;
+    lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, claimant_id, amount_fen, captured_at)
+SELECT added.*, $9
+FROM unnest(
+    $1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::bigint[], $8::bigint[]) AS added;

@@ -38,13 +38,13 @@ class Sight(msgspec.Struct, frozen=True, gc=False):
     issuer_id: int | None = None
 
 
-def sight_of(principal: Principal, party: ParticipantKind) -> Sight | None:
-    """Return what a principal sees of vouchers (party: buyers) or claims (party: providers).
+def sight_of(principal: Principal, *parties: ParticipantKind) -> Sight | None:
+    """Return what a principal sees of vouchers (parties: buyers) or claims (parties: who may claim).
 
     A party sees its own, an issuer those of its programmes, an operator or a regulator all, others nothing:
     None.
     """
-    if principal.kind == party:
+    if principal.kind in parties:
         return Sight(party_id=principal.participant_id)
     if principal.kind == ParticipantKind.ISSUER:
         return Sight(issuer_id=principal.participant_id)

@@ -303,10 +303,10 @@ async def _usable(
 async def receivable_accounts(
     connection: Connection, pairs: Collection[tuple[int, str]], at_us: int
 ) -> dict[tuple[int, str], int]:
-    """Return the receivable account of each (provider id, programme asset), opened where missing."""
+    """Return the receivable account of each (claimant id, programme asset), opened where missing."""
     keys = {
-        (provider_id, asset): AccountKey(provider_id, asset, Purpose.RECEIVABLE)
-        for provider_id, asset in pairs
+        (claimant_id, asset): AccountKey(claimant_id, asset, Purpose.RECEIVABLE)
+        for claimant_id, asset in pairs
     }
     accounts = await ledger.ensure_accounts(connection, keys.values(), at_us)
     return {pair: accounts[key] for pair, key in keys.items()}
@@ -315,7 +315,8 @@ async def receivable_accounts(
 async def record_captures(connection: Connection, captures: Sequence[Capture], at_us: int) -> None:
     """Store what vouchers paid for delivered hours, to be claimed; one statement. The caller moves the money.
 
-    Raises the database's error where an hour of a lease was captured from the voucher before.
+    Raises the database's error where an hour of a lease was captured from the voucher before, or for a
+    claimant to whom the rules it was held under do not give it.
     """
     if captures:
         await store.insert_captures(connection, captures, at_us)

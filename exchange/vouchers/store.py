@@ -485,6 +485,7 @@ async def insert_captures(connection: Connection, captures: Sequence[Capture], a
         [capture.programme_id for capture in captures],
         [capture.programme_version for capture in captures],
         [capture.provider_id for capture in captures],
+        [capture.claimant_id for capture in captures],
         [capture.amount_fen for capture in captures],
         from_us(at_us),
     )

@@ -120,10 +120,11 @@ WITH ordered AS (
     SELECT trade_id, voucher_id, voucher_account_id, voucher_escrow_id, voucher_fen, voucher_fen FROM planned
 )
 INSERT INTO voucher_capture (
-    lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, amount_fen, captured_at)
+    lease_id, delivery_hour, voucher_id, programme_id, programme_version, provider_id, claimant_id, amount_fen,
+    captured_at)
 SELECT
-    planned.trade_id, facts.hour, planned.voucher_id, facts.programme_id, 1, facts.provider_id, planned.voucher_fen,
-    facts.at
+    planned.trade_id, facts.hour, planned.voucher_id, facts.programme_id, 1, facts.provider_id, facts.provider_id,
+    planned.voucher_fen, facts.at
 FROM facts, planned;
 
 -- name: make_transfers

@@ -61,7 +61,8 @@ async def test_nobody_else_attaches_or_reads(stage: Stage) -> None:
         for path in (path_of(stage), file):
             problem(await stranger.send("GET", path), 404, "not_found")
     problem(await attach(stage, stage.strangers.provider), 404, "not_found")
-    for other in (stage.cast.buyer, stage.cast.issuer, stage.cast.regulator):
+    problem(await attach(stage, stage.cast.buyer), 404, "not_found")  # it claims as well, but not this
+    for other in (stage.cast.issuer, stage.cast.regulator):
         problem(await attach(stage, other), 403, "forbidden")
     elsewhere = "/v1/claims/clm_7zzzzzzzzzzzz/evidence/" + stage.ids["evidence_id"]
     problem(await stage.cast.issuer.send("GET", elsewhere), 404, "not_found")

@@ -12,8 +12,13 @@ from click.testing import CliRunner, Result
 
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
+from exchange.kit.auth import Principal
+from exchange.kit.ids import decode_id
+from exchange.participants.service import find_participant
+from exchange.vouchers.service import list_vouchers
 from tests.e2e.served import Caller
-from tests.e2e.stage import Stage, staged
+from tests.e2e.stage import Stage, programme, staged
+from tests.voucher_world import VoucherWorld, principal_of
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,46 @@ async def test_a_claim_is_stepped_to_payment_and_stated(stage: Stage) -> None:
         assert row.get("paid_cny", "0.01") == "0.01"
     past = await call(issuer, "statements", "claims", "--as-of", "2020-01-01T00:00:00Z")
     assert len(past.stdout.splitlines()) == 1
+
+
+async def test_a_company_claims_what_it_is_reimbursed(stage: Stage) -> None:
+    cast, world = stage.cast, VoucherWorld(stage.house.exchange.database)
+    provider, buyer = [await principal(stage, each) for each in (cast.provider, cast.buyer)]
+    body = programme("reimbursed", cast.provider.id)
+    body["rules"]["mode"] = "reimburse"
+    programme_id = (await cast.issuer.post("/v1/programmes", body))["id"]
+    wanted = {"programme_id": programme_id, "buyer_id": cast.buyer.id, "amount_cny": "10.00"}
+    await cast.issuer.post("/v1/vouchers", wanted)
+    async with world.database.connection() as connection:
+        voucher, *_ = await list_vouchers(connection, buyer, limit=1)
+    await world.captured(voucher, provider, 250, claimant=buyer)
+    owed = await call(cast.buyer, "statements", "receivables", "--programme", programme_id)
+    [row] = csv.DictReader(io.StringIO(owed.stdout))
+    assert (row["claimant_id"], row["receivable_cny"]) == (cast.buyer.id, "2.50")
+    [claim] = await done(
+        cast.buyer, "claims", "submit"
+    )  # under all programmes: the company's, not the provider's
+    assert claim["claim"]["claimant_kind"] == "buyer"
+    claim_id = claim["claim"]["id"]
+    for to in ("approved", "paid"):
+        await done(cast.issuer, "claims", "step", claim_id, to, "-y")
+    shown = (await call(cast.buyer, "claims", "get", claim_id)).stdout
+    assert all(text in shown for text in ("claimant", cast.buyer.id, "paid", "2.50"))
+    await done(
+        cast.issuer, "claims", "step", claim_id, "clawback_open", "--reason", "resold", "--amount", "1", "-y"
+    )
+    [back] = await done(cast.buyer, "claims", "step", claim_id, "recovered", "-y")
+    assert (back["status"], back["clawback_cny"]) == ("recovered", "1.00")
+    refused = await call(cast.provider, "claims", "get", claim_id)
+    assert refused.exit_code == ExitCode.REFUSED
+
+
+async def principal(stage: Stage, caller: Caller) -> Principal:
+    """Return the participant behind a caller's key, as the exchange sees it."""
+    async with stage.house.exchange.database.connection() as connection:
+        found = await find_participant(connection, decode_id("par", caller.id) or 0)
+    assert found is not None
+    return principal_of(found)
 
 
 async def test_claims_are_submitted_under_one_programme_or_all(stage: Stage) -> None:

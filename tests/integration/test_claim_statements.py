@@ -113,7 +113,7 @@ async def test_a_provider_sees_its_own_and_strangers_see_nothing(world: ClaimWor
     assert [parts(row, "captured", *CAPTURED) for row in receivables] == [
         {"captured": "40.00", "receivable": "40.00"}
     ]
-    assert receivables[0].provider_id == encode_id("par", world.provider.participant_id)
+    assert receivables[0].claimant_id == encode_id("par", world.provider.participant_id)
     assert [(each.claim_id, each.status) for each in claims] == [(encode_id("clm", claim.id), S.OPEN)]
     for stranger in (
         world.buyer,

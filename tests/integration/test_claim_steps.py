@@ -88,10 +88,10 @@ async def test_audit_query_answer_and_approval_are_kept_with_their_reasons(world
     assert answered.reason == "attached"
     await world.approve(claim)
     assert await ways_of(world, claim) == [
-        ("open", "submitted", "provider"),
+        ("open", "submitted", "claimant"),
         ("submitted", "in_audit", "issuer"),
         ("in_audit", "queried", "issuer"),
-        ("queried", "in_audit", "provider"),
+        ("queried", "in_audit", "claimant"),
         ("in_audit", "approved", "issuer"),
     ]
     async with world.database.connection() as connection:
@@ -167,7 +167,7 @@ async def test_a_clawback_beyond_the_providers_cash_waits(world: ClaimWorld) -> 
     async with world.database.transaction() as connection:
         await ledger.withdraw(connection, operator, world.provider.participant_id, 1, "", world.now_us)
     refusal = await refused(world.step(claim, S.RECOVERED, world.provider), NotEnoughMoney)
-    assert "provider's cash" in refusal.detail
+    assert "claimant's cash" in refusal.detail
     assert "40.00" in refusal.detail
     assert (await world.read(claim, world.issuer)).status is S.CLAWBACK_OPEN
     assert await world.parts() == (2_000, 0, 4_000)
@@ -221,7 +221,7 @@ def test_an_amount_is_spread_by_largest_remainder() -> None:
 STEP = "INSERT INTO claim_step SELECT claim.id, 2, {}, now() FROM claim JOIN programme"
 STEP += " ON programme.id = claim.programme_id WHERE claim.id = $1"
 BORN_APPROVED = (
-    "INSERT INTO claim SELECT id + 1, programme_id, programme_version, provider_id, amount_fen, NULL,"
+    "INSERT INTO claim SELECT id + 1, programme_id, programme_version, claimant_id, amount_fen, NULL,"
 )
 BORN_APPROVED += " NULL, 'approved', 0, '', opened_at FROM claim WHERE id = $1"
 
@@ -233,9 +233,9 @@ BORN_APPROVED += " NULL, 'approved', 0, '', opened_at FROM claim WHERE id = $1"
         ("UPDATE claim SET step_count = 2 WHERE id = $1", "claim_follows_its_steps"),
         (BORN_APPROVED, "claim_follows_its_steps"),
         (STEP.format("'submitted', 'paid', 'issuer', issuer_id, 1, 'x'"), "claim_step_is_allowed"),
-        (STEP.format("'submitted', 'approved', 'provider', provider_id, 1, 'x'"), "claim_step_is_allowed"),
+        (STEP.format("'submitted', 'approved', 'claimant', claimant_id, 1, 'x'"), "claim_step_is_allowed"),
         (STEP.format("'in_audit', 'approved', 'issuer', issuer_id, 1, 'x'"), "claim_step_follows"),
-        (STEP.format("'submitted', 'approved', 'issuer', provider_id, 1, 'x'"), "claim_step_follows"),
+        (STEP.format("'submitted', 'approved', 'issuer', claimant_id, 1, 'x'"), "claim_step_follows"),
         (STEP.format("'submitted', 'rejected', 'issuer', issuer_id, 1, ''"), "claim_step_has_a_reason"),
     ],
 )

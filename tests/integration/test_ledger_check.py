@@ -94,7 +94,7 @@ async def planted(books: Books, *statements: str) -> dict[tuple[DifferenceKind, 
     async with books.world.database.connection() as connection:
         undone = connection.transaction()
         await undone.start()
-        for table in ("order_hold", "lease_funding", "trade", "programme"):
+        for table in ("order_hold", "lease_funding", "trade", "programme", "voucher_capture"):
             await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
             await connection.execute(statement)
@@ -184,7 +184,7 @@ BUDGET = DifferenceKind.BUDGET_NOT_WHAT_IS_LEFT
             lambda books: {(RECEIVABLE, provider(books)), (CAPTURES, lease(books))},
         ),
         (
-            "UPDATE voucher_capture SET provider_id = 1 WHERE claim_id IS NULL",
+            "UPDATE voucher_capture SET claimant_id = 1 WHERE claim_id IS NULL",
             lambda books: {(RECEIVABLE, provider(books)), (RECEIVABLE, encode_id("par", 1))},
         ),
         (

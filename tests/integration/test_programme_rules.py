@@ -172,7 +172,7 @@ async def test_versions_follow_each_other_and_never_reach_back(world: MarketWorl
         await add(issuer, 1)
     march = "2026-03-01T00:00:00Z"
     assert await add(issuer, effective_from=march, effective_until="2026-04-01T00:00:00Z") == 2
-    raised = msgspec.structs.replace(programme.rules, budget_fen=programme.budget_fen + 1, mode="reimburse")
+    raised = msgspec.structs.replace(programme.rules, budget_fen=programme.budget_fen + 1, cashable=True)
     with pytest.raises(InvalidInput) as caught:
         await add(
             issuer,
@@ -181,7 +181,7 @@ async def test_versions_follow_each_other_and_never_reach_back(world: MarketWorl
             effective_until="2026-02-28T00:00:00Z",
         )
     assert [(fault.pointer, fault.code) for fault in caught.value.errors] == [
-        ("/rules/mode", "not_supported_yet"),
+        ("/rules/cashable", "not_supported_yet"),
         ("/effective_until", "window_inverted"),
         ("/rules/budget_fen", "not_applicable"),
     ]

@@ -1,6 +1,6 @@
 """Claims on the real PostgreSQL: from captured vouchers to cash, every step by the right one and once.
 
-After each test the books balance, and a provider's receivable is what it has captured and not claimed.
+After each test the books balance, and a claimant's receivable is what was captured for it and is not claimed.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import pytest
 
 from exchange.claims import service as claims
 from exchange.claims.models import Claim, ClaimStatus, WantedStep
+from exchange.claims.rules import CLAIMANT_KINDS
 from exchange.kit.database import Database
 from exchange.kit.errors import Conflict, Forbidden, NotEnoughMoney, NotFound, Refusal
 from exchange.kit.ids import new_id
@@ -19,6 +20,7 @@ from exchange.participants.models import ParticipantKind
 from tests.claim_world import ClaimWorld
 
 BEFORE_ANY = (0, 0, 0)
+NEVER_CLAIM = (ParticipantKind.OPERATOR, ParticipantKind.REGULATOR)
 
 
 @pytest.fixture
@@ -31,14 +33,14 @@ async def world(module_database: Database) -> AsyncIterator[ClaimWorld]:
         assert await ledger.check_balances(connection) == []
         assert await ledger.check_programmes(connection) == []
         unclaimed = await connection.fetch(
-            "SELECT provider_id, sum(amount_fen) AS fen FROM voucher_capture WHERE claim_id IS NULL"
-            " GROUP BY provider_id"
+            "SELECT claimant_id, sum(amount_fen) AS fen FROM voucher_capture WHERE claim_id IS NULL"
+            " GROUP BY claimant_id"
         )
         receivable = await connection.fetch(
             "SELECT participant_id, credits_posted_fen - debits_posted_fen AS fen FROM ledger_account"
             " WHERE purpose = 'receivable' AND credits_posted_fen > debits_posted_fen"
         )
-    assert {(row["provider_id"], row["fen"]) for row in unclaimed} == {
+    assert {(row["claimant_id"], row["fen"]) for row in unclaimed} == {
         (row["participant_id"], row["fen"]) for row in receivable
     }
 
@@ -69,10 +71,11 @@ async def test_a_claim_takes_everything_that_is_not_claimed(world: ClaimWorld) -
     assert (await world.submit()).amount_fen == 5
 
 
-async def test_submitting_is_for_providers_and_for_programmes_that_exist(world: ClaimWorld) -> None:
-    for principal in (world.issuer, world.buyer, await world.join(ParticipantKind.OPERATOR)):
+async def test_submitting_is_for_claimants_and_for_programmes_that_exist(world: ClaimWorld) -> None:
+    for principal in (world.issuer, *[await world.join(kind) for kind in NEVER_CLAIM]):
         await refused(world.submit(principal), Forbidden, "forbidden")
-    await refused(world.submit(await world.join(ParticipantKind.PROVIDER)), Conflict, "nothing_to_claim")
+    for principal in (world.buyer, *[await world.join(kind) for kind in CLAIMANT_KINDS]):
+        await refused(world.submit(principal), Conflict, "nothing_to_claim")
     async with world.database.connection() as connection:
         await refused(
             claims.submit_claim(connection, world.provider, new_id(), world.now_us), NotFound, "not_found"

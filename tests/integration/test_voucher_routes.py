@@ -1,5 +1,7 @@
 """Programmes, vouchers and claims over HTTP: the way of one voucher, and what each route refuses."""
 
+import csv
+import io
 import itertools
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -8,11 +10,15 @@ import httpx
 import pytest
 
 from exchange.claims.routes import ClaimsController
+from exchange.claims.statement_routes import StatementsController
 from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
 from exchange.kit.http_app import build_app
 from exchange.kit.ids import encode_id, new_id
+from exchange.ledger import service as ledger
+from exchange.ledger.models import CNY
+from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
 from exchange.vouchers import service
@@ -43,6 +49,10 @@ class Caller:
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    async def text(self, path: str) -> str:
+        """Get a file."""
+        return (await self._client.get(path, headers=self._headers)).text
+
     async def post(self, path: str, body: object = None, status: int = 201, key: str = "") -> Any:
         """Post to a path, under a fresh Idempotency-Key unless one is given, and expect a status."""
         headers = {**self._headers, "Idempotency-Key": key or f"{self.id}-{next(self._numbers)}"}
@@ -61,7 +71,13 @@ class Door:
         self.clock = ManualClock(NOW_US)
         self._keys: dict[int, StoredKey] = {}
         app = build_app(
-            [ProgrammesController, ProgrammeStepsController, VouchersController, ClaimsController],
+            [
+                ProgrammesController,
+                ProgrammeStepsController,
+                VouchersController,
+                ClaimsController,
+                StatementsController,
+            ],
             authenticator=Authenticator(self._stored_key),
             is_ready=self._is_ready,
             state={
@@ -156,6 +172,7 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
                 "starts_at": "2026-02-25T07:00:00Z",
                 "voucher_id": voucher["id"],
                 "programme_version": 1,
+                "provider_id": provider.id,
                 "amount_cny": "123.45",
                 "reduced_cny": "0.00",
                 "recovered_cny": "0.00",
@@ -259,6 +276,54 @@ async def test_a_draft_is_opened_changed_and_closed(door: Door) -> None:
     assert page["data"] == told["data"][:1]
     rest = await buyer.get(f"{path}/steps?limit=1&cursor={page['next_cursor']}")
     assert (rest["data"], rest["next_cursor"]) == (told["data"][1:], None)
+
+
+async def test_the_way_of_a_companys_claim_with_whoever_delivered_on_every_line(door: Door) -> None:
+    issuer, buyer, provider, stranger = [
+        await door.join(kind)
+        for kind in (
+            *(ParticipantKind.ISSUER, ParticipantKind.BUYER),
+            *(ParticipantKind.PROVIDER, ParticipantKind.BUYER),
+        )
+    ]
+    body = {"code": code_of(), "name": "后补", "rules": rules(provider, mode="reimburse")}
+    programme = await issuer.post("/v1/programmes", body)
+    assert programme["rules"]["mode"] == "reimburse"
+    request = {"programme_id": programme["id"], "buyer_id": buyer.id, "amount_cny": "300"}
+    await issuer.post("/v1/vouchers", request)
+    async with door.world.database.connection() as connection:
+        (stored,) = await service.list_vouchers(connection, buyer.principal, limit=1)
+    await door.world.captured(stored, provider.principal, 12_345, claimant=buyer.principal)
+    await door.world.deposit(issuer.principal, 12_345)
+    wanted = {"programme_id": programme["id"]}
+    for other in (provider, stranger):
+        assert (await other.post("/v1/claims", wanted, status=409))["code"] == "nothing_to_claim"
+    assert (await issuer.post("/v1/claims", wanted, status=403))["code"] == "forbidden"
+    claim = await buyer.post("/v1/claims", wanted)
+    assert (claim["claimant_id"], claim["claimant_kind"]) == (buyer.id, "buyer")
+    assert (claim["amount_cny"], claim["status"]) == ("123.45", "submitted")
+    path = f"/v1/claims/{claim['id']}"
+    for reader in (buyer, issuer):
+        (line,) = (await reader.get(f"{path}/lines"))["data"]
+        assert line["provider_id"] == provider.id
+    for other in (provider, stranger):
+        for each in ("", "/lines", "/steps"):
+            assert (await other.get(path + each, status=404))["code"] == "not_found"
+        step = {"to": "in_audit", "reason": "x"}
+        assert (await other.post(f"{path}/steps", step, status=404))["code"] == "not_found"
+        assert (await other.get("/v1/claims"))["data"] == []
+    assert (await buyer.post(f"{path}/steps", {"to": "approved"}, status=403))["code"] == "forbidden"
+    await issuer.post(f"{path}/approve", status=200)
+    paid = await issuer.post(f"{path}/pay", status=200)
+    assert (await buyer.get("/v1/claims"))["data"] == [paid]
+    async with door.world.database.connection() as connection:
+        accounts = await ledger.balances(connection, buyer.principal.participant_id, limit=100)
+    for name, expected in (("receivables", {"paid_cny": "123.45"}), ("claims", {"status": "paid"})):
+        for reader, count in ((buyer, 1), (issuer, 1), (provider, 0), (stranger, 0)):
+            rows = list(csv.DictReader(io.StringIO(await reader.text(f"/v1/statements/{name}/export"))))
+            assert [row["claimant_id"] for row in rows] == [buyer.id] * count
+            assert all(row.items() >= expected.items() for row in rows)
+    assert sum(available_fen(each) for each in accounts if each.asset == CNY) == 12_345
 
 
 async def test_a_rejection_gives_its_reason(door: Door) -> None:
@@ -397,14 +462,14 @@ async def test_every_fault_of_a_programme_has_its_place(
 async def test_faults_of_form_and_of_sense_are_told_together(door: Door) -> None:
     issuer = await door.join(ParticipantKind.ISSUER)
     buyer = await door.join(ParticipantKind.BUYER)
-    body = {"code": "No", "name": "x", "rules": rules(buyer, mode="reimburse")}
+    body = {"code": "No", "name": "x", "rules": rules(buyer, cashable=True)}
     problem = await issuer.post("/v1/programmes", body, status=422)
     assert [(fault["pointer"], fault["code"]) for fault in problem["errors"]] == [
         ("/code", "pattern"),
-        ("/rules/mode", "not_supported_yet"),
+        ("/rules/cashable", "not_supported_yet"),
         ("/rules/provider/admitted/0", "not_a_provider"),
     ]
-    assert problem["errors"][1]["value"] == "reimburse"
+    assert problem["errors"][1]["value"] is True
 
 
 @pytest.mark.parametrize(

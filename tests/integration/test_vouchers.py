@@ -114,7 +114,7 @@ async def test_all_faults_of_a_programme_are_told_at_once(world: VoucherWorld) -
         rate_tiers=(RateTier(bps=1),),
         cap_per_year_fen=1,
         validity_days=1,
-        mode="reimburse",
+        cashable=True,
         provider=ProviderRule(admitted=tuple(admitted)),
     )
     found_before = Faults()
@@ -126,7 +126,7 @@ async def test_all_faults_of_a_programme_are_told_at_once(world: VoucherWorld) -
             )
     assert [(fault.pointer, fault.code) for fault in caught.value.errors] == [
         ("/code", "pattern"),
-        ("/rules/mode", "not_supported_yet"),
+        ("/rules/cashable", "not_supported_yet"),
         ("/rules/provider/admitted/1", "not_a_provider"),
         ("/rules/provider/admitted/2", "not_a_provider"),
     ]

@@ -132,7 +132,15 @@ def told(found: list[Difference]) -> set[tuple[str, str, int, int]]:
 
 async def falsifiable(connection: Connection) -> None:
     """Take away what stands in the way of who falsifies, until the transaction is undone."""
-    for table in ("ledger_account", "ledger_transfer", "order_hold", "lease_funding", "trade", "programme"):
+    for table in (
+        "ledger_account",
+        "ledger_transfer",
+        "order_hold",
+        "lease_funding",
+        "trade",
+        "programme",
+        "voucher_capture",
+    ):
         await connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
     for table, constraint in (
         ("ledger_account", "ledger_account_not_overdrawn"),

@@ -3,9 +3,10 @@
 Hypothesis takes any steps in any order: issuing, holding, releasing, committing, delivering, refunding,
 expiring, suspending, revoking, claiming and every step of a claim by anybody, raising and lowering the budget
 and closing the programme, also those that are refused.
-After every step each voucher's parts are the model's and sum to its face, issuance is within the budget and
-the caps, and no buyer has any cash: whatever happens to a voucher, it never becomes money in its buyer's
-hands. After every run the books balance.
+Hours are held under rules that pay the provider, or under later ones that reimburse the buyer. After every
+step each voucher's parts are the model's and sum to its face, issuance is within the budget and the caps, and
+a buyer's cash is what its own claims were paid less what it paid back, never more than was captured for it:
+by no other way does a voucher become money in its buyer's hands. After every run the books balance.
 """
 
 import asyncio
@@ -43,10 +44,16 @@ BUDGET_FEN, CAP_FEN = 3_500, 2_000
 AUDITED_BPS = 4_000
 small_fen = st.one_of(st.integers(1, 60), st.integers(1, 300))
 either = st.integers(0, 1)
+one_of_four = st.integers(0, 3)
+INSTANT, REIMBURSE = 1, 2
+versions = st.sampled_from([INSTANT, REIMBURSE])
 
 
 class VoucherLife(ProgrammeMachine):
-    """One programme of 35.00 CNY, at most 20.00 a buyer and year; two buyers, two providers."""
+    """One programme of 35.00 CNY, at most 20.00 a buyer and year; two buyers, two providers.
+
+    Its rules paid at once at first, and reimburse now; orders are held under both.
+    """
 
     vouchers: Bundle[Voucher] = Bundle("vouchers")
     claims: Bundle[int] = Bundle("claims")
@@ -77,6 +84,10 @@ class VoucherLife(ProgrammeMachine):
                 audit_sample_bps=AUDITED_BPS,
             )
         )
+        changed = self.runner.run(self.world.change_rules(self.issuer, self.programme, mode="reimburse"))
+        assert changed == REIMBURSE
+        self.claimants = [*self.providers, *self.buyers]
+        self.reimbursable_fen = {each.participant_id: 0 for each in self.buyers}
         self.cash_fen = {each.participant_id: 0 for each in (self.issuer, *self.buyers, *self.providers)}
         return multiple(*[self.issue_within_limits(buyer, 1_000) for buyer in self.buyers])
 
@@ -156,25 +167,31 @@ class VoucherLife(ProgrammeMachine):
         self.runner.run(step)
         self.move(voucher.id, "committed", "available", fen)
 
-    @rule(voucher=vouchers, fen=small_fen, number=either)
-    def capture(self, voucher: Voucher, fen: int, number: int) -> None:
+    @rule(voucher=vouchers, fen=small_fen, number=either, version=versions)
+    def capture(self, voucher: Voucher, fen: int, number: int, version: int) -> None:
         """Go the whole way from what is free to a delivered hour."""
         fen = min(fen, self.parts[voucher.id]["available_fen"])
         if fen:
             self.hold(voucher, fen)
             self.commit(voucher, self.parts[voucher.id]["held_fen"])
-            self.deliver(voucher, self.parts[voucher.id]["committed_fen"], number)
+            self.deliver(voucher, self.parts[voucher.id]["committed_fen"], number, version)
 
-    @rule(voucher=vouchers, fen=small_fen, number=either)
-    def deliver(self, voucher: Voucher, fen: int, number: int) -> None:
-        """Deliver some of what was traded, whoever the provider."""
+    @rule(voucher=vouchers, fen=small_fen, number=either, version=versions)
+    def deliver(self, voucher: Voucher, fen: int, number: int, version: int) -> None:
+        """Deliver some of what was traded, whoever the provider, and whoever is to claim it."""
         fen = min(fen, self.parts[voucher.id]["committed_fen"])
-        if fen:
-            self.hour += 1
-            self.unclaimed.append(
-                self.runner.run(self.world.deliver(voucher, self.providers[number], fen, self.hour))
-            )
-            self.move(voucher.id, "committed", "captured", fen)
+        if not fen:
+            return
+        self.hour += 1
+        provider = claimant = self.providers[number]
+        if version == REIMBURSE:
+            claimant = next(each for each in self.buyers if each.participant_id == voucher.buyer_id)
+            self.reimbursable_fen[voucher.buyer_id] += fen
+        delivered = self.world.deliver(
+            voucher, provider, fen, self.hour, claimant=claimant, held_under=version
+        )
+        self.unclaimed.append(self.runner.run(delivered))
+        self.move(voucher.id, "committed", "captured", fen)
 
     @rule(days=st.integers(0, 4))
     def expire(self, days: int) -> None:
@@ -224,31 +241,32 @@ class VoucherLife(ProgrammeMachine):
         if to is VoucherStatus.REVOKED:
             self.move(voucher.id, "available", "revoked", self.parts[voucher.id]["available_fen"])
 
-    @rule(target=claims, number=either, submits=st.booleans())
+    @rule(target=claims, number=one_of_four, submits=st.booleans())
     def claim(self, number: int, submits: bool) -> Any:  # noqa: FBT001 - drawn by Hypothesis
-        """Claim everything a provider captured, or be told that there is nothing."""
-        provider = self.providers[number]
-        lines = [each for each in self.unclaimed if each.provider_id == provider.participant_id]
+        """Claim everything that was captured for a claimant, or be told that there is nothing."""
+        claimant = self.claimants[number]
+        lines = [each for each in self.unclaimed if each.claimant_id == claimant.participant_id]
         now_us, programme_id = self.world.now_us, self.programme.id
         make = claims.submit_claim if submits else claims.open_claim
         if not lines:
             with pytest.raises(Conflict) as caught:
-                self.within(lambda at: make(at, provider, programme_id, now_us))
+                self.within(lambda at: make(at, claimant, programme_id, now_us))
             assert caught.value.code == "nothing_to_claim"
             return multiple()
-        claim = self.within(lambda at: make(at, provider, programme_id, now_us))
+        claim = self.within(lambda at: make(at, claimant, programme_id, now_us))
         assert (claim.amount_fen, claim.line_count) == (sum(line.amount_fen for line in lines), len(lines))
         self.unclaimed = [each for each in self.unclaimed if each not in lines]
-        self.claimed[claim.id] = PlainClaim(provider, sorted(lines, key=line_order))
+        self.claimed[claim.id] = PlainClaim(claimant, sorted(lines, key=line_order))
         if submits:
             self.follow(self.claimed[claim.id], claim)
         return claim.id
 
-    @rule(target=claims, voucher=vouchers, fen=small_fen, number=either)
-    def deliver_and_claim(self, voucher: Voucher, fen: int, number: int) -> Any:
+    @rule(target=claims, voucher=vouchers, fen=small_fen, number=either, version=versions)
+    def deliver_and_claim(self, voucher: Voucher, fen: int, number: int, version: int) -> Any:
         """Go the whole way from what is free to an open claim."""
-        self.capture(voucher, fen, number)
-        return self.claim(number, submits=False)
+        self.capture(voucher, fen, number, version)
+        ids = [each.participant_id for each in self.claimants]
+        return self.claim(ids.index(voucher.buyer_id) if version == REIMBURSE else number, submits=False)
 
     def follow(self, model: PlainClaim, claim: Claim) -> None:
         """Bring a claim of the model to submitted, and on to audit where the draw said so."""
@@ -267,7 +285,7 @@ class VoucherLife(ProgrammeMachine):
     @rule(
         claim_id=claims,
         to=st.sampled_from(ClaimStatus),
-        by=st.sampled_from(["issuer", "provider", "buyer", "other"]),
+        by=st.sampled_from(["issuer", "claimant", "buyer", "provider"]),
         fen=st.none() | small_fen,
     )
     def step_at_random(self, claim_id: int, to: ClaimStatus, by: str, fen: int | None) -> None:
@@ -294,8 +312,9 @@ class VoucherLife(ProgrammeMachine):
     def step(self, claim_id: int, to: ClaimStatus, by: str, fen: int | None) -> None:
         """Take a step, or be refused with what the model says."""
         model = self.claimed[claim_id]
-        callers = {"issuer": self.issuer, "provider": model.provider, "buyer": self.buyers[0]}
-        callers["other"] = next(each for each in self.providers if each is not model.provider)
+        callers = {"issuer": self.issuer, "claimant": model.claimant}
+        for kind, some in (("buyer", self.buyers), ("provider", self.providers)):
+            callers[kind] = next(each for each in some if each is not model.claimant)
         now_us, accounts = self.world.now_us, self.world.accounts
         wanted = WantedStep(to_status=to, reason="because", amount_fen=fen)
 
@@ -304,7 +323,7 @@ class VoucherLife(ProgrammeMachine):
                 lambda at: claims.take_step(at, callers[by], claim_id, wanted, now_us, accounts)
             )
 
-        payer = {ClaimStatus.PAID: self.issuer, ClaimStatus.RECOVERED: model.provider}.get(to)
+        payer = {ClaimStatus.PAID: self.issuer, ClaimStatus.RECOVERED: model.claimant}.get(to)
         cash_fen = None if payer is None else self.cash_fen[payer.participant_id]
         refusal = model.refusal_of(to.value, by, fen, cash_fen)
         if refusal is not None:
@@ -325,12 +344,12 @@ class VoucherLife(ProgrammeMachine):
             self.shift(model, "claimed", "reduced", model.take_off(sum(model.left_fen) - fen))
         elif to is ClaimStatus.PAID:
             self.shift(model, "claimed", "paid")
-            self.pay(self.issuer, model.provider, sum(model.left_fen))
+            self.pay(self.issuer, model.claimant, sum(model.left_fen))
         elif fen is not None and to is ClaimStatus.CLAWBACK_OPEN:
             model.clawback_fen = fen
         elif to is ClaimStatus.RECOVERED:
             self.shift(model, "paid", "recovered", model.take_off(model.clawback_fen))
-            self.pay(model.provider, self.issuer, model.clawback_fen)
+            self.pay(model.claimant, self.issuer, model.clawback_fen)
 
     def pay(self, payer: Principal, payee: Principal, fen: int) -> None:
         """Move cash in the model."""
@@ -370,7 +389,7 @@ class VoucherLife(ProgrammeMachine):
 
     @invariant()
     def cash_is_where_the_model_has_it(self) -> None:
-        """Compare everybody's cash; a buyer never has any."""
+        """Compare everybody's cash; a buyer never has more than was captured for it to be reimbursed."""
         if not hasattr(self, "cash_fen"):
             return
 
@@ -386,7 +405,7 @@ class VoucherLife(ProgrammeMachine):
             return found
 
         assert self.within(cash_of) == self.cash_fen
-        assert all(self.cash_fen[buyer.participant_id] == 0 for buyer in self.buyers)
+        assert all(0 <= self.cash_fen[each] <= most_fen for each, most_fen in self.reimbursable_fen.items())
 
     def teardown(self) -> None:
         """Check the books; no order or lease stands behind the money of this test: those are not compared."""

@@ -35,7 +35,7 @@ REFUSED = {
     "shenzhen": [],
     "hangzhou": [],
     "henan": [],
-    "langfang": ["/mode"],
+    "langfang": [],
     "wuhan": [],
     "guizhou": [],
     "domestic-chips": [],

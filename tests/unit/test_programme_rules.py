@@ -50,8 +50,6 @@ def faults_of(rules: ProgrammeRules) -> list[tuple[str, str]]:
 
 
 OTHER_VALUES: dict[str, object] = {
-    "/mode": "reimburse",
-    "/max_claims_per_contract": 1,
     "/transferable": True,
     "/cashable": True,
     "/resale_strips_subsidy": False,
