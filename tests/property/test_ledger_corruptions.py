@@ -147,8 +147,8 @@ async def falsifiable(connection: Connection) -> None:
         ("order_hold", "order_hold_within_placed"),
         ("lease_funding", "lease_funding_within_committed"),
         ("trade", "trade_notional_exact"),
-        ("trade", "trade_programme_named"),
-        ("trade", "trade_check1"),
+        ("trade", "trade_programmes_named"),
+        ("trade", "trade_aid_within_price"),
         ("programme", "programme_within_budget"),
         ("programme", "programme_exhausted_when_issued"),
     ):
@@ -193,6 +193,7 @@ COLUMNS: Final[dict[tuple[str, str], set[DifferenceKind]]] = {
     ("lease_funding", "returned_fen"): {ESCROW},
     ("trade", "notional_fen"): {TRADE},
     ("trade", "voucher_fen"): {TRADE},
+    ("trade", "reimbursable_fen"): {TRADE},
     ("voucher", "face_fen"): {VOUCHER, DifferenceKind.ISSUED_NOT_IN_VOUCHERS},
     ("voucher_capture", "amount_fen"): {CAPTURES},
     ("programme", "issued_fen"): {
