@@ -43,7 +43,7 @@ def test_there_are_nine_examples_each_with_a_code_of_its_own() -> None:
 def test_every_rule_of_an_example_is_obeyed(name: str) -> None:
     faults = Faults()
     find_rule_faults(rules_of_example(name), faults)
-    assert faults.faults == []
+    assert not faults.faults
 
 
 @pytest.mark.parametrize(
