@@ -54,7 +54,7 @@ from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
 from exchange.settlement.routes import LeasesController
 from exchange.vouchers.application_routes import AllocationController, ApplicationsController
-from exchange.vouchers.life_routes import VoucherStepsController
+from exchange.vouchers.life_routes import VoucherNewsController, VoucherStepsController
 from exchange.vouchers.programme_life_routes import ProgrammeStepsController
 from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.routes import ProgrammesController, VouchersController
@@ -277,6 +277,7 @@ def create_app(exchange: Exchange) -> Litestar:
             ProgrammeStepsController,
             StatementsController,
             TradeGroupsController,
+            VoucherNewsController,
             VoucherStepsController,
             VouchersController,
             stream,

@@ -256,6 +256,7 @@ CREATE TABLE voucher_step (
     CONSTRAINT voucher_step_returns CHECK (returned_fen > 0 OR from_status <> to_status),
     CONSTRAINT voucher_step_ends_it CHECK (returned_fen = 0 OR to_status IN ('expired', 'revoked'))
 );
+CREATE INDEX voucher_step_by_time ON voucher_step (stepped_at, voucher_id, number);
 CREATE TRIGGER voucher_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON voucher_step
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE voucher_step ENABLE ALWAYS TRIGGER voucher_step_insert_only;

@@ -50,6 +50,29 @@ async def list_vouchers(client: ExchangeClient, limit: int, as_json: bool) -> No
     )
 
 
+@vouchers.command("news")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def voucher_news(client: ExchangeClient, limit: int, as_json: bool) -> None:
+    """Show what became of your vouchers, newest first: who did what, why, and what the issuer took back."""
+    found = [step async for step in client.voucher_steps(limit=limit)]
+    write_list(
+        found,
+        ["at", "voucher", "from", "to", "by", "to issuer CNY", "reason"],
+        lambda step: (
+            step.stepped_at,
+            step.voucher_id,
+            step.from_status,
+            step.to_status,
+            step.actor_role,
+            step.returned_cny,
+            step.reason,
+        ),
+        as_json=as_json,
+    )
+
+
 @vouchers.command("eligibility")
 @click.argument("product")
 @click.argument("gpus", type=click.IntRange(1))

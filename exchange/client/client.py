@@ -40,7 +40,7 @@ from exchange.vouchers.application_models import (
     NewScore,
 )
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
-from exchange.vouchers.models import NewVoucher, VoucherView
+from exchange.vouchers.models import NewVoucher, VoucherStepView, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
 from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
@@ -198,6 +198,10 @@ class ExchangeClient:
     def programme_steps(self, programme_id: str, *, limit: int) -> AsyncIterator[ProgrammeStepView]:
         """Yield the steps that a programme has taken, in order."""
         return self._list(f"/v1/programmes/{_segment(programme_id)}/steps", ProgrammeStepView, limit, {})
+
+    def voucher_steps(self, *, limit: int) -> AsyncIterator[VoucherStepView]:
+        """Yield what became of your vouchers, newest first."""
+        return self._list("/v1/vouchers/steps", VoucherStepView, limit, {})
 
     def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""

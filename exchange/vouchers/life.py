@@ -11,8 +11,10 @@ from typing import Final
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
+from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
-from exchange.vouchers.models import Voucher, VoucherStatus, VoucherStep
+from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
+from exchange.vouchers.rules import sight_of
 from exchange.vouchers.service import get_voucher, take_steps
 
 STEPS: Final[Mapping[VoucherStatus, frozenset[VoucherStatus]]] = {
@@ -58,6 +60,18 @@ async def step_voucher(
     )
     await take_steps(connection, principal, [(voucher, step)], now_us)
     return await get_voucher(connection, principal, voucher_id)
+
+
+async def list_all_steps(
+    connection: Connection, principal: Principal, before: StepPlace, limit: int
+) -> Sequence[VoucherStep]:
+    """Return what became of all vouchers that the principal may see, newest first, before a place."""
+    sight = sight_of(principal, ParticipantKind.BUYER)
+    if sight is None:
+        return []
+    return await store.page_of_steps(
+        connection, before, buyer_id=sight.party_id, issuer_id=sight.issuer_id, limit=limit
+    )
 
 
 async def list_steps(

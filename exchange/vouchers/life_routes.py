@@ -3,6 +3,7 @@
 Of the application's state: `database` and `clock`.
 """
 
+import datetime as dt
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
+from exchange.kit.clock import us_of
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
@@ -17,10 +19,22 @@ from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.vouchers import life
-from exchange.vouchers.models import NewVoucherStep, VoucherStatus, VoucherStepView, VoucherView
+from exchange.vouchers.models import (
+    ID_MAX,
+    NewVoucherStep,
+    StepPlace,
+    VoucherStatus,
+    VoucherStepView,
+    VoucherView,
+)
 from exchange.vouchers.rules import view_of_step, view_of_voucher
 
 _STEPS: Final = "voucher_steps"
+_NEWS: Final = "voucher_news"
+AFTER_ALL: Final = StepPlace(
+    stepped_at_us=us_of(dt.datetime(9999, 1, 1, tzinfo=dt.UTC)), voucher_id=ID_MAX, number=0
+)
+"""Above every place: where the list of all steps begins."""
 
 
 class StepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +42,38 @@ class StepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
+
+
+class VoucherNewsController(Controller):
+    """What became of vouchers, of all in one list: where a buyer looks for what it is told."""
+
+    path = "/v1/vouchers/steps"
+    tags = ("Vouchers",)
+
+    @get(
+        "",
+        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=StepsQuery),
+        summary="List the steps of all vouchers",
+    )
+    async def list_all(self, request: ApiRequest) -> Page[VoucherStepView]:
+        """Return what became of the caller's vouchers, newest first: also what went back to the issuer.
+
+        A hold that an order gave free of an expired or revoked voucher is a step too.
+        """
+        query = request.query(StepsQuery)
+        before = AFTER_ALL
+        if query.cursor is not None:
+            parts = decode_cursor(_NEWS, query.cursor, Part.TIME_US, Part.ID, Part.HOUR)
+            stepped_at_us, voucher_id, number = (int(part) for part in parts)
+            before = StepPlace(stepped_at_us=stepped_at_us, voucher_id=voucher_id, number=number)
+        async with request.app.state.database.connection() as connection:
+            found = await life.list_all_steps(connection, request.principal, before, query.limit + 1)
+        page = found[: query.limit]
+        next_cursor = None
+        if len(found) > query.limit:
+            last = page[-1]
+            next_cursor = encode_cursor(_NEWS, last.stepped_at_us, last.voucher_id, last.number)
+        return Page([view_of_step(each) for each in page], next_cursor)
 
 
 class VoucherStepsController(Controller):

@@ -225,6 +225,14 @@ class VoucherStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stepped_at_us: int
 
 
+class StepPlace(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Where a step stands among those of all vouchers, by time; what a cursor holds."""
+
+    stepped_at_us: int
+    voucher_id: int
+    number: int
+
+
 class NewVoucherStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an issuer does with a voucher of its programmes, and why."""
 
@@ -267,6 +275,7 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
 class VoucherStepView(msgspec.Struct, frozen=True, kw_only=True):
     """A step of a voucher's history. `returned_cny` went back to its issuer with it."""
 
+    voucher_id: str
     number: int
     from_status: VoucherStatus
     to_status: VoucherStatus

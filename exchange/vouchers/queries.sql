@@ -261,6 +261,19 @@ UPDATE voucher SET status = step.to_status, step_count = step.number
 FROM unnest($1::bigint[], $2::integer[], $3::text[]) AS step (voucher_id, number, to_status)
 WHERE voucher.id = step.voucher_id;
 
+-- name: page_of_steps
+-- Steps of vouchers before one, newest first; null restricts nothing.
+SELECT step.voucher_id, step.number, step.from_status, step.to_status, step.actor_role, step.actor_id, step.returned_fen,
+    step.reason, step.stepped_at
+FROM voucher_step AS step
+JOIN voucher ON voucher.id = step.voucher_id
+JOIN programme ON programme.id = voucher.programme_id
+WHERE (step.stepped_at, step.voucher_id, step.number) < ($1, $2, $3)
+    AND ($4::bigint IS NULL OR voucher.buyer_id = $4)
+    AND ($5::bigint IS NULL OR programme.issuer_id = $5)
+ORDER BY step.stepped_at DESC, step.voucher_id DESC, step.number DESC
+LIMIT $6;
+
 -- name: steps_of_voucher
 -- The history of a voucher after a step, in order.
 SELECT voucher_id, number, from_status, to_status, actor_role, actor_id, returned_fen, reason, stepped_at

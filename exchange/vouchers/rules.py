@@ -121,6 +121,7 @@ def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
 def view_of_step(step: VoucherStep) -> VoucherStepView:
     """Return a step of a voucher as its buyer and its issuer see it."""
     return VoucherStepView(
+        voucher_id=encode_id("vch", step.voucher_id),
         number=step.number,
         from_status=step.from_status,
         to_status=step.to_status,

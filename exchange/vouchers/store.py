@@ -20,6 +20,7 @@ from exchange.vouchers.models import (
     Balances,
     Capture,
     LockedVoucher,
+    StepPlace,
     Voucher,
     VoucherStatus,
     VoucherStep,
@@ -382,20 +383,43 @@ async def steps_of_voucher(
     connection: Connection, voucher_id: int, after: int, limit: int
 ) -> list[VoucherStep]:
     """Return the steps of a voucher after a number, in order."""
-    return [
-        VoucherStep(
-            voucher_id=row["voucher_id"],
-            number=row["number"],
-            from_status=VoucherStatus(row["from_status"]),
-            to_status=VoucherStatus(row["to_status"]),
-            actor_role=row["actor_role"],
-            actor_id=row["actor_id"],
-            returned_fen=row["returned_fen"],
-            reason=row["reason"],
-            stepped_at_us=to_us(row["stepped_at"]),
-        )
-        for row in await connection.fetch(QUERIES.steps_of_voucher, voucher_id, after, limit)
-    ]
+    rows = await connection.fetch(QUERIES.steps_of_voucher, voucher_id, after, limit)
+    return [_step(row) for row in rows]
+
+
+async def page_of_steps(
+    connection: Connection,
+    before: StepPlace,
+    *,
+    buyer_id: int | None = None,
+    issuer_id: int | None = None,
+    limit: int,
+) -> list[VoucherStep]:
+    """Return steps of vouchers before one, newest first; None restricts nothing."""
+    rows = await connection.fetch(
+        QUERIES.page_of_steps,
+        from_us(before.stepped_at_us),
+        before.voucher_id,
+        before.number,
+        buyer_id,
+        issuer_id,
+        limit,
+    )
+    return [_step(row) for row in rows]
+
+
+def _step(row: Record) -> VoucherStep:
+    return VoucherStep(
+        voucher_id=row["voucher_id"],
+        number=row["number"],
+        from_status=VoucherStatus(row["from_status"]),
+        to_status=VoucherStatus(row["to_status"]),
+        actor_role=row["actor_role"],
+        actor_id=row["actor_id"],
+        returned_fen=row["returned_fen"],
+        reason=row["reason"],
+        stepped_at_us=to_us(row["stepped_at"]),
+    )
 
 
 async def insert_application(connection: Connection, application: Application) -> None:

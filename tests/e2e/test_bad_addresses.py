@@ -39,6 +39,7 @@ CURSOR_LISTS = (
         "transfers",
         "vouchers",
         "voucher_steps",
+        "voucher_news",
         "statement_claims",
     ),
 )

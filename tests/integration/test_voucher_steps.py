@@ -15,7 +15,8 @@ from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
 from exchange.vouchers.choice import choose
-from exchange.vouchers.models import Voucher, VoucherStatus
+from exchange.vouchers.life_routes import AFTER_ALL
+from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
 from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts
@@ -149,6 +150,42 @@ async def test_the_buyer_is_told_of_the_expiry_and_of_each_hold_that_comes_back_
         ("active", "expired", "exchange", 5_000),
         ("expired", "expired", "exchange", 3_000),
     ]
+
+
+async def test_what_became_of_all_vouchers_is_told_in_one_list_newest_first(world: StepWorld) -> None:
+    other = await world.join(ParticipantKind.BUYER)
+    theirs = await world.issue(world.issuer, world.plan, other, 100)
+    second = await world.issue(world.issuer, world.plan, world.buyer, 100)
+    await world.step(S.SUSPENDED)
+    world.now_us += 10 * DAY_US
+    assert await world.sweep() == 5_000
+
+    async def told(reader: Principal, limit: int = 10) -> list[tuple[int, str, int]]:
+        """Return the whole list, read in pages of so many."""
+        steps: list[VoucherStep] = []
+        before = AFTER_ALL
+        async with world.database.connection() as connection:
+            while page := await life.list_all_steps(connection, reader, before, limit):
+                steps.extend(page)
+                before = StepPlace(
+                    stepped_at_us=page[-1].stepped_at_us,
+                    voucher_id=page[-1].voucher_id,
+                    number=page[-1].number,
+                )
+        return [(each.voucher_id, each.to_status.value, each.returned_fen) for each in steps]
+
+    own = [
+        (second.id, "expired", 100),
+        (world.issued.id, "expired", 5_000),
+        (world.issued.id, "suspended", 0),
+    ]
+    assert await told(world.buyer) == await told(world.buyer, 1) == own
+    assert await told(other) == [(theirs.id, "expired", 100)]
+    everything = sorted([*own, (theirs.id, "expired", 100)])
+    assert sorted(await told(world.issuer, 2)) == everything
+    for stranger in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER):
+        assert await told(await world.join(stranger)) == []
+    assert sorted(await told(await world.join(ParticipantKind.REGULATOR))) == everything
 
 
 async def test_steps_are_the_issuers_own_and_have_a_reason(world: StepWorld) -> None:
