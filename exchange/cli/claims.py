@@ -3,6 +3,7 @@
 import click
 
 from exchange.claims.models import ClaimStatus, ClaimView, NewClaim, NewClaimBatch, NewStep
+from exchange.cli.evidence import PROVING
 from exchange.cli.options import json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
 from exchange.client import ExchangeClient
@@ -151,3 +152,7 @@ async def list_steps(client: ExchangeClient, claim_id: str, as_json: bool) -> No
         ),
         as_json=as_json,
     )
+
+
+for command in PROVING:
+    claims.add_command(command)

@@ -1,6 +1,6 @@
 """`exchange vouchers`: your vouchers, what they would pay of an order, and programmes from files.
 
-Applications for vouchers are in `exchange.cli.applications`.
+Applications for vouchers are in `exchange.cli.applications`, the life of one in `exchange.cli.issuing`.
 """
 
 from typing import IO, Any, Literal
@@ -10,6 +10,7 @@ import msgspec
 
 from exchange.cli.applications import allocate, applications, apply
 from exchange.cli.failures import CommandFailure, ExitCode
+from exchange.cli.issuing import ISSUING
 from exchange.cli.options import DURATION, json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
 from exchange.cli.place import PRICE_HELP
@@ -45,29 +46,6 @@ async def list_vouchers(client: ExchangeClient, limit: int, as_json: bool) -> No
             each.available_cny,
             each.held_cny,
             each.expires_at,
-        ),
-        as_json=as_json,
-    )
-
-
-@vouchers.command("news")
-@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
-@json_option
-@with_client
-async def voucher_news(client: ExchangeClient, limit: int, as_json: bool) -> None:
-    """Show what became of your vouchers, newest first: who did what, why, and what the issuer took back."""
-    found = [step async for step in client.voucher_steps(limit=limit)]
-    write_list(
-        found,
-        ["at", "voucher", "from", "to", "by", "to issuer CNY", "reason"],
-        lambda step: (
-            step.stepped_at,
-            step.voucher_id,
-            step.from_status,
-            step.to_status,
-            step.actor_role,
-            step.returned_cny,
-            step.reason,
         ),
         as_json=as_json,
     )
@@ -153,6 +131,8 @@ def programmes() -> None:
 
 vouchers.add_command(apply)
 vouchers.add_command(applications)
+for command in ISSUING:
+    vouchers.add_command(command)
 programmes.add_command(allocate)
 
 

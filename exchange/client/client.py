@@ -16,7 +16,9 @@ import msgspec
 
 from exchange.claims.models import (
     ClaimBatchView,
+    ClaimLineView,
     ClaimView,
+    EvidenceView,
     NewClaim,
     NewClaimBatch,
     NewRejection,
@@ -40,7 +42,7 @@ from exchange.vouchers.application_models import (
     NewScore,
 )
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
-from exchange.vouchers.models import NewVoucher, VoucherStepView, VoucherView
+from exchange.vouchers.models import NewVoucher, NewVoucherStep, VoucherStepView, VoucherView
 from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
 from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
@@ -199,6 +201,18 @@ class ExchangeClient:
         """Yield the steps that a programme has taken, in order."""
         return self._list(f"/v1/programmes/{_segment(programme_id)}/steps", ProgrammeStepView, limit, {})
 
+    async def voucher(self, voucher_id: str) -> VoucherView:
+        """Return one of your vouchers, or of your programmes'."""
+        return await self._transport.call("GET", f"/v1/vouchers/{_segment(voucher_id)}", VoucherView)
+
+    async def step_voucher(self, voucher_id: str, step: NewVoucherStep) -> VoucherView:
+        """Suspend, resume or revoke a voucher of your programme."""
+        return await self._once("POST", f"/v1/vouchers/{_segment(voucher_id)}/steps", VoucherView, step)
+
+    def steps_of_voucher(self, voucher_id: str, *, limit: int) -> AsyncIterator[VoucherStepView]:
+        """Yield what became of one voucher, in order."""
+        return self._list(f"/v1/vouchers/{_segment(voucher_id)}/steps", VoucherStepView, limit, {})
+
     def voucher_steps(self, *, limit: int) -> AsyncIterator[VoucherStepView]:
         """Yield what became of your vouchers, newest first."""
         return self._list("/v1/vouchers/steps", VoucherStepView, limit, {})
@@ -277,6 +291,34 @@ class ExchangeClient:
     def claim_steps(self, claim_id: str, *, limit: int) -> AsyncIterator[StepView]:
         """Yield the steps that a claim has taken, in order."""
         return self._list(f"/v1/claims/{_segment(claim_id)}/steps", StepView, limit, {})
+
+    def claim_lines(self, claim_id: str, *, limit: int) -> AsyncIterator[ClaimLineView]:
+        """Yield the delivered hours that a claim is made of, in order."""
+        return self._list(f"/v1/claims/{_segment(claim_id)}/lines", ClaimLineView, limit, {})
+
+    async def claim_evidence(self, claim_id: str) -> list[EvidenceView]:
+        """Return what is attached to a claim, oldest first."""
+        path = f"/v1/claims/{_segment(claim_id)}/evidence"
+        page = await self._transport.call("GET", path, ClientPage)
+        return [msgspec.json.decode(row, type=EvidenceView) for row in page.data]
+
+    async def attach_evidence(
+        self, claim_id: str, *, name: str, content_type: str, content: bytes
+    ) -> EvidenceView:
+        """Attach a file to a claim of yours."""
+        return await self._transport.call(
+            "POST",
+            f"/v1/claims/{_segment(claim_id)}/evidence",
+            EvidenceView,
+            query={"name": name},
+            body=content,
+            headers={"Idempotency-Key": secrets.token_hex(16), "Content-Type": content_type},
+        )
+
+    async def read_evidence(self, claim_id: str, evidence_id: str) -> bytes:
+        """Return a file that is attached to a claim."""
+        path = f"/v1/claims/{_segment(claim_id)}/evidence/{_segment(evidence_id)}"
+        return await self._transport.call("GET", path, bytes)
 
     def export_statement(
         self, name: str, *, as_of: str | None, programme_id: str | None

@@ -74,7 +74,10 @@ class Transport:
         body: object = None,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        """Send one request and decode its answer as `answer`; `bytes` gives the body as it came."""
+        """Send one request and decode its answer as `answer`; `bytes` gives the body as it came.
+
+        A `body` of bytes is sent as it is, with the Content-Type of `headers`; any other as JSON.
+        """
         response = await self._send(method, path, query, body, headers)
         if response.is_error:
             raise _problem_of(response)
@@ -134,7 +137,7 @@ class Transport:
             method,
             self._base.join(path),
             params={name: value for name, value in (query or {}).items() if value is not None},
-            content=None if body is None else msgspec.json.encode(body),
+            content=body if body is None or isinstance(body, bytes) else msgspec.json.encode(body),
             headers={
                 **self._headers,
                 **({} if body is None else {"Content-Type": "application/json"}),
