@@ -13,6 +13,7 @@ from typing import Final, Self
 import msgspec
 from litestar import Litestar, get
 
+from exchange.applications.routes import AllocationController, ApplicationsController
 from exchange.claims.evidence_routes import EvidenceController
 from exchange.claims.routes import ClaimsController
 from exchange.claims.statement_routes import StatementsController
@@ -52,12 +53,12 @@ from exchange.products.list_prices import ListPrices
 from exchange.products.models import ProductSpec
 from exchange.products.routes import CatalogueController
 from exchange.products.service import load_products, seed_catalogue
+from exchange.programmes.life_routes import ProgrammeStepsController
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.routes import ProgrammesController
 from exchange.settlement.routes import LeasesController
-from exchange.vouchers.application_routes import AllocationController, ApplicationsController
 from exchange.vouchers.life_routes import VoucherNewsController, VoucherStepsController
-from exchange.vouchers.programme_life_routes import ProgrammeStepsController
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.routes import ProgrammesController, VouchersController
+from exchange.vouchers.routes import VouchersController
 
 OPERATOR_KEY_FILE: Final = "operator.key"
 PARTITIONS_MAX: Final = 10

@@ -4,13 +4,14 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.applications import allocation
+from exchange.applications import service as applications
+from exchange.applications.models import Allocation, Application, ApplicationStatus, WantedStep
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.ids import new_id
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import allocation, applications
-from exchange.vouchers.application_models import Allocation, Application, ApplicationStatus, WantedStep
-from exchange.vouchers.programme_models import ApplicationWindow, Programme, ProviderRule
+from exchange.programmes.models import ApplicationWindow, Programme, ProviderRule
 from tests.voucher_world import VoucherWorld
 
 HOUR_US: Final = 3_600_000_000

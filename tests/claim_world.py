@@ -10,8 +10,8 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import Purpose
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import Programme
 from exchange.vouchers.models import Balances, Voucher
-from exchange.vouchers.programme_models import Programme
 from tests.voucher_world import VoucherWorld
 
 

@@ -18,7 +18,7 @@ from exchange.ledger.rules import available_fen
 from exchange.orders.hold_check import EVERY_QUESTION
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.programme_models import Programme, ProviderRule
+from exchange.programmes.models import Programme, ProviderRule
 from matching.order import Side
 from tests.voucher_world import NOW_US, VoucherWorld
 

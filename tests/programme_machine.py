@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
 from exchange.kit.errors import Conflict, InvalidInput
+from exchange.programmes.models import Programme, ProgrammeStatus
+from exchange.programmes.service import get_programme
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.programmes import get_programme
 from tests.voucher_world import VoucherWorld
 
 T = TypeVar("T")

@@ -7,10 +7,10 @@ import msgspec
 
 from exchange.participants.models import Ownership, Participant, ParticipantKind, SizeClass
 from exchange.products.models import Origin, ProductSpec
+from exchange.programmes.facts import Facts
+from exchange.programmes.models import ProgrammeRules, ProviderRule, RateTier, RulesVersion
 from exchange.vouchers.choice import Offer, offer_of
-from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
-from exchange.vouchers.programme_models import ProgrammeRules, ProviderRule, RateTier, RulesVersion
 
 AT_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z."""

@@ -24,9 +24,9 @@ from exchange.participants.models import (
     SizeClass,
 )
 from exchange.participants.rules import KIND_SCOPES
-from exchange.vouchers import programme_life, programmes, service
-from exchange.vouchers.models import Capture, UsableVoucher, Voucher
-from exchange.vouchers.programme_models import (
+from exchange.programmes import life as programme_life
+from exchange.programmes import service as programmes
+from exchange.programmes.models import (
     NewProgramme,
     NewVersion,
     Programme,
@@ -36,8 +36,10 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RulesVersion,
 )
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.rules import asset_of
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.rules import asset_of
+from exchange.vouchers import service
+from exchange.vouchers.models import Capture, UsableVoucher, Voucher
 
 NOW_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z: where the tests' venue time begins."""

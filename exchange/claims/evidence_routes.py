@@ -21,7 +21,7 @@ from exchange.kit.http_pages import Page
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_scope import header
-from exchange.vouchers.programme_models import EvidenceName
+from exchange.programmes.models import EvidenceName
 
 
 class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -59,7 +59,7 @@ from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import CNY, EXCHANGE_ID, Purpose, Transfer, TransferReason
 from exchange.ledger.service import AccountDirectory
-from exchange.vouchers.programmes import get_programme
+from exchange.programmes.service import get_programme
 from exchange.vouchers.rules import sight_of
 
 SEED_BYTES = 32

@@ -2,10 +2,7 @@
 
 import click
 
-from exchange.cli.options import json_option, with_client, yes_option
-from exchange.cli.output import write_facts, write_json, write_list
-from exchange.client import ExchangeClient
-from exchange.vouchers.application_models import (
+from exchange.applications.models import (
     SCORE_MAX,
     ApplicationStatus,
     ApplicationView,
@@ -13,6 +10,9 @@ from exchange.vouchers.application_models import (
     NewApplicationStep,
     NewScore,
 )
+from exchange.cli.options import json_option, with_client, yes_option
+from exchange.cli.output import write_facts, write_json, write_list
+from exchange.client import ExchangeClient
 
 
 def _show(application: ApplicationView, *, as_json: bool) -> None:

@@ -15,10 +15,10 @@ from exchange.cli.options import DURATION, json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
 from exchange.cli.place import PRICE_HELP
 from exchange.client import ExchangeClient
+from exchange.programmes.examples import EXAMPLES, example
+from exchange.programmes.models import ProgrammeRules, ProgrammeStatus
+from exchange.programmes.step_models import NewProgrammeStep
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion, RuleAnswer
-from exchange.vouchers.examples import EXAMPLES, example
-from exchange.vouchers.programme_models import ProgrammeRules, ProgrammeStatus
-from exchange.vouchers.programme_step_models import NewProgrammeStep
 
 Document = dict[str, Any]
 

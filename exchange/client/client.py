@@ -14,6 +14,14 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from exchange.applications.models import (
+    AllocationView,
+    ApplicationStepView,
+    ApplicationView,
+    NewApplication,
+    NewApplicationStep,
+    NewScore,
+)
 from exchange.claims.models import (
     ClaimBatchView,
     ClaimLineView,
@@ -32,19 +40,11 @@ from exchange.ledger.models import AccountView, CashMovementView, NewCashMovemen
 from exchange.orders.models import NewOrder, OrderView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.products.list_price_models import ListPriceView, NewListPrice
+from exchange.programmes.models import NewProgramme, NewVersion, ProgrammeView, VersionView
+from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
 from exchange.settlement.models import LeaseView, NewOutage
-from exchange.vouchers.application_models import (
-    AllocationView,
-    ApplicationStepView,
-    ApplicationView,
-    NewApplication,
-    NewApplicationStep,
-    NewScore,
-)
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, NewVoucherStep, VoucherStepView, VoucherView
-from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeView, VersionView
-from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
 
 PAGE_ROWS: Final = 1000
 T = TypeVar("T")

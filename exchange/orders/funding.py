@@ -14,20 +14,21 @@ from msgspec.structs import replace
 from exchange.kit.fields import format_cny
 from exchange.ledger.models import CNY
 from exchange.orders.models import Denial, DenialReason
+from exchange.programmes.facts import Facts
+from exchange.programmes.rules import asset_of
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
 from exchange.settlement.rules import targets
 from exchange.vouchers.choice import choose
-from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import VoucherChoice
-from exchange.vouchers.rules import asset_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import LiveOrder, PlaceRequest
+    from exchange.programmes.models import CapUse
     from exchange.settlement.service import Settlement
-    from exchange.vouchers.models import CapUse, FundedShare, UsableVoucher, VoucherWish
+    from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     from exchange.kit.clock import Clock
     from exchange.kit.database import Connection, Database
     from exchange.ledger.service import AccountDirectory
+    from exchange.programmes.registry import ProgrammeRegistry
     from exchange.vouchers.models import UsableVoucher
-    from exchange.vouchers.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Product
 

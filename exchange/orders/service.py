@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from exchange.participants.models import Participant
     from exchange.products.list_prices import ListPrices
     from exchange.products.models import ProductSpec
-    from exchange.vouchers.registry import ProgrammeRegistry
+    from exchange.programmes.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Phase
 

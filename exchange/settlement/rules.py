@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from exchange.programmes.models import BASIS_POINTS
 from exchange.settlement.models import CASH_VOUCHER_ID, HourPart, LeaseStatus
-from exchange.vouchers.programme_models import BASIS_POINTS
 from exchange.vouchers.rules import capped, share_fen
 
 if TYPE_CHECKING:

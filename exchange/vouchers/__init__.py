@@ -1,1 +1,1 @@
-"""Voucher programmes as data: issuance, holds, capture."""
+"""Vouchers: issuance, which pay for an order, holds, capture."""

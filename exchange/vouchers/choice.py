@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 
 from exchange.kit.fields import format_cny
-from exchange.vouchers.facts import Facts
-from exchange.vouchers.judgement import (
+from exchange.programmes.facts import Facts
+from exchange.programmes.judgement import (
     Verdict,
     first_objection,
     in_force,
@@ -20,6 +20,9 @@ from exchange.vouchers.judgement import (
     rate_of,
     redeemable_fen,
 )
+from exchange.programmes.models import BASIS_POINTS, ProgrammeRules, RulesVersion
+from exchange.programmes.rules import programme_mask
+from exchange.programmes.stacking import Aid, stack
 from exchange.vouchers.models import (
     FundedShare,
     Share,
@@ -29,9 +32,7 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherWish,
 )
-from exchange.vouchers.programme_models import BASIS_POINTS, ProgrammeRules, RulesVersion
-from exchange.vouchers.rules import capped, programme_mask, share_fen
-from exchange.vouchers.stacking import Aid, stack
+from exchange.vouchers.rules import capped, share_fen
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):

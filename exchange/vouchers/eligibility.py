@@ -16,6 +16,17 @@ from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
 from exchange.products.models import ProductFilter
 from exchange.products.service import list_products
+from exchange.programmes.facts import Facts
+from exchange.programmes.judgement import (
+    Standing,
+    Verdict,
+    buyer_verdicts,
+    cap_left_fen,
+    in_force,
+    order_verdicts,
+    tier_verdicts,
+)
+from exchange.programmes.registry import KnownProgramme, ProgrammeRegistry
 from exchange.vouchers.choice import choose, offer_of, unusable_because
 from exchange.vouchers.eligibility_models import (
     EligibilityAnswer,
@@ -25,18 +36,7 @@ from exchange.vouchers.eligibility_models import (
     ShareAnswer,
     VoucherAnswer,
 )
-from exchange.vouchers.facts import Facts
-from exchange.vouchers.judgement import (
-    Standing,
-    Verdict,
-    buyer_verdicts,
-    cap_left_fen,
-    in_force,
-    order_verdicts,
-    tier_verdicts,
-)
 from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherRefusal, VoucherWish
-from exchange.vouchers.registry import KnownProgramme, ProgrammeRegistry
 from exchange.vouchers.service import company_standings, vouchers_of_buyer
 
 

@@ -10,8 +10,8 @@ from typing import Final
 from exchange.kit.errors import Conflict, Fault
 from exchange.kit.fields import format_cny
 from exchange.participants.models import Participant
-from exchange.vouchers.judgement import Standing, buyer_verdicts, cap_left_fen, in_force
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
+from exchange.programmes.judgement import Standing, buyer_verdicts, cap_left_fen, in_force
+from exchange.programmes.models import Programme, ProgrammeStatus
 from exchange.vouchers.rules import calendar_year
 
 ISSUING: Final = frozenset({ProgrammeStatus.OPEN, ProgrammeStatus.EXHAUSTED})

@@ -18,15 +18,9 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import ID_MAX
 from exchange.vouchers import life
-from exchange.vouchers.models import (
-    ID_MAX,
-    NewVoucherStep,
-    StepPlace,
-    VoucherStatus,
-    VoucherStepView,
-    VoucherView,
-)
+from exchange.vouchers.models import NewVoucherStep, StepPlace, VoucherStatus, VoucherStepView, VoucherView
 from exchange.vouchers.rules import view_of_step, view_of_voucher
 
 _STEPS: Final = "voucher_steps"

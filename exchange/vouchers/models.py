@@ -16,19 +16,16 @@ UTC.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from exchange.kit.fields import CnyText, IdText
-from exchange.vouchers.programme_models import RulesVersion
+from exchange.programmes.models import CapUse, RulesVersion
 
 VoucherWish = Literal["auto", "none"] | tuple[int, ...]
 """What an order asks for: the buyer's best vouchers, none, or these ones and no others."""
-
-ID_MAX: Final = 2**63 - 1
-"""Above every id: where a list that shows the newest first begins."""
 
 
 class VoucherStatus(StrEnum):
@@ -39,20 +36,6 @@ class VoucherStatus(StrEnum):
     EXHAUSTED = "exhausted"
     EXPIRED = "expired"
     REVOKED = "revoked"
-
-
-class CapUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a company, and its whole trade group, used of a programme's vouchers by this year's orders.
-
-    Used is what orders set aside, traded and were delivered, less what came back. Kept, and not 0, only for
-    rules with `cap_counts` redeemed. The company's own where it has no group.
-    """
-
-    year: int = 0
-    subject_id: int = 0
-    group_subject_id: int = 0
-    used_fen: int = 0
-    group_used_fen: int = 0
 
 
 class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):

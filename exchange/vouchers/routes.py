@@ -1,7 +1,6 @@
-"""Programmes and vouchers over HTTP.
+"""Vouchers over HTTP.
 
-Of the application's state: `database`, `clock` and `programmes` (the registry, read again after a programme
-was made).
+Of the application's state: `database`, `clock` and `programmes` (the registry).
 """
 
 from typing import Final
@@ -19,21 +18,12 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.vouchers import eligibility, programmes, service
+from exchange.kit.ids import ID_MAX
+from exchange.vouchers import eligibility, service
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
-from exchange.vouchers.models import ID_MAX, NewVoucher, VoucherView
-from exchange.vouchers.programme_models import (
-    NewProgramme,
-    NewVersion,
-    ProgrammeCode,
-    ProgrammeView,
-    VersionView,
-)
-from exchange.vouchers.programme_rules import superseded_us, view_of_programme, view_of_version
+from exchange.vouchers.models import NewVoucher, VoucherView
 from exchange.vouchers.rules import view_of_voucher
 
-_PROGRAMMES: Final = "programmes"
-_VERSIONS: Final = "programme_versions"
 _VOUCHERS: Final = "vouchers"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
@@ -43,12 +33,6 @@ class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
-
-
-class ProgrammeQuery(PageQuery, frozen=True, kw_only=True):
-    """What narrows a list of programmes."""
-
-    code: ProgrammeCode | None = None
 
 
 class VoucherQuery(PageQuery, frozen=True, kw_only=True):
@@ -72,110 +56,6 @@ def _id_in_query(pointer: str, prefix: str, text: str | None) -> int | None:
     value = typed_id(faults, pointer, prefix, text)
     faults.raise_if_any()
     return value
-
-
-class ProgrammesController(Controller):
-    """Programmes: anyone with a key reads them, issuers make them."""
-
-    path = "/v1/programmes"
-    tags = ("Vouchers",)
-
-    @post(
-        "",
-        opt=requires(Scope.ISSUE, keep_faults=True, once=True),
-        status_code=201,
-        summary="Start a programme",
-    )
-    async def create(self, request: ApiRequest, data: JSONBody[NewProgramme]) -> Response[ProgrammeView]:
-        """Store a programme by its rules; it is open at once, its whole budget booked, unless it is a draft.
-
-        It issues and pays while rules of it are in force: from `effective_from`, else at once. A draft waits
-        until its issuer opens it, and is seen by nobody else but operators and regulators.
-        """
-        state = request.app.state
-
-        async def work(connection: Connection) -> ProgrammeView:
-            programme = await programmes.create_programme(
-                connection, request.principal, data, state.clock.now_us(), request.faults
-            )
-            return view_of_programme(programme)
-
-        answer = await once(request, work)
-        async with state.database.connection(after_commit=True) as connection:
-            await state.programmes.refresh(connection)
-        return answer
-
-    @get("", opt=requires(*_READERS, query=ProgrammeQuery), summary="List programmes")
-    async def list_all(self, request: ApiRequest) -> Page[ProgrammeView]:
-        """Return programmes with their present rules, newest first."""
-        query = request.query(ProgrammeQuery)
-        before_id = _before(_PROGRAMMES, query.cursor)
-        now_us = request.app.state.clock.now_us()
-        async with request.app.state.database.connection() as connection:
-            found = await programmes.list_programmes(
-                connection,
-                now_us,
-                before_id=before_id,
-                code=query.code,
-                viewer=request.principal,
-                limit=query.limit + 1,
-            )
-        next_cursor = _next(_PROGRAMMES, [each.id for each in found], query.limit)
-        return Page([view_of_programme(each) for each in found[: query.limit]], next_cursor)
-
-    @get("/{programme_id:str}", opt=requires(*_READERS), summary="Read a programme")
-    async def read(self, request: ApiRequest, programme_id: FromPath[str]) -> ProgrammeView:
-        """Return one programme with its present rules."""
-        value = id_in_path("prg", programme_id, "there is no such programme")
-        now_us = request.app.state.clock.now_us()
-        async with request.app.state.database.connection() as connection:
-            found = await programmes.get_programme(connection, value, now_us, request.principal)
-        return view_of_programme(found)
-
-    @post(
-        "/{programme_id:str}/versions",
-        opt=requires(Scope.ISSUE, keep_faults=True, once=True),
-        status_code=201,
-        summary="Change a programme's rules",
-    )
-    async def add_version(
-        self, request: ApiRequest, programme_id: FromPath[str], data: JSONBody[NewVersion]
-    ) -> Response[VersionView]:
-        """Store a further version of the rules; orders and claims keep the one they were held under.
-
-        From its beginning on it supersedes all versions before it, also those that are scheduled later. Only
-        rules that begin at once may change the budget, which is never less than what is issued.
-        """
-        state = request.app.state
-        value = id_in_path("prg", programme_id, "there is no such programme")
-
-        async def work(connection: Connection) -> VersionView:
-            version = await programmes.add_version(
-                connection, request.principal, value, data, state.clock.now_us(), request.faults
-            )
-            return view_of_version(version)
-
-        answer = await once(request, work)
-        async with state.database.connection(after_commit=True) as connection:
-            await state.programmes.refresh(connection)
-        return answer
-
-    @get(
-        "/{programme_id:str}/versions",
-        opt=requires(*_READERS, query=PageQuery),
-        summary="List the versions of a programme's rules",
-    )
-    async def list_versions(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[VersionView]:
-        """Return every version of the rules, the newest first."""
-        query = request.query(PageQuery)
-        value = id_in_path("prg", programme_id, "there is no such programme")
-        before = _before(_VERSIONS, query.cursor)
-        async with request.app.state.database.connection() as connection:
-            found = await programmes.list_versions(connection, value, request.principal)
-        kept = [version for version in reversed(found) if version.number < before]
-        next_cursor = _next(_VERSIONS, [version.number for version in kept], query.limit)
-        page = [view_of_version(each, superseded_us(found, each.number)) for each in kept[: query.limit]]
-        return Page(page, next_cursor)
 
 
 class VouchersController(Controller):

@@ -14,7 +14,8 @@ from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.facts import calendar_date, date_begins_us
+from exchange.programmes.facts import calendar_date, date_begins_us
+from exchange.programmes.models import BASIS_POINTS
 from exchange.vouchers.models import (
     Balances,
     Voucher,
@@ -23,10 +24,6 @@ from exchange.vouchers.models import (
     VoucherStepView,
     VoucherView,
 )
-from exchange.vouchers.programme_models import BASIS_POINTS
-
-PROGRAMME_BIT_FIRST: Final = 16
-"""Eligibility bits below are the exchange's own; the rules with ordinal n have bit 16 + n."""
 
 DAY_US: Final = 86_400_000_000
 
@@ -49,16 +46,6 @@ def sight_of(principal: Principal, *parties: ParticipantKind) -> Sight | None:
     if principal.kind == ParticipantKind.ISSUER:
         return Sight(issuer_id=principal.participant_id)
     return Sight() if principal.kind in {ParticipantKind.OPERATOR, ParticipantKind.REGULATOR} else None
-
-
-def programme_mask(ordinal: int) -> int:
-    """Return the eligibility mask with only the bit of the rules with this ordinal."""
-    return 1 << (PROGRAMME_BIT_FIRST + ordinal)
-
-
-def asset_of(programme_id: int) -> str:
-    """Return the code of the asset in which a programme's vouchers are counted."""
-    return encode_id("prg", programme_id)
 
 
 def calendar_year(at_us: int) -> int:

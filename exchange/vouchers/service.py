@@ -18,19 +18,20 @@ from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Record, to_us
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
-from exchange.kit.ids import encode_id, new_id
+from exchange.kit.ids import ID_MAX, encode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
 from exchange.participants.models import Participant, ParticipantKind
+from exchange.programmes.judgement import Standing
+from exchange.programmes.models import CapUse, Programme, ProgrammeRules, ProgrammeStatus
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.steps import ISSUED_REASON, lock_own_programme, record_step
 from exchange.vouchers import store
 from exchange.vouchers.issue_rules import issue_objections, refuse_if_any
-from exchange.vouchers.judgement import Standing
 from exchange.vouchers.models import (
-    ID_MAX,
     Balances,
     Capture,
-    CapUse,
     ExpiredVoucher,
     LockedVoucher,
     UsableVoucher,
@@ -38,9 +39,6 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherStep,
 )
-from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus
-from exchange.vouchers.programme_steps import ISSUED_REASON, lock_own_programme, record_step
-from exchange.vouchers.registry import ProgrammeRegistry
 from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
 
 EXPIRY_REASON: Final = "its time has passed"

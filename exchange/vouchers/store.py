@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from exchange.kit.database import from_us, to_us
+from exchange.kit.ids import ID_MAX
 from exchange.kit.queries import load_queries
-from exchange.vouchers.application_models import (
-    ApplicantRole,
-    Application,
-    ApplicationStatus,
-    ApplicationStep,
-)
-from exchange.vouchers.judgement import Standing
+from exchange.programmes.judgement import Standing
 from exchange.vouchers.models import (
-    ID_MAX,
     Balances,
     Capture,
     LockedVoucher,
@@ -25,8 +17,6 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherStep,
 )
-from exchange.vouchers.programme_models import Programme, ProgrammeRules, ProgrammeStatus, RulesVersion
-from exchange.vouchers.programme_step_models import ProgrammeStep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -34,35 +24,6 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.vouchers")
-_RULES = msgspec.json.Decoder(ProgrammeRules)
-
-
-def _programme(row: Record) -> Programme:
-    return Programme(
-        id=row["id"],
-        issuer_id=row["issuer_id"],
-        code=row["code"],
-        name=row["name"],
-        asset=row["asset"],
-        status=ProgrammeStatus(row["status"]),
-        step_count=row["step_count"],
-        budget_fen=row["budget_fen"],
-        issued_fen=row["issued_fen"],
-        created_at_us=to_us(row["created_at"]),
-        version_last=row["version_last"],
-        version=_version(row),
-    )
-
-
-def _version(row: Record) -> RulesVersion:
-    until = row["effective_until"]
-    return RulesVersion(
-        number=row["version"],
-        ordinal=row["ordinal"],
-        effective_from_us=to_us(row["effective_from"]),
-        effective_until_us=None if until is None else to_us(until),
-        rules=_RULES.decode(row["rules"]),
-    )
 
 
 def _voucher(row: Record) -> Voucher:
@@ -81,19 +42,6 @@ def _voucher(row: Record) -> Voucher:
     )
 
 
-def _application(row: Record) -> Application:
-    decided_at = row["decided_at"]
-    same = {name: row[name] for name in Application.__struct_fields__ if name in row}
-    return Application(
-        **same
-        | {
-            "status": ApplicationStatus(row["status"]),
-            "submitted_at_us": to_us(row["submitted_at"]),
-            "decided_at_us": None if decided_at is None else to_us(decided_at),
-        }
-    )
-
-
 def _locked(row: Record) -> LockedVoucher:
     return LockedVoucher(
         voucher_id=row["id"],
@@ -107,131 +55,6 @@ def _locked(row: Record) -> LockedVoucher:
         available_fen=row["available_fen"],
         expires_at_us=to_us(row["expires_at"]),
     )
-
-
-async def insert_programme(connection: Connection, programme: Programme) -> None:
-    """Store a new programme without its rules: `insert_version` must follow."""
-    await connection.execute(
-        QUERIES.insert_programme,
-        programme.id,
-        programme.issuer_id,
-        programme.code,
-        programme.name,
-        programme.asset,
-        programme.status.value,
-        programme.budget_fen,
-        from_us(programme.created_at_us),
-    )
-
-
-async def insert_version(
-    connection: Connection, programme_id: int, version: RulesVersion, ordinal: int | None
-) -> RulesVersion:
-    """Store a version under a bit, a fresh one where None, and return it with it (its own is not read)."""
-    until_us = version.effective_until_us
-    taken: int = await connection.fetchval(
-        QUERIES.insert_version,
-        programme_id,
-        version.number,
-        ordinal,
-        from_us(version.effective_from_us),
-        None if until_us is None else from_us(until_us),
-        msgspec.json.encode(version.rules).decode(),
-    )
-    return msgspec.structs.replace(version, ordinal=taken)
-
-
-async def set_budget(connection: Connection, programme: Programme) -> None:
-    """Bring a programme to the budget, state and step count it has here."""
-    await connection.execute(
-        QUERIES.set_budget, programme.id, programme.budget_fen, programme.status.value, programme.step_count
-    )
-
-
-async def insert_programme_step(connection: Connection, step: ProgrammeStep) -> None:
-    """Store a step of a programme, which must follow it in this transaction."""
-    await connection.execute(
-        QUERIES.insert_programme_step,
-        step.programme_id,
-        step.number,
-        step.from_status.value,
-        step.to_status.value,
-        step.actor_role,
-        step.actor_id,
-        step.returned_fen,
-        step.reason,
-        from_us(step.stepped_at_us),
-    )
-
-
-async def follow_programme_step(connection: Connection, step: ProgrammeStep) -> None:
-    """Bring a programme to where the step just stored leads."""
-    await connection.execute(
-        QUERIES.follow_programme_step, step.programme_id, step.to_status.value, step.number
-    )
-
-
-async def steps_of_programme(
-    connection: Connection, programme_id: int, after: int, limit: int
-) -> list[ProgrammeStep]:
-    """Return the steps of a programme after a number, in order."""
-    return [
-        ProgrammeStep(
-            programme_id=row["programme_id"],
-            number=row["number"],
-            from_status=ProgrammeStatus(row["from_status"]),
-            to_status=ProgrammeStatus(row["to_status"]),
-            actor_role=row["actor_role"],
-            actor_id=row["actor_id"],
-            returned_fen=row["returned_fen"],
-            reason=row["reason"],
-            stepped_at_us=to_us(row["stepped_at"]),
-        )
-        for row in await connection.fetch(QUERIES.steps_of_programme, programme_id, after, limit)
-    ]
-
-
-async def all_versions(
-    connection: Connection, programme_id: int | None = None
-) -> list[tuple[int, str, str, tuple[RulesVersion, ...]]]:
-    """(id, code, name, versions in order) of one programme, or of all but drafts."""
-    found: dict[int, tuple[str, str, list[RulesVersion]]] = {}
-    for row in await connection.fetch(QUERIES.versions_of_programmes, programme_id):
-        named = (row["code"], row["name"], list[RulesVersion]())
-        found.setdefault(row["programme_id"], named)[2].append(_version(row))
-    return [(each, code, name, tuple(kept)) for each, (code, name, kept) in found.items()]
-
-
-async def page_of_programmes(
-    connection: Connection,
-    at_us: int,
-    *,
-    before_id: int = ID_MAX,
-    code: str | None = None,
-    with_drafts: bool = False,
-    issuer_id: int | None = None,
-    limit: int,
-) -> list[Programme]:
-    """Programmes created before one, newest first, with their rules at a time.
-
-    Drafts are among them with `with_drafts`; without, only those of an issuer.
-    """
-    rows = await connection.fetch(
-        QUERIES.page_of_programmes, before_id, limit, from_us(at_us), code, with_drafts, issuer_id
-    )
-    return [_programme(row) for row in rows]
-
-
-async def programme_by_id(connection: Connection, programme_id: int, at_us: int) -> Programme | None:
-    """One programme with its rules at a time."""
-    row = await connection.fetchrow(QUERIES.programme_by_id, programme_id, from_us(at_us))
-    return None if row is None else _programme(row)
-
-
-async def lock_programme(connection: Connection, programme_id: int, at_us: int) -> Programme | None:
-    """One programme; nobody else issues under it or changes it until this transaction ends."""
-    await connection.execute(QUERIES.lock_programme, programme_id)
-    return await programme_by_id(connection, programme_id, at_us)
 
 
 async def standings(
@@ -420,83 +243,6 @@ def _step(row: Record) -> VoucherStep:
         reason=row["reason"],
         stepped_at_us=to_us(row["stepped_at"]),
     )
-
-
-async def insert_application(connection: Connection, application: Application) -> None:
-    """Store an application as it is submitted."""
-    await connection.execute(
-        QUERIES.insert_application,
-        application.id,
-        application.programme_id,
-        application.programme_version,
-        application.buyer_id,
-        application.amount_fen,
-        application.purpose,
-        from_us(application.submitted_at_us),
-    )
-
-
-async def page_of_applications(
-    connection: Connection,
-    *,
-    before_id: int = ID_MAX,
-    buyer_id: int | None = None,
-    issuer_id: int | None = None,
-    programme_id: int | None = None,
-    status: ApplicationStatus | None = None,
-    application_id: int | None = None,
-    limit: int,
-) -> list[Application]:
-    """Applications submitted before one, newest first; None restricts nothing."""
-    given = before_id, buyer_id, issuer_id, programme_id, status, application_id, limit
-    return [_application(row) for row in await connection.fetch(QUERIES.page_of_applications, *given)]
-
-
-async def lock_application(connection: Connection, application_id: int) -> Application | None:
-    """One application, locked."""
-    row = await connection.fetchrow(QUERIES.lock_application, application_id)
-    return None if row is None else _application(row)
-
-
-async def lock_scored_applications(connection: Connection, programme_id: int) -> list[Application]:
-    """The scored applications of a programme that wait, locked in order of ids."""
-    return [
-        _application(row) for row in await connection.fetch(QUERIES.lock_scored_applications, programme_id)
-    ]
-
-
-async def insert_application_steps(
-    connection: Connection, steps: Sequence[ApplicationStep], at_us: int
-) -> None:
-    """Store steps, at most one of each application; `save_applications` must follow. One statement."""
-    names = ApplicationStep.__struct_fields__[:-1]
-    columns = ([getattr(step, name) for step in steps] for name in names)
-    await connection.execute(QUERIES.insert_application_steps, *columns, from_us(at_us))
-
-
-async def save_applications(connection: Connection, applications: Sequence[Application], at_us: int) -> None:
-    """Bring applications to where the steps just stored lead. One statement."""
-    names = "id", "status", "step_count", "score", "approved_fen", "voucher_id", "reason"
-    columns = ([getattr(each, name) for each in applications] for name in names)
-    await connection.execute(QUERIES.save_applications, *columns, from_us(at_us))
-
-
-async def steps_of_application(
-    connection: Connection, application_id: int, after: int, limit: int
-) -> list[ApplicationStep]:
-    """Return the steps of an application after a number, in order."""
-    return [
-        ApplicationStep(
-            **{name: row[name] for name in ApplicationStep.__struct_fields__ if name in row}
-            | {
-                "from_status": ApplicationStatus(row["from_status"]),
-                "to_status": ApplicationStatus(row["to_status"]),
-                "actor_role": ApplicantRole(row["actor_role"]),
-                "stepped_at_us": to_us(row["stepped_at"]),
-            }
-        )
-        for row in await connection.fetch(QUERIES.steps_of_application, application_id, after, limit)
-    ]
 
 
 async def insert_captures(connection: Connection, captures: Sequence[Capture], at_us: int) -> None:

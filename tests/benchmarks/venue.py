@@ -20,8 +20,8 @@ from exchange.ledger.models import NewCashMovement
 from exchange.orders.models import NewOrder
 from exchange.participants.models import NewKey, NewParticipant, Ownership, ParticipantKind, SizeClass
 from exchange.participants.rules import KIND_SCOPES
+from exchange.programmes.models import NewProgramme, ProgrammeRules, ProviderRule, RateTier
 from exchange.vouchers.models import NewVoucher
-from exchange.vouchers.programme_models import NewProgramme, ProgrammeRules, ProviderRule, RateTier
 from matching.order import Side
 
 PRODUCT = "nvidia-t4.zhangjiakou.pcie3"

@@ -15,7 +15,7 @@ from exchange.cli.failures import ExitCode
 from exchange.client import ExchangeClient
 from exchange.participants.models import NewKey, NewParticipant, ParticipantKind
 from exchange.participants.rules import KIND_SCOPES
-from exchange.vouchers.examples import EXAMPLES
+from exchange.programmes.examples import EXAMPLES
 from tests.benchmarks.venue import PRODUCT, Venue, served_venue
 from tests.e2e.test_cli import as_json, call
 

@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from exchange.applications.models import Allocation, Application, ApplicationStatus
 from exchange.kit.database import Database
 from exchange.kit.errors import Conflict
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.application_models import Allocation, Application, ApplicationStatus
-from exchange.vouchers.programme_models import Programme, ReviewRule
+from exchange.programmes.models import Programme, ReviewRule
 from tests.application_world import ApplicationWorld, another_key
 
 CONNECTIONS = 50

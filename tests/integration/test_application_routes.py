@@ -7,16 +7,17 @@ from typing import Any, cast
 import httpx
 import pytest
 
+from exchange.applications.routes import AllocationController, ApplicationsController
 from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
 from exchange.kit.http_app import build_app
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.application_routes import AllocationController, ApplicationsController
-from exchange.vouchers.programme_models import ReviewRule
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.routes import ProgrammesController, VouchersController
+from exchange.programmes.models import ReviewRule
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.routes import ProgrammesController
+from exchange.vouchers.routes import VouchersController
 from tests.application_world import HOUR_US, ApplicationWorld, another_key
 from tests.integration.test_voucher_routes import SECRET, Caller
 from tests.voucher_world import NOW_US

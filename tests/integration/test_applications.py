@@ -8,16 +8,18 @@ from typing import Any
 
 import pytest
 
+from exchange.applications import allocation
+from exchange.applications import service as applications
+from exchange.applications.models import ApplicantRole, ApplicationStatus
+from exchange.applications.rules import STEPS
 from exchange.kit.auth import Principal
 from exchange.kit.database import CheckViolation, Database, UniqueViolation, constraint_name
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotFound, Refusal
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind, SizeClass
-from exchange.vouchers import allocation, applications, programmes
-from exchange.vouchers.application_models import ApplicantRole, ApplicationStatus
-from exchange.vouchers.application_rules import STEPS
-from exchange.vouchers.programme_models import BuyerRule, NewVersion, ProgrammeStatus, ReviewRule
+from exchange.programmes import service as programmes
+from exchange.programmes.models import BuyerRule, NewVersion, ProgrammeStatus, ReviewRule
 from tests.application_world import HOUR_US, ApplicationWorld, another_key
 
 S = ApplicationStatus

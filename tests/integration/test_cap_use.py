@@ -20,8 +20,8 @@ from exchange.kit.ids import decode_id
 from exchange.orders.models import OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import create_trade_group
-from exchange.vouchers.programme_models import NewVersion, Programme
-from exchange.vouchers.programmes import add_version
+from exchange.programmes.models import NewVersion, Programme
+from exchange.programmes.service import add_version
 from tests.market_world import MarketWorld, open_market
 
 CAP_FEN = 1_000

@@ -15,10 +15,10 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import TransferKind, TransferReason
 from exchange.orders.models import OrderView
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import Programme
 from exchange.vouchers import life, service
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import UsableVoucher, Voucher, VoucherStatus
-from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
 from tests.market_world import open_market
 from tests.voucher_facts import facts

@@ -14,9 +14,7 @@ from exchange.kit.errors import Faults, Forbidden, InvalidInput
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.eligibility import ask
-from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
-from exchange.vouchers.programme_models import (
+from exchange.programmes.models import (
     BuyerRule,
     CapacityRule,
     Condition,
@@ -25,6 +23,8 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
+from exchange.vouchers.eligibility import ask
+from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from tests.market_world import MarketWorld, open_market
 
 

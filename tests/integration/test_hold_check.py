@@ -13,7 +13,7 @@ from exchange.kit.ids import decode_id
 from exchange.orders.hold_check import bid_differences
 from exchange.orders.models import OrderView
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.programme_models import RateTier
+from exchange.programmes.models import RateTier
 from tests.market_world import MarketWorld, open_market
 
 

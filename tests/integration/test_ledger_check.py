@@ -18,8 +18,8 @@ from exchange.kit.ids import decode_id, encode_id
 from exchange.ledger import service
 from exchange.ledger.models import CNY, DifferenceKind, Purpose, TransferKind
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import Programme
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import Programme
 from tests.integration.books import transfer
 from tests.market_world import MarketWorld, open_market
 

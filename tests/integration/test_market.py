@@ -19,9 +19,9 @@ from exchange.kit.ids import decode_id, encode_id
 from exchange.ledger.models import EXCHANGE_ID, Purpose
 from exchange.orders.models import OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.rules import asset_of
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
 from exchange.settlement.models import LeaseStatus, NewOutage
-from exchange.vouchers.rules import asset_of
 from matching.order import Side
 from matching.product import Phase
 from tests.market_world import MarketWorld, open_market

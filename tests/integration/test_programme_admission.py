@@ -14,7 +14,7 @@ from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import participants_by_ids
-from exchange.vouchers.programme_models import (
+from exchange.programmes.models import (
     BuyerRule,
     CapacityRule,
     Programme,
@@ -22,8 +22,8 @@ from exchange.vouchers.programme_models import (
     ProviderRule,
     RequiredOrigin,
 )
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.rules import programme_mask
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.rules import programme_mask
 from tests.market_world import MarketWorld, open_market
 from tests.voucher_facts import product as product_of
 

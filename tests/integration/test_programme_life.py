@@ -19,11 +19,13 @@ from exchange.ledger import service as ledger
 from exchange.ledger.models import Purpose
 from exchange.ledger.rules import posted_fen
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import programme_life, programmes, service
+from exchange.programmes import life as programme_life
+from exchange.programmes import service as programmes
+from exchange.programmes.models import Programme, ProgrammeStatus, RulesVersion
+from exchange.programmes.rules import view_of_programme, view_of_programme_step
+from exchange.vouchers import service
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus, RulesVersion
-from exchange.vouchers.programme_rules import view_of_programme, view_of_programme_step
 from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts, paying
 from tests.voucher_world import VoucherWorld

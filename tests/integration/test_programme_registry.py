@@ -9,7 +9,7 @@ from typing import cast
 
 from exchange.kit.database import Connection, Database, Record
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.registry import ProgrammeRegistry
+from exchange.programmes.registry import ProgrammeRegistry
 from tests.voucher_world import VoucherWorld
 
 

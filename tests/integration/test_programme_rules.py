@@ -15,8 +15,7 @@ from exchange.ledger.models import Purpose
 from exchange.orders.models import OrderStatus
 from exchange.participants.models import Ownership, ParticipantKind, SizeClass
 from exchange.participants.service import create_trade_group
-from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import (
+from exchange.programmes.models import (
     BuyerRule,
     Condition,
     Fact,
@@ -25,7 +24,8 @@ from exchange.vouchers.programme_models import (
     ProviderRule,
     RateTier,
 )
-from exchange.vouchers.programmes import add_version, list_versions
+from exchange.programmes.service import add_version, list_versions
+from exchange.vouchers.models import Voucher
 from tests.market_world import MarketWorld, open_market
 
 

@@ -12,8 +12,8 @@ from exchange.claims.service import list_claim_lines, submit_claim
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders.models import OrderStatus
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.programme_models import NewVersion, RateTier
-from exchange.vouchers.programmes import add_version
+from exchange.programmes.models import NewVersion, RateTier
+from exchange.programmes.service import add_version
 from tests.market_world import open_market
 
 

@@ -14,11 +14,11 @@ from exchange.kit.ids import decode_id, encode_id
 from exchange.ledger.models import CNY, Purpose
 from exchange.orders.models import OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import Programme, RateTier
+from exchange.programmes.rules import asset_of
 from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import Programme, RateTier
-from exchange.vouchers.rules import asset_of
 from tests.market_world import MarketWorld, open_market
 
 

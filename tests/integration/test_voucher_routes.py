@@ -21,10 +21,11 @@ from exchange.ledger.models import CNY
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
+from exchange.programmes.life_routes import ProgrammeStepsController
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.routes import ProgrammesController
 from exchange.vouchers import service
-from exchange.vouchers.programme_life_routes import ProgrammeStepsController
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.routes import ProgrammesController, VouchersController
+from exchange.vouchers.routes import VouchersController
 from tests.voucher_facts import product
 from tests.voucher_world import NOW_US, VoucherWorld
 

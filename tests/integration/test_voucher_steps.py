@@ -13,11 +13,11 @@ from exchange.kit.database import CheckViolation, Database, constraint_name
 from exchange.kit.errors import Conflict, InvalidInput, NotFound
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import Programme
 from exchange.vouchers import life, service
 from exchange.vouchers.choice import choose
 from exchange.vouchers.life_routes import AFTER_ALL
 from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
-from exchange.vouchers.programme_models import Programme
 from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts
 from tests.voucher_world import VoucherWorld

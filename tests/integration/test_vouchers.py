@@ -18,10 +18,8 @@ from exchange.ledger.models import Balance, Purpose, TransferKind, TransferReaso
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.participants.service import participants_by_ids
-from exchange.vouchers import programmes, service
-from exchange.vouchers.choice import choose
-from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
-from exchange.vouchers.programme_models import (
+from exchange.programmes import service as programmes
+from exchange.programmes.models import (
     BuyerRule,
     CapacityRule,
     NewProgramme,
@@ -32,8 +30,12 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
-from exchange.vouchers.registry import ProgrammeRegistry
-from exchange.vouchers.rules import DAY_US, programme_mask
+from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.rules import programme_mask
+from exchange.vouchers import service
+from exchange.vouchers.choice import choose
+from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
+from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts, paying, product
 from tests.voucher_world import NOW_US, VoucherWorld, transfer_of
 

@@ -9,11 +9,11 @@ import datetime as dt
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.applications.models import Application
+from exchange.applications.rules import allocate
 from exchange.participants.models import Participant
-from exchange.vouchers.application_models import Application
-from exchange.vouchers.application_rules import allocate
-from exchange.vouchers.judgement import Standing
-from exchange.vouchers.programme_models import BuyerRule, Programme, ProgrammeStatus
+from exchange.programmes.judgement import Standing
+from exchange.programmes.models import BuyerRule, Programme, ProgrammeStatus
 from tests.voucher_facts import AT_US, buyer, rules_of, version_of
 
 COMPANIES: dict[int, Participant] = {

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from exchange.kit.database import Connection, Database
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers import store
-from exchange.vouchers.judgement import in_force
-from exchange.vouchers.programme_models import Programme, RulesVersion
-from exchange.vouchers.programme_rules import superseded_us
+from exchange.programmes import store
+from exchange.programmes.judgement import in_force
+from exchange.programmes.models import Programme, RulesVersion
+from exchange.programmes.rules import superseded_us
 from tests.voucher_facts import rules_of, version_of
 from tests.voucher_world import NOW_US, VoucherWorld
 

@@ -5,11 +5,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.programmes.facts import Facts
+from exchange.programmes.models import BASIS_POINTS, CapacityRule, RateTier, RequiredOrigin
+from exchange.programmes.rules import programme_mask
 from exchange.vouchers.choice import choose, offer_of, unusable_because
-from exchange.vouchers.facts import Facts
 from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
-from exchange.vouchers.programme_models import BASIS_POINTS, CapacityRule, RateTier, RequiredOrigin
-from exchange.vouchers.rules import programme_mask, share_fen
+from exchange.vouchers.rules import share_fen
 from tests.voucher_facts import facts, paying, rules_of, version_of
 
 NOW_US = 1_000

@@ -2,18 +2,18 @@
 
 import pytest
 
-from exchange.kit.clock import parse_rfc3339
-from exchange.kit.errors import Faults
-from exchange.vouchers.application_models import ApplicationStatus
-from exchange.vouchers.application_rules import (
+from exchange.applications.models import ApplicationStatus
+from exchange.applications.rules import (
     find_step_faults,
     goes_at_once,
     needs_committee,
     open_window,
     window_objections,
 )
-from exchange.vouchers.programme_models import ApplicationWindow, ProgrammeRules, ReviewRule
-from exchange.vouchers.programme_rules import find_rule_faults
+from exchange.kit.clock import parse_rfc3339
+from exchange.kit.errors import Faults
+from exchange.programmes.models import ApplicationWindow, ProgrammeRules, ReviewRule
+from exchange.programmes.rules import find_rule_faults
 from tests.voucher_facts import rules_of
 
 S = ApplicationStatus

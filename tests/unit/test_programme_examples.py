@@ -1,4 +1,4 @@
-"""The nine programmes of exchange/vouchers/examples: what each pays, worked out by hand."""
+"""The nine programmes of exchange/programmes/examples: what each pays, worked out by hand."""
 
 import datetime as dt
 from typing import Any
@@ -9,10 +9,9 @@ import pytest
 from exchange.kit.errors import Faults
 from exchange.kit.http_decode import decoder_of
 from exchange.participants.models import Participant, SizeClass
-from exchange.vouchers.choice import choose
-from exchange.vouchers.examples import EXAMPLES, example
-from exchange.vouchers.facts import Facts
-from exchange.vouchers.judgement import (
+from exchange.programmes.examples import EXAMPLES, example
+from exchange.programmes.facts import Facts
+from exchange.programmes.judgement import (
     Standing,
     buyer_verdicts,
     cap_left_fen,
@@ -20,8 +19,9 @@ from exchange.vouchers.judgement import (
     order_verdicts,
     provider_verdicts,
 )
-from exchange.vouchers.programme_models import NewProgramme, ProgrammeRules
-from exchange.vouchers.programme_rules import find_rule_faults, split_fen
+from exchange.programmes.models import NewProgramme, ProgrammeRules
+from exchange.programmes.rules import find_rule_faults, split_fen
+from exchange.vouchers.choice import choose
 from tests.voucher_facts import AT_US, buyer, facts, offer, provider, usable
 
 OLD = buyer(founded_on=dt.date(2020, 1, 1), size_class=SizeClass.LARGE)

@@ -9,8 +9,8 @@ import pytest
 from exchange.kit.errors import Faults
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Ownership, Participant, ParticipantKind, SizeClass
-from exchange.vouchers.facts import NUMBERS, WORDS, age_years, date_begins_us, is_met
-from exchange.vouchers.judgement import (
+from exchange.programmes.facts import NUMBERS, WORDS, age_years, date_begins_us, is_met
+from exchange.programmes.judgement import (
     Standing,
     buyer_verdicts,
     cap_left_fen,
@@ -22,7 +22,7 @@ from exchange.vouchers.judgement import (
     rate_of,
     tier_verdicts,
 )
-from exchange.vouchers.programme_models import (
+from exchange.programmes.models import (
     REFUSED_VALUES,
     SUPPORTED_VALUES,
     BuyerRule,
@@ -36,7 +36,7 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
-from exchange.vouchers.programme_rules import Known, admit_alike, find_rule_faults, split_fen
+from exchange.programmes.rules import Known, admit_alike, find_rule_faults, split_fen
 from tests.voucher_facts import AT_US, buyer, facts, offer, product, provider, rules_of, version_of
 
 KNOWN = Known(accelerators={"nvidia-t4"}, hubs={"guizhou"})

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exchange.vouchers.stacking import Aid, stack
+from exchange.programmes.stacking import Aid, stack
 
 PLENTY_FEN = 10**9
 

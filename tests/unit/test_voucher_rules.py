@@ -8,30 +8,13 @@ import pytest
 from exchange.claims.models import NewClaim, NewRejection, NewStep
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.ids import encode_id
+from exchange.programmes.facts import Facts
+from exchange.programmes.models import CapacityRule, NewProgramme, NewVersion, RateTier, RequiredOrigin
+from exchange.programmes.rules import asset_of, programme_mask
 from exchange.settlement.rules import eligible_ticks
 from exchange.vouchers.choice import choose, offer_of, unusable_because
-from exchange.vouchers.facts import Facts
-from exchange.vouchers.models import (
-    Balances,
-    NewVoucher,
-    UsableVoucher,
-    VoucherRefusal,
-    VoucherStatus,
-)
-from exchange.vouchers.programme_models import (
-    CapacityRule,
-    NewProgramme,
-    NewVersion,
-    RateTier,
-    RequiredOrigin,
-)
-from exchange.vouchers.rules import (
-    asset_of,
-    calendar_year,
-    programme_mask,
-    share_fen,
-    status_now,
-)
+from exchange.vouchers.models import Balances, NewVoucher, UsableVoucher, VoucherRefusal, VoucherStatus
+from exchange.vouchers.rules import calendar_year, share_fen, status_now
 from tests.voucher_facts import facts, paying, rules_of, version_of
 
 NOW_US = 1_000_000

@@ -24,8 +24,7 @@ from exchange.client import ExchangeClient
 from exchange.ledger.models import NewCashMovement
 from exchange.participants.models import NewKey, NewParticipant, ParticipantKind
 from exchange.participants.rules import KIND_SCOPES
-from exchange.vouchers.models import NewVoucher
-from exchange.vouchers.programme_models import (
+from exchange.programmes.models import (
     BuyerRule,
     CapacityRule,
     NewProgramme,
@@ -34,6 +33,7 @@ from exchange.vouchers.programme_models import (
     RateTier,
     RequiredOrigin,
 )
+from exchange.vouchers.models import NewVoucher
 
 
 class DemoMarket:

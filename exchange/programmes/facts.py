@@ -1,7 +1,7 @@
 """The facts that a programme's rules are about, of an order and of its company. Pure.
 
 A fact is a few words or one number. Every fact that a condition may name has its reader here, so that a rule
-over facts can always be evaluated: what cannot be is refused when it is stored (`programme_rules`).
+over facts can always be evaluated: what cannot be is refused when it is stored (`rules`).
 """
 
 import datetime as dt
@@ -13,7 +13,7 @@ import msgspec
 from exchange.participants.models import Participant
 from exchange.participants.rules import years_after
 from exchange.products.models import ProductSpec
-from exchange.vouchers.programme_models import Condition, Fact
+from exchange.programmes.models import Condition, Fact
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _CHINA_STANDARD_TIME: Final = dt.timezone(dt.timedelta(hours=8))

@@ -3,7 +3,7 @@
 from importlib.resources import files
 from typing import Final
 
-_FOLDER: Final = files("exchange.vouchers.examples")
+_FOLDER: Final = files("exchange.programmes.examples")
 
 EXAMPLES: Final = tuple(sorted(each.name[:-5] for each in _FOLDER.iterdir() if each.name.endswith(".json")))
 """The names of the examples."""

@@ -1,6 +1,6 @@
 """Applications: companies apply, issuers decide one by one, the venue decides what the rules leave to it.
 
-The life is told in `application_models`. An approval issues its voucher in the same transaction, by the
+The life is told in `models`. An approval issues its voucher in the same transaction, by the
 functions that issue one directly. All run inside the caller's transaction; none commits.
 
 Locks: whatever may issue takes the programme first, then applications in order of ids; a step that issues
@@ -13,24 +13,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from exchange.kit.audit import AuditRecord, insert_audit_records
-from exchange.kit.auth import Principal
-from exchange.kit.database import Connection
-from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound
-from exchange.kit.fields import format_cny
-from exchange.kit.ids import new_id
-from exchange.ledger.models import EXCHANGE_ID
-from exchange.participants.models import ParticipantKind
-from exchange.participants.service import get_participant
-from exchange.vouchers import store
-from exchange.vouchers.application_models import (
+from exchange.applications import store
+from exchange.applications.models import (
     ApplicantRole,
     Application,
     ApplicationStatus,
     ApplicationStep,
     WantedStep,
 )
-from exchange.vouchers.application_rules import (
+from exchange.applications.rules import (
     AUDIT_CODES,
     STEPS,
     find_blank_fault,
@@ -41,10 +32,19 @@ from exchange.vouchers.application_rules import (
     steps_of,
     window_objections,
 )
+from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.auth import Principal
+from exchange.kit.database import Connection
+from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound
+from exchange.kit.fields import format_cny
+from exchange.kit.ids import ID_MAX, new_id
+from exchange.ledger.models import EXCHANGE_ID
+from exchange.participants.models import ParticipantKind
+from exchange.participants.service import get_participant
+from exchange.programmes.models import Programme
+from exchange.programmes.service import get_programme
+from exchange.programmes.steps import lock_visible_programme
 from exchange.vouchers.issue_rules import refuse_if_any
-from exchange.vouchers.models import ID_MAX
-from exchange.vouchers.programme_models import Programme
-from exchange.vouchers.programme_steps import lock_visible_programme
 from exchange.vouchers.rules import sight_of
 from exchange.vouchers.service import issue_vouchers, objections_to
 
@@ -189,8 +189,8 @@ async def score_application(
     faults = Faults()
     find_blank_fault(faults, "/reason", reason)
     faults.raise_if_any()
-    programme = await store.programme_by_id(connection, seen.programme_id, now_us)
-    if programme is None or programme.rules.allocation != "scored":
+    programme = await get_programme(connection, seen.programme_id, now_us, principal)
+    if programme.rules.allocation != "scored":
         raise Conflict(detail="the programme does not allocate by score")
     application = await _lock(connection, application_id, _S.SUBMITTED, role)
     stepped = stepped_to(application, _S.SUBMITTED, reason, now_us, score=score)

@@ -9,17 +9,8 @@ import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
-from exchange.kit.database import Connection
-from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, money_fen, typed_id
-from exchange.kit.http_auth import requires
-from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
-from exchange.kit.http_path import id_in_path
-from exchange.kit.http_request import ApiRequest
-from exchange.vouchers import allocation, applications
-from exchange.vouchers.application_models import (
+from exchange.applications import allocation, service
+from exchange.applications.models import (
     AllocationView,
     ApplicationStatus,
     ApplicationStepView,
@@ -29,14 +20,23 @@ from exchange.vouchers.application_models import (
     NewScore,
     WantedStep,
 )
-from exchange.vouchers.application_rules import (
+from exchange.applications.rules import (
     find_blank_fault,
     find_step_faults,
     view_of_allocation,
     view_of_application,
     view_of_step,
 )
-from exchange.vouchers.models import ID_MAX
+from exchange.kit.auth import Scope
+from exchange.kit.database import Connection
+from exchange.kit.errors import Faults
+from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_once import once
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
+from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import ID_MAX
 
 _APPLICATIONS: Final = "applications"
 _STEPS: Final = "application_steps"
@@ -89,7 +89,7 @@ class ApplicationsController(Controller):
 
         async def work(connection: Connection) -> ApplicationView:
             now_us = request.app.state.clock.now_us()
-            application = await applications.apply(
+            application = await service.apply(
                 connection, request.principal, programme_id, amount_fen, data.purpose, now_us
             )
             return view_of_application(application)
@@ -107,7 +107,7 @@ class ApplicationsController(Controller):
         if query.cursor is not None:
             before_id = int(decode_cursor(_APPLICATIONS, query.cursor, Part.ID)[0])
         async with request.app.state.database.connection() as connection:
-            found = await applications.list_applications(
+            found = await service.list_applications(
                 connection,
                 request.principal,
                 programme_id=programme_id,
@@ -124,9 +124,7 @@ class ApplicationsController(Controller):
         """Return one application."""
         value = _in_path(application_id)
         async with request.app.state.database.connection() as connection:
-            return view_of_application(
-                await applications.get_application(connection, request.principal, value)
-            )
+            return view_of_application(await service.get_application(connection, request.principal, value))
 
     @get(
         "/{application_id:str}/steps",
@@ -139,8 +137,8 @@ class ApplicationsController(Controller):
         value = _in_path(application_id)
         after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
         async with request.app.state.database.connection() as connection:
-            application = await applications.get_application(connection, request.principal, value)
-            found = await applications.list_steps(
+            application = await service.get_application(connection, request.principal, value)
+            found = await service.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1
             )
         page = found[: query.limit]
@@ -174,7 +172,7 @@ class ApplicationsController(Controller):
         async def work(connection: Connection) -> ApplicationView:
             now_us = request.app.state.clock.now_us()
             return view_of_application(
-                await applications.take_step(connection, request.principal, value, wanted, now_us)
+                await service.take_step(connection, request.principal, value, wanted, now_us)
             )
 
         return await once(request, work, status=200)
@@ -196,7 +194,7 @@ class ApplicationsController(Controller):
         async def work(connection: Connection) -> ApplicationView:
             now_us = request.app.state.clock.now_us()
             return view_of_application(
-                await applications.score_application(
+                await service.score_application(
                     connection, request.principal, value, data.score, data.reason, now_us
                 )
             )

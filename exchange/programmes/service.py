@@ -1,7 +1,7 @@
 """Programmes: created from posted rules, given further versions of them, listed.
 
 Everyone with a key may read a programme, but for drafts; only an issuer makes one, and only its own issuer
-changes it. Opening books the whole budget (`programme_steps`), so that no voucher can ever be issued beyond
+changes it. Opening books the whole budget (`steps`), so that no voucher can ever be issued beyond
 it; a programme that is made no draft is open at once.
 
 A version is never changed: a further one begins now or later, whatever else is scheduled, and from then on
@@ -24,15 +24,14 @@ from exchange.kit.clock import format_rfc3339
 from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import time_us
-from exchange.kit.ids import decode_id, new_id
+from exchange.kit.ids import ID_MAX, decode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.products.service import load_products
-from exchange.vouchers import store
-from exchange.vouchers.facts import date_begins_us
-from exchange.vouchers.models import ID_MAX
-from exchange.vouchers.programme_models import (
+from exchange.programmes import store
+from exchange.programmes.facts import date_begins_us
+from exchange.programmes.models import (
     NewProgramme,
     NewVersion,
     Programme,
@@ -40,16 +39,16 @@ from exchange.vouchers.programme_models import (
     ProgrammeStatus,
     RulesVersion,
 )
-from exchange.vouchers.programme_rules import (
+from exchange.programmes.rules import (
     DATE_MAX,
     Known,
     admit_alike,
+    asset_of,
     find_rule_faults,
     may_see,
     sees_all_drafts,
 )
-from exchange.vouchers.programme_steps import book_budget, change_budget, lock_own_programme
-from exchange.vouchers.rules import asset_of
+from exchange.programmes.steps import book_budget, change_budget, lock_own_programme
 
 VERSION_FIRST: Final = 1
 TIME_END_US: Final = date_begins_us(DATE_MAX + dt.timedelta(days=1))

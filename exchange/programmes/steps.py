@@ -20,10 +20,10 @@ from exchange.kit.errors import Forbidden, NotFound
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
-from exchange.vouchers import store
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.programme_rules import may_see
-from exchange.vouchers.programme_step_models import ProgrammeStep
+from exchange.programmes import store
+from exchange.programmes.models import Programme, ProgrammeStatus
+from exchange.programmes.rules import may_see
+from exchange.programmes.step_models import ProgrammeStep
 
 ISSUED_REASON: Final = "the whole budget is issued"
 RAISED_REASON: Final = "the budget was raised"

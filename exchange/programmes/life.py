@@ -11,11 +11,11 @@ from typing import Final
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput
-from exchange.vouchers import store
-from exchange.vouchers.programme_models import Programme, ProgrammeStatus
-from exchange.vouchers.programme_step_models import ProgrammeStep
-from exchange.vouchers.programme_steps import book_budget, lock_own_programme, move_budget, record_step
-from exchange.vouchers.programmes import get_programme
+from exchange.programmes import store
+from exchange.programmes.models import Programme, ProgrammeStatus
+from exchange.programmes.service import get_programme
+from exchange.programmes.step_models import ProgrammeStep
+from exchange.programmes.steps import book_budget, lock_own_programme, move_budget, record_step
 
 STEPS: Final[Mapping[ProgrammeStatus, ProgrammeStatus]] = {
     ProgrammeStatus.DRAFT: ProgrammeStatus.OPEN,

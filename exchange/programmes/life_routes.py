@@ -16,10 +16,10 @@ from exchange.kit.http_once import once
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.vouchers import programme_life
-from exchange.vouchers.programme_models import ProgrammeStatus, ProgrammeView
-from exchange.vouchers.programme_rules import view_of_programme, view_of_programme_step
-from exchange.vouchers.programme_step_models import NewProgrammeStep, ProgrammeStepView
+from exchange.programmes import life
+from exchange.programmes.models import ProgrammeStatus, ProgrammeView
+from exchange.programmes.rules import view_of_programme, view_of_programme_step
+from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
 
 _STEPS: Final = "programme_steps"
 
@@ -55,7 +55,7 @@ class ProgrammeStepsController(Controller):
         value = id_in_path("prg", programme_id, "there is no such programme")
 
         async def work(connection: Connection) -> ProgrammeView:
-            stepped = await programme_life.step_programme(
+            stepped = await life.step_programme(
                 connection,
                 request.principal,
                 value,
@@ -82,7 +82,7 @@ class ProgrammeStepsController(Controller):
         after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
-            found = await programme_life.list_steps(
+            found = await life.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1, at_us=now_us
             )
         page = found[: query.limit]

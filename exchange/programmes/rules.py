@@ -19,8 +19,8 @@ from exchange.kit.fields import format_cny, time_us
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.products.models import Origin
-from exchange.vouchers.facts import WORDS
-from exchange.vouchers.programme_models import (
+from exchange.programmes.facts import WORDS
+from exchange.programmes.models import (
     BASIS_POINTS,
     REFUSED_VALUES,
     SUPPORTED_VALUES,
@@ -34,7 +34,7 @@ from exchange.vouchers.programme_models import (
     RulesVersion,
     VersionView,
 )
-from exchange.vouchers.programme_step_models import ProgrammeStep, ProgrammeStepView
+from exchange.programmes.step_models import ProgrammeStep, ProgrammeStepView
 
 _WORD_LISTS: Final[Mapping[Fact, frozenset[str]]] = {
     Fact.ORIGIN: frozenset(each.value for each in Origin),
@@ -52,6 +52,9 @@ _LISTS: Final = (
 
 DATE_MAX: Final = dt.date(2199, 12, 31)
 """The last date that rules may name."""
+
+PROGRAMME_BIT_FIRST: Final = 16
+"""Eligibility bits below are the exchange's own; the rules with ordinal n have bit 16 + n."""
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -276,6 +279,16 @@ def admit_alike(rules: ProgrammeRules, other: ProgrammeRules) -> bool:
 def superseded_us(versions: Sequence[RulesVersion], number: int) -> int | None:
     """Return when the first version with a higher number begins; None where there is none."""
     return min((each.effective_from_us for each in versions if each.number > number), default=None)
+
+
+def programme_mask(ordinal: int) -> int:
+    """Return the eligibility mask with only the bit of the rules with this ordinal."""
+    return 1 << (PROGRAMME_BIT_FIRST + ordinal)
+
+
+def asset_of(programme_id: int) -> str:
+    """Return the code of the asset in which a programme's vouchers are counted."""
+    return encode_id("prg", programme_id)
 
 
 def view_of_programme(programme: Programme) -> ProgrammeView:

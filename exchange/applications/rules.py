@@ -6,12 +6,7 @@ from typing import Final
 
 import msgspec
 
-from exchange.kit.clock import format_rfc3339, parse_rfc3339
-from exchange.kit.errors import Fault, Faults
-from exchange.kit.fields import format_cny
-from exchange.kit.ids import encode_id
-from exchange.participants.models import Participant
-from exchange.vouchers.application_models import (
+from exchange.applications.models import (
     Allocation,
     AllocationView,
     ApplicantRole,
@@ -22,9 +17,14 @@ from exchange.vouchers.application_models import (
     ApplicationView,
     Decision,
 )
+from exchange.kit.clock import format_rfc3339, parse_rfc3339
+from exchange.kit.errors import Fault, Faults
+from exchange.kit.fields import format_cny
+from exchange.kit.ids import encode_id
+from exchange.participants.models import Participant
+from exchange.programmes.judgement import Standing
+from exchange.programmes.models import Programme, ProgrammeRules
 from exchange.vouchers.issue_rules import issue_objections
-from exchange.vouchers.judgement import Standing
-from exchange.vouchers.programme_models import Programme, ProgrammeRules
 
 _S = ApplicationStatus
 _BUYER: Final = frozenset({ApplicantRole.BUYER})

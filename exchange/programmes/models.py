@@ -185,10 +185,9 @@ class ProgrammeRules(_Rule, frozen=True):
     first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their share of at
     most the product's reference price and `price_cap_above_bps` more, whatever the trade's price; with list,
     of at most the list price that the provider had when its ask was placed, and as much more, and nothing
-    where it had none. `stacking` says how others may pay beside it
-    (`exchange.vouchers.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps` of
-    an order, the whole of it unless told. No lease is in more than `max_claims_per_contract` claims that were
-    not rejected.
+    where it had none. `stacking` says how others may pay beside it (`exchange.programmes.stacking`); with a
+    ceiling, all of them together pay at most `stacking_ceiling_bps` of an order, the whole of it unless told.
+    No lease is in more than `max_claims_per_contract` claims that were not rejected.
 
     `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
     time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
@@ -297,6 +296,20 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     def unissued_fen(self) -> int:
         """What of the budget is not issued, whether it can still be or went back on closing."""
         return self.budget_fen - self.issued_fen
+
+
+class CapUse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a company, and its whole trade group, used of a programme's vouchers by this year's orders.
+
+    Used is what orders set aside, traded and were delivered, less what came back. Kept, and not 0, only for
+    rules with `cap_counts` redeemed. The company's own where it has no group.
+    """
+
+    year: int = 0
+    subject_id: int = 0
+    group_subject_id: int = 0
+    used_fen: int = 0
+    group_used_fen: int = 0
 
 
 class FundingView(msgspec.Struct, frozen=True, kw_only=True):

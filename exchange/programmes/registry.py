@@ -20,10 +20,10 @@ import msgspec
 from exchange.kit.database import Connection
 from exchange.participants.models import Participant
 from exchange.products.models import ProductSpec
-from exchange.vouchers import store
-from exchange.vouchers.judgement import capacity_verdicts, first_objection, provider_verdicts
-from exchange.vouchers.programme_models import RulesVersion
-from exchange.vouchers.rules import programme_mask
+from exchange.programmes import store
+from exchange.programmes.judgement import capacity_verdicts, first_objection, provider_verdicts
+from exchange.programmes.models import RulesVersion
+from exchange.programmes.rules import programme_mask
 
 
 class KnownProgramme(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.vouchers.programme_models import ProgrammeStatus
+from exchange.programmes.models import ProgrammeStatus
 
 
 class ProgrammeStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):

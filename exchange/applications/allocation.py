@@ -9,23 +9,17 @@ issuing and the steps are a few statements for any number.
 
 from collections.abc import Sequence
 
+from exchange.applications import store
+from exchange.applications.models import Allocation, ApplicantRole, Application, ApplicationStatus, Decision
+from exchange.applications.rules import allocate, open_window, total_fen
+from exchange.applications.service import record_steps, stepped_to
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict
 from exchange.participants.service import participants_by_ids
-from exchange.vouchers import store
-from exchange.vouchers.application_models import (
-    Allocation,
-    ApplicantRole,
-    Application,
-    ApplicationStatus,
-    Decision,
-)
-from exchange.vouchers.application_rules import allocate, open_window, total_fen
-from exchange.vouchers.applications import record_steps, stepped_to
+from exchange.programmes.models import Programme
+from exchange.programmes.steps import lock_own_programme
 from exchange.vouchers.issue_rules import closed_objections, in_words, refuse_if_any
-from exchange.vouchers.programme_models import Programme
-from exchange.vouchers.programme_steps import lock_own_programme
 from exchange.vouchers.service import company_standings, issue_vouchers
 
 _S = ApplicationStatus
@@ -34,7 +28,7 @@ _S = ApplicationStatus
 async def allocate_by_score(
     connection: Connection, principal: Principal, programme_id: int, now_us: int
 ) -> Allocation:
-    """Decide every scored application of a programme that waits, by `application_rules.allocate`.
+    """Decide every scored application of a programme that waits, by `rules.allocate`.
 
     Raises `NotFound`, `Forbidden` for anyone but the programme's issuer, `Conflict`: state_conflict where it
     does not allocate by score, window_open, programme_not_open.

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from exchange.vouchers.programme_models import BASIS_POINTS
+from exchange.programmes.models import BASIS_POINTS
 
 
 class Aid(msgspec.Struct, frozen=True, kw_only=True, gc=False):

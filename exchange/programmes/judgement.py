@@ -14,10 +14,10 @@ from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant, ParticipantKind
 from exchange.products.models import ProductSpec
-from exchange.vouchers.facts import Facts, age_years, calendar_date, in_words, is_met
-from exchange.vouchers.models import CapUse
-from exchange.vouchers.programme_models import (
+from exchange.programmes.facts import Facts, age_years, calendar_date, in_words, is_met
+from exchange.programmes.models import (
     BASIS_POINTS,
+    CapUse,
     ProgrammeRules,
     RateTier,
     RequiredOrigin,

@@ -1,0 +1,1 @@
+"""Voucher programmes as data: their rules, what the rules say of an order, and the programmes' life."""
