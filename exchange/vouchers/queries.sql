@@ -1,6 +1,6 @@
 -- name: standings
 -- How a company stands under some programmes in a year that begins and ends at two times; what it spent reads all its
--- transfers, and is told only where it is asked for.
+-- trades of the year, and is told only where it is asked for.
 WITH company AS (
     SELECT id, trade_group_id FROM participant WHERE id = $2
 ), partners AS (
@@ -8,15 +8,11 @@ WITH company AS (
     FROM participant JOIN company ON participant.trade_group_id = company.trade_group_id
     WHERE participant.id <> company.id
 ), spent AS (
-    -- What left its accounts for trades, less what failed hours brought back to them.
-    SELECT (SELECT coalesce(sum(amount_fen), 0) FROM ledger_transfer
-            WHERE debit_account_id = account.id AND kind = 'post_pending' AND reason = 'trade'
-                AND created_at >= $4 AND created_at < $5)
-        - (SELECT coalesce(sum(amount_fen), 0) FROM ledger_transfer
-            WHERE credit_account_id = account.id AND kind = 'posted' AND reason = 'delivery_refund'
-                AND created_at >= $4 AND created_at < $5) AS fen
-    FROM ledger_account AS account
-    WHERE $6::boolean AND account.participant_id = $2 AND account.purpose IN ('cash', 'voucher')
+    -- What its trades cost, by whatever paid for them, less what failed hours brought back.
+    SELECT sum(funding.committed_fen - funding.returned_fen) AS fen
+    FROM trade
+    JOIN lease_funding AS funding ON funding.lease_id = trade.id AND NOT funding.reimbursed
+    WHERE $6::boolean AND trade.buyer_id = $2 AND trade.traded_at >= $4 AND trade.traded_at < $5
 )
 SELECT wanted.programme_id,
     coalesce(sum(used.issued_fen) FILTER (WHERE used.participant_id = $2), 0)::bigint AS issued_fen,

@@ -122,11 +122,12 @@ def test_every_fault_of_a_file_is_told_at_once(venue: Venue, issuer_key: str, tm
     file = tmp_path / "programme.json"
     document = json.loads(call("vouchers", "programmes", "example", "shenzhen").stdout)
     document["rules"]["rate_tiers"][1]["when"] = [{"fact": "age_years"}]
+    document["rules"] |= {"stacking": "none", "cashable": True}
     file.write_text(json.dumps(document))
     refused = call("vouchers", "programmes", "import", str(file), url=venue.url, key=issuer_key)
     assert refused.exit_code == ExitCode.REFUSED
     assert refused.stdout == ""
-    for place in ("/rules/stacking_ceiling_bps", "/rules/stacking", "/rules/rate_tiers/1/when/0"):
+    for place in ("/rules/stacking_ceiling_bps", "/rules/cashable", "/rules/rate_tiers/1/when/0"):
         assert place in refused.stderr
     for text, said in (("{", "is not JSON"), ("[]", "is no programme"), ('{"code": 5}', "is no programme")):
         file.write_text(text)

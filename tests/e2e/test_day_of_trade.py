@@ -170,7 +170,8 @@ async def the_regulator_sees_it(
         "aggressor": "buy",
         "buyer_size_class": "micro",
         "provider_ownership": "state",
-        "programme": "day",
+        "reimbursable_cny": "0.00",
+        "programmes": ["day"],
     }
     assert trade | expected == trade
     table = await regulator.send("GET", "/v1/oversight/trades/export?format=csv")
@@ -187,4 +188,5 @@ async def the_regulator_sees_it(
 
 def as_text(row: dict[str, Any]) -> dict[str, str]:
     """Return a row as a CSV reader would see it."""
-    return {name: "" if value is None else str(value) for name, value in row.items()}
+    several = {name: " ".join(value) for name, value in row.items() if isinstance(value, list)}
+    return {name: "" if value is None else str(value) for name, value in (row | several).items()}

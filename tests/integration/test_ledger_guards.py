@@ -78,7 +78,7 @@ async def test_no_session_silences_a_guard_by_playing_the_replica(database: Data
             "SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal AND tgrelid = ANY"
             " (ARRAY['ledger_account', 'ledger_transfer', 'order_hold', 'lease_funding']::regclass[])"
         )
-    assert len(rows) == 10
+    assert len(rows) == 13
     assert {row["tgname"] for row in rows if row["tgenabled"] != b"A"} == set()
 
 

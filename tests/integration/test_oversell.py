@@ -39,7 +39,7 @@ INSERT_TRADE = """
     INSERT INTO trade
     SELECT $1, partition_id, 1, product_id, id, id, participant_id, participant_id, 'buy', $3::integer,
         $4::integer,
-        $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0, NULL, NULL, 0,
+        $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0, 0, '{}', 0,
         created_at
     FROM orders WHERE id = $2"""
 INSERT_LEASE = """
