@@ -19,7 +19,7 @@ from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.routes import ProgrammesController
 from exchange.vouchers.routes import VouchersController
 from tests.application_world import HOUR_US, ApplicationWorld, another_key
-from tests.integration.test_voucher_routes import SECRET, Caller
+from tests.voucher_door import SECRET, Caller
 from tests.voucher_world import NOW_US
 
 
