@@ -38,7 +38,7 @@ from exchange.programmes.models import (
 )
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.rules import asset_of
-from exchange.vouchers import service
+from exchange.vouchers import service, wallet
 from exchange.vouchers.models import Capture, UsableVoucher, Voucher
 
 NOW_US: Final = 1_772_000_000_000_000
@@ -278,7 +278,7 @@ class VoucherWorld:
             await ledger.post(connection, [step], self.now_us)
 
     async def _usable(self, connection: Connection, voucher: Voucher) -> UsableVoucher:
-        found = await service.vouchers_for_update(
+        found = await wallet.vouchers_for_update(
             connection, {voucher.buyer_id}, self.registry, self.now_us, {voucher.id}
         )
         return next(each for each in found if each.voucher_id == voucher.id)

@@ -39,7 +39,8 @@ from exchange.orders.funding import Means
 from exchange.orders.models import Head, PlaceRequest, Request, Step
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
-from exchange.vouchers.service import expire_due, vouchers_for_update
+from exchange.vouchers.service import expire_due
+from exchange.vouchers.wallet import lock_wallets, opened
 from matching.order import Side
 from matching.units import BookCorrupt
 
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Database
     from exchange.ledger.service import AccountDirectory
     from exchange.programmes.registry import ProgrammeRegistry
-    from exchange.vouchers.models import UsableVoucher
     from matching.book import OrderBook
     from matching.product import Product
 
@@ -286,7 +286,10 @@ class Sequencer:
         return [as_committed(outcome) for outcome in outcomes]
 
     async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
-        """Read what the batch needs: one statement, and two more at most for vouchers and new accounts."""
+        """Read what the batch needs: one statement, and one more for new accounts.
+
+        What vouchers may need beside it, `exchange.vouchers.wallet` says.
+        """
         places = [request for request in requests if isinstance(request, PlaceRequest)]
         if not places:
             return Means()
@@ -295,24 +298,20 @@ class Sequencer:
         buyers = {request.participant_id for request in bids}
         with_vouchers = {request.participant_id for request in bids if request.terms.vouchers != "none"}
         cash = await self._accounts.cash_of(connection, buyers) if buyers else {}
-        known, available = await read_each(
+        named = {voucher_id for request in bids for voucher_id in request.voucher_ids}
+        wallets = [lock_wallets(with_vouchers, named)] if with_vouchers else []
+        known, available, *rows = await read_each(
             connection,
             store.known_outcomes(keys),
             lock_available([accounts.cash_id for accounts in cash.values()]),
+            *wallets,
         )
-        vouchers: dict[int, list[UsableVoucher]] = {}
-        if with_vouchers:
-            at_us = us_of_hour(self._hour)  # a year begins on an hour, and the batch happens within this one
-            named = {voucher_id for request in bids for voucher_id in request.voucher_ids}
-            for voucher in await vouchers_for_update(
-                connection, with_vouchers, self._programmes, at_us, named
-            ):
-                vouchers.setdefault(voucher.buyer_id, []).append(voucher)
+        at_us = us_of_hour(self._hour)  # a year begins on an hour, and the batch happens within this one
         return Means(
             known=store.by_key(known),
             cash=cash,
             available_fen={each.id: each.available_fen for each in available},
-            vouchers=vouchers,
+            vouchers=await opened(connection, rows[0], self._programmes, at_us) if rows else {},
         )
 
     async def _write(self, batch: Batch, connection: Connection) -> None:

@@ -37,7 +37,8 @@ from exchange.vouchers.eligibility_models import (
     VoucherAnswer,
 )
 from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherRefusal, VoucherWish
-from exchange.vouchers.service import company_standings, vouchers_of_buyer
+from exchange.vouchers.service import company_standings
+from exchange.vouchers.wallet import vouchers_of_buyer
 
 
 async def ask(

@@ -57,6 +57,25 @@ class UsableVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     used: CapUse = CapUse()
 
 
+class WalletRow(msgspec.Struct, frozen=True, gc=False):
+    """A voucher as it is stored, with what is free of it, before its rules are looked up.
+
+    `version_last` tells whether the rules that the reader has in memory are all there are.
+    `group_subject_id` is the company's trade group, or itself where it has none.
+    """
+
+    id: int
+    programme_id: int
+    buyer_id: int
+    status: VoucherStatus
+    expires_at_us: int
+    account_id: int
+    escrow_account_id: int
+    version_last: int
+    group_subject_id: int
+    available_fen: int
+
+
 class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
     """Why a voucher that an order names cannot pay for it."""
 

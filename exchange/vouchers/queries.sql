@@ -49,11 +49,12 @@ INSERT INTO voucher (
     issued_at, expires_at)
 SELECT id, $6, $7, buyer_id, face_fen, 'active', account_id, escrow_account_id, $8, $9 FROM issued;
 
--- name: usable_vouchers
+-- name: lock_wallets
 -- The vouchers of some buyers that can still pay, and those named, accounts locked in order of ids; version_last tells
 -- whether the rules that the reader has in memory are all there are. What is held counts as what can still pay: an
 -- earlier order of the same batch may give it free.
-SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status,
+    (extract(epoch FROM voucher.expires_at) * 1000000)::bigint AS expires_at_us, voucher.account_id,
     voucher.escrow_account_id, programme.version_last, coalesce(buyer.trade_group_id, buyer.id) AS group_subject_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher
@@ -68,7 +69,8 @@ FOR NO KEY UPDATE OF account;
 
 -- name: vouchers_of_buyer
 -- Every voucher of a buyer as an order would meet it, nothing locked.
-SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status, voucher.expires_at, voucher.account_id,
+SELECT voucher.id, voucher.programme_id, voucher.buyer_id, voucher.status,
+    (extract(epoch FROM voucher.expires_at) * 1000000)::bigint AS expires_at_us, voucher.account_id,
     voucher.escrow_account_id, programme.version_last, coalesce(buyer.trade_group_id, buyer.id) AS group_subject_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen
 FROM voucher

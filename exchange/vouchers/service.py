@@ -16,7 +16,7 @@ from typing import Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
-from exchange.kit.database import Connection, Record, to_us
+from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
 from exchange.kit.ids import ID_MAX, encode_id, new_id
 from exchange.ledger import service as ledger
@@ -24,8 +24,7 @@ from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, T
 from exchange.participants import service as participants
 from exchange.participants.models import Participant, ParticipantKind
 from exchange.programmes.judgement import Standing
-from exchange.programmes.models import CapUse, Programme, ProgrammeRules, ProgrammeStatus
-from exchange.programmes.registry import ProgrammeRegistry
+from exchange.programmes.models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.programmes.steps import ISSUED_REASON, lock_own_programme, record_step
 from exchange.vouchers import store
 from exchange.vouchers.issue_rules import issue_objections, refuse_if_any
@@ -34,7 +33,6 @@ from exchange.vouchers.models import (
     Capture,
     ExpiredVoucher,
     LockedVoucher,
-    UsableVoucher,
     Voucher,
     VoucherStatus,
     VoucherStep,
@@ -230,72 +228,6 @@ async def get_voucher(connection: Connection, principal: Principal, voucher_id: 
     if not found:
         raise NotFound(detail="there is no such voucher")
     return found[0]
-
-
-async def vouchers_for_update(
-    connection: Connection,
-    buyer_ids: Collection[int],
-    programmes: ProgrammeRegistry,
-    at_us: int,
-    named_ids: Collection[int] = (),
-) -> list[UsableVoucher]:
-    """Return the vouchers of some buyers that can still pay, accounts locked until the transaction ends.
-
-    Those are active or suspended with something free or held. Of `named_ids` those that are theirs come
-    whatever their state, so that one that cannot pay can be told why.
-
-    One statement; others only where the registry does not know the newest rules yet, and where a yearly cap
-    counts what is redeemed. Accounts are locked in order of their ids. What can pay is for `choice.choose` to
-    say. The status is read before the lock is had: it may lag one that is set at this moment, the expiry time
-    and the free amount never do. Of the yearly caps, those of the year of `at_us` are counted.
-    """
-    if not buyer_ids:
-        return []
-    rows = await store.lock_vouchers(connection, buyer_ids, named_ids)
-    return await _usable(connection, rows, programmes, calendar_year(at_us), locks=True)
-
-
-async def vouchers_of_buyer(
-    connection: Connection, buyer_id: int, programmes: ProgrammeRegistry, at_us: int
-) -> list[UsableVoucher]:
-    """Return every voucher of a buyer as an order would meet it at a time; nothing is locked."""
-    rows = await store.vouchers_of_buyer(connection, buyer_id)
-    return await _usable(connection, rows, programmes, calendar_year(at_us), locks=False)
-
-
-async def _usable(
-    connection: Connection, rows: Sequence[Record], programmes: ProgrammeRegistry, year: int, *, locks: bool
-) -> list[UsableVoucher]:
-    if not all(programmes.knows(row["programme_id"], row["version_last"]) for row in rows):
-        await programmes.refresh(connection)
-    known = programmes.programmes
-    capped = {row["programme_id"] for row in rows if known[row["programme_id"]].caps_use}
-    used: Mapping[tuple[int, int], int] = {}
-    if capped:
-        subjects = {row[name] for row in rows for name in ("buyer_id", "group_subject_id")}
-        read = store.lock_uses if locks else store.uses
-        used = await read(connection, capped, subjects, year)
-    return [
-        UsableVoucher(
-            voucher_id=row["id"],
-            programme_id=row["programme_id"],
-            buyer_id=row["buyer_id"],
-            versions=known[row["programme_id"]].versions,
-            status=VoucherStatus(row["status"]),
-            expires_at_us=to_us(row["expires_at"]),
-            account_id=row["account_id"],
-            escrow_account_id=row["escrow_account_id"],
-            available_fen=row["available_fen"],
-            used=CapUse(
-                year=year,
-                subject_id=row["buyer_id"],
-                group_subject_id=row["group_subject_id"],
-                used_fen=used.get((row["programme_id"], row["buyer_id"]), 0),
-                group_used_fen=used.get((row["programme_id"], row["group_subject_id"]), 0),
-            ),
-        )
-        for row in rows
-    ]
 
 
 async def receivable_accounts(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from exchange.kit.bundle import Read
 from exchange.kit.database import from_us, to_us
 from exchange.kit.ids import ID_MAX
 from exchange.kit.queries import load_queries
@@ -16,6 +19,7 @@ from exchange.vouchers.models import (
     Voucher,
     VoucherStatus,
     VoucherStep,
+    WalletRow,
 )
 
 if TYPE_CHECKING:
@@ -115,16 +119,17 @@ async def insert_vouchers(
     )
 
 
-async def lock_vouchers(
-    connection: Connection, buyer_ids: Collection[int], named_ids: Collection[int]
-) -> list[Record]:
-    """The vouchers of some buyers that can still pay or are named, accounts locked in order of ids."""
-    return await connection.fetch(QUERIES.usable_vouchers, list(buyer_ids), list(named_ids))
+_wallet: Final = msgspec.json.Decoder(list[WalletRow])
 
 
-async def vouchers_of_buyer(connection: Connection, buyer_id: int) -> list[Record]:
-    """Every voucher of a buyer in the same form, nothing locked."""
-    return await connection.fetch(QUERIES.vouchers_of_buyer, buyer_id)
+def lock_wallets(buyer_ids: Collection[int], named_ids: Collection[int]) -> Read[WalletRow]:
+    """Ask for vouchers of some buyers that can still pay or are named, accounts locked in order of ids."""
+    return Read(QUERIES.lock_wallets, (list(buyer_ids), list(named_ids)), _wallet)
+
+
+def vouchers_of_buyer(buyer_id: int) -> Read[WalletRow]:
+    """Ask for every voucher of a buyer in the same form, nothing locked."""
+    return Read(QUERIES.vouchers_of_buyer, (buyer_id,), _wallet)
 
 
 async def lock_uses(

@@ -16,7 +16,7 @@ from exchange.ledger.models import TransferKind, TransferReason
 from exchange.orders.models import OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme
-from exchange.vouchers import life, service
+from exchange.vouchers import life, service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import UsableVoucher, Voucher, VoucherStatus
 from exchange.vouchers.rules import DAY_US
@@ -43,7 +43,7 @@ async def issued(
 async def spend(world: VoucherWorld, buyer: Principal, vouchers: list[Voucher]) -> None:
     """Take all of some vouchers to escrow, as trades do."""
     async with world.database.transaction() as connection:
-        found = await service.vouchers_for_update(
+        found = await wallet.vouchers_for_update(
             connection, {buyer.participant_id}, world.registry, world.now_us
         )
         usable = {each.voucher_id: each for each in found}
@@ -107,7 +107,7 @@ async def test_only_vouchers_that_can_pay_and_those_named_are_read_and_locked(da
 
     async def read(named_ids: set[int]) -> tuple[list[UsableVoucher], set[int]]:
         async with database.transaction() as connection:
-            found = await service.vouchers_for_update(
+            found = await wallet.vouchers_for_update(
                 connection, {buyer_id}, world.registry, world.now_us, named_ids
             )
             return found, await locked_of(database, buyer_id)
@@ -125,10 +125,10 @@ async def test_only_vouchers_that_can_pay_and_those_named_are_read_and_locked(da
     }
     stranger = await world.join(ParticipantKind.BUYER)
     async with database.transaction() as connection:
-        assert not await service.vouchers_for_update(
+        assert not await wallet.vouchers_for_update(
             connection, {stranger.participant_id}, world.registry, world.now_us, named
         )
-        told = await service.vouchers_of_buyer(connection, buyer_id, world.registry, world.now_us)
+        told = await wallet.vouchers_of_buyer(connection, buyer_id, world.registry, world.now_us)
     assert len(told) == 3 * EACH + 3  # a question about an order is told of every one
 
 

@@ -23,7 +23,7 @@ from exchange.programmes import life as programme_life
 from exchange.programmes import service as programmes
 from exchange.programmes.models import Programme, ProgrammeStatus, RulesVersion
 from exchange.programmes.rules import view_of_programme, view_of_programme_step
-from exchange.vouchers import service
+from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Voucher
 from exchange.vouchers.rules import DAY_US
@@ -196,7 +196,7 @@ async def test_closing_returns_what_is_not_issued_and_vouchers_live_and_pay_on(w
     assert (await world.change(world.issuer, plan, evidence=("log",))).number == 2
     async with world.database.transaction() as connection:
         buyers = {world.buyer.participant_id}
-        usable = await service.vouchers_for_update(connection, buyers, world.registry, world.now_us)
+        usable = await wallet.vouchers_for_update(connection, buyers, world.registry, world.now_us)
     assert paying(choose(usable, "auto", facts(at_us=world.now_us))) == usable
     await world.captured(voucher, world.provider, 5_000, hour=2)
     world.now_us += 11 * DAY_US

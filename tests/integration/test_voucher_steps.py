@@ -14,7 +14,7 @@ from exchange.kit.errors import Conflict, InvalidInput, NotFound
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme
-from exchange.vouchers import life, service
+from exchange.vouchers import life, service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.life_routes import AFTER_ALL
 from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
@@ -92,7 +92,7 @@ async def test_a_suspended_voucher_pays_for_nothing_new_until_it_is_resumed(worl
     suspended = await world.step(S.SUSPENDED)
     assert suspended.status is S.SUSPENDED
     async with world.database.transaction() as connection:
-        usable = await service.vouchers_for_update(
+        usable = await wallet.vouchers_for_update(
             connection, {world.buyer.participant_id}, world.registry, world.now_us
         )
     refused = choose(usable, (world.issued.id,), facts(at_us=world.now_us))

@@ -32,7 +32,7 @@ from exchange.programmes.models import (
 )
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.rules import programme_mask
-from exchange.vouchers import service
+from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
 from exchange.vouchers.rules import DAY_US
@@ -307,7 +307,7 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
     async def hold_what_is_free() -> int:
         """Hold 1,000 of whatever is first in spending order, as one batch of the sequencer does."""
         async with world.database.transaction() as connection:
-            usable = await service.vouchers_for_update(
+            usable = await wallet.vouchers_for_update(
                 connection, {buyer.participant_id}, world.registry, NOW_US
             )
             chosen = paying(choose(usable, "auto", facts(at_us=NOW_US)))
@@ -343,8 +343,8 @@ async def test_an_order_meets_every_voucher_of_its_buyer_that_is_not_spent(world
     await world.hold(spent, 100)
     await world.hold(free, 30)
     async with world.database.transaction() as connection:
-        assert await service.vouchers_for_update(connection, set(), world.registry, NOW_US) == []
-        found = await service.vouchers_for_update(connection, {buyer.participant_id}, world.registry, NOW_US)
+        assert await wallet.vouchers_for_update(connection, set(), world.registry, NOW_US) == []
+        found = await wallet.vouchers_for_update(connection, {buyer.participant_id}, world.registry, NOW_US)
     assert [(each.voucher_id, each.available_fen) for each in found] == [(spent.id, 0), (free.id, 70)]
     (_, usable) = found
     assert usable.account_id != usable.escrow_account_id
