@@ -44,11 +44,8 @@ async def allocate_by_score(
     waiting = await store.lock_scored_applications(connection, programme_id)
     buyer_ids = sorted({each.buyer_id for each in waiting})
     companies = await participants_by_ids(connection, buyer_ids)
-    wanted = {programme_id: programme.rules}
-    standings = {
-        buyer_id: (await company_standings(connection, wanted, buyer_id, now_us))[programme_id]
-        for buyer_id in buyer_ids
-    }
+    stands = await company_standings(connection, {programme_id: programme.rules}, buyer_ids, now_us)
+    standings = {buyer_id: stands[programme_id, buyer_id] for buyer_id in buyer_ids}
     decisions = allocate(programme, waiting, companies, standings, now_us)
     applications = await _carry_out(connection, principal, programme, decisions, now_us)
     approved_fen = total_fen(decisions)

@@ -78,7 +78,9 @@ async def ask(
     known = programmes.programmes
     in_time = {each.programme_id: in_force(each.versions, now_us) for each in known.values()}
     rules = {number: None if version is None else version.rules for number, version in in_time.items()}
-    standings = await company_standings(connection, rules, principal.participant_id, now_us)
+    company_id = principal.participant_id
+    stands = await company_standings(connection, rules, [company_id], now_us)
+    standings = {programme_id: stands[programme_id, company_id] for programme_id in rules}
     return answer_of(facts, wish, vouchers, known.values(), standings)
 
 

@@ -1,29 +1,33 @@
 -- name: standings
--- How a company stands under some programmes in a year that begins and ends at two times; what it spent reads all its
--- trades of the year, and is told only where it is asked for.
+-- How some companies stand under some programmes in a year that begins and ends at two times. What they spent reads all
+-- their trades of the year, and is told only where it is asked for.
 WITH company AS (
-    SELECT id, trade_group_id FROM participant WHERE id = $2
-), partners AS (
-    SELECT participant.id, participant.kind
-    FROM participant JOIN company ON participant.trade_group_id = company.trade_group_id
-    WHERE participant.id <> company.id
+    SELECT id, trade_group_id FROM participant WHERE id = ANY ($2::bigint[])
+), member AS (
+    -- Whose issues count for a company's group: its own, and its partners'.
+    SELECT company.id AS company_id, company.id, FALSE AS is_provider FROM company
+    UNION ALL
+    SELECT company.id, partner.id, partner.kind = 'provider'
+    FROM company
+    JOIN participant AS partner ON partner.trade_group_id = company.trade_group_id AND partner.id <> company.id
 ), spent AS (
     -- What its trades cost, by whatever paid for them, less what failed hours brought back.
-    SELECT sum(funding.committed_fen - funding.returned_fen) AS fen
+    SELECT trade.buyer_id AS company_id, sum(funding.committed_fen - funding.returned_fen) AS fen
     FROM trade
     JOIN lease_funding AS funding ON funding.lease_id = trade.id AND NOT funding.reimbursed
-    WHERE $6::boolean AND trade.buyer_id = $2 AND trade.traded_at >= $4 AND trade.traded_at < $5
+    WHERE $6::boolean AND trade.buyer_id = ANY ($2) AND trade.traded_at >= $4 AND trade.traded_at < $5
+    GROUP BY trade.buyer_id
 )
-SELECT wanted.programme_id,
-    coalesce(sum(used.issued_fen) FILTER (WHERE used.participant_id = $2), 0)::bigint AS issued_fen,
+SELECT wanted.programme_id, member.company_id,
+    coalesce(sum(used.issued_fen) FILTER (WHERE member.id = member.company_id), 0)::bigint AS issued_fen,
     coalesce(sum(used.issued_fen), 0)::bigint AS group_issued_fen,
-    (SELECT coalesce(sum(fen), 0) FROM spent)::bigint AS spent_fen,
-    EXISTS (SELECT FROM partners WHERE kind = 'provider') AS is_with_provider
+    coalesce((SELECT fen FROM spent WHERE spent.company_id = member.company_id), 0)::bigint AS spent_fen,
+    bool_or(member.is_provider) AS is_with_provider
 FROM unnest($1::bigint[]) AS wanted (programme_id)
+CROSS JOIN member
 LEFT JOIN programme_year_use AS used
-    ON used.programme_id = wanted.programme_id AND used.year = $3
-    AND (used.participant_id = $2 OR used.participant_id IN (SELECT id FROM partners))
-GROUP BY wanted.programme_id;
+    ON used.programme_id = wanted.programme_id AND used.year = $3 AND used.participant_id = member.id
+GROUP BY wanted.programme_id, member.company_id;
 
 -- name: insert_vouchers
 -- Stores vouchers of one programme and counts them against its budget and the year's caps, each guarded by its CHECK. The

@@ -85,8 +85,9 @@ async def objections_to(
     connection: Connection, programme: Programme, buyer: Participant, amount_fen: int, now_us: int
 ) -> list[Fault]:
     """Return what keeps a locked programme from issuing a voucher of an amount to a company now."""
-    standings = await company_standings(connection, {programme.id: programme.rules}, buyer.id, now_us)
-    return list(issue_objections(programme, buyer, standings[programme.id], amount_fen, now_us))
+    standings = await company_standings(connection, {programme.id: programme.rules}, [buyer.id], now_us)
+    standing = standings[programme.id, buyer.id]
+    return list(issue_objections(programme, buyer, standing, amount_fen, now_us))
 
 
 async def issue_vouchers(
@@ -143,10 +144,10 @@ async def issue_vouchers(
 async def company_standings(
     connection: Connection,
     programmes: Mapping[int, ProgrammeRules | None],
-    buyer_id: int,
+    buyer_ids: Collection[int],
     now_us: int,
-) -> Mapping[int, Standing]:
-    """Return how a company stands under some programmes in the present calendar year, by programme.
+) -> Mapping[tuple[int, int], Standing]:
+    """Return how companies stand in the present calendar year, by (programme, company). One statement.
 
     `programmes` gives the rules in force of each; what the company spent is only counted for rules that ask.
     """
@@ -154,7 +155,7 @@ async def company_standings(
     return await store.standings(
         connection,
         list(programmes),
-        buyer_id,
+        buyer_ids,
         year=year,
         year_from_us=year_begins_us(year),
         year_until_us=year_begins_us(year + 1),

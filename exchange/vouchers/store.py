@@ -64,25 +64,28 @@ def _locked(row: Record) -> LockedVoucher:
 async def standings(
     connection: Connection,
     programme_ids: Collection[int],
-    buyer_id: int,
+    buyer_ids: Collection[int],
     *,
     year: int,
     year_from_us: int,
     year_until_us: int,
     counts_spend: bool,
-) -> Mapping[int, Standing]:
-    """How a company stands under some programmes in a calendar year; `spent_fen` is 0 unless counted."""
+) -> Mapping[tuple[int, int], Standing]:
+    """How companies stand under programmes in a calendar year, by (programme, company).
+
+    `spent_fen` is 0 unless counted.
+    """
     rows = await connection.fetch(
         QUERIES.standings,
         list(programme_ids),
-        buyer_id,
+        list(buyer_ids),
         year,
         from_us(year_from_us),
         from_us(year_until_us),
         counts_spend,
     )
     return {
-        row["programme_id"]: Standing(
+        (row["programme_id"], row["company_id"]): Standing(
             issued_fen=row["issued_fen"],
             group_issued_fen=row["group_issued_fen"],
             spent_fen=row["spent_fen"],
