@@ -80,12 +80,11 @@ class Settlement:
                 price_ticks = eligible_ticks(share, event.price_ticks, list_price_ticks)
                 funded.eligible_fen[index] += price_ticks * event.quantity_gpus * event.hours
         trade_id = new_id()
-        wanted = targets_of(funded, open_gpus)
         voucher_fen = reimbursable_fen = 0
         programme_ids = []
-        for share, holds, target_fen in zip(
-            funded.terms.shares, holds_by_share(funded), wanted.committed_fen, strict=True
-        ):
+        shares = funded.terms.shares
+        wanted_fen = targets_of(funded, open_gpus).committed_fen if shares else ()
+        for share, holds, target_fen in zip(shares, holds_by_share(funded), wanted_fen, strict=True):
             # Of a tiny fill, shares that reach their next fen together could be more than the whole: a fen
             # that does not fit is paid with the next fill.
             due_fen = min(
