@@ -1,5 +1,8 @@
 """Goal: what a newcomer does works: start the demo, paste every printed curl, stop it, start it again.
 
+Its market shows an order that two programmes pay, an application that is granted, and a company's claim that
+is decided.
+
 Method: the real command in a process of its own, on a data folder of its own and any free port, with hours of
 one second; the printed commands are run by a shell exactly as they are printed.
 """
@@ -14,13 +17,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from exchange.kit.clock import monotonic_s
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.migrate import migrate
@@ -121,17 +125,50 @@ def paste(command: str) -> str:
     return done.stdout
 
 
+def read_until(command: str, path: str, holds: Callable[[Any], bool]) -> Any:
+    """Read a path with the key of a printed command until what it answers is as wanted."""
+    found = re.search(r"(http://\S+?)/v1/.*Authorization: (Bearer [^']+)'", command)
+    assert found is not None
+    reading = f"curl -s {found[1]}/v1/{path} -H 'Authorization: {found[2]}'"
+    deadline_s = monotonic_s() + DEADLINE_S
+    while not holds(answer := json.loads(paste(reading))):
+        assert monotonic_s() < deadline_s, f"still {answer}"
+    return answer
+
+
+def claimed(command: str) -> Any:
+    """Paste the claimant's command until hours of its company are delivered, and return its claim."""
+    deadline_s = monotonic_s() + DEADLINE_S
+    while True:
+        (outcome,) = json.loads(paste(command))["data"]
+        if outcome["claim"] is not None:
+            return outcome["claim"]
+        assert outcome["code"] == "nothing_to_claim", outcome
+        assert monotonic_s() < deadline_s, "nothing was delivered to the company"
+
+
 @pytest.mark.slow
 def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as demo:
         commands = demo.commands()
-        assert set(commands) == {"buyer", "provider", "issuer", "regulator", "operator"}
+        kinds = {"buyer", "provider", "issuer", "regulator", "operator"}
+        assert set(commands) == kinds | {"before buying", "applicant", "claimant"}
 
+        told = json.loads(paste(commands["before buying"]))
+        # Of 8 x 2 x 3.50 CNY the city pays 30 % and the nation 20 %, half of it together.
+        assert (told["subsidised"], told["amount_cny"], told["voucher_cny"]) == (True, "56.00", "28.00")
         first, bid = (json.loads(paste(commands["buyer"])) for _ in range(2))
         assert first["id"] != bid["id"], "a pasted command can be pasted again"
         for placed in (first, bid):
             assert (placed["status"], placed["vouchers"]) == ("filled", "auto"), placed
-            assert all(float(fill["voucher_cny"]) > 0 for fill in placed["fills"])
+            assert [share["rate_bps"] for share in placed["shares"]] == [3_000, 2_000]
+            assert [share["programme_id"] for share in placed["shares"]] == [
+                share["programme_id"] for share in told["shares"]
+            ]
+            for fill in placed["fills"]:
+                price_fen = round(float(fill["price_cny_per_gpu_hour"]) * 100) * fill["quantity_gpus"] * 2
+                # Each of two shares is rounded down by less than a fen, of what all fills come to.
+                assert -2 <= round(float(fill["voucher_cny"]) * 100) - price_fen // 2 <= 2, fill
         ask = json.loads(paste(commands["provider"]))
         assert (ask["status"], ask["side"]) in {("resting", "sell"), ("partially_filled", "sell")}, ask
         voucher = json.loads(paste(commands["issuer"]))
@@ -142,7 +179,7 @@ def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> Non
         assert voucher["id"] in {account["voucher_id"] for account in accounts}
 
         exports = demo.exports()
-        for kind in commands:
+        for kind in kinds:
             key = f"KEY_{kind.upper()}"
             me = json.loads(
                 paste(
@@ -152,7 +189,21 @@ def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> Non
             )
             assert me["kind"] == kind, me
 
+        wish = json.loads(paste(commands["applicant"]))
+        assert (wish["status"], wish["amount_cny"]) == ("submitted", "20000.00"), wish
+        granted = read_until(
+            commands["applicant"], f"applications/{wish['id']}", lambda read: read["status"] != "submitted"
+        )
+        assert (granted["status"], granted["approved_cny"]) == ("approved", "20000.00")
+
         demo.status_with_claims()
+        claim = claimed(commands["claimant"])
+        assert (claim["claimant_kind"], claim["status"]) == ("buyer", "submitted"), claim
+        decided = read_until(
+            commands["claimant"], f"claims/{claim['id']}", lambda read: read["status"] in {"paid", "rejected"}
+        )
+        paid = {"paid": claim["amount_cny"], "rejected": None}
+        assert decided["approved_cny"] == paid[decided["status"]], decided
         key_file = tmp_path / "demo" / "demo-keys.json"
         assert key_file.stat().st_mode & 0o777 == 0o600
         keys = key_file.read_text()

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from exchange.claims.models import ClaimStatus, NewClaim, NewRejection
-from exchange.cli.demo.cast import PROGRAMMES, Buyer, Provider
+from exchange.applications.models import ApplicationStatus, NewApplicationStep
+from exchange.claims.models import ClaimStatus, NewClaimBatch, NewRejection
+from exchange.cli.demo.cast import PROGRAMMES, SHOWN_CLAIMANT, Buyer, Provider
 from exchange.cli.demo.setup import DemoMarket
 from exchange.client import ApiProblem, ExchangeClient, Unreachable
 from exchange.kit.clock import hour_of, parse_rfc3339
@@ -28,6 +29,7 @@ CLAIM_EVERY_HOURS: Final = 4
 OUTAGE_PERCENT: Final = 3
 REJECTED_PERCENT: Final = 10
 CANCELLED_PERCENT: Final = 5
+CLAIM_PERCENT: Final = 15
 
 
 class Traded:
@@ -78,6 +80,13 @@ def _hour(text: str) -> int:
     if at_us is None:
         raise ValueError(f"the exchange gave {text!r} as a time")
     return hour_of(at_us)
+
+
+async def claim_all(scene: Scene, client: ExchangeClient) -> None:
+    """Claim under every programme in which a participant has something to claim."""
+    for outcome in (await client.submit_claims(NewClaimBatch())).data:
+        if outcome.code is not None:
+            scene.refused[outcome.code] += 1
 
 
 class ProviderAgent:
@@ -152,19 +161,17 @@ class ProviderAgent:
                 return
 
     async def _claim(self) -> None:
-        for programme in PROGRAMMES:
-            if self._provider.region not in programme.provider_regions:
-                continue
-            try:
-                await self._client.submit_claim(
-                    NewClaim(programme_id=self._scene.market.programme_ids[programme.code])
-                )
-            except ApiProblem as problem:
-                self._scene.refuse(problem)
+        try:
+            await claim_all(self._scene, self._client)
+        except ApiProblem as problem:
+            self._scene.refuse(problem)
 
 
 class BuyerAgent:
-    """Bids for jobs of all sizes, with vouchers where it has some, and cancels one now and then."""
+    """Bids for jobs of all sizes, with vouchers where it has some, and cancels one now and then.
+
+    Where a programme reimburses it, it claims now and then what was delivered.
+    """
 
     def __init__(self, scene: Scene, buyer: Buyer, seed: int) -> None:
         """Act for `buyer`."""
@@ -172,7 +179,9 @@ class BuyerAgent:
         self._buyer = buyer
         self._rng = _rng(seed, buyer.name)
         self._client = scene.market.client(buyer.name)
-        self._has_vouchers = any(buyer.name in programme.recipients for programme in PROGRAMMES)
+        mine = [each for each in PROGRAMMES if buyer.name in (*each.recipients, *each.applicants)]
+        self._has_vouchers = bool(mine)
+        self._claims = buyer.name != SHOWN_CLAIMANT and any(each.mode == "reimburse" for each in mine)
         self._products = [
             product for product in scene.products.values() if product.is_domestic or not buyer.domestic_only
         ]
@@ -185,6 +194,8 @@ class BuyerAgent:
                 placed = await self.bid()
                 if placed.status == "resting" and self._rng.randrange(100) < CANCELLED_PERCENT:
                     await self._client.cancel(placed.id)
+                if self._claims and self._rng.randrange(100) < CLAIM_PERCENT:
+                    await claim_all(self._scene, self._client)
             except ApiProblem as problem:
                 self._scene.refuse(problem)
 
@@ -214,7 +225,7 @@ class BuyerAgent:
 
 
 class IssuerAgent:
-    """Decides on claims and pays those it approved."""
+    """Approves applications, decides on claims and pays those it approved."""
 
     def __init__(self, scene: Scene, issuer: str, seed: int) -> None:
         """Act for `issuer`."""
@@ -223,7 +234,7 @@ class IssuerAgent:
         self._client = scene.market.client(issuer)
 
     async def live(self) -> None:
-        """Look through the claims twice an hour, for ever."""
+        """Look through applications and claims twice an hour, for ever."""
         while True:
             await asyncio.sleep(self._scene.hour_s / 2)
             try:
@@ -232,7 +243,14 @@ class IssuerAgent:
                 self._scene.refuse(problem)
 
     async def decide(self) -> None:
-        """Reject some claims, approve and pay the others."""
+        """Approve applications that can be granted; reject some claims, approve and pay the others."""
+        async for wish in self._client.applications(limit=100, status=ApplicationStatus.SUBMITTED):
+            try:
+                await self._client.step_application(wish.id, NewApplicationStep(to="approved"))
+            except ApiProblem as problem:
+                self._scene.refuse(problem)
+                step = NewApplicationStep(to="rejected", reason=problem.problem.detail)
+                await self._client.step_application(wish.id, step)
         for status in (ClaimStatus.SUBMITTED, ClaimStatus.IN_AUDIT):
             async for claim in self._client.claims(limit=100, status=status):
                 if self._rng.randrange(100) < REJECTED_PERCENT:

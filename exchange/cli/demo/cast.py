@@ -3,7 +3,7 @@
 Names are invented. Products, hubs and prices are the catalogue's.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -139,17 +139,25 @@ BUYERS: Final = (
 
 
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
-    """A voucher programme of an issuer: who may pay whom with it, and for what share."""
+    """A voucher programme of an issuer: who may pay whom with it, and for what share.
+
+    No provider region admits all providers. With `stacks` it pays beside others that do, all of them together
+    at most `ceiling_bps` of an order. `recipients` are issued a voucher, `applicants` apply for one.
+    """
 
     issuer: str
     code: str
     name: str
     rate_bps: int
-    domestic_only: bool
-    provider_regions: frozenset[str]
-    buyer_regions: tuple[str, ...]
-    buyer_size_classes: tuple[SizeClass, ...]
-    recipients: tuple[str, ...]
+    domestic_only: bool = False
+    mode: Literal["instant", "reimburse"] = "instant"
+    stacks: bool = False
+    ceiling_bps: int | None = None
+    provider_regions: frozenset[str] = frozenset()
+    buyer_regions: tuple[str, ...] = ()
+    buyer_size_classes: tuple[SizeClass, ...] = ()
+    recipients: tuple[str, ...] = ()
+    applicants: tuple[str, ...] = ()
 
 
 PROGRAMMES: Final = (
@@ -158,11 +166,21 @@ PROGRAMMES: Final = (
         code="guizhou-start-ups",
         name="Computing vouchers for young companies",
         rate_bps=3_000,
-        domestic_only=False,
+        stacks=True,
         provider_regions=frozenset({"guizhou"}),
         buyer_regions=("guizhou",),
         buyer_size_classes=(SizeClass.MICRO, SizeClass.SMALL),
         recipients=("Small Boat Models", "Lantern Robotics"),
+    ),
+    Programme(
+        issuer="National Chip Subsidy Office",
+        code="national-domestic-chips",
+        name="National subsidy for domestic accelerators",
+        rate_bps=2_000,
+        domestic_only=True,
+        stacks=True,
+        ceiling_bps=5_000,
+        recipients=("Small Boat Models", "Lantern Robotics", "Northern Weather Institute"),
     ),
     Programme(
         issuer="Zhejiang Voucher Office",
@@ -171,15 +189,27 @@ PROGRAMMES: Final = (
         rate_bps=2_000,
         domestic_only=True,
         provider_regions=frozenset({"anhui", "guizhou", "inner-mongolia"}),
-        buyer_regions=(),
         buyer_size_classes=(SizeClass.MICRO, SizeClass.SMALL, SizeClass.MEDIUM),
-        recipients=("Ricepaper Vision", "Kingfisher Protein"),
+        applicants=("Ricepaper Vision",),
+    ),
+    Programme(
+        issuer="Anhui Voucher Office",
+        code="anhui-compute",
+        name="Computing vouchers that reimburse",
+        rate_bps=2_500,
+        mode="reimburse",
+        recipients=("Old Bridge Motors", "Kingfisher Protein"),
     ),
 )
 
 REGULATOR: Final = "Compute Market Oversight"
 SHOWN_BUYER: Final = "Small Boat Models"
 SHOWN_PROVIDER: Final = "Guian State Compute"
+SHOWN_APPLICANT: Final = "Lantern Robotics"
+SHOWN_APPLICATION_CODE: Final = "zhejiang-domestic-chips"
+SHOWN_CLAIMANT: Final = "Old Bridge Motors"
+"""A reimbursed company whose claims are left to the newcomer."""
+SHOWN_CLAIM_CODE: Final = "anhui-compute"
 SHOWN_PRODUCT: Final = "huawei-ascend-910b3.guian.hccs-roce-200"
 BUYER_MONEY_CNY: Final = "50000000.00"
 ISSUER_MONEY_CNY: Final = "80000000.00"

@@ -6,7 +6,17 @@ time in the moment it is pasted. Needs GNU date, which every Linux has.
 
 from typing import Final
 
-from exchange.cli.demo.cast import PROGRAMMES, REGULATOR, SHOWN_BUYER, SHOWN_PRODUCT, SHOWN_PROVIDER
+from exchange.cli.demo.cast import (
+    PROGRAMMES,
+    REGULATOR,
+    SHOWN_APPLICANT,
+    SHOWN_APPLICATION_CODE,
+    SHOWN_BUYER,
+    SHOWN_CLAIM_CODE,
+    SHOWN_CLAIMANT,
+    SHOWN_PRODUCT,
+    SHOWN_PROVIDER,
+)
 from exchange.cli.demo.setup import DemoMarket
 
 LEAD_HOURS: Final = 4
@@ -15,7 +25,7 @@ JSON_HEADER: Final = "-H 'Content-Type: application/json'"
 
 
 def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
-    """Return (who and what, command) for buyer, provider, issuer, regulator and operator."""
+    """Return (who and what, command) for each kind of participant, an applicant and a claimant too."""
     url = market.url
     buyer, provider = market.member(SHOWN_BUYER), market.member(SHOWN_PROVIDER)
     programme = next(each for each in PROGRAMMES if SHOWN_BUYER in each.recipients)
@@ -35,11 +45,30 @@ def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
         f'{{"programme_id":"{market.programme_ids[programme.code]}","buyer_id":"{buyer.id}",'
         '"amount_cny":"1000.00"}'
     )
+    question = f'{{"product":"{SHOWN_PRODUCT}","quantity_gpus":8,"hours":2,"price_cny_per_gpu_hour":"3.50"}}'
+    wish = (
+        f'{{"programme_id":"{market.programme_ids[SHOWN_APPLICATION_CODE]}","amount_cny":"20000.00",'
+        '"purpose":"training a robot to fold shirts"}'
+    )
+    claim = f'{{"programme_ids":["{market.programme_ids[SHOWN_CLAIM_CODE]}"]}}'
+    applicant, claimant = market.member(SHOWN_APPLICANT), market.member(SHOWN_CLAIMANT)
     once = '-H "Idempotency-Key: $(date +%s%N)"'
     return [
         (
-            "buyer: bid for 8 GPUs over 2 hours within the next day, a share of it paid by vouchers",
+            "before buying: who would pay which share of 8 GPUs over 2 hours, and why or why not",
+            f"curl -s {url}/v1/vouchers/eligibility {_key(buyer.key)} {JSON_HEADER} -d '{question}'",
+        ),
+        (
+            "buyer: bid for them within the next day; its city and the national subsidy both pay a share",
             f"curl -s {url}/v1/orders {_key(buyer.key)} {JSON_HEADER} -d '{bid}'",
+        ),
+        (
+            "applicant: ask a programme for a voucher of 20,000 CNY; its issuer decides within the hour",
+            f"curl -s {url}/v1/applications {_key(applicant.key)} {JSON_HEADER} {once} -d '{wish}'",
+        ),
+        (
+            "claimant: a company that paid in full claims its share of the hours delivered until now",
+            f"curl -s {url}/v1/claims/batch {_key(claimant.key)} {JSON_HEADER} {once} -d '{claim}'",
         ),
         (
             "provider: offer 64 GPUs for a day",

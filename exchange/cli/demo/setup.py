@@ -6,6 +6,7 @@ nothing twice and finds the same participants again.
 
 import httpx
 
+from exchange.applications.models import NewApplication
 from exchange.cli.demo.cast import (
     BUDGET_FEN,
     BUYER_MONEY_CNY,
@@ -89,7 +90,7 @@ class DemoMarket:
             await self._operator.deposit(movement, _once("deposit", name))
 
     async def open_programmes(self) -> None:
-        """Open the voucher programmes and issue each recipient a voucher, once."""
+        """Open the voucher programmes, issue each recipient a voucher and let each applicant apply, once."""
         for programme in PROGRAMMES:
             issuer = self.client(programme.issuer)
             opened = await issuer.create_programme(self._rules(programme), _once("programme", programme.code))
@@ -98,7 +99,12 @@ class DemoMarket:
                 voucher = NewVoucher(
                     programme_id=opened.id, buyer_id=self.member(name).id, amount_cny=VOUCHER_CNY
                 )
-                await issuer.issue_voucher(voucher, _once("voucher", name))
+                await issuer.issue_voucher(voucher, _once("voucher", f"{programme.code} {name}"))
+            for name in programme.applicants:
+                wish = NewApplication(
+                    programme_id=opened.id, amount_cny=VOUCHER_CNY, purpose="training a vision model"
+                )
+                await self.client(name).apply(wish, _once("application", f"{programme.code} {name}"))
 
     def _rules(self, programme: Programme) -> NewProgramme:
         admitted = tuple(
@@ -116,6 +122,9 @@ class DemoMarket:
                 cap_per_year_fen=CAP_PER_YEAR_FEN,
                 validity_days=VALIDITY_DAYS,
                 provider=ProviderRule(admitted=admitted),
+                mode=programme.mode,
+                stacking="ceiling" if programme.stacks else "none",
+                stacking_ceiling_bps=programme.ceiling_bps,
                 capacity=CapacityRule(origin=origin),
                 buyer=BuyerRule(regions=programme.buyer_regions, size_classes=programme.buyer_size_classes),
             ),
