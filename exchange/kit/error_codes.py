@@ -95,6 +95,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "repeated": "A parameter that may be given once is given several times.",
     "required": "The field is missing.",
     "scope_not_allowed": "A scope that this key may not have.",
+    "share_below_one_fen": "What the voucher's programme would pay of the order is less than one fen.",
     "too_long": "The text or list is longer than allowed.",
     "too_short": "The text or list is shorter than allowed.",
     "unknown_channel": "There is no channel of this name.",
@@ -105,13 +106,14 @@ FAULT_CODES: Final[dict[str, str]] = {
     "voucher_exhausted": "Nothing of the voucher is free to spend.",
     "voucher_expired": "The voucher's time has passed.",
     "voucher_not_active": "The voucher is suspended or revoked.",
-    "voucher_of_another_programme": "An order is paid by one programme's vouchers, and this is of another.",
+    "voucher_not_stackable": "The voucher's programme pays nothing beside those of the order's other vouchers.",
     "voucher_unknown": "The buyer has no such voucher.",
     "voucher_rule_not_met": "A rule of the voucher's programme that the order does not meet.",
     "window_in_past": "The window begins before the first hour that is still for sale.",
     "window_inverted": "The window does not end after it starts.",
     "wrong_type": "The value has another JSON type than the field.",
     "yearly_cap_exceeded": "More than what the programme's cap of the year leaves to the buyer.",
+    "yearly_cap_used": "The orders of the year use all of the programme's cap on what is redeemed.",
 }
 
 ERROR_CODES: Final[dict[str, str]] = {**FAULT_CODES, **PROBLEM_CODES}

@@ -11,7 +11,9 @@ NAME = re.compile(r"`(test_\w+)`")
 def test_every_test_that_a_document_names_is_there() -> None:
     there = {path.stem for path in files("tests", suffix=".py")}
     for _, tree in trees("tests"):
-        there |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        there |= {
+            node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        }
     named = {
         name
         for path in files("docs", suffix=".md")

@@ -4,6 +4,7 @@ Method: faults collected by hand; and the syntax trees of the whole package sear
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import exchange
 from exchange.kit import errors
 from exchange.kit.error_codes import ERROR_CODES, FAULT_CODES, PROBLEM_CODES
 from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal, Unavailable
+from exchange.vouchers import choice
 
 PACKAGE = Path(exchange.__file__).parent
 
@@ -53,6 +55,19 @@ def test_every_code_in_the_source_is_listed() -> None:
     assert len(used) > 20, "the search finds the codes it is for"
     lists = {"fault": FAULT_CODES, "problem": PROBLEM_CODES}
     assert sorted(entry for entry in used if entry[2] not in lists[entry[1]]) == []
+
+
+def test_every_reason_why_a_voucher_cannot_pay_is_listed() -> None:
+    """Those codes reach `VoucherRefusal` by a variable, so each is found where it is assigned or compared."""
+    tree = ast.parse(Path(choice.__file__).read_text(encoding="utf-8"))
+    words = {
+        each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    }
+    reasons = {word for word in words if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)}
+    assert {"voucher_expired", "voucher_not_stackable"} <= reasons
+    assert reasons - set(FAULT_CODES) == set()
 
 
 def test_the_default_codes_are_listed() -> None:
