@@ -106,7 +106,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "voucher_exhausted": "Nothing of the voucher is free to spend.",
     "voucher_expired": "The voucher's time has passed.",
     "voucher_not_active": "The voucher is suspended or revoked.",
-    "voucher_not_stackable": "The voucher's programme pays nothing beside those of the order's other vouchers.",
+    "voucher_not_stackable": "The voucher's programme pays nothing beside those of the other vouchers.",
     "voucher_unknown": "The buyer has no such voucher.",
     "voucher_rule_not_met": "A rule of the voucher's programme that the order does not meet.",
     "window_in_past": "The window begins before the first hour that is still for sale.",

@@ -1,7 +1,7 @@
 """Goal: the worked example of docs/vouchers.md is what the exchange does, to the fen.
 
-Method: the functions that fund, settle and deliver real orders, on the example's figures, which were worked out by
-hand.
+Method: the functions that fund, settle and deliver real orders, on the example's figures, which were worked
+out by hand.
 """
 
 from typing import Final
