@@ -1,9 +1,9 @@
-"""A way to PostgreSQL that breaks where a test says: before a statement of a transaction, or after its COMMIT.
+"""A way to PostgreSQL that breaks where a test says: before a statement of a transaction, or after COMMIT.
 
-`Wire` stands between a pool and the server's socket and reads what is sent, so it knows each statement of each
-transaction; what is read outside of transactions passes and is not counted. When it cuts, both sockets are
-closed: the server's backend sees its client gone, rolls back and ends (`gone` waits for that), and the client
-learns nothing more.
+`Wire` stands between a pool and the server's socket and reads what is sent, so it knows each statement of
+each transaction; what is read outside of transactions passes and is not counted. When it cuts, both sockets
+are closed: the server's backend sees its client gone, rolls back and ends (`gone` waits for that), and the
+client learns nothing more.
 
 Cuts: before the k-th statement (BEGIN is the first, COMMIT the last); or after the server has carried out the
 COMMIT, of which the client is then never told.
@@ -179,7 +179,7 @@ _ENDS: Final = (ConnectionError, asyncio.IncompleteReadError)
 
 
 async def _read_message(reader: asyncio.StreamReader, *, typed: bool = True) -> bytes:
-    """Read one message of the protocol: a letter but for the first one, a length that counts itself, a body."""
+    """Read one message: a letter but for the first one, a length that counts itself, a body."""
     head = await reader.readexactly(5 if typed else 4)
     return head + await reader.readexactly(int.from_bytes(head[-4:]) - 4)
 
@@ -187,7 +187,7 @@ async def _read_message(reader: asyncio.StreamReader, *, typed: bool = True) -> 
 @asynccontextmanager
 async def faulty_wire(url: str) -> AsyncIterator[Wire]:
     """Lay a wire to the database of an address, and take it away."""
-    with TemporaryDirectory(prefix="wire-", dir="/tmp") as folder:  # noqa: S108 - a socket's path must be short
+    with TemporaryDirectory(prefix="wire-", dir="/tmp") as folder:
         wire = Wire(url, Path(folder))
         server = await asyncio.start_unix_server(wire.serve, f"{folder}/{SOCKET}")
         try:

@@ -10,7 +10,7 @@ exchange's own accounts, which all worlds of one database share (their transfers
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from exchange.kit.auth import Principal
@@ -38,14 +38,14 @@ _EVERYONES: Final = Principal(
 _IDS: Final = re.compile(r"\b[a-z]{3}_[0-9a-z]{13}\b")
 _NUMBERED: Final = re.compile(r"(?<=[a-z][ -])\d+\b")
 _DRAWN: Final = re.compile(r"(?<=drawn for audit: )\d+")
-_WITHOUT_VALUE: Final = re.compile(r"(_at|_hour|^sequence|_seq|^year|^ordinal|^bit|_year)$")
+_WITHOUT_VALUE: Final = re.compile(r"(_at|_hour|sequence|year|ordinal|mask|mask_hex)$")
 _DRAW_NUMBER: Final = ("claim_draw", "drawn_number")
 
 
 async def _tables(connection: Connection) -> list[str]:
     found = await connection.fetch(
-        "SELECT relname::text AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
-        " AND relname <> ALL ($1::text[]) ORDER BY 1",
+        "SELECT relname::text AS name FROM pg_class WHERE relkind = 'r'"
+        " AND relnamespace = 'public'::regnamespace AND relname <> ALL ($1::text[]) ORDER BY 1",
         list(LEFT_OUT),
     )
     return [row["name"] for row in found]
@@ -92,7 +92,7 @@ def changes(before: Rows, after: Rows) -> list[tuple[str, str, Any]]:
     ]
 
 
-def _place(row: Mapping[str, Any]) -> Sequence[object]:
+def _place(row: Mapping[str, Any]) -> list[int]:
     """Return what to order rows by: numbers, ids first, of which a later one is always higher."""
     numbers = {name: value for name, value in row.items() if isinstance(value, int)}
     return [numbers.get("id", 0), *(numbers[name] for name in sorted(numbers))]
@@ -100,30 +100,39 @@ def _place(row: Mapping[str, Any]) -> Sequence[object]:
 
 def _told(table: str, value: Any, names: dict[object, str], field: str = "") -> Any:
     """Return a value with ids named in the order of their appearance."""
-    if value is None:
-        return None
-    if _WITHOUT_VALUE.search(field) or (table, field) == _DRAW_NUMBER:
+    if value is not None and (_WITHOUT_VALUE.search(field) or (table, field) == _DRAW_NUMBER):
         return "something"
+    if isinstance(value, str) and value.startswith("{"):
+        value = json.loads(value)
     if isinstance(value, dict):
-        return {name: _told(table, each, names, name) for name, each in sorted(value.items())}
+        return {
+            _name(int(name), names) if name.isdigit() else name: _told(table, each, names, name)
+            for name, each in sorted(value.items())
+        }
     if isinstance(value, list):
         return [_told(table, each, names, field) for each in value]
     if isinstance(value, str):
-        if value.startswith("\\x"):
-            return "bytes"
-        if value.startswith("{"):
-            return _told(table, json.loads(value), names, field)
-        told = _IDS.sub(lambda found: _name(found[0], names), value)
-        return _DRAWN.sub("n", _NUMBERED.sub("n", told))
-    if not isinstance(value, int):
-        return value
-    if value > COUNTED_MAX:
-        return _name(value, names)
+        return _text_told(value, names)
+    return _number_told(table, value, names, field) if isinstance(value, int) else value
+
+
+def _text_told(text: str, names: dict[object, str]) -> str:
+    """Return a text without the numbers that differ between worlds."""
+    if text.startswith("\\x"):
+        return "bytes"
+    told = _IDS.sub(lambda found: _name(found[0], names), text)
+    return _DRAWN.sub("n", _NUMBERED.sub("n", told))
+
+
+def _number_told(table: str, number: int, names: dict[object, str], field: str) -> int | str:
+    """Return an id by its name, and any other number as it is."""
+    if number > COUNTED_MAX:
+        return _name(number, names)
     if field != "id" and not field.endswith("_id"):
-        return value
+        return number
     # Numbers that a table counts itself are those of other tables, too.
     of_account = "account" in field or (table == "ledger_account" and field == "id")
-    return _name(("ledger_account" if of_account else table, value), names)
+    return _name(("ledger_account" if of_account else table, number), names)
 
 
 def _name(thing: object, names: dict[object, str]) -> str:

@@ -7,7 +7,6 @@ and to try again must change nothing. Which orders pay with vouchers is in `test
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
@@ -17,19 +16,17 @@ from exchange.claims.models import ClaimStatus
 from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.errors import Refusal
 from exchange.kit.fields import format_cny
-from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
 from exchange.products.list_price_models import NewListPrice
 from exchange.products.list_prices import publish_list_price
 from exchange.products.service import load_products, seed_catalogue
 from exchange.vouchers import programmes, service
 from exchange.vouchers.application_models import ApplicationStatus
-from exchange.vouchers.models import VoucherStatus
 from exchange.vouchers.life import step_voucher
+from exchange.vouchers.models import VoucherStatus
 from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeStatus, ReviewRule
 from tests.application_world import ApplicationWorld, another_key
 from tests.claim_world import ClaimWorld
-from tests.e2e.served import Caller, served
 from tests.faults import Wire, faulty_wire
 from tests.stored_state import assert_sound, changes, fingerprint, rows
 from tests.voucher_world import VoucherWorld
@@ -275,7 +272,7 @@ REPEATABLE: dict[str, Settle] = {
     "a committee's first key approves": application("first key"),
     "an application is scored": application("scored"),
 }
-"""Those that mean another one when they are asked for again: HTTP tells them apart by their Idempotency-Key."""
+"""Those that mean another one when asked for again. HTTP tells them apart: see `test_lost_answers`."""
 
 
 @pytest.fixture
