@@ -264,6 +264,8 @@ async def _recover(
     redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
     budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
     issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
+    # Cash before the budget: as an hour that pays the claimant and then takes an expired voucher back.
+    await ledger.available_for_update(connection, [issuer_cash_id, claimant_cash_id])
     return [
         transfer_of(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
         transfer_of(
