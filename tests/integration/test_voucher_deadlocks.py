@@ -24,7 +24,7 @@ from exchange.ledger.models import (
     TransferReason,
 )
 from exchange.vouchers import service
-from exchange.vouchers.models import ExpiredVoucher, Voucher
+from exchange.vouchers.models import Capture, ExpiredVoucher, Voucher
 from tests.claim_world import ClaimWorld
 from tests.voucher_world import VoucherWorld, transfer_of
 
@@ -131,7 +131,7 @@ async def test_claims_under_two_programmes_and_an_hour_that_captures_under_both(
                 steps.append(transfer_of(voucher, TransferKind.POSTED, reason, escrow_id, to_id, 10))
             await ledger.post(connection, steps, world.now_us)
             captures = [
-                service.Capture(
+                Capture(
                     lease_id=voucher.id,
                     delivery_hour=9,
                     voucher_id=voucher.id,
