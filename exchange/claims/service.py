@@ -184,6 +184,8 @@ async def _submit(
     await _must_be_proven(connection, claim, terms.evidence)
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
+    # Before the account of what is claimed may be opened: a batch of claims has it locked by then.
+    await store.lock_receivables(connection, claim.claimant_id, [claim.asset])
     receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
     step = transfer_of(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
     await ledger.post(connection, [step], now_us)

@@ -1,7 +1,7 @@
-"""Goal: an hour that is settled never waits for who waits for it, whatever is claimed or paid back meanwhile.
+"""Goal: hours, claims and recoveries at the same time never wait for each other in a circle.
 
-Method: the one order of events in which two transactions could cross is made by hand: a third one holds an
-account that the hour needs, until both wait. Then it lets go, and both must go through.
+Method: the one order of events in which two transactions could cross is made by hand: a third one holds rows
+that the first needs, until both wait. Then it lets go, and both must go through.
 """
 
 import asyncio
@@ -50,10 +50,14 @@ async def waiting(database: Database, count: int) -> None:
             await asyncio.sleep(0.001)
 
 
-async def meet_at(world: VoucherWorld, account_id: int, *works: Awaitable[object]) -> list[object]:
-    """Hold an account until each work in turn waits for it or for the one before, then let them all go."""
+ACCOUNT = "SELECT FROM ledger_account WHERE id = $1 FOR NO KEY UPDATE"
+CAPTURES = "SELECT FROM voucher_capture WHERE programme_id = $1 AND claim_id IS NULL FOR NO KEY UPDATE"
+
+
+async def meet_at(world: VoucherWorld, lock: str, number: int, *works: Awaitable[object]) -> list[object]:
+    """Hold rows until each work in turn waits for them or for the one before, then let them all go."""
     async with world.database.transaction() as connection:
-        await ledger.available_for_update(connection, [account_id])
+        await connection.execute(lock, number)
         tasks = []
         for work in works:
             tasks.append(asyncio.ensure_future(work))
@@ -98,7 +102,7 @@ async def test_a_recovery_and_an_hour_that_pays_its_provider_and_expires_a_vouch
             return await service.expire_due(connection, world.issued.expires_at_us)
 
     expired, recovered = await meet_at(
-        world, due_id, settle_hour(), world.step(claim, ClaimStatus.RECOVERED, world.provider)
+        world, ACCOUNT, due_id, settle_hour(), world.step(claim, ClaimStatus.RECOVERED, world.provider)
     )
     assert isinstance(expired, tuple)
     assert [each.returned_fen for each in expired] == [4_000]
@@ -156,6 +160,24 @@ async def test_claims_under_two_programmes_and_an_hour_that_captures_under_both(
         keys = [AccountKey(*pair, Purpose.RECEIVABLE) for pair in pairs]
         opened = await ledger.ensure_accounts(connection, keys, world.now_us)
     assert min(opened.values()) < between_id < max(opened.values())
-    _, claims = await meet_at(world, between_id, settle_hour(), claim_both())
+    _, claims = await meet_at(world, ACCOUNT, between_id, settle_hour(), claim_both())
     assert isinstance(claims, list)
     assert sorted(claim.amount_fen for claim in claims) in ([70, 4_000], [80, 4_010])
+
+
+async def test_the_first_claim_that_is_submitted_and_a_claim_under_all_programmes(world: ClaimWorld) -> None:
+    """Both open the account of what is claimed; the second holds what the first has yet to take."""
+    opened = await world.open()
+    await world.captured(world.issued, world.provider, 70, hour=9)
+
+    async def claim_all() -> list[object]:
+        async with world.database.transaction() as connection:
+            made = await claim_batch(connection, world.provider, (), world.now_us, submit=True)
+        return [each for _, each in made]
+
+    submission = world.step(opened, ClaimStatus.SUBMITTED, world.provider)
+    claims, submitted = await meet_at(world, CAPTURES, world.plan.id, claim_all(), submission)
+    assert isinstance(claims, list)
+    assert [claim.amount_fen for claim in claims] == [70]
+    assert isinstance(submitted, Claim)
+    assert (submitted.status, submitted.amount_fen) == (ClaimStatus.SUBMITTED, 4_000)
