@@ -181,3 +181,19 @@ async def test_the_first_claim_that_is_submitted_and_a_claim_under_all_programme
     assert [claim.amount_fen for claim in claims] == [70]
     assert isinstance(submitted, Claim)
     assert (submitted.status, submitted.amount_fen) == (ClaimStatus.SUBMITTED, 4_000)
+
+
+async def test_a_recovery_and_a_payment_of_one_programme(world: ClaimWorld) -> None:
+    await world.deposit(world.issuer, 6_000)
+    first = await world.pay(await world.approve(await world.submit()))
+    await world.step(first, ClaimStatus.CLAWBACK_OPEN, reason="resold", fen=1_000)
+    second = await world.approve(await world.submit(world.other_provider))
+    provider_id = world.provider.participant_id
+    async with world.database.connection() as connection:
+        cash_id = (await world.accounts.cash_of(connection, [provider_id]))[provider_id].cash_id
+    works = world.step(first, ClaimStatus.RECOVERED, world.provider), world.pay(second)
+    recovered, paid = await meet_at(world, ACCOUNT, cash_id, *works)
+    assert isinstance(recovered, Claim)
+    assert isinstance(paid, Claim)
+    assert (recovered.status, paid.status) == (ClaimStatus.RECOVERED, ClaimStatus.PAID)
+    assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 1_000
