@@ -9,8 +9,8 @@ number are kept, so the draw can be done again by anyone. Nobody can know it bef
 claim; that the venue draws no second seed in the same transaction is taken on trust.
 
 All run inside the caller's transaction; none commits. Every step locks the claim first, and opening one its
-claimant, so that how many claims a contract is in is counted one claim after the other. Accounts come after
-that in order of ids, but for a programme's budget, which is last: an hour takes it when it has paid and swept.
+claimant, so that how many claims a contract is in is counted one claim after the other. Accounts come
+after that in order of ids, but for a budget, which is last: an hour takes it when it has paid and swept.
 """
 
 import secrets
