@@ -1,4 +1,8 @@
-"""Claims under several programmes at once, each for itself. Runs inside the caller's transaction."""
+"""Claims under several programmes at once, each for itself. Runs inside the caller's transaction.
+
+Locks: the claimant, then all its receivables in order of ids, whatever order the programmes are named in. So
+it and an hour that captures under several of them never wait for each other.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +13,7 @@ from exchange.claims.service import open_claim, submit_claim
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Refusal
+from exchange.vouchers.rules import asset_of
 
 
 async def claim_batch(
@@ -28,6 +33,10 @@ async def claim_batch(
     wanted = list(dict.fromkeys(programme_ids))
     if not wanted:
         wanted = await store.claimable_programmes(connection, principal.participant_id, BATCH_MAX)
+    if submit:
+        await store.lock_claimant(connection, principal.participant_id)
+        assets = [asset_of(programme_id) for programme_id in wanted]
+        await store.lock_receivables(connection, principal.participant_id, assets)
     make = submit_claim if submit else open_claim
     outcomes: list[tuple[int, Claim | Refusal]] = []
     for programme_id in wanted:

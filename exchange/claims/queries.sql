@@ -2,6 +2,13 @@
 -- Who claims opens one claim after the other: a statement after this one sees every claim opened before it.
 SELECT id FROM participant WHERE id = $1 FOR NO KEY UPDATE;
 
+-- name: lock_receivables
+-- Locks what a claimant has to claim of some assets, in order of ids, as the hour that adds to it does.
+SELECT id FROM ledger_account
+WHERE participant_id = $1 AND asset = ANY ($2::text[]) AND purpose = 'receivable' AND reference = 0
+ORDER BY id
+FOR NO KEY UPDATE;
+
 -- name: open_claim
 -- Makes one open claim of everything a claimant may claim now and has not; without a claim's amount where there is
 -- nothing. Contracts (leases) that may have lines in at most $6 claims (null: any number) give their last ones once they

@@ -9,7 +9,8 @@ number are kept, so the draw can be done again by anyone. Nobody can know it bef
 claim; that the venue draws no second seed in the same transaction is taken on trust.
 
 All run inside the caller's transaction; none commits. Every step locks the claim first, and opening one its
-claimant, so that how many claims a contract is in is counted one claim after the other.
+claimant, so that how many claims a contract is in is counted one claim after the other. Accounts come
+after that in order of ids, but for a budget, which is last: an hour takes it when it has paid and swept.
 """
 
 import secrets
@@ -184,6 +185,8 @@ async def _submit(
     await _must_be_proven(connection, claim, terms.evidence)
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
+    # Before the account of what is claimed is opened: a batch of claims has the receivable by then.
+    await store.lock_receivables(connection, claim.claimant_id, [claim.asset])
     receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
     step = transfer_of(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
     await ledger.post(connection, [step], now_us)
@@ -235,6 +238,7 @@ async def _decide(
         connection, claim.id, lines, spread(cut_fen, [line.amount_fen for line in lines])
     )
     budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
+    await ledger.available_for_update(connection, [claimed_id])
     step = transfer_of(claim, TransferReason.CLAIM_REDUCTION, claimed_id, budget_id, cut_fen)
     return changes | {"approved_fen": approved_fen}, [step]
 
@@ -264,6 +268,7 @@ async def _recover(
     redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
     budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
     issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
+    await ledger.available_for_update(connection, [redeemed_id, issuer_cash_id, claimant_cash_id])
     return [
         transfer_of(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
         transfer_of(

@@ -72,6 +72,11 @@ async def lock_claimant(connection: Connection, claimant_id: int) -> None:
     await connection.execute(QUERIES.lock_claimant, claimant_id)
 
 
+async def lock_receivables(connection: Connection, claimant_id: int, assets: Sequence[str]) -> None:
+    """Lock a claimant's receivable accounts of some assets, in order of ids."""
+    await connection.execute(QUERIES.lock_receivables, claimant_id, list(assets))
+
+
 async def open_claim(
     connection: Connection,
     claim_id: int,
