@@ -13,7 +13,7 @@ from exchange.claims.service import open_claim, submit_claim
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Refusal
-from exchange.vouchers.rules import asset_of
+from exchange.programmes.rules import asset_of
 
 
 async def claim_batch(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from exchange.applications.models import Allocation, ApplicationStatus
 from exchange.claims.models import Claim, ClaimStatus
 from exchange.kit.auth import Principal
 from exchange.kit.database import Database
@@ -23,10 +24,9 @@ from exchange.ledger.models import CNY, Purpose
 from exchange.orders.models import OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import create_trade_group
-from exchange.vouchers.application_models import Allocation, ApplicationStatus
+from exchange.programmes.models import RateTier, ReviewRule
+from exchange.programmes.rules import asset_of
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.programme_models import RateTier, ReviewRule
-from exchange.vouchers.rules import asset_of
 from tests.application_world import ApplicationWorld
 from tests.claim_world import ClaimWorld
 from tests.market_world import MarketWorld, open_market

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 
+from exchange.applications.models import ApplicationStatus
 from exchange.claims.models import ClaimStatus
 from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.errors import Refusal
@@ -20,11 +21,11 @@ from exchange.participants.models import ParticipantKind
 from exchange.products.list_price_models import NewListPrice
 from exchange.products.list_prices import publish_list_price
 from exchange.products.service import load_products, seed_catalogue
-from exchange.vouchers import programmes, service
-from exchange.vouchers.application_models import ApplicationStatus
+from exchange.programmes import service as programmes
+from exchange.programmes.models import NewProgramme, NewVersion, ProgrammeStatus, ReviewRule
+from exchange.vouchers import service
 from exchange.vouchers.life import step_voucher
 from exchange.vouchers.models import VoucherStatus
-from exchange.vouchers.programme_models import NewProgramme, NewVersion, ProgrammeStatus, ReviewRule
 from tests.application_world import ApplicationWorld, another_key
 from tests.claim_world import ClaimWorld
 from tests.faults import Wire, faulty_wire

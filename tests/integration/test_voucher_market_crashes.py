@@ -25,9 +25,9 @@ from exchange.kit.settings import Settings
 from exchange.orders import sequencer
 from exchange.orders.models import NewOrder, OrderStatus, OrderView
 from exchange.participants.models import ParticipantKind
+from exchange.programmes.models import RateTier
 from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
-from exchange.vouchers.programme_models import RateTier
 from matching.order import Side
 from tests.faults import Place, Wire, faulty_wire
 from tests.market_world import MarketWorld

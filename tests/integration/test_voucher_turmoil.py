@@ -26,11 +26,11 @@ from exchange.kit.ids import decode_id
 from exchange.orders.models import OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import create_trade_group
+from exchange.programmes.models import Programme, ProviderRule, RateTier
 from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from exchange.vouchers import life, service
 from exchange.vouchers.models import VoucherStatus
-from exchange.vouchers.programme_models import Programme, ProviderRule, RateTier
 from tests.market_world import MarketWorld, open_market
 from tests.stored_state import assert_sound
 
