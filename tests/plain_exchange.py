@@ -182,7 +182,9 @@ class PlainExchange:
             bid = self.bids[seen.bid_id]
             assert not bid.is_over
             bid.fill(seen, self.asks[seen.ask_id], self.references[seen.bid_id])
+            bid.release()
             self.leases[seen.id] = PlainLease(seen, bid)
+        self.count_use()
 
     def take_orders(self, orders: Mapping[int, OrderView]) -> None:
         """Compare bids with what their buyers are told: how much is open, and what is set aside for it."""
