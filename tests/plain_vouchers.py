@@ -75,7 +75,8 @@ class PlainProgramme:
 
     def change(self, rules: PlainRules) -> None:
         """Put further rules in force; those that admit the same asks as the ones before are of one run."""
-        self.runs.append(self.runs[-1] + (rules.admitted != self.rules.admitted))
+        before, now = ((each.admitted, each.price_cap) for each in (self.rules, rules))
+        self.runs.append(self.runs[-1] + (now != before))
         self.versions.append(rules)
 
     def admitting(self, provider_id: int) -> set[tuple[int, int]]:

@@ -30,12 +30,15 @@ USED_CAP_FEN = 2_500
 
 RATES = (1_500, 3_333, 4_999, 6_667, BPS)
 CEILINGS = (4_000, 5_000, 8_000, BPS)
+CHANGING = ("rate_bps", "admitted", "reimburses", "price_cap", "validity_days")
+"""Fields of rules that a change may leave as they are."""
 STACKINGS = ("none", "higher_of", "ceiling")
 
-rates = st.sampled_from(RATES) | st.integers(1, BPS)
-ceilings = st.sampled_from(CEILINGS)
 picks = st.integers(0, 1_000)
 either = st.booleans()
+wishes = st.tuples(st.integers(0, 9), st.lists(picks, min_size=1, max_size=2)).map(
+    lambda drawn: "none" if drawn[0] == 9 else drawn[1] if drawn[0] > 6 else "auto"
+)
 asks = st.fixed_dictionaries(
     {
         "who": st.integers(0, PROVIDERS - 1),
@@ -52,9 +55,7 @@ bids = st.fixed_dictionaries(
         "hours": st.integers(1, 4),
         "fill": st.sampled_from(["partial", "partial", "all_or_none"]),
         "time_in_force": st.sampled_from(["gtc", "gtc", "gtc", "ioc"]),
-        "vouchers": st.one_of(
-            *[st.just("auto")] * 4, st.just("none"), st.lists(picks, min_size=1, max_size=2)
-        ),
+        "vouchers": wishes,
         "voucher_policy": st.sampled_from(["prefer", "only_eligible"]),
     }
 )
@@ -66,7 +67,9 @@ Price = tuple[int, int, int]
 
 
 class VoucherMachine(RuleBasedStateMachine):
-    """The market, and the model of it."""
+    """The market, and the model of it. Of another `number` it begins with other programmes."""
+
+    number = 0
 
     def __init__(self, runner: asyncio.Runner, world: MarketWorld) -> None:
         """Begin before anybody has joined."""
@@ -75,7 +78,7 @@ class VoucherMachine(RuleBasedStateMachine):
         self.market = VoucherMarket(world)
         self.orders: list[tuple[Principal, int]] = []
 
-    @initialize(seed=st.integers(0, 2**32 - 1))
+    @initialize(seed=st.runner().map(lambda machine: machine.number))
     def begin(self, seed: int) -> None:
         """Register everybody, start three programmes drawn by a seed, and issue vouchers of each to all."""
         draw = random.Random(seed)
@@ -88,20 +91,8 @@ class VoucherMachine(RuleBasedStateMachine):
             fee_bps=market.world.exchange.settings.fee_bps,
         )
         self.model.cash_fen[market.issuer.participant_id] = ISSUER_CASH_FEN
-        caps_group, days = draw.random() < 0.5, draw.sample([1, 2, 2], 3)
-        for number, stacking in enumerate(("ceiling", "ceiling", draw.choice(STACKINGS))):
-            rules = PlainRules(
-                rate_bps=draw.choice([*RATES, draw.randint(1, BPS)]),
-                admitted=market.admitted(number == 0 or draw.random() < 0.5),
-                stacking=stacking,
-                ceiling_bps=draw.choice(CEILINGS) if stacking == "ceiling" else BPS,
-                reimburses=number == 1 or (number == 2 and draw.random() < 0.4),
-                price_cap=draw.choice(["none", "none", "reference", "list"]),
-                cap_fen=USED_CAP_FEN if number == 2 else ISSUED_CAP_FEN,
-                caps_group=caps_group,
-                caps_use=number == 2,
-                validity_days=days[number],
-            )
+        for number in range(3):
+            rules = self.draw_rules(draw, number)
             programme = self.runner.run(market.start_programme(rules, BUDGET_FEN))
             self.model.programmes[programme.id] = PlainProgramme(programme.id, rules, BUDGET_FEN)
         for buyer in range(BUYERS):
@@ -110,7 +101,7 @@ class VoucherMachine(RuleBasedStateMachine):
                 [self.wanted_bid({"who": buyer, "vouchers": "none", "time_in_force": "ioc"}, (0, 0, 1))]
             )
             for number in range(3):
-                for fen in (200, 1_300):
+                for fen in (200, 1_300) if buyer == 0 else (1_300,):
                     self.issue(number, buyer, fen)
 
     @property
@@ -139,18 +130,33 @@ class VoucherMachine(RuleBasedStateMachine):
             self.model.vouchers[answer.id] = voucher
             issued[buyer.participant_id] += fen
 
-    def change_rules(self, number: int, rate: int, ceiling: int, everybody: bool, days: int) -> None:  # noqa: FBT001
+    def change_rules(self, number: int, seed: int) -> None:
         """Put other rules of a programme in force: what is held stays held under those before."""
         programme = list(self.model.programmes.values())[number]
-        rules = msgspec.structs.replace(
-            programme.rules,
-            rate_bps=rate,
-            ceiling_bps=ceiling if programme.rules.stacking == "ceiling" else BPS,
-            admitted=self.market.admitted(everybody),
-            validity_days=days,
-        )
+        rules = self.draw_rules(random.Random(seed), number, programme.rules)
         self.runner.run(self.market.change_rules(number, rules))
         programme.change(rules)
+
+    def draw_rules(self, draw: random.Random, number: int, before: PlainRules | None = None) -> PlainRules:
+        """Draw rules of one of the three programmes; each field is now and then as it was before.
+
+        The first pays at once and stacks, the second reimburses and stacks, unless rules are changed.
+        """
+        stacking = draw.choice(STACKINGS) if number == 2 else "ceiling"
+        rules = PlainRules(
+            rate_bps=draw.choice([*RATES, draw.randint(1, BPS)]),
+            admitted=self.market.admitted(draw.random() < 0.7),
+            stacking=stacking,
+            ceiling_bps=draw.choice(CEILINGS) if stacking == "ceiling" else BPS,
+            reimburses=draw.random() < 0.4 if before or number == 2 else number == 1,
+            price_cap=draw.choice(["none", "none", "reference", "list"]),
+            cap_fen=USED_CAP_FEN if number == 2 else ISSUED_CAP_FEN,
+            caps_group=before.caps_group if before else draw.random() < 0.5,
+            caps_use=number == 2,
+            validity_days=draw.choice([1, 3, 4]),
+        )
+        kept = [] if before is None else [name for name in CHANGING if draw.random() < 0.6]
+        return msgspec.structs.replace(rules, **{name: getattr(before, name) for name in kept})
 
     def price(self, drawn: tuple[int, int, int]) -> tuple[str, int]:
         """Return a product and a price in fen."""

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule, run_state_machine_as_test
 
@@ -23,14 +23,17 @@ from exchange.claims.models import ClaimStatus
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Refusal
 from exchange.vouchers.models import Voucher, VoucherStatus
-from tests.hypothesis_profiles import examples
+from tests.hypothesis_profiles import examples, is_long
 from tests.market_world import MarketWorld, open_market
 from tests.plain_claim import WAYS
 from tests.plain_vouchers import OVER, PARTS
-from tests.voucher_machine import Price, VoucherMachine, asks, bids, ceilings, either, picks, prices, rates
+from tests.voucher_machine import Price, VoucherMachine, asks, bids, either, picks, prices
 from tests.voucher_market import BUYERS, Cash
 
 STEPS_BETWEEN_CHECKS = 12
+ROUNDS = 10
+RUNS_A_ROUND = 4
+"""Many rounds of few runs: those of a round begin alike, and Hypothesis makes them like each other."""
 
 claim_steps = st.lists(st.sampled_from([0, 1, 1, 2, 3]), max_size=6)
 voucher_steps = st.sampled_from([VoucherStatus.SUSPENDED, VoucherStatus.ACTIVE, VoucherStatus.REVOKED])
@@ -70,8 +73,8 @@ class VoucherMarketMachine(VoucherMachine):
     @rule(
         wanted=st.one_of(
             st.tuples(asks, prices),
-            st.lists(st.tuples(bids, prices), min_size=1, max_size=4),
-            st.lists(st.tuples(bids, prices), min_size=1, max_size=4),
+            st.lists(st.tuples(bids, prices), min_size=1, max_size=2),
+            st.lists(st.tuples(bids, prices), min_size=2, max_size=4),
             picks,
         )
     )
@@ -98,7 +101,7 @@ class VoucherMarketMachine(VoucherMachine):
     @rule(
         what=st.one_of(
             st.tuples(st.just("issue"), st.integers(0, 2), st.integers(0, BUYERS - 1), st.integers(1, 3_000)),
-            st.tuples(st.just("rules"), st.integers(0, 2), rates, ceilings, either, st.integers(1, 2)),
+            st.tuples(st.just("rules"), st.integers(0, 2), st.integers(0, 2**32 - 1)),
             st.tuples(st.just("step"), picks, voucher_steps),
         )
     )
@@ -275,6 +278,12 @@ def test_a_market_of_several_programmes_is_as_its_plain_model(database_url: str,
 
         # Shrinking would begin the world anew hundreds of times; a failure names all its steps.
         chosen = settings(
-            examples(30, steps=40), phases=(Phase.generate,), suppress_health_check=list(HealthCheck)
+            examples(RUNS_A_ROUND, steps=40),
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
         )
-        run_state_machine_as_test(Machine, settings=chosen)
+        for number in range(ROUNDS):
+            Machine.number = number
+            if not is_long():
+                seed(number)(Machine)
+            run_state_machine_as_test(Machine, settings=chosen)

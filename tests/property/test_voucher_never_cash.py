@@ -40,7 +40,9 @@ HOURS_TO_THE_END = 12
 whiches = st.integers(0, 2)
 COMMANDS = st.lists(
     st.one_of(
-        *[st.tuples(st.just("trade"), asks, bids, prices, st.none() | picks, st.sampled_from([0, 10]))] * 3,
+        st.tuples(st.just("trade"), asks, bids, prices, st.none(), st.just(10)),
+        st.tuples(st.just("trade"), asks, bids, prices, picks, st.just(10)),
+        st.tuples(st.just("trade"), asks, bids, prices, picks, st.just(0)),
         st.tuples(st.just("bid"), bids, prices),
         st.tuples(st.just("replace"), picks, bids, prices),
         st.tuples(st.just("cancel"), picks),
