@@ -23,11 +23,11 @@ from exchange.participants.models import ParticipantKind
 from exchange.participants.service import create_trade_group
 from exchange.products.list_price_models import NewListPrice
 from exchange.products.list_prices import publish_list_price
+from exchange.programmes.models import Programme, ProviderRule, RateTier
 from exchange.settlement.leases import report_outage
 from exchange.settlement.models import NewOutage
 from exchange.vouchers import life
 from exchange.vouchers.models import Voucher, VoucherStatus
-from exchange.vouchers.programme_models import Programme, ProviderRule, RateTier
 from exchange.vouchers.service import list_vouchers
 from tests.market_world import MarketWorld
 from tests.plain_market import SeenLease
