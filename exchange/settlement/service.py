@@ -81,12 +81,14 @@ class Settlement:
                 funded.eligible_fen[index] += price_ticks * event.quantity_gpus * event.hours
         trade_id = new_id()
         voucher_fen = reimbursable_fen = 0
-        programme_ids = []
+        paying = set()
         shares = funded.terms.shares
         wanted_fen = targets_of(funded, open_gpus).committed_fen if shares else ()
-        for share, holds, target_fen in zip(shares, holds_by_share(funded), wanted_fen, strict=True):
-            # Of a tiny fill, shares that reach their next fen together could be more than the whole: a fen
-            # that does not fit is paid with the next fill.
+        parts = zip(shares, holds_by_share(funded), wanted_fen, strict=True)
+        # Of a tiny fill, shares that reach their next fen together could be more than the whole: a fen that
+        # does not fit is paid with the next fill. What is reimbursed stands back, because the cash that is
+        # set aside counts on the others.
+        for share, holds, target_fen in sorted(parts, key=lambda part: part[0].reimbursed):
             due_fen = min(
                 target_fen - sum(hold.committed_fen for hold in holds),
                 notional_fen - voucher_fen - reimbursable_fen,
@@ -94,7 +96,7 @@ class Settlement:
             if not due_fen:
                 continue
             self._commit_in_order(holds, due_fen, trade_id, reimbursed=share.reimbursed)
-            programme_ids.append(share.programme_id)
+            paying.add(share.programme_id)
             if share.reimbursed:
                 reimbursable_fen += due_fen
             else:
@@ -118,7 +120,7 @@ class Settlement:
             notional_fen=notional_fen,
             voucher_fen=voucher_fen,
             reimbursable_fen=reimbursable_fen,
-            programme_ids=tuple(programme_ids),
+            programme_ids=tuple(share.programme_id for share in shares if share.programme_id in paying),
             fee_bps=self._fee_bps,
         )
         self.trades.append(trade)

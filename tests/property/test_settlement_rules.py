@@ -6,7 +6,7 @@ are the contract with the buyer.
 """
 
 from collections.abc import Callable
-from itertools import pairwise
+from itertools import pairwise, product
 
 import msgspec
 import pytest
@@ -75,24 +75,29 @@ def bids(draw: st.DrawFn) -> tuple[Terms, int, list[tuple[int, int, int, int | N
 
 def placed_for(terms: Terms, quantity: int, draw: Callable[[st.SearchStrategy[int]], int]) -> FundedOrder:
     """Return the bid's money: for each share up to two vouchers, which may not cover all of it."""
-    vouchers: list[Hold] = []
-    placed = []
-    for share in terms.shares:
-        eligible = capped(terms.limit_ticks, share.price_cap_ticks) * terms.hours * quantity
-        whole = eligible * share.rate_bps // 10_000
+    parts = []
+    for whole in wholes(terms, quantity):
         total = whole if draw(st.integers(0, 2)) else draw(st.integers(0, whole))
         first = draw(st.integers(0, total))
-        placed.append(total)
-        vouchers.extend(
-            hold_of(10 * share.programme_id + number, part, share.programme_id)
-            for number, part in enumerate((first, total - first))
-            if part
-        )
+        parts.append([first, total - first])
+    return bid_of(terms, quantity, parts)
+
+
+def wholes(terms: Terms, quantity: int) -> list[int]:
+    """Return what each share of a bid comes to at its limit."""
+    return [
+        capped(terms.limit_ticks, share.price_cap_ticks) * terms.hours * quantity * share.rate_bps // 10_000
+        for share in terms.shares
+    ]
+
+
+def bid_of(terms: Terms, quantity: int, parts: list[list[int]]) -> FundedOrder:
+    """Return a bid with its cash, and what each voucher of each share sets aside."""
     wanted = targets(
         terms,
-        placed_fen=placed,
+        placed_fen=[sum(each) for each in parts],
         filled_notional_fen=0,
-        eligible_fen=[0] * len(placed),
+        eligible_fen=[0] * len(parts),
         open_gpus=quantity,
     )
     return FundedOrder(
@@ -100,8 +105,13 @@ def placed_for(terms: Terms, quantity: int, draw: Callable[[st.SearchStrategy[in
         buyer_id=1,
         terms=terms,
         cash=hold_of(0, wanted.cash_kept_fen, 0),
-        vouchers=vouchers,
-        eligible_fen=[0] * len(placed),
+        vouchers=[
+            hold_of(10 * share.programme_id + number, part, share.programme_id)
+            for share, each in zip(terms.shares, parts, strict=True)
+            for number, part in enumerate(each)
+            if part
+        ],
+        eligible_fen=[0] * len(parts),
     )
 
 
@@ -123,7 +133,35 @@ def test_every_fill_is_paid_exactly_out_of_what_was_set_aside(
     bid: tuple[Terms, int, list[tuple[int, int, int, int | None]]], data: st.DataObject
 ) -> None:
     terms, quantity, fills = bid
-    funded = placed_for(terms, quantity, data.draw)
+    check_fills(placed_for(terms, quantity, data.draw), quantity, fills)
+
+
+@pytest.mark.parametrize("modes", list(product([False, True], repeat=3)))
+@pytest.mark.parametrize("tenths", [(5, 5), (2, 3, 5), (4, 4, 1)])
+def test_in_whichever_order_programmes_reimburse_and_pay_small_fills_are_paid_exactly(
+    modes: tuple[bool, ...], tenths: tuple[int, ...]
+) -> None:
+    """Every way of filling up to three GPUs one by one at up to seven fen: where a fen does not fit shows."""
+    shares = tuple(
+        Share(
+            programme_id=number,
+            programme_version=1,
+            rate_bps=1_000 * tenth,
+            mask_hex="1",
+            reimbursed=mode,
+        )
+        for number, (tenth, mode) in enumerate(zip(tenths, modes, strict=False), start=1)
+    )
+    for limit_ticks, gpus in product(range(1, 8), range(1, 4)):
+        terms = Terms(limit_ticks=limit_ticks, hours=1, shares=shares, only_eligible=True)
+        for prices in product(range(max(1, limit_ticks - 2), limit_ticks + 1), repeat=gpus):
+            funded = bid_of(terms, gpus, [[whole] for whole in wholes(terms, gpus)])
+            check_fills(funded, gpus, [(1, price, 1, None) for price in prices])
+
+
+def check_fills(funded: FundedOrder, quantity: int, fills: list[tuple[int, int, int, int | None]]) -> None:
+    """Fill a bid, and assert after each fill what must hold."""
+    terms = funded.terms
     settlement = Settlement(partition_id=1, fee_bps=0)
     settlement.place(funded)
     open_gpus, filled = quantity, 0
