@@ -29,7 +29,7 @@ CREATE SEQUENCE programme_version_ordinal AS INTEGER;
 -- same asks.
 CREATE TABLE programme_version (
     programme_id    BIGINT NOT NULL REFERENCES programme (id),
-    version         INTEGER NOT NULL CHECK (version > 0),
+    version         INTEGER NOT NULL CHECK (version BETWEEN 1 AND 1000),
     ordinal         INTEGER NOT NULL CHECK (ordinal > 0),
     effective_from  TIMESTAMPTZ NOT NULL,
     effective_until TIMESTAMPTZ CHECK (effective_until > effective_from),

@@ -50,6 +50,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "slow_reader": "The stream was not read as fast as it came; connect and subscribe again.",
     "state_conflict": "The thing is in a state in which this cannot be done.",
     "too_deep": "The body is nested deeper than any request of this exchange.",
+    "too_many_versions": "The programme has as many versions of its rules as one may have.",
     "unauthenticated": "The request carries no key, or one that does not open this exchange.",
     "unavailable": "The exchange cannot answer now; the request may be sent again.",
     "unsupported_media_type": "The body's Content-Type is not one this path reads.",

@@ -58,6 +58,7 @@ def fund(
             hours=order.hours,
             price_ticks=order.price_ticks,
             at_us=at_us,
+            fills_whole=terms.fill == "all_or_none",
         )
         choice = choose(_left_of(means.vouchers.get(order.participant_id, ()), settlement), wish, facts)
     if choice.refusals or (terms.only_eligible and not choice.shares):

@@ -22,7 +22,7 @@ _CHINA_STANDARD_TIME: Final = dt.timezone(dt.timedelta(hours=8))
 class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An order when its money is set aside, and the company that places it; both are held in memory.
 
-    `price_ticks` is the order's limit.
+    `price_ticks` is the order's limit; `fills_whole` says that it fills whole or not at all.
     """
 
     product: ProductSpec
@@ -31,11 +31,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     hours: int
     price_ticks: int
     at_us: int
+    fills_whole: bool = False
 
     @property
     def contract_fen(self) -> int:
         """The most that the order can cost."""
         return self.price_ticks * self.hours * self.quantity_gpus
+
+    @property
+    def certain_gpus(self) -> int:
+        """The GPUs that it gets if it trades at all: of an order that may fill in part, none are certain."""
+        return self.quantity_gpus if self.fills_whole else 0
+
+    @property
+    def certain_fen(self) -> int:
+        """What it counts as at least: at the product's reference price, unless its limit is lower."""
+        ticks = min(self.price_ticks, self.product.reference_price_ticks)
+        return ticks * self.hours * self.certain_gpus
 
 
 def calendar_date(at_us: int) -> dt.date:
@@ -76,6 +88,12 @@ NUMBERS: Final[Mapping[Fact, Callable[[Facts], int | None]]] = {
     Fact.HOURS: lambda facts: facts.hours,
     Fact.QUANTITY_GPUS: lambda facts: facts.quantity_gpus,
 }
+LEAST: Final[Mapping[Fact, Callable[[Facts], int | None]]] = {
+    **NUMBERS,
+    Fact.CONTRACT_FEN: lambda facts: facts.certain_fen,
+    Fact.QUANTITY_GPUS: lambda facts: facts.certain_gpus,
+}
+"""What `at_least` asks of: what an order may come to, but need not, would open a tier for nothing."""
 
 
 def is_met(condition: Condition, facts: Facts) -> bool:
@@ -83,11 +101,11 @@ def is_met(condition: Condition, facts: Facts) -> bool:
     words = WORDS.get(condition.fact)
     if words is not None:
         return any(word in condition.is_one_of for word in words(facts))
-    number = NUMBERS[condition.fact](facts)
-    if number is None:
+    most, least = NUMBERS[condition.fact](facts), LEAST[condition.fact](facts)
+    if most is None or least is None:
         return False
     low, high = condition.at_least, condition.at_most
-    return (low is None or number >= low) and (high is None or number <= high)
+    return (low is None or least >= low) and (high is None or most <= high)
 
 
 def in_words(condition: Condition, facts: Facts) -> str:
@@ -98,6 +116,8 @@ def in_words(condition: Condition, facts: Facts) -> str:
     else:
         bounds = (("at least", condition.at_least), ("at most", condition.at_most))
         asked = " and ".join(f"{word} {bound}" for word, bound in bounds if bound is not None)
-        number = NUMBERS[condition.fact](facts)
-        have = "unknown" if number is None else str(number)
+        most, least = NUMBERS[condition.fact](facts), LEAST[condition.fact](facts)
+        have = "unknown" if most is None else str(most)
+        if condition.at_least is not None and most != least:
+            have = f"at most {most}, and at least {least}"
     return f"{condition.fact.value} {asked}: it is {have}"

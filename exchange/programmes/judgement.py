@@ -37,7 +37,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A company under a programme in a calendar year, as the books have it.
 
     `issued_fen` is what it was issued, `group_issued_fen` what its whole trade group was (both the same
-    without a group), `spent_fen` what it paid for trades, vouchers included, less what came back.
+    without a group), `spent_fen` what it paid for delivered hours of the year's trades, vouchers included.
     """
 
     issued_fen: int
@@ -173,7 +173,7 @@ def buyer_verdicts(
         yield Verdict("/buyer/exclude_providers", not standing.is_with_provider, detail)
     if rules.min_annual_spend_fen is not None:
         least, spent = format_cny(rules.min_annual_spend_fen), format_cny(standing.spent_fen)
-        detail = f"at least {least} CNY spent on trades in the year; the buyer has spent {spent} CNY"
+        detail = f"at least {least} CNY paid for delivered hours of the year; the buyer has paid {spent} CNY"
         yield Verdict("/min_annual_spend_fen", standing.spent_fen >= rules.min_annual_spend_fen, detail)
 
 

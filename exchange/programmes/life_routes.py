@@ -67,7 +67,7 @@ class ProgrammeStepsController(Controller):
 
         answer = await once(request, work, status=200)
         async with state.database.connection(after_commit=True) as connection:
-            await state.programmes.refresh(connection)
+            await state.programmes.refresh(connection, value)
         return answer
 
     @get(

@@ -1,10 +1,9 @@
 """A voucher programme as data: the rules an issuer posts, and the programme they belong to.
 
-`ProgrammeRules` has every field of the general model, so that a stored document keeps its shape as more of it
-comes to be obeyed. What is not obeyed yet stands in the tables `SUPPORTED_VALUES` and `REFUSED_VALUES`: such
-a value is refused when the rules are stored, never ignored. Money is integer fen, rates are basis points,
-participants are `par_...` texts: the document an issuer posts, the document in the database and the document
-an issuer reads back are the same.
+`ProgrammeRules` has every field of the general model. What can have one value only stands in the table
+`SUPPORTED_VALUES`: another is refused when the rules are stored, never ignored. Money is integer fen, rates
+are basis points, participants are `par_...` texts: the document an issuer posts, the document in the database
+and the document an issuer reads back are the same.
 
 A programme has versions of its rules, numbered from 1. At any time the highest number that has begun is in
 force, unless its end has passed: then none is, until one with a higher number begins. So a version is
@@ -22,6 +21,9 @@ from exchange.kit.fields import FEN_MAX, IdText, NameText, SlugText, TimeText, e
 from exchange.participants.models import DateText, RegionText, SectorText, SizeClass
 
 BASIS_POINTS: Final = 10_000
+
+VERSIONS_MAX: Final = 1_000
+"""Most versions of one programme. All of them are in memory, and each may turn over the whole budget."""
 
 ADMITTED_MAX: Final = 2_000
 """Most providers one programme may name."""
@@ -91,7 +93,9 @@ class Condition(_Rule, frozen=True):
     """A fact that is one of some values (words), or lies within bounds (numbers, both bounds included).
 
     A company without the fact does not meet the condition; of several sectors one is enough. `age_years`
-    counts full years, so a company under one year has 0.
+    counts full years, so a company under one year has 0. `at_most` asks what an order can come to at its
+    limit; `at_least` of contract_fen and quantity_gpus what it comes to for certain: nothing unless it fills
+    whole or not at all, and at the product's reference price where its limit is higher.
     """
 
     fact: Fact
@@ -180,14 +184,15 @@ class ProgrammeRules(_Rule, frozen=True):
     claims its share of each delivered hour afterwards. `cap_per_year_fen` is what one company, or with
     `cap_basis` group its whole trade group, may be issued in a calendar year of the issuers' own time zone;
     with `cap_counts` redeemed, what its orders of that year may use: what they set aside, traded and were
-    delivered, less what came back. `min_annual_spend_fen` is what the company must have spent on trades in
-    the year when it is issued a voucher. Of the tiers whose conditions hold, `combine` takes the highest, the
-    first, or their sum (at most the whole bill). With `price_cap` reference, vouchers pay their share of at
-    most the product's reference price and `price_cap_above_bps` more, whatever the trade's price; with list,
-    of at most the list price that the provider had when its ask was placed, and as much more, and nothing
-    where it had none. `stacking` says how others may pay beside it (`exchange.programmes.stacking`); with a
-    ceiling, all of them together pay at most `stacking_ceiling_bps` of an order, the whole of it unless told.
-    No lease is in more than `max_claims_per_contract` claims that were not rejected.
+    delivered, less what came back. `min_annual_spend_fen` is what the company must have paid for hours that
+    were delivered of the year's trades when it is issued a voucher. Of the tiers whose conditions hold,
+    `combine` takes the highest, the first, or their sum (at most the whole bill). With `price_cap` reference,
+    vouchers pay their share of at most the product's reference price and `price_cap_above_bps` more, whatever
+    the trade's price; with list, of at most the list price that the provider had when its ask was placed, and
+    as much more, and nothing where it had none. `stacking` says how others may pay beside it
+    (`exchange.programmes.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps`
+    of an order, the whole of it unless told. No lease is in more than `max_claims_per_contract` claims that
+    were not rejected.
 
     `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
     time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
@@ -228,10 +233,7 @@ SUPPORTED_VALUES: Final[Mapping[str, object]] = {
     "/cashable": False,
     "/resale_strips_subsidy": True,
 }
-"""JSON pointer into the rules -> the one value that is obeyed. Other pointers are free, but for these:"""
-
-REFUSED_VALUES: Final[Mapping[str, tuple[str, str]]] = {}
-"""JSON pointer into the rules -> a value that is not obeyed yet, and the rule in words."""
+"""JSON pointer into the rules -> the one value that is obeyed. Other pointers are free."""
 
 
 class RulesVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,11 +35,11 @@ ORDER BY number
 LIMIT $3;
 
 -- name: versions_of_programmes
--- Every version of the rules of one programme, or of all but drafts where it is null, in order.
+-- Every version of the rules of one programme, or where it is null of all, in order; of drafts only where it is asked for.
 SELECT programme.id AS programme_id, programme.code, programme.name, version.version, version.ordinal,
     version.effective_from, version.effective_until, version.rules::text AS rules
 FROM programme JOIN programme_version AS version ON version.programme_id = programme.id
-WHERE programme.id = coalesce($1::bigint, programme.id) AND ($1 IS NOT NULL OR programme.status <> 'draft')
+WHERE programme.id = coalesce($1::bigint, programme.id) AND ($2::boolean OR programme.status <> 'draft')
 ORDER BY programme.id, version.version;
 
 -- name: page_of_programmes

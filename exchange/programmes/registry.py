@@ -42,28 +42,25 @@ class ProgrammeRegistry:
     """The programmes of the venue and their rules, as last read."""
 
     def __init__(self) -> None:
-        self._asked = 0
-        self._answered = 0
         self._programmes: Mapping[int, KnownProgramme] = {}
         self._masks: dict[tuple[int, str, bool], int] = {}
 
-    async def refresh(self, connection: Connection) -> None:
-        """Read the programmes again; call at start-up and after one was created or changed."""
-        self._asked += 1
-        number = self._asked
+    async def refresh(self, connection: Connection, programme_id: int | None = None) -> None:
+        """Read the programmes again, or one: call at start-up and after one was created or changed."""
         found = {
-            programme_id: KnownProgramme(
-                programme_id=programme_id,
+            each: KnownProgramme(
+                programme_id=each,
                 code=code,
                 name=name,
                 versions=versions,
                 caps_use=any(version.rules.cap_counts == "redeemed" for version in versions),
             )
-            for programme_id, code, name, versions in await store.all_versions(connection)
+            for each, code, name, versions in await store.all_versions(connection, programme_id)
         }
-        if number > self._answered:  # else one who asked later has stored what is at least as new
-            self._answered = number
-            self._programmes = found
+        # Versions are only ever added: of two answers the longer one is the newer, whoever asked first.
+        newer = {each: known for each, known in found.items() if not self.knows(each, len(known.versions))}
+        if newer:
+            self._programmes = {**self._programmes, **newer}
             self._masks = {}
 
     @property

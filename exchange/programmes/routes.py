@@ -69,16 +69,19 @@ class ProgrammesController(Controller):
         until its issuer opens it, and is seen by nobody else but operators and regulators.
         """
         state = request.app.state
+        made_id: int | None = None
 
         async def work(connection: Connection) -> ProgrammeView:
+            nonlocal made_id
             programme = await service.create_programme(
                 connection, request.principal, data, state.clock.now_us(), request.faults
             )
+            made_id = programme.id
             return view_of_programme(programme)
 
         answer = await once(request, work)
         async with state.database.connection(after_commit=True) as connection:
-            await state.programmes.refresh(connection)
+            await state.programmes.refresh(connection, made_id)
         return answer
 
     @get("", opt=requires(*_READERS, query=ProgrammeQuery), summary="List programmes")
@@ -133,7 +136,7 @@ class ProgrammesController(Controller):
 
         answer = await once(request, work)
         async with state.database.connection(after_commit=True) as connection:
-            await state.programmes.refresh(connection)
+            await state.programmes.refresh(connection, value)
         return answer
 
     @get(

@@ -22,7 +22,6 @@ from exchange.products.models import Origin
 from exchange.programmes.facts import WORDS
 from exchange.programmes.models import (
     BASIS_POINTS,
-    REFUSED_VALUES,
     SUPPORTED_VALUES,
     Condition,
     Fact,
@@ -127,9 +126,6 @@ def _find_unsupported(document: Any, faults: Faults, pointer: str) -> None:
         if value != only:
             rule = f"must be {msgspec.json.encode(only).decode()}: other values are not supported yet"
             faults.add(pointer + path, "not_supported_yet", rule, value)
-    for path, (refused, rule) in REFUSED_VALUES.items():
-        if _at(document, path) == refused:
-            faults.add(pointer + path, "not_supported_yet", rule, refused)
 
 
 def _at(document: Any, path: str) -> Any:

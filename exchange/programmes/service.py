@@ -32,6 +32,7 @@ from exchange.products.service import load_products
 from exchange.programmes import store
 from exchange.programmes.facts import date_begins_us
 from exchange.programmes.models import (
+    VERSIONS_MAX,
     NewProgramme,
     NewVersion,
     Programme,
@@ -108,12 +109,15 @@ async def add_version(
 
     What was held and issued before keeps the version it was held and issued under. Only rules that are in
     force at once may change the budget, never below what is issued. Raises `NotFound`, `Forbidden` for anyone
-    but the programme's issuer, and `InvalidInput` with every fault.
+    but the programme's issuer, `Conflict` (too_many_versions), and `InvalidInput` with every fault.
     """
     programme = await lock_own_programme(connection, principal, programme_id, now_us, "changes its rules")
     faults = Faults() if faults is None else faults
-    [(_, _, _, versions)] = await store.all_versions(connection, programme_id)
+    [(_, _, _, versions)] = await store.all_versions(connection, programme_id, with_drafts=True)
     newest = versions[-1]
+    if newest.number >= VERSIONS_MAX:
+        rule = f"the programme has {VERSIONS_MAX} versions, and can have no more: start another one"
+        raise Conflict("too_many_versions", rule)
     version = await _read_version(connection, new, newest.number + 1, now_us, faults, programme)
     ordinal = newest.ordinal if admit_alike(newest.rules, version.rules) else None
     version = await store.insert_version(connection, programme_id, version, ordinal)
@@ -264,5 +268,5 @@ async def list_versions(
     await get_programme(
         connection, programme_id, 0, viewer
     )  # whether it may be seen is the same at all times
-    [(_, _, _, versions)] = await store.all_versions(connection, programme_id)
+    [(_, _, _, versions)] = await store.all_versions(connection, programme_id, with_drafts=True)
     return versions

@@ -130,11 +130,11 @@ async def steps_of_programme(
 
 
 async def all_versions(
-    connection: Connection, programme_id: int | None = None
+    connection: Connection, programme_id: int | None = None, *, with_drafts: bool = False
 ) -> list[tuple[int, str, str, tuple[RulesVersion, ...]]]:
-    """(id, code, name, versions in order) of one programme, or of all but drafts."""
+    """(id, code, name, versions in order) of one programme, or of all."""
     found: dict[int, tuple[str, str, list[RulesVersion]]] = {}
-    for row in await connection.fetch(QUERIES.versions_of_programmes, programme_id):
+    for row in await connection.fetch(QUERIES.versions_of_programmes, programme_id, with_drafts):
         named = (row["code"], row["name"], list[RulesVersion]())
         found.setdefault(row["programme_id"], named)[2].append(_version(row))
     return [(each, code, name, tuple(kept)) for each, (code, name, kept) in found.items()]

@@ -3,9 +3,13 @@
 An order is judged by the rules in force when its money is set aside. Vouchers are spent soonest-expiring
 first, ties in order of issue; a programme stands where its first voucher does. `stacking` says which of the
 programmes pay, and at which rates; every share is rounded down to the fen.
+
+Limit: of one programme an order uses the `VOUCHERS_PER_SHARE` that expire soonest, however many there are, so
+that a wallet of crumbs cannot make each of its trades and steps a long one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -33,6 +37,8 @@ from exchange.vouchers.models import (
     VoucherWish,
 )
 from exchange.vouchers.rules import capped, share_fen
+
+VOUCHERS_PER_SHARE: Final = 50
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -160,7 +166,9 @@ def _shares(usable: Iterable[UsableVoucher], offers: Mapping[int, Offer]) -> tup
     """Return the shares of the programmes that pay, in spending order; none is empty."""
     by_programme: dict[int, list[UsableVoucher]] = {}
     for each in sorted(usable, key=lambda each: (each.expires_at_us, each.voucher_id)):
-        by_programme.setdefault(each.programme_id, []).append(each)
+        wallet = by_programme.setdefault(each.programme_id, [])
+        if len(wallet) < VOUCHERS_PER_SHARE:
+            wallet.append(each)
     rates = stack([_aid(offers[programme_id], wallet) for programme_id, wallet in by_programme.items()])
     shares = (_funded(offers[each], rate_bps, by_programme[each]) for each, rate_bps in rates)
     return tuple(share for share in shares if share.parts)

@@ -73,6 +73,7 @@ async def ask(
         hours=question.hours,
         price_ticks=price_ticks,
         at_us=now_us,
+        fills_whole=question.fill == "all_or_none",
     )
     vouchers = await vouchers_of_buyer(connection, principal.participant_id, programmes, now_us)
     known = programmes.programmes

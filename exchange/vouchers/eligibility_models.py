@@ -15,6 +15,7 @@ class EligibilityQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     quantity_gpus: Annotated[int, Meta(ge=1, le=1_000_000)]
     hours: Annotated[int, Meta(ge=1, le=8784)]
     price_cny_per_gpu_hour: CnyText
+    fill: Literal["partial", "all_or_none"] = "partial"
     vouchers: Literal["auto"] | Annotated[list[IdText], Meta(min_length=1, max_length=50)] = "auto"
 
 

@@ -11,8 +11,8 @@ WITH company AS (
     FROM company
     JOIN participant AS partner ON partner.trade_group_id = company.trade_group_id AND partner.id <> company.id
 ), spent AS (
-    -- What its trades cost, by whatever paid for them, less what failed hours brought back.
-    SELECT trade.buyer_id AS company_id, sum(funding.committed_fen - funding.returned_fen) AS fen
+    -- What was delivered of the year's trades and settled, by whatever paid for it: a trade may yet fail.
+    SELECT trade.buyer_id AS company_id, sum(funding.captured_fen) AS fen
     FROM trade
     JOIN lease_funding AS funding ON funding.lease_id = trade.id AND NOT funding.reimbursed
     WHERE $6::boolean AND trade.buyer_id = ANY ($2) AND trade.traded_at >= $4 AND trade.traded_at < $5

@@ -6,9 +6,11 @@ Method: two orders under two versions of one programme, over a restart, trade an
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from exchange.claims.rules import view_of_line
 from exchange.claims.service import list_claim_lines, submit_claim
+from exchange.kit.errors import Conflict
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders.models import OrderStatus
 from exchange.participants.models import ParticipantKind
@@ -65,3 +67,21 @@ async def test_an_order_is_paid_and_claimed_under_the_version_it_was_held_under(
         assert len(lines) == 8
         assert {(line.voucher_id, line.programme_version) for line in lines} == {(old.id, 1), (new.id, 2)}
         assert {view_of_line(line).programme_version for line in lines} == {1, 2}
+
+
+async def test_a_programme_has_a_thousand_versions_at_most(database_url: str, tmp_path: Path) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        issuer = await world.join(ParticipantKind.ISSUER)
+        programme = await world.programme(issuer, await world.join(ParticipantKind.PROVIDER))
+        async with world.database.transaction() as connection:
+            await connection.execute(
+                "INSERT INTO programme_version"
+                " SELECT programme_id, number, ordinal, effective_from, NULL, rules"
+                " FROM programme_version, generate_series(2, 999) AS number WHERE programme_id = $1",
+                programme.id,
+            )
+            await connection.execute("UPDATE programme SET version_last = 999 WHERE id = $1", programme.id)
+        assert (await world.change(issuer, programme, validity_days=5)).number == 1_000
+        with pytest.raises(Conflict) as caught:
+            await world.change(issuer, programme, validity_days=6)
+        assert caught.value.code == "too_many_versions"

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from exchange.programmes.facts import Facts
 from exchange.programmes.models import BASIS_POINTS, CapacityRule, RateTier, RequiredOrigin
 from exchange.programmes.rules import programme_mask
-from exchange.vouchers.choice import choose, offer_of, unusable_because
+from exchange.vouchers.choice import VOUCHERS_PER_SHARE, choose, offer_of, unusable_because
 from exchange.vouchers.models import UsableVoucher, VoucherChoice, VoucherStatus
 from exchange.vouchers.rules import share_fen
-from tests.voucher_facts import facts, paying, rules_of, version_of
+from tests.voucher_facts import AT_US, facts, paying, rules_of, usable, version_of
 
 NOW_US = 1_000
 BUYER_ID = 5
@@ -195,3 +195,12 @@ def test_the_order_in_which_vouchers_are_read_does_not_matter(
     shuffled = list(wallet)
     random.shuffle(shuffled)
     assert choose(shuffled, "auto", order(origin)) == choose(wallet, "auto", order(origin))
+
+
+def test_a_wallet_of_crumbs_spends_the_soonest_expiring_only() -> None:
+    crumbs = [
+        usable(1, rules_of(), voucher_id=number, available_fen=1, expires_at_us=AT_US + number)
+        for number in range(1, 3 * VOUCHERS_PER_SHARE)
+    ]
+    choice = choose(crumbs[::-1], "auto", facts())
+    assert paying(choice) == crumbs[:VOUCHERS_PER_SHARE]
