@@ -21,6 +21,7 @@ from typing import Any, Final
 import msgspec
 
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.errors import RateLimited
 from exchange.kit.meters import Counts
 from exchange.kit.rates import Claim, Decision, MemoryLimiter, Policy, RateLimiter
@@ -56,8 +57,31 @@ def unlimited() -> dict[str, Any]:
     return {_UNLIMITED: True}
 
 
-def _policies(*named: tuple[str, Rate | None, int]) -> tuple[Policy, ...]:
-    return tuple(Policy(name, rate[0] * times, rate[1]) for name, rate, times in named if rate is not None)
+class Budget:
+    """Policies that are counted together, and how answers tell of them. Without any, nobody is limited."""
+
+    __slots__ = ("_scales", "_template", "policies", "told")
+
+    def __init__(self, *named: tuple[str, Rate | None, int]) -> None:
+        """Take names, limits, and how many times the limit holds."""
+        self.policies = tuple(
+            Policy(name, rate[0] * times, rate[1]) for name, rate, times in named if rate is not None
+        )
+        self.told = ", ".join(f'"{each.name}";q={each.quota};w={each.window_s}' for each in self.policies)
+        self._template = ", ".join(f'"{each.name}";r=%d;t=%d' for each in self.policies)
+        self._scales = tuple(
+            (each.quota, each.window_s * US_PER_SECOND, each.quota * US_PER_SECOND) for each in self.policies
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.policies)
+
+    def standing(self, decision: Decision) -> str:
+        """Return what the callers of a decision have left, and the seconds until all of it is back."""
+        numbers: list[int] = []
+        for (quota, request, second), debt in zip(self._scales, decision.debts, strict=True):
+            numbers += (quota - -(-debt // request), -(-debt // second))
+        return self._template % tuple(numbers)
 
 
 @lru_cache(maxsize=4096)
@@ -89,46 +113,37 @@ class Limits:
         rates = rates or Rates()
         self._local = MemoryLimiter()
         self._shared = self._local if shared is None else shared
-        self._orders = _policies(("key", rates.key, 1), ("participant", rates.participant, 1))
-        self._cancels = _policies(
-            ("key-cancels", rates.cancels, 1), ("participant-cancels", rates.cancels, 2)
-        )
-        self._address = _policies(("address", rates.address, 1))
-        self._failures = _policies(("failures", rates.failures, 1))
-        self._told = {
-            policies: ", ".join(
-                f'"{each.name}";q={each.quota};w={each.window_s}' for each in policies
-            ).encode()
-            for policies in (self._orders, self._cancels, self._address, self._failures)
-            if policies
-        }
+        self._orders = Budget(("key", rates.key, 1), ("participant", rates.participant, 1))
+        self._cancels = Budget(("key-cancels", rates.cancels, 1), ("participant-cancels", rates.cancels, 2))
+        self._address = Budget(("address", rates.address, 1))
+        self._failures = Budget(("failures", rates.failures, 1))
 
     async def admit(self, scope: Any, principal: Principal, declared: dict[str, Any]) -> None:
         """Count a request with a key, or raise `RateLimited`."""
-        policies = self._cancels if _CANCELS in declared else self._orders
-        if policies:
-            decision = await self._count(principal, policies, 1)
+        budget = self._cancels if _CANCELS in declared else self._orders
+        if budget.policies:
+            decision = await self._count(principal, budget, 1)
             if decision.refused_by is not None:
-                self._raise_if_refused(policies, decision, {})
-            scope[_DECISION] = policies, decision
+                self._raise_if_refused(budget, decision, {})
+            scope[_DECISION] = budget, decision
 
     async def charge(self, principal: Principal, cost: int, *, is_cancel: bool = False) -> None:
         """Count what a request does beyond its first step, or raise `RateLimited`; before doing any of it.
 
         For the n - 1 further orders of a batch of n, and for each order or cancel that comes on a stream.
         """
-        policies = self._cancels if is_cancel else self._orders
-        if policies and cost:
-            self._raise_if_refused(policies, await self._count(principal, policies, cost), {})
+        budget = self._cancels if is_cancel else self._orders
+        if budget and cost:
+            self._raise_if_refused(budget, await self._count(principal, budget, cost), {})
 
-    async def _count(self, principal: Principal, policies: tuple[Policy, ...], cost: int) -> Decision:
-        return await self._shared.take(
-            [
-                Claim(policy, principal.key_id if policy.name[0] == "k" else principal.participant_id)
-                for policy in policies
-            ],
-            cost,
-        )
+    async def _count(self, principal: Principal, budget: Budget, cost: int) -> Decision:
+        key_id, participant_id = principal.key_id, principal.participant_id
+        claims: list[Claim] = [
+            (policy, key_id if policy[0][0] == "k" else participant_id) for policy in budget.policies
+        ]
+        if self._shared is self._local:
+            return self._local.take_now(claims, cost)
+        return await self._shared.take(claims, cost)
 
     def admit_address(self, scope: Any, declared: dict[str, Any]) -> None:
         """Count a request that needs no key, or raise `RateLimited`."""
@@ -143,7 +158,9 @@ class Limits:
 
     def may_fail(self, address: str) -> bool:
         """Whether the address may fail to authenticate once more."""
-        return not self._failures or self._take(self._failures, address, 0).refused_by is None
+        if not self._failures or not self._local.may_owe(self._failures.policies[0], caller_of(address)):
+            return True
+        return self._take(self._failures, address, 0).refused_by is None
 
     def count_failure(self, address: str) -> None:
         """Count a failed authentication."""
@@ -160,16 +177,17 @@ class Limits:
         decided = scope.get(_DECISION)
         if decided is None:
             return []
-        policies, decision = decided
-        return [(b"ratelimit-policy", self._told[policies]), (b"ratelimit", _told(decision).encode())]
+        budget, decision = decided
+        return [
+            (b"ratelimit-policy", budget.told.encode()),
+            (b"ratelimit", budget.standing(decision).encode()),
+        ]
 
-    def _take(self, policies: tuple[Policy, ...], address: str, cost: int) -> Decision:
+    def _take(self, budget: Budget, address: str, cost: int) -> Decision:
         caller = caller_of(address)
-        return self._local.take_now([Claim(policy, caller) for policy in policies], cost)
+        return self._local.take_now([(policy, caller) for policy in budget.policies], cost)
 
-    def _raise_if_refused(
-        self, policies: tuple[Policy, ...], decision: Decision, headers: dict[str, str]
-    ) -> None:
+    def _raise_if_refused(self, budget: Budget, decision: Decision, headers: dict[str, str]) -> None:
         policy = decision.refused_by
         if policy is None:
             return
@@ -177,8 +195,8 @@ class Limits:
         after_s = decision.retry_after_s
         rule = f"the limit {policy.name} is {policy.quota} at once, regained over {policy.window_s} s"
         headers = {
-            "RateLimit-Policy": self._told[policies].decode(),
-            "RateLimit": _told(decision),
+            "RateLimit-Policy": budget.told,
+            "RateLimit": budget.standing(decision),
             **headers,
         }
         if after_s is None:
@@ -186,9 +204,3 @@ class Limits:
             raise RateLimited(detail=detail, retryable=False, headers=headers)
         headers["Retry-After"] = str(after_s)
         raise RateLimited(detail=f"{rule}; come back in {after_s} s", headers=headers)
-
-
-def _told(decision: Decision) -> str:
-    return ", ".join(
-        [f'"{policy.name}";r={remaining};t={reset_s}' for policy, remaining, reset_s in decision.standings]
-    )
