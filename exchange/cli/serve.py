@@ -107,6 +107,7 @@ async def serve_until(
 
     async def stop() -> None:
         await stopping.wait()
+        wire.stop()
         on_stopping()
         server.should_exit = True
 

@@ -86,6 +86,7 @@ class Wire:
         self.cut: Counts[str] = Counts()
         """Connections refused or cut, by the reason."""
         self.now_s = 0.0
+        self.is_stopping = False
         self._proxies = proxies
         self._by_address: dict[str, int] = {}
 
@@ -103,6 +104,12 @@ class Wire:
         """How often `look` is due."""
         shortest_s = min(self.limits.head_s, self.limits.body_s, self.limits.reader_s)
         return min(LOOK_S_MAX, shortest_s / LOOKS_PER_DEADLINE)
+
+    def stop(self) -> None:
+        """Let every connection end with the answer that is under way on it, or that comes next."""
+        self.is_stopping = True
+        for connection in self.connections:
+            connection.end_with_latest()
 
     async def watch(self) -> None:
         """Look at all connections, for ever."""
@@ -204,6 +211,13 @@ class ProblemProtocol(HttpToolsProtocol):
         self._wait_for(BODY)
         self._body_bytes = 0
         super().on_headers_complete()
+        if self.wire.is_stopping:
+            self.end_with_latest()
+
+    def end_with_latest(self) -> None:
+        """Answer the latest request with `Connection: close`."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body, unless its request was refused."""

@@ -1,6 +1,6 @@
 """The metrics over HTTP: for callers in `EXCHANGE_METRICS_NETWORKS`, or with a key of scope operate."""
 
-from litestar import Response, get
+from litestar import MediaType, Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from exchange.kit.auth import IpNetwork, Scope
@@ -18,7 +18,7 @@ def metrics_route(watched: Watched, networks: tuple[IpNetwork, ...]) -> HTTPRout
         opt=requires(Scope.OPERATE) | unlimited() | open_to(networks),
         tags=["Health"],
         summary="Read all metrics in Prometheus' text format",
-        media_type=CONTENT_TYPE,
+        media_type=MediaType.TEXT,
         sync_to_thread=False,
     )
     def metrics() -> Response[str]:

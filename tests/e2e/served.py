@@ -104,9 +104,20 @@ class Served:
     """The exchange, its clock, and its door."""
 
     def __init__(
-        self, exchange: Exchange, clock: ManualClock, app: Litestar, http: httpx.AsyncClient, key: str
+        self,
+        exchange: Exchange,
+        clock: ManualClock,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        key: str,
+        *,
+        wire: Wire,
+        stopping: asyncio.Event,
     ) -> None:
         self.exchange = exchange
+        self.wire = wire
+        self.stopping = stopping
+        """Set to stop as `exchange serve` does on a signal."""
         self.clock = clock
         self.app = app
         self.http = http
@@ -192,7 +203,7 @@ async def served(
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
         async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
-            yield Served(exchange, clock, app, http, key)
+            yield Served(exchange, clock, app, http, key, wire=wire, stopping=stopping)
     finally:
         stopping.set()
         await server
