@@ -61,7 +61,7 @@ def _finish(limits: Limits, answers: AnswerCounts) -> Callable[[Message, AsgiSco
             headers.append((b"cache-control", b"no-store"))
         headers.append((b"x-content-type-options", b"nosniff"))
         headers.append((b"x-request-id", request_id_of(scope).encode()))
-        headers.extend(limits.headers_of(scope))
+        limits.add_headers(scope, headers)
         if path is UNMATCHED and not limits.is_worth_answering(scope):
             headers.append((b"connection", b"close"))
         message["headers"] = headers

@@ -67,8 +67,9 @@ class Budget:
         self.policies = tuple(
             Policy(name, rate[0] * times, rate[1]) for name, rate, times in named if rate is not None
         )
-        self.told = ", ".join(f'"{each.name}";q={each.quota};w={each.window_s}' for each in self.policies)
-        self._template = ", ".join(f'"{each.name}";r=%d;t=%d' for each in self.policies)
+        told = ", ".join(f'"{each.name}";q={each.quota};w={each.window_s}' for each in self.policies)
+        self.told = told.encode()
+        self._template = ", ".join(f'"{each.name}";r=%d;t=%d' for each in self.policies).encode()
         self._scales = tuple(
             (each.quota, each.window_s * US_PER_SECOND, each.quota * US_PER_SECOND) for each in self.policies
         )
@@ -76,11 +77,12 @@ class Budget:
     def __bool__(self) -> bool:
         return bool(self.policies)
 
-    def standing(self, decision: Decision) -> str:
+    def standing(self, decision: Decision) -> bytes:
         """Return what the callers of a decision have left, and the seconds until all of it is back."""
         numbers: list[int] = []
         for (quota, request, second), debt in zip(self._scales, decision.debts, strict=True):
-            numbers += (quota - -(-debt // request), -(-debt // second))
+            numbers.append(quota - -(-debt // request))
+            numbers.append(-(-debt // second))
         return self._template % tuple(numbers)
 
 
@@ -172,16 +174,13 @@ class Limits:
         decision = self._take(self._failures, address, 0)
         self._raise_if_refused(self._failures, decision, {"Connection": "close"})
 
-    def headers_of(self, scope: Any) -> list[tuple[bytes, bytes]]:
-        """Return what an answer says of the budgets that its request was counted against."""
+    def add_headers(self, scope: Any, headers: list[tuple[bytes, bytes]]) -> None:
+        """Add what an answer says of the budgets that its request was counted against."""
         decided = scope.get(_DECISION)
-        if decided is None:
-            return []
-        budget, decision = decided
-        return [
-            (b"ratelimit-policy", budget.told.encode()),
-            (b"ratelimit", budget.standing(decision).encode()),
-        ]
+        if decided is not None:
+            budget, decision = decided
+            headers.append((b"ratelimit-policy", budget.told))
+            headers.append((b"ratelimit", budget.standing(decision)))
 
     def _take(self, budget: Budget, address: str, cost: int) -> Decision:
         caller = caller_of(address)
@@ -195,8 +194,8 @@ class Limits:
         after_s = decision.retry_after_s
         rule = f"the limit {policy.name} is {policy.quota} at once, regained over {policy.window_s} s"
         headers = {
-            "RateLimit-Policy": budget.told,
-            "RateLimit": budget.standing(decision),
+            "RateLimit-Policy": budget.told.decode(),
+            "RateLimit": budget.standing(decision).decode(),
             **headers,
         }
         if after_s is None:

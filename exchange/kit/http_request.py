@@ -14,6 +14,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
+from litestar.types import Empty
 
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
@@ -72,7 +73,8 @@ class ApiRequest(Request[Principal, Any, State]):
         An empty one is a blank, since Litestar takes empty for an absent argument. Raises
         `UnsupportedMediaType` (415) for a compressed one: it would be as large as its sender likes.
         """
-        self._refuse_compressed()
+        if self._body is Empty:  # it is asked for more than once
+            self._refuse_compressed()
         try:
             return await super().body() or b" "
         except InternalServerException:

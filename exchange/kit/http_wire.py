@@ -216,8 +216,9 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def end_with_latest(self) -> None:
         """Answer the latest request with `Connection: close`."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
+        latest: RequestResponseCycle | None = self.cycle
+        if latest is not None and not latest.response_complete:
+            latest.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body, unless its request was refused."""
