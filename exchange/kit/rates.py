@@ -66,7 +66,7 @@ class _Meter:
     the younger has lasted a window, and nothing is ever searched for what to forget.
     """
 
-    __slots__ = ("_callers_max", "_older_full_at", "_turns_at_us", "bound", "full_at", "quota", "window_us")
+    __slots__ = ("_callers_max", "_older_full_at", "bound", "full_at", "quota", "turns_at_us", "window_us")
 
     def __init__(self, policy: Policy, callers_max: int) -> None:
         self.quota = policy.quota
@@ -75,7 +75,7 @@ class _Meter:
         self.full_at: dict[Caller, int] = {}
         self._callers_max = callers_max
         self._older_full_at: dict[Caller, int] = {}
-        self._turns_at_us = 0
+        self.turns_at_us = 0
 
     @property
     def callers(self) -> int:
@@ -88,11 +88,11 @@ class _Meter:
 
     def place(self, caller: Caller, now_us: int) -> tuple[Caller, int]:
         """Return under which name a caller is counted now, and its debt in units of `window_us` a request."""
-        if now_us >= self._turns_at_us:
-            late = now_us >= self._turns_at_us + self.window_us
+        if now_us >= self.turns_at_us:
+            late = now_us >= self.turns_at_us + self.window_us
             self._older_full_at = {} if late else self.full_at
             self.full_at = {}
-            self._turns_at_us = now_us + self.window_us
+            self.turns_at_us = now_us + self.window_us
         full_at = self.full_at.get(caller)
         if full_at is None:
             if self._is_crowded():
@@ -131,15 +131,21 @@ class MemoryLimiter:
             meter = self._meters.get(policy.name)
             if meter is None:
                 meter = self._meter(policy)
-            where, debt = meter.place(caller, now_us)
+            full_at = meter.full_at.get(caller)
+            if full_at is None or now_us >= meter.turns_at_us:
+                caller, debt = meter.place(caller, now_us)  # noqa: PLW2901 - in a crowd it counts under another
+            else:
+                debt = full_at - now_us * meter.quota
+                if debt < 0:  # noqa: PLR1730 - max() takes five times as long
+                    debt = 0
             debt += cost * meter.window_us
             if debt > meter.bound - (0 if cost else meter.window_us):
                 return self._refusal(claims, policy, cost, now_us)
             debts.append(debt)
-            counted.append((meter, where, now_us * meter.quota + debt))
+            counted.append((meter.full_at, caller, now_us * meter.quota + debt))
         if cost:
-            for meter, where, full_at in counted:
-                meter.full_at[where] = full_at
+            for table, who, full_at in counted:
+                table[who] = full_at
         return Decision(claims, debts)
 
     def may_owe(self, policy: Policy, caller: Caller) -> bool:
