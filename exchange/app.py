@@ -8,6 +8,7 @@ it down in the opposite order, so that every request that was taken is answered 
 import asyncio
 import contextlib
 import logging
+from ipaddress import ip_network
 from typing import Final, Self
 
 import msgspec
@@ -20,7 +21,8 @@ from exchange.claims.statement_routes import StatementsController
 from exchange.feed.relay import Relay
 from exchange.feed.routes import MarketController, stream
 from exchange.feed.service import MarketService
-from exchange.kit.auth import Authenticator, StoredKey
+from exchange.kit.auth import StoredKey
+from exchange.kit.auth_guard import PERIOD_S, FailureRecord, GuardedAuthenticator
 from exchange.kit.clock import (
     US_PER_HOUR,
     Clock,
@@ -35,11 +37,14 @@ from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.fields import format_hour
 from exchange.kit.http_app import build_app
 from exchange.kit.http_auth import public
+from exchange.kit.http_limits import Limits, Rates
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.migrate import migrate
 from exchange.kit.settings import Settings
 from exchange.ledger.routes import AccountsController, CashController
 from exchange.ledger.service import AccountDirectory
+from exchange.monitoring.collect import Watched, troubles
+from exchange.monitoring.routes import metrics_route
 from exchange.orders.models import NewOrder
 from exchange.orders.routes import OrdersController, PhasesController
 from exchange.orders.sequencer import Sequencer, SequencerSettings
@@ -63,6 +68,9 @@ from exchange.vouchers.routes import VouchersController
 OPERATOR_KEY_FILE: Final = "operator.key"
 PARTITIONS_MAX: Final = 10
 """Each keeps a connection of the pool's; what is left of it serves everything else."""
+
+CLOSE_PARTITION_S: Final = 20.0
+"""How long a partition may take to answer what it took, when the exchange closes."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +117,16 @@ class Exchange:
             programmes=programmes,
             list_prices=list_prices,
         )
+        self.watched = Watched(
+            orders=self.orders,
+            relay=self.relay,
+            database=database,
+            clock=clock,
+            limits=Limits(_rates(settings)),
+            failures=FailureRecord(database, clock.now_us),
+        )
+        self._is_stopping = False
+        self._chores: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -122,7 +140,7 @@ class Exchange:
         url = settings.database_url or (server.start() if server else "")
         try:
             await migrate(url)
-            database = await Database.connect(url)
+            database = await Database.connect(url, statement_timeout_s=settings.statement_timeout_s)
         except BaseException:
             if server is not None:
                 server.stop()
@@ -174,6 +192,20 @@ class Exchange:
         except BaseException:
             await self.relay.stop()
             raise
+        self._chores = asyncio.create_task(self._write_failures(), name="failed-authentications")
+
+    async def _write_failures(self) -> None:
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            try:
+                await self.watched.failures.write()
+            except Exception:  # noqa: BLE001 - logged; the next period's must still be written
+                _log.exception("failed authentications were not written")
+
+    def announce_stop(self) -> None:
+        """Tell whoever reads the stream that the exchange stops, and be ready no more."""
+        self._is_stopping = True
+        self.relay.hub.shut_down()
 
     async def close(self) -> None:
         """Answer what was taken, store the books, stop. Safe to call once only."""
@@ -184,7 +216,11 @@ class Exchange:
             rest.push_async_callback(self.database.close)
             rest.push_async_callback(self.relay.stop)
             for sequencer in self._sequencers.values():
-                rest.push_async_callback(sequencer.stop)
+                rest.push_async_callback(_in_time, sequencer)
+            rest.push_async_callback(self.watched.failures.write)
+            if self._chores is not None:
+                self._chores.cancel()
+                await asyncio.wait([self._chores])
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""
@@ -192,8 +228,12 @@ class Exchange:
         self.relay.halt()
 
     async def is_ready(self) -> bool:
-        """Whether every partition takes requests."""
-        return self.orders.is_ready
+        """Whether requests are taken: by every partition, and with the database in reach."""
+        return not self.troubles()
+
+    def troubles(self) -> list[str]:
+        """Say why the exchange is not ready; empty while it is."""
+        return [*(["the exchange is stopping"] if self._is_stopping else []), *troubles(self.watched)]
 
     def _sequencer(self, partition_id: int) -> Sequencer:
         return Sequencer(
@@ -214,6 +254,25 @@ class Exchange:
             on_commit=self.relay.tell,
             on_end=self._end,
         )
+
+
+async def _in_time(sequencer: Sequencer) -> None:
+    """Stop a partition; where the database does not answer, without answers to what it took."""
+    try:
+        async with asyncio.timeout(CLOSE_PARTITION_S):
+            await sequencer.stop()
+    except TimeoutError:
+        _log.error("a partition did not stop within %s s", CLOSE_PARTITION_S)
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(
+        key=settings.rate_key,
+        participant=settings.rate_participant,
+        cancels=settings.rate_cancels,
+        address=settings.rate_address,
+        failures=settings.rate_failures,
+    )
 
 
 def _clock(settings: Settings, latest_us: int | None) -> Clock:
@@ -256,7 +315,9 @@ def create_app(exchange: Exchange) -> Litestar:
         async with exchange.database.connection() as connection:
             return await load_stored_key(connection, key_id)
 
-    authenticator = Authenticator(load)
+    watched = exchange.watched
+    authenticator = GuardedAuthenticator(load, watched.limits, watched.failures)
+    networks = tuple(ip_network(network) for network in exchange.settings.metrics_networks)
     return build_app(
         [
             AccountsController,
@@ -281,16 +342,21 @@ def create_app(exchange: Exchange) -> Litestar:
             VoucherNewsController,
             VoucherStepsController,
             VouchersController,
+            metrics_route(watched, networks),
             stream,
             venue_time,
         ],
         authenticator=authenticator,
         is_ready=exchange.is_ready,
+        troubles=exchange.troubles,
+        limits=watched.limits,
+        answers=watched.answers,
         state={
             "accounts": exchange.accounts,
             "authenticator": authenticator,
             "clock": exchange.clock,
             "database": exchange.database,
+            "limits": watched.limits,
             "list_prices": exchange.list_prices,
             "market": MarketService(orders=exchange.orders, tape=exchange.relay.tape, clock=exchange.clock),
             "orders": exchange.orders,

@@ -6,17 +6,19 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, MediaType, Response, WebSocket, get, post, websocket
+from litestar import Controller, MediaType, Response, WebSocket, delete, get, post, websocket
 from litestar.params import FromPath, JSONBody
 from litestar.testing import TestClient
 
-from exchange.kit.auth import Authenticator, Principal, Scope, StoredKey, new_key
-from exchange.kit.database import ConnectionLost
+from exchange.kit.auth import Principal, Scope, StoredKey, new_key
+from exchange.kit.auth_guard import FailureRecord, GuardedAuthenticator
+from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.error_codes import ERROR_CODES
 from exchange.kit.errors import Conflict, NotFound
 from exchange.kit.fields import CnyText, NameText
 from exchange.kit.http_app import IMPORT_BYTES_MAX, build_app
 from exchange.kit.http_auth import public, requires
+from exchange.kit.http_limits import Limits, cancels
 from exchange.kit.http_pages import Limit, Page
 from exchange.kit.http_request import ApiRequest
 
@@ -89,6 +91,17 @@ class ThingsController(Controller):
         shown = json.dumps([request.idempotency_key(), (await request.fingerprint()).hex()]).encode()
         return Response(shown, media_type=MediaType.JSON)
 
+    @post("/many", opt=requires(Scope.TRADE))
+    async def many(self, request: ApiRequest, data: JSONBody[Thing]) -> Thing:
+        """Take as many things as one says, each of which counts."""
+        await request.app.state.limits.charge(request.principal, data.count - 1)
+        return data
+
+    @delete("/{thing:str}", opt=requires(Scope.TRADE) | cancels(), status_code=200)
+    async def withdraw(self, thing: FromPath[str]) -> Page[str]:
+        """Withdraw a thing."""
+        return Page([thing])
+
     @post("/unsaid", opt=requires(Scope.TRADE))
     async def unsaid(self, request: ApiRequest) -> Page[str]:
         """Read the key without declaring it."""
@@ -134,8 +147,18 @@ async def ready() -> bool:
 READY = [True]
 
 
-def build(*controllers: Any) -> Any:
-    return build_app(controllers, authenticator=Authenticator(load), is_ready=ready, echo_type=Thing)
+def build(*controllers: Any, limits: Limits | None = None) -> Any:
+    limits = limits or Limits()
+    record = FailureRecord(Database.__new__(Database), lambda: 0)  # never written
+    return build_app(
+        controllers,
+        authenticator=GuardedAuthenticator(load, limits, record),
+        is_ready=ready,
+        echo_type=Thing,
+        limits=limits,
+        state={"limits": limits},
+        troubles=lambda: ["partition 7: it is being rebuilt"],
+    )
 
 
 def bearer(scope: Scope = Scope.TRADE) -> dict[str, str]:

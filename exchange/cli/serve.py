@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import errno
-import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ import uvicorn
 from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
-from exchange.kit.http_wire import ProblemProtocol
+from exchange.kit import logs
+from exchange.kit.http_wire import Wire, WireLimits
 from exchange.kit.settings import Settings
 
 DRAIN_TIMEOUT_S = 10
+WEBSOCKET_BYTES_MAX = 256 * 1024
+"""Longest message of a WebSocket that is taken in; what the stream takes is less."""
+FILES_BESIDE = 256
+"""Files that a server needs beside its connections."""
 
 
 class Server(uvicorn.Server):
@@ -71,35 +77,69 @@ async def serve_until(
     on_listening: Callable[[], None],
     *,
     trusted_proxies: Sequence[str] = (),
+    wire: Wire | None = None,
+    on_stopping: Callable[[], None] = lambda: None,
+    stop_timeout_s: int = DRAIN_TIMEOUT_S,
 ) -> None:
     """Answer requests until `stopping` is set, then answer those under way and return.
 
-    Only `trusted_proxies` may say from where a request comes: a key may be bound to networks.
+    Only `trusted_proxies` may say from where a request comes: a key may be bound to networks. `wire` holds
+    the limits of connections. A stop calls `on_stopping`, takes no more connections, answers what is under
+    way with `Connection: close`, and after `stop_timeout_s` gives up what is left.
     """
+    wire = wire or Wire()
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=ProblemProtocol,
+        http=wire.protocol,  # type: ignore[arg-type]  # it is called as a class would be
         ws="websockets-sansio",
+        ws_max_size=WEBSOCKET_BYTES_MAX,
+        ws_per_message_deflate=False,
         access_log=False,
         log_config=None,
         lifespan="on",
         server_header=False,
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
-        timeout_graceful_shutdown=DRAIN_TIMEOUT_S,
+        timeout_graceful_shutdown=stop_timeout_s,
     )
     server = Server(config, on_listening)
 
     async def stop() -> None:
         await stopping.wait()
+        wire.stop()
+        on_stopping()
         server.should_exit = True
 
-    stopper = asyncio.create_task(stop())
+    beside = [asyncio.create_task(stop()), asyncio.create_task(wire.watch())]
     try:
         await server.serve(sockets=[listener])
     finally:
-        stopper.cancel()
+        for task in beside:
+            task.cancel()
+
+
+def wire_of(settings: Settings) -> Wire:
+    """Return the connections of a server, limited by settings and by the files this process may open."""
+    proxies = tuple(ip_network(network) for network in settings.trusted_proxies)
+    limits = WireLimits(
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        reader_s=settings.reader_timeout_s,
+        connections_max=min(settings.connections_max, _files(settings.connections_max)),
+        connections_per_address_max=settings.connections_per_address_max,
+    )
+    return Wire(limits, proxies)
+
+
+def _files(connections: int) -> int:
+    """Ask for as many open files as connections need, and return how many connections there can be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else max(1, soft - FILES_BESIDE)
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
@@ -130,7 +170,7 @@ async def serve(
     settings = settings_with(
         host=host, port=port, seconds_per_hour=hour_seconds, database_url=database_url, data_dir=data_dir
     )
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s")
+    is_json = logs.configure(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     listener = bound_socket(settings.host, settings.port)
@@ -143,23 +183,28 @@ async def serve(
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
 
         def announce() -> None:
-            if key_file.exists():
-                click.echo(f"operator's key: {key_file}", err=True)
-            else:
-                click.echo("operator's key: as made at this database's first start", err=True)
-            click.echo(f"exchange at {address}, API docs at {address}/schema", err=True)
+            where = key_file if key_file.exists() else "as made at this database's first start"
+            for text in (
+                f"operator's key: {where}",
+                f"exchange at {address}, API docs at {address}/schema",
+            ):
+                click.echo(logs.announcement(text, is_json=is_json), err=True)
 
         async def stop_when_ended() -> None:
             await exchange.ended.wait()
             stopping.set()
 
         watcher = asyncio.create_task(stop_when_ended())
+        exchange.watched.connections = wire = wire_of(settings)
         await serve_until(
             create_app(exchange),
             listener,
             stopping,
             announce,
             trusted_proxies=settings.trusted_proxies,
+            wire=wire,
+            on_stopping=exchange.announce_stop,
+            stop_timeout_s=settings.stop_timeout_s,
         )
         watcher.cancel()
         if exchange.ended.is_set():

@@ -131,6 +131,11 @@ class Hub:
         self._last: dict[str, int] = {}
         self._is_shut = False
 
+    @property
+    def readers(self) -> int:
+        """How many connections there are."""
+        return len(self._readers)
+
     def join(self, reader: Reader) -> None:
         """Take a connection in; where nothing will be told any more, close it."""
         self._readers.add(reader)

@@ -23,7 +23,8 @@ from exchange.feed.hub import Closing, Hub, orders_key
 from exchange.feed.models import ORDERS_CHANNEL, TRADES_CHANNEL, Delta, TapeTrade
 from exchange.feed.news import news_by_participant
 from exchange.feed.tape import TRADES_KEPT, Tape
-from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.database import ConnectionLost, Database, unhurried
+from exchange.kit.meters import Counts
 from exchange.orders.models import Step
 
 STEPS_READ_AT_ONCE: Final = 500
@@ -40,6 +41,10 @@ class Relay:
     def __init__(self, database: Database) -> None:
         self.tape = Tape()
         self.hub = Hub()
+        self.events: Counts[str] = Counts()
+        """Committed events told, by their kind."""
+        self.is_cut_off = False
+        """Whether the database could not be reached when it was last asked, a second ago at most."""
         self._database = database
         self._told: deque[tuple[int, Sequence[Step]]] = deque()
         self._wake = asyncio.Event()
@@ -81,6 +86,7 @@ class Relay:
 
     async def _seed(self) -> None:
         async with self._database.transaction(isolation="repeatable_read") as connection:
+            await unhurried(connection)
             sequences = await store.heads(connection)
             trades = await store.last_trades(connection, TRADES_KEPT)
             minutes = await store.minute_volumes(connection)
@@ -98,6 +104,7 @@ class Relay:
             try:
                 await self._follow()
             except ConnectionLost as error:
+                self.is_cut_off = True
                 _log.warning("the relay waits for the database: %s", error)
                 await asyncio.sleep(RETRY_S)
             except Exception:  # noqa: BLE001 - logged; a feed that has ended would go unnoticed
@@ -131,6 +138,7 @@ class Relay:
         """Tell what stands in the journal and was not told: another process committed it."""
         async with self._database.connection() as connection:
             heads = await store.heads(connection)
+        self.is_cut_off = False
         for partition_id, sequence in heads.items():
             await self._reach(partition_id, sequence)
 
@@ -155,6 +163,8 @@ class Relay:
             if self._is_halted or step.sequence <= self.hub.sequences.get(partition_id, 0):
                 continue
             self._is_torn = True
+            for event in step.events:
+                self.events.add(type(event).__name__)
             self.hub.sequences[partition_id] = step.sequence
             trades = rules.tape_trades(partition_id, step.event_at_us, step.events)
             for trade in trades:

@@ -30,6 +30,8 @@ _FRESH_US: Final = 1_000_000
 _REMEMBERED_MAX: Final = 10_000
 _NO_HASH: Final = bytes(32)
 
+IpNetwork = IPv4Network | IPv6Network
+
 
 class Scope(StrEnum):
     """What a key may do."""
@@ -64,7 +66,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     principal: Principal
     secret_sha256: bytes
     expires_at_us: int | None = None
-    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    allowed_networks: tuple[IpNetwork, ...] = ()
 
 
 class NewKey(msgspec.Struct, frozen=True):
@@ -122,13 +124,23 @@ class Authenticator:
         for digest in known:
             del self._verified[digest]
 
+    def remembers(self, header: str) -> bool:
+        """Whether this very key has opened this process before, as far as it remembers; reads no database."""
+        text = header[7:].strip()
+        return len(text) <= _KEY_LENGTH_MAX and self._digest(text) in self._verified
+
+    def _digest(self, text: str) -> bytes:
+        return hashlib.blake2b(text.encode(), key=self._hash_key, digest_size=32).digest()
+
     async def authenticate(self, header: str | None, client_ip: str | None) -> Principal:
         """Return who holds the key in `Authorization: Bearer <key>`, or raise `Unauthenticated`."""
         if header is None or header[:7].lower() != "bearer ":
             raise Unauthenticated
         text = header[7:].strip()
+        if len(text) > _KEY_LENGTH_MAX:
+            raise Unauthenticated
         now_us = wall_now_us()
-        digest = hashlib.blake2b(text.encode(), key=self._hash_key, digest_size=32).digest()
+        digest = self._digest(text)
         entry = self._verified.get(digest)
         if entry is not None and 0 <= now_us - entry.read_at_us < _FRESH_US:
             key = entry.key
@@ -139,7 +151,7 @@ class Authenticator:
             self._verified[digest] = _Verified(now_us, key)
         if key.expires_at_us is not None and key.expires_at_us <= now_us:
             raise Unauthenticated
-        if key.allowed_networks and not _is_within(client_ip, key.allowed_networks):
+        if key.allowed_networks and not is_within(client_ip, key.allowed_networks):
             raise Unauthenticated
         return key.principal
 
@@ -155,7 +167,8 @@ class Authenticator:
         return key
 
 
-def _is_within(client_ip: str | None, networks: tuple[IPv4Network | IPv6Network, ...]) -> bool:
+def is_within(client_ip: str | None, networks: tuple[IpNetwork, ...]) -> bool:
+    """Whether an address lies in one of these networks; False for what is no address."""
     try:
         address = ip_address(client_ip or "")
     except ValueError:

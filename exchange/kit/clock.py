@@ -142,6 +142,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def monotonic_us() -> int:
+    """Return microseconds that only differences of mean anything, as `monotonic_s`."""
+    return time.monotonic_ns() // 1000
+
+
 def hour_of(us: int) -> int:
     """Return the hour that a time in microseconds is in."""
     return us // US_PER_HOUR

@@ -16,7 +16,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
 
 import asyncpg
 import msgspec
@@ -87,6 +87,18 @@ class ConnectionLost(Exception):
         self.outcome = outcome
 
 
+class StatementTimeout(Exception):
+    """A statement took longer than `Database.connect` allows; nothing of its transaction was done."""
+
+
+class PoolUsage(NamedTuple):
+    """How many connections there are, how many of them are lent, and how many there may be."""
+
+    open: int
+    lent: int
+    most: int
+
+
 class _Transaction(Protocol):
     """The statements around a transaction, as asyncpg's `Transaction` has them."""
 
@@ -113,8 +125,12 @@ class Database:
         connections_min: int = 2,
         connections_max: int = 20,
         application_name: str = "compute-exchange",
+        statement_timeout_s: int = 0,
     ) -> Self:
-        """Open a pool. ConnectionLost where the server does not answer or does not let us in."""
+        """Open a pool. ConnectionLost where the server does not answer or does not let us in.
+
+        A statement that takes longer than `statement_timeout_s` raises `StatementTimeout`; 0 is no limit.
+        """
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -134,6 +150,7 @@ class Database:
                     "application_name": application_name,
                     # Nobody here holds a lock for long; who waits longer had better fail and say so.
                     "lock_timeout": LOCK_TIMEOUT,
+                    "statement_timeout": f"{statement_timeout_s}s",
                     # A statement whose caller has hung up ends, and lets go of its locks.
                     "client_connection_check_interval": "1s",
                 },
@@ -154,12 +171,20 @@ class Database:
         connection = await self.acquire(outcome)
         try:
             yield connection
+        except asyncpg.QueryCanceledError as error:
+            raise StatementTimeout(str(error)) from error
         except _MAY_BE_LOST as error:
             if not _is_loss(error, connection):
                 raise
             raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
+
+    @property
+    def usage(self) -> PoolUsage:
+        """How the pool stands."""
+        size = self._pool.get_size()
+        return PoolUsage(size, size - self._pool.get_idle_size(), self._pool.get_max_size())
 
     def transaction(
         self, *, isolation: Isolation = "read_committed"
@@ -192,6 +217,8 @@ class Database:
             is_open = False
             await transaction.commit()
             is_over = True
+        except asyncpg.QueryCanceledError as error:
+            raise StatementTimeout(str(error)) from error
         except _MAY_BE_LOST as error:
             if not _is_loss(error, connection):
                 raise
@@ -243,6 +270,11 @@ class Database:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (*_LOST, OSError) as error:  # TimeoutError is an OSError
             raise ConnectionLost("no connection to the database is to be had", outcome=outcome) from error
+
+
+async def unhurried(connection: Connection) -> None:
+    """Let the statements of the transaction that is open take as long as they need."""
+    await connection.execute("SET LOCAL statement_timeout = 0")
 
 
 def _is_loss(error: BaseException, connection: Connection) -> bool:

@@ -153,6 +153,15 @@ class UnsupportedMediaType(Refusal):
     default_code = "unsupported_media_type"
 
 
+class RateLimited(Refusal):
+    """The caller sends more than a limit lets through (429); the answer says when to come back."""
+
+    status = 429
+    title = "Too many requests"
+    default_code = "rate_limited"
+    retryable_by_default = True
+
+
 class Unavailable(Refusal):
     """The exchange cannot do it now (503); `outcome` may be "unknown" when a commit was lost from sight."""
 

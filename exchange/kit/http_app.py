@@ -1,9 +1,11 @@
 """The HTTP application put together: limits, keys, refusals, headers, documentation, health.
 
 `build_app` is given the controllers; the composition root `exchange.app` decides which. What holds for every
-answer is added here once: the request id, no sniffing, no storing unless the handler says otherwise.
+answer is added here once: the request id, no sniffing, no storing unless the handler says otherwise, what is
+left of the budgets it was counted against; and each answer is counted here.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -19,15 +21,24 @@ from litestar.types import Scope as AsgiScope
 from exchange.kit.auth import Authenticator, Scope
 from exchange.kit.errors import Unavailable
 from exchange.kit.http_auth import AuthMiddleware, check_declared, public, requires
+from exchange.kit.http_limits import Limits, unlimited
 from exchange.kit.http_openapi import openapi_config, openapi_routes
 from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_scope import request_id_of
+from exchange.kit.logs import REQUEST
+from exchange.kit.meters import Counts
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Largest body of a route; larger is answered 413 before it is read."""
 IMPORT_BYTES_MAX: Final = 32 * 1024 * 1024
 """For import routes: `@post(..., request_max_body_size=IMPORT_BYTES_MAX)`."""
+UNMATCHED: Final = "unmatched"
+
+AnswerCounts = Counts[tuple[str, str, int]]
+"""Answers by method, path template (`UNMATCHED` where there is no such path) and status."""
+
+_log: Final = logging.getLogger("exchange.http")
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -36,29 +47,57 @@ class Health(msgspec.Struct, frozen=True):
     status: str
 
 
-async def add_headers(message: Message, scope: AsgiScope) -> None:
-    """Add to every answer what every answer carries."""
-    if message["type"] == "http.response.start":
+def _finish(limits: Limits, answers: AnswerCounts) -> Callable[[Message, AsgiScope], Awaitable[None]]:
+    """Build the hook that adds to every answer what every answer carries, and counts it."""
+
+    async def finish(message: Message, scope: Any) -> None:
+        if message["type"] != "http.response.start":
+            return
+        path = scope.get("path_template") or UNMATCHED
+        status = message["status"]
+        answers.add((scope["method"], path, status))
         headers = list(message["headers"])
         if all(name != b"cache-control" for name, _ in headers):
             headers.append((b"cache-control", b"no-store"))
         headers.append((b"x-content-type-options", b"nosniff"))
         headers.append((b"x-request-id", request_id_of(scope).encode()))
+        limits.add_headers(scope, headers)
+        if path is UNMATCHED and not limits.is_worth_answering(scope):
+            headers.append((b"connection", b"close"))
         message["headers"] = headers
+        if _log.isEnabledFor(logging.DEBUG):
+            REQUEST.set(scope)
+            _log.debug("answered", extra={"fields": _told(scope, path, status)})
+
+    return finish
 
 
-@get("/healthz", opt=public(), tags=["Health"], summary="Is the process alive", sync_to_thread=False)
+def _told(scope: Any, path: str, status: int) -> dict[str, Any]:
+    return {"method": scope["method"], "path": path, "status": status}
+
+
+@get(
+    "/healthz",
+    opt=public() | unlimited(),
+    tags=["Health"],
+    summary="Is the process alive",
+    sync_to_thread=False,
+)
 def healthz() -> Health:
     """Answer that the process is alive."""
     return Health("ok")
 
 
-def _readyz(is_ready: Callable[[], Awaitable[bool]]) -> HTTPRouteHandler:
-    @get("/readyz", opt=public(), tags=["Health"], summary="Can the service take requests")
+def _readyz(
+    is_ready: Callable[[], Awaitable[bool]], troubles: Callable[[], Sequence[str]] | None
+) -> HTTPRouteHandler:
+    @get("/readyz", opt=public() | unlimited(), tags=["Health"], summary="Can the service take requests")
     async def readyz() -> Health:
-        """Answer whether the service can take requests; 503 while it cannot."""
+        """Answer whether the service can take requests; 503, with the reasons, while it cannot."""
         if not await is_ready():
-            raise Unavailable("not_ready", "the service is starting, stopping or without its database")
+            reasons = troubles() if troubles is not None else ()
+            detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
+            raise Unavailable("not_ready", detail)
         return Health("ready")
 
     return readyz
@@ -95,30 +134,36 @@ def build_app(
     state: dict[str, Any] | None = None,
     lifespan: Sequence[Any] = (),
     echo_type: type[msgspec.Struct] | None = None,
+    troubles: Callable[[], Sequence[str]] | None = None,
+    limits: Limits | None = None,
+    answers: AnswerCounts | None = None,
 ) -> Litestar:
     """Build the application; raises TypeError when a route does not say who may call it.
+
+    `troubles` tells why `is_ready` says no. Without `limits` nobody is limited. `answers` is counted into.
 
     `state` becomes `request.app.state`; `lifespan` are async context managers taking the application. With
     `echo_type` the benchmark route `POST /v1/bench/echo` exists and reads that struct.
     """
     routes: list[ControllerRouterHandler] = [
         healthz,
-        _readyz(is_ready),
+        _readyz(is_ready, troubles),
         ProblemsController,
         *openapi_routes,
         *controllers,
     ]
     if echo_type is not None:
         routes.append(_echo(echo_type))
+    limits = limits or Limits()
     app = Litestar(
         routes,
         state=State(state or {}),
         lifespan=list(lifespan),
         request_class=ApiRequest,
         request_max_body_size=BODY_BYTES_MAX,
-        middleware=[DefineMiddleware(AuthMiddleware, authenticator=authenticator)],
+        middleware=[DefineMiddleware(AuthMiddleware, authenticator=authenticator, limits=limits)],
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[add_headers],
+        before_send=[_finish(limits, Counts() if answers is None else answers)],
         openapi_config=openapi_config(),
         logging_config=None,
         include_in_schema=True,

@@ -20,10 +20,12 @@ from litestar.routes import HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
-from exchange.kit.auth import Authenticator, Principal, Scope
+from exchange.kit.auth import Authenticator, IpNetwork, Principal, Scope, is_within
 from exchange.kit.errors import Forbidden, Refusal
+from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_query import NoParameters, decode_query
 from exchange.kit.http_scope import header
+from exchange.kit.logs import REQUEST
 
 SCOPES: Final = "exchange_scopes"
 QUERY: Final = "exchange_query"
@@ -31,6 +33,7 @@ KEEP_FAULTS: Final = "exchange_keep_faults"
 ONCE: Final = "exchange_once"
 RAW_BODY: Final = "exchange_raw_body"
 _ANY_QUERY: Final = "exchange_any_query"
+_NETWORKS: Final = "exchange_networks"
 _WEBSOCKET_REFUSED: Final = 4000
 
 
@@ -78,6 +81,11 @@ def public(*, query: type | None = None, any_query: bool = False) -> dict[str, A
     return _declaration(frozenset(), query, any_query=any_query)
 
 
+def open_to(networks: tuple[IpNetwork, ...]) -> dict[str, Any]:
+    """Declare that callers from these networks need no key, beside `requires(...)`."""
+    return {_NETWORKS: networks}
+
+
 class RouteAccess(msgspec.Struct, frozen=True, order=True):
     """What one route declares; `scopes` is None when it declares nothing and empty when it is public."""
 
@@ -113,16 +121,20 @@ def check_declared(app: Litestar) -> None:
 class AuthMiddleware:
     """Puts the `Principal` into `scope["user"]`, or refuses; public routes have no user."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
+    def __init__(self, app: ASGIApp, authenticator: Authenticator, limits: Limits) -> None:
         self.app = app
         self.authenticator = authenticator
+        self.limits = limits
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Let the request through, or raise `Unauthenticated`, `Forbidden` or `InvalidInput`."""
+        """Let the request through, or raise `Unauthenticated`, `Forbidden`, `RateLimited`, `InvalidInput`."""
         declared: dict[str, Any] = scope["route_handler"].opt
+        REQUEST.set(scope)
         try:
-            if scopes := declared.get(SCOPES):
-                scope["user"] = await self._admitted(scope, scopes)
+            if (scopes := declared.get(SCOPES)) and not self._is_open(scope, declared):
+                scope["user"] = await self._admitted(scope, scopes, declared)
+            else:
+                self.limits.admit_address(scope, declared)
             if scope["query_string"]:
                 _refuse_undeclared_query(scope, declared)
         except Refusal as refusal:
@@ -133,12 +145,20 @@ class AuthMiddleware:
             raise
         await self.app(scope, receive, send)
 
-    async def _admitted(self, scope: AsgiScope, scopes: frozenset[Scope]) -> Principal:
+    def _is_open(self, scope: AsgiScope, declared: dict[str, Any]) -> bool:
+        networks: tuple[IpNetwork, ...] = declared.get(_NETWORKS, ())
+        return bool(networks) and is_within(address_of(scope), networks)
+
+    async def _admitted(
+        self, scope: AsgiScope, scopes: frozenset[Scope], declared: dict[str, Any]
+    ) -> Principal:
         """Return who sends this, or raise."""
+        authorization = header(scope, b"authorization")
+        if authorization is None:
+            self.limits.admit_address(scope, declared)
         client = scope["client"]
-        principal = await self.authenticator.authenticate(
-            header(scope, b"authorization"), client[0] if client else None
-        )
+        principal = await self.authenticator.authenticate(authorization, client[0] if client else None)
+        await self.limits.admit(scope, principal, declared)
         if scopes.isdisjoint(principal.scopes):
             names = " or ".join(sorted(scope_.value for scope_ in scopes))
             raise Forbidden(detail=f"this path needs a key with the scope {names}")

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from exchange.kit.errors import Faults
+from exchange.kit.errors import Faults, MalformedInput
 from exchange.kit.http_faults import collect
 from exchange.kit.http_shape import check_bounded
 
@@ -26,6 +26,10 @@ T = TypeVar("T")
 
 _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 _NUL: Final = b"\\u0000"
+
+VALUES_MAX: Final = 40_000
+"""More than a batch of 1,000 orders holds; explaining what is wrong with a million takes seconds."""
+_VALUES_COUNTED_FROM_BYTES: Final = 65_536
 
 
 def _members(value: object) -> int:
@@ -53,6 +57,19 @@ def _keys_are_single(body: bytes, value: object) -> bool:
     return b"".join(body.split(b'"')[::2]).count(b":") == _members(value)
 
 
+def _check_size(body: bytes) -> None:
+    """Raise `MalformedInput` where a long body may hold too many values, before any of it is read."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") <= VALUES_MAX:
+        return
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)  # looks, and builds nothing
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    except RecursionError:
+        return  # too deep, which is soon found and said
+    raise MalformedInput("too_many_values", f"the body may hold at most {VALUES_MAX} values")
+
+
 class Decoder(Generic[T]):
     """Reads bodies of one type. Building one costs a millisecond; reuse it (see `decoder_of`)."""
 
@@ -75,6 +92,8 @@ class Decoder(Generic[T]):
         For use cases that check the remaining fields against the world, so that a caller learns of a missing
         price and an unknown product in one answer. Raises only when there is no object to speak of.
         """
+        if len(body) > _VALUES_COUNTED_FROM_BYTES:
+            _check_size(body)
         try:
             value: Any = msgspec.json.decode(body)
             if _NUL not in body and _keys_are_single(body, value):

@@ -15,7 +15,7 @@ from litestar import Controller, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from exchange.kit.database import ConnectionLost
+from exchange.kit.database import ConnectionLost, StatementTimeout
 from exchange.kit.error_codes import ERROR_CODES
 from exchange.kit.errors import Fault, NotFound, Outcome, Refusal, Unavailable
 from exchange.kit.http_auth import public
@@ -137,8 +137,16 @@ def answer_connection_lost(request: Request[Any, Any, Any], error: ConnectionLos
     return answer_refusal(request, Unavailable(detail=detail, outcome=error.outcome))
 
 
+def answer_statement_timeout(request: Request[Any, Any, Any], error: StatementTimeout) -> Response[bytes]:
+    """Answer that a question took the database too long."""
+    _log.warning("request %s took the database too long: %s", request_id_of(request.scope), error)
+    detail = "the database took too long over this; ask for less at a time"
+    return answer_refusal(request, Unavailable("statement_timeout", detail))
+
+
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Any]] = {
     Refusal: answer_refusal,
+    StatementTimeout: answer_statement_timeout,
     ConnectionLost: answer_connection_lost,
     HTTPException: answer_http_exception,
     Exception: answer_failure,

@@ -7,12 +7,14 @@ untouched. The body is read only after the key was accepted, and never beyond th
 
 import hashlib
 import re
+from collections.abc import AsyncGenerator
 from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
+from litestar.types import Empty
 
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
@@ -68,8 +70,11 @@ class ApiRequest(Request[Principal, Any, State]):
     async def body(self) -> bytes:
         """Return the raw body, or raise `MalformedInput` (400) where the caller leaves before its end.
 
-        An empty one is a blank, since Litestar takes empty for an absent argument.
+        An empty one is a blank, since Litestar takes empty for an absent argument. Raises
+        `UnsupportedMediaType` (415) for a compressed one: it would be as large as its sender likes.
         """
+        if self._body is Empty:  # it is asked for more than once
+            self._refuse_compressed()
         try:
             return await super().body() or b" "
         except InternalServerException:
@@ -77,6 +82,17 @@ class ApiRequest(Request[Principal, Any, State]):
                 raise
             detail = "the connection ended before the whole body had come"
             raise MalformedInput("body_cut", detail) from None
+
+    def stream(self) -> AsyncGenerator[bytes, None]:
+        """Give the body piece by piece; raises `UnsupportedMediaType` (415) for a compressed one."""
+        self._refuse_compressed()
+        return super().stream()
+
+    def _refuse_compressed(self) -> None:
+        coding = header(self.scope, b"content-encoding")
+        if coding is not None and coding.strip().lower() not in {"", "identity"}:
+            detail = f"send the body as it is, not encoded as {coding[:100]}"
+            raise UnsupportedMediaType(detail=detail, headers={"Accept-Encoding": "identity"})
 
     async def json(self) -> Any:
         """Return the body as the type of the handler's `data`; Litestar calls this."""

@@ -1,27 +1,55 @@
-"""What the HTTP server answers before there is a request: bytes it cannot read, and heads that do not end.
+"""What the HTTP server answers before there is a request, and how long it waits for one.
 
-The server's own answer to these is plain text, and it keeps a head however long it grows. Both end the
-connection, because where the next request would begin is not known. Nothing of the request was done.
+The server's own answer to bytes it cannot read is plain text, it keeps a head however long it grows, and it
+waits for ever: for a head, for a body, for an answer to be read. What is refused here ends the connection,
+because where the next request would begin is not known. Nothing of the request was done.
 
-Invariant: a refusal is never read as the answer to an earlier request. Where one is still unanswered, it gets
-its own answer, and the connection ends with that.
+Invariants:
+- a refusal is never read as the answer to an earlier request. Where one is still unanswered, it gets its own
+  answer, and the connection ends with that;
+- a head comes whole within `head_s`; a body within `body_s` and a second more for each
+  `body_bytes_per_s` of it; what is sent is taken within `reader_s`; else the connection is cut. So
+  is one that was closed and whose other side does not take the last of it;
+- there are at most `connections_max` connections, WebSockets included, and from one address that is no
+  trusted proxy at most `connections_per_address_max`.
 
-Known limit: a head is measured as it comes; one that comes whole in one piece, of the size of the server's
-read buffer at most (256 KiB), is taken. So is what came of it in one piece with an earlier request.
+Deadlines are looked at for all connections together (`Wire.look`), a few times per deadline, so a request
+costs no timer. One that is due is noticed up to two looks later.
 """
 
+import asyncio
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from exchange.kit.errors import Refusal
+from exchange.kit.auth import IpNetwork, is_within
+from exchange.kit.errors import Refusal, Unavailable
+from exchange.kit.http_limits import caller_of
 from exchange.kit.http_problems import PROBLEM_TYPE, problem_of
 from exchange.kit.http_scope import request_id_of
+from exchange.kit.meters import Counts
 
 HEAD_BYTES_MAX: Final = 64 * 1024
-"""Longest request line and headers together, of those that come in several pieces."""
+"""Longest request line and headers together."""
+HEADERS_MAX: Final = 100
+LOOK_S_MAX: Final = 1.0
+LOOKS_PER_DEADLINE: Final = 4
+
+# What a connection waits for.
+IDLE, HEAD, BODY, ANSWER, UPGRADED = range(5)
+
+
+class WireLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long, and how many; see the module."""
+
+    head_s: float = 10.0
+    body_s: float = 30.0
+    body_bytes_per_s: int = 16 * 1024
+    reader_s: float = 30.0
+    connections_max: int = 4_096
+    connections_per_address_max: int = 1_024
 
 
 class Unreadable(Refusal):
@@ -40,10 +68,93 @@ class HeadTooLarge(Refusal):
     default_code = "head_too_large"
 
 
+class TooSlow(Refusal):
+    """The request does not come to its end (408)."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+    title = "Request Timeout"
+    default_code = "too_slow"
+    retryable_by_default = True
+
+
+class Wire:
+    """All connections of one server."""
+
+    def __init__(self, limits: WireLimits | None = None, proxies: tuple[IpNetwork, ...] = ()) -> None:
+        self.limits = limits or WireLimits()
+        self.connections: set[ProblemProtocol] = set()
+        self.cut: Counts[str] = Counts()
+        """Connections refused or cut, by the reason."""
+        self.now_s = 0.0
+        self.is_stopping = False
+        self._proxies = proxies
+        self._by_address: dict[str, int] = {}
+
+    def protocol(self, **given: Any) -> "ProblemProtocol":
+        """Make the server's side of a new connection."""
+        return ProblemProtocol(self, **given)
+
+    @property
+    def count(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
+
+    @property
+    def look_s(self) -> float:
+        """How often `look` is due."""
+        shortest_s = min(self.limits.head_s, self.limits.body_s, self.limits.reader_s)
+        return min(LOOK_S_MAX, shortest_s / LOOKS_PER_DEADLINE)
+
+    def stop(self) -> None:
+        """Let every connection end with the answer that is under way on it, or that comes next."""
+        self.is_stopping = True
+        for connection in self.connections:
+            connection.end_with_latest()
+
+    async def watch(self) -> None:
+        """Look at all connections, for ever."""
+        while True:
+            self.look(asyncio.get_running_loop().time())
+            await asyncio.sleep(self.look_s)
+
+    def look(self, now_s: float) -> None:
+        """Cut the connections whose time is up."""
+        self.now_s = now_s
+        for connection in list(self.connections):
+            connection.look()
+
+    def join(self, connection: "ProblemProtocol", address: str) -> bool:
+        """Take a connection in; False where there are too many."""
+        self.connections.add(connection)
+        who = connection.counted_as = caller_of(address)
+        count = self._by_address[who] = self._by_address.get(who, 0) + 1
+        if len(self.connections) > self.limits.connections_max:
+            return False
+        return count <= self.limits.connections_per_address_max or is_within(address, self._proxies)
+
+    def leave(self, connection: "ProblemProtocol") -> None:
+        """Forget a connection that has ended."""
+        if connection not in self.connections:
+            return
+        self.connections.discard(connection)
+        left = self._by_address[connection.counted_as] - 1
+        if left:
+            self._by_address[connection.counted_as] = left
+        else:
+            del self._by_address[connection.counted_as]
+
+
 class ProblemProtocol(HttpToolsProtocol):
     """The server's side of a connection."""
 
+    counted_as = ""
+    _waits_for = HEAD
+    _since_s = 0.0
+    _paused_s: float | None = None
+    _closing_s: float | None = None
     _head_bytes = 0
+    _piece_bytes = 0
+    _body_bytes = 0
     _in_message = False
     _in_head = False
     # Of the piece at hand: whether another message was or is in it, and whether that goes for this head's.
@@ -51,38 +162,165 @@ class ProblemProtocol(HttpToolsProtocol):
     _is_shared = False
     _is_over = False
 
+    def __init__(self, wire: Wire, **given: Any) -> None:
+        super().__init__(**given)
+        self.wire = wire
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a connection, or refuse it where there are too many."""
+        peer = transport.get_extra_info("peername")
+        self._since_s = self.wire.now_s
+        if self.wire.join(self, peer[0] if peer else ""):
+            super().connection_made(transport)
+            return
+        self.transport = transport
+        self._is_over = True
+        self.wire.cut.add("too_many_connections")
+        detail = "the exchange holds as many connections as it takes"
+        self._answer(Unavailable("too_many_connections", detail, headers={"retry-after": "1"}))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self.wire.leave(self)
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over; it counts until it is closed."""
+        self._waits_for = UPGRADED
+        super().handle_websocket_upgrade()
+
     def on_message_begin(self) -> None:
         """Note that a head has begun."""
         super().on_message_begin()
         self._in_message = self._in_head = True
         self._is_shared, self._holds_other = self._holds_other, True
         self._head_bytes = 0
+        if self._waits_for != HEAD:
+            self._wait_for(HEAD)
 
     def on_headers_complete(self) -> None:
-        """Note that the head has ended."""
+        """Note that the head has ended; refuse it where it is too large."""
         self._in_head = False
+        if self._is_over:
+            return
+        if len(self.headers) > HEADERS_MAX or (
+            self._piece_bytes > HEAD_BYTES_MAX and self._bytes_of_head() > HEAD_BYTES_MAX
+        ):
+            self._refuse_head()
+            return
+        self._wait_for(BODY)
+        self._body_bytes = 0
         super().on_headers_complete()
+        if self.wire.is_stopping:
+            self.end_with_latest()
+
+    def end_with_latest(self) -> None:
+        """Answer the latest request with `Connection: close`."""
+        latest: RequestResponseCycle | None = self.cycle
+        if latest is not None and not latest.response_complete:
+            latest.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body, unless its request was refused."""
+        if not self._is_over:
+            self._body_bytes += len(body)
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that the body has ended."""
         self._in_message = False
-        super().on_message_complete()
+        if not self._is_over:
+            if self._waits_for == BODY:
+                self._wait_for(ANSWER)
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Note that an answer was given."""
+        if self._waits_for == ANSWER:
+            self._waits_for = IDLE
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes, unless the connection only waits for its last answers."""
         if self._is_over:
             return
         self._is_shared, self._holds_other = False, self._in_message
+        self._piece_bytes = len(data)
         super().data_received(data)
         if self._in_head and not self._is_shared:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
-                detail = f"the request line and headers may have at most {HEAD_BYTES_MAX} bytes"
-                self._refuse(HeadTooLarge(detail=detail))
+                self._refuse_head()
+
+    def pause_writing(self) -> None:
+        """Note that the other side does not read as fast as it is answered."""
+        self._paused_s = self.wire.now_s
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that it has read."""
+        self._paused_s = None
+        super().resume_writing()
+
+    def look(self) -> None:
+        """Cut the connection if its time is up."""
+        # Times were noted as of the look before them, so a deadline has a look more.
+        now_s, limits = self.wire.now_s - self.wire.look_s, self.wire.limits
+        if self.transport.is_closing():
+            self._look_at_end(now_s)
+        elif self._waits_for in {HEAD, BODY} and not self._is_over:
+            if self.flow.read_paused:
+                self._wait_for(self._waits_for)  # it is we who do not read
+                self._body_bytes = 0
+            elif self._waits_for == HEAD:
+                if now_s - self._since_s > limits.head_s:
+                    self._cut_sender("head", limits.head_s)
+            elif now_s - self._since_s > limits.body_s + self._body_bytes / limits.body_bytes_per_s:
+                self._cut_sender("body", limits.body_s)
+        if self._paused_s is not None and now_s - self._paused_s > limits.reader_s:
+            self._abort()
+
+    def _look_at_end(self, now_s: float) -> None:
+        """See a closed connection to its end, which the other side can put off by not reading."""
+        if self._closing_s is None:
+            self._closing_s = self.wire.now_s
+        elif self._waits_for == UPGRADED and not self.transport.get_write_buffer_size():
+            self.wire.leave(self)
+        elif now_s - self._closing_s > self.wire.limits.reader_s:
+            self._abort()
+
+    def _abort(self) -> None:
+        self.wire.cut.add("slow_reader")
+        self.transport.abort()
+        self.wire.leave(self)
+
+    def _cut_sender(self, part: str, within_s: float) -> None:
+        self.wire.cut.add(f"slow_{part}")
+        if not self._in_message:
+            self.transport.close()  # it never asked for anything
+            return
+        detail = f"the {part} of the request did not come whole within {within_s:g} s and its share of time"
+        self._refuse(TooSlow(detail=detail))
+
+    def _wait_for(self, part: int) -> None:
+        self._waits_for = part
+        self._since_s = self.wire.now_s
+
+    def _bytes_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _refuse_head(self) -> None:
+        detail = (
+            f"the request line and headers may have at most {HEAD_BYTES_MAX} bytes and {HEADERS_MAX} headers"
+        )
+        self.wire.cut.add("head_too_large")
+        self._refuse(HeadTooLarge(detail=detail))
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that cannot be read; the server calls this with its own words for it."""
         del msg
+        if not self._is_over:
+            self.wire.cut.add("unreadable")
         self._refuse(
             Unreadable(detail="this is not a request of HTTP/1.1: its line, a header or the body's length")
         )
@@ -92,8 +330,11 @@ class ProblemProtocol(HttpToolsProtocol):
         if self._is_over:
             return
         self._is_over = True
-        if not self._is_due(self.cycle):
-            return
+        if self._is_due(self.cycle):
+            self._answer(refusal)
+
+    def _answer(self, refusal: Refusal) -> None:
+        """Write an answer and close."""
         request_id = request_id_of({"headers": []})
         body = msgspec.json.encode(problem_of(refusal, instance="/", request_id=request_id))
         headers = {
@@ -102,6 +343,7 @@ class ProblemProtocol(HttpToolsProtocol):
             "cache-control": "no-store",
             "x-content-type-options": "nosniff",
             "x-request-id": request_id,
+            **refusal.headers,
             "connection": "close",
         }
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())

@@ -7,7 +7,7 @@ silently keeps its default is worse than a service that does not start.
 from collections.abc import Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +15,10 @@ import msgspec
 CLIENT_NAMES = frozenset({"EXCHANGE_URL", "EXCHANGE_KEY"})
 """Read by the command-line client, not by the service."""
 
+Rate = tuple[int, int]
+LogForm = Literal["auto", "json", "text"]
+
+LOG_FORMATS: tuple[LogForm, ...] = ("auto", "json", "text")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -44,6 +48,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bench_echo: bool = False
     """Serve the route that benchmarks compare with."""
     log_level: str = "info"
+    log_format: LogForm = "auto"
+    """`auto` is text on a terminal and JSON elsewhere."""
+    rate_key: Rate | None = (40_000, 4)
+    """Requests of a key, as (so many at once, seconds in which they come back); None is no limit."""
+    rate_participant: Rate | None = (80_000, 4)
+    rate_cancels: Rate | None = (40_000, 4)
+    """Cancels of a key, beside its other requests; its participant has twice as many."""
+    rate_address: Rate | None = (4_000, 4)
+    """Requests without a key from one address."""
+    rate_failures: Rate | None = (60, 60)
+    """Failed authentications from one address."""
+    metrics_networks: tuple[str, ...] = ()
+    """Networks that read /metrics without a key."""
+    head_timeout_s: int = 10
+    body_timeout_s: int = 30
+    reader_timeout_s: int = 30
+    """How long the other side may leave unread what it was sent."""
+    stop_timeout_s: int = 10
+    """How long a stop waits for the answers under way."""
+    statement_timeout_s: int = 30
+    """How long the database may take over one statement of a request."""
+    connections_max: int = 4_096
+    connections_per_address_max: int = 1_024
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -118,10 +145,25 @@ def _networks(text: str) -> tuple[str, ...]:
     return networks
 
 
-def _log_level(text: str) -> str:
-    if text not in LOG_LEVELS:
-        raise ValueError
-    return text
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return read
+
+
+def _rate(text: str) -> Rate | None:
+    if text == "off":
+        return None
+    count, _, seconds = text.partition("/")
+    return _integer(1, 10**9)(count), _integer(1, 3600)(seconds)
+
+
+_RATE_RULE = "COUNT/SECONDS, as 40000/4 (COUNT at once, regained over SECONDS up to 3600), or off"
+_TIMEOUT_RULE = "an integer from 1 to 3600"
+_CONNECTIONS_RULE = "an integer from 1 to 100000"
 
 
 _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
@@ -147,5 +189,27 @@ _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
         _networks,
     ),
     "EXCHANGE_BENCH_ECHO": ("bench_echo", "0 or 1", _flag),
-    "EXCHANGE_LOG_LEVEL": ("log_level", f"one of {', '.join(LOG_LEVELS)}", _log_level),
+    "EXCHANGE_LOG_LEVEL": ("log_level", f"one of {', '.join(LOG_LEVELS)}", _one_of(LOG_LEVELS)),
+    "EXCHANGE_LOG_FORMAT": ("log_format", f"one of {', '.join(LOG_FORMATS)}", _one_of(LOG_FORMATS)),
+    "EXCHANGE_RATE_KEY": ("rate_key", _RATE_RULE, _rate),
+    "EXCHANGE_RATE_PARTICIPANT": ("rate_participant", _RATE_RULE, _rate),
+    "EXCHANGE_RATE_CANCELS": ("rate_cancels", _RATE_RULE, _rate),
+    "EXCHANGE_RATE_ADDRESS": ("rate_address", _RATE_RULE, _rate),
+    "EXCHANGE_RATE_FAILURES": ("rate_failures", _RATE_RULE, _rate),
+    "EXCHANGE_METRICS_NETWORKS": (
+        "metrics_networks",
+        "addresses or networks, with commas between them",
+        _networks,
+    ),
+    "EXCHANGE_HEAD_TIMEOUT_S": ("head_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_BODY_TIMEOUT_S": ("body_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_READER_TIMEOUT_S": ("reader_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_STOP_TIMEOUT_S": ("stop_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_STATEMENT_TIMEOUT_S": ("statement_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_CONNECTIONS_MAX": ("connections_max", _CONNECTIONS_RULE, _integer(1, 100_000)),
+    "EXCHANGE_CONNECTIONS_PER_ADDRESS_MAX": (
+        "connections_per_address_max",
+        _CONNECTIONS_RULE,
+        _integer(1, 100_000),
+    ),
 }

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from exchange.kit.clock import monotonic_s
 from exchange.kit.errors import Unavailable
+from exchange.kit.meters import SECONDS, Histogram
 from exchange.orders.models import Request
 
 if TYPE_CHECKING:
@@ -31,12 +33,15 @@ class Waiting(msgspec.Struct, kw_only=True):
 
     request: Request
     answer: asyncio.Future[Outcome]
+    since_s: float = 0.0
 
 
 class Answers:
     """The outcomes that are committed and not yet given."""
 
     def __init__(self) -> None:
+        self.acknowledged_seconds = Histogram(SECONDS)
+        """From queueing to the committed outcome's being given."""
         self._committed: deque[tuple[Waiting, Outcome]] = deque()
 
     def add(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome], *, is_urgent: bool) -> None:
@@ -49,8 +54,10 @@ class Answers:
 
     def give(self) -> None:
         """Give what there is."""
+        now_s = monotonic_s()
         while self._committed:
             waiting, outcome = self._committed.popleft()
+            self.acknowledged_seconds.observe(now_s - waiting.since_s)
             if not waiting.answer.done():
                 waiting.answer.set_result(outcome)
 

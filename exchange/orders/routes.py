@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.fields import ClientText, SlugText
 from exchange.kit.http_auth import requires
+from exchange.kit.http_limits import cancels
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
@@ -97,7 +98,7 @@ class OrdersController(Controller):
 
     @delete(
         "/{order_id:str}",
-        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY),
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY) | cancels(),
         summary="Cancel an own order",
         status_code=200,
     )

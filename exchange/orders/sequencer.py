@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exchange.kit.bundle import read_each
-from exchange.kit.clock import hour_of, us_of_hour
-from exchange.kit.database import ConnectionLost
+from exchange.kit.clock import hour_of, monotonic_s, us_of_hour
+from exchange.kit.database import ConnectionLost, unhurried
 from exchange.kit.errors import Unavailable
 from exchange.kit.session import Session
 from exchange.ledger.service import lock_available
@@ -36,6 +36,7 @@ from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, refuse
 from exchange.orders.batch import Batch, Outcome, as_committed
 from exchange.orders.funding import Means
+from exchange.orders.meters import SequencerMeters, SequencerState
 from exchange.orders.models import Head, PlaceRequest, Request, Step
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
@@ -111,6 +112,8 @@ class Sequencer:
         self._queue: deque[Waiting] = deque()
         self._session = Session(database, is_next_near=lambda: bool(self._queue))
         self._answers = Answers()
+        self.meters = SequencerMeters(settings.partition_id, self._answers.acknowledged_seconds)
+        self._trouble = "it is starting"
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
         self._hour = -1
@@ -126,6 +129,15 @@ class Sequencer:
         """Whether requests are taken: rebuilt, leading, and no hour that has begun fails to be reached."""
         return self._partition is not None and not self._stopping and self._failures == 0
 
+    @property
+    def state(self) -> SequencerState:
+        """Where this partition stands, for who watches."""
+        why, sequence = self._trouble, 0
+        if self._partition is not None:
+            why = "it is stopping" if self._stopping else "an hour that has begun could not be reached yet"
+            sequence = self._partition.head.last_sequence
+        return SequencerState("" if self.is_ready else why, len(self._queue), self._hour, sequence)
+
     def book(self, product_id: str) -> OrderBook:
         """The live book of a product, to read between commits; raises `Unavailable` while there is none."""
         if self._partition is None:
@@ -139,7 +151,7 @@ class Sequencer:
         if len(self._queue) >= QUEUE_REQUESTS_MAX:
             raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(request=request, answer=answer))
+        self._queue.append(Waiting(request=request, answer=answer, since_s=monotonic_s()))
         self._wake.set()
         # A caller that goes away cancels its future, not its request: the answer is then simply not given.
         return await answer
@@ -191,9 +203,11 @@ class Sequencer:
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
             self._partition = None
+            self._trouble = f"it has stopped: {error}"
             if isinstance(error, asyncio.CancelledError):
                 raise
             _log.exception("partition %d stops", self._settings.partition_id)
+            self.meters.failures.add("end")
             self._on_end()
         finally:
             self._stopping = True
@@ -253,6 +267,7 @@ class Sequencer:
         requests = [each.request for each in waiting]
         batch: Batch | None = None
         outcomes: list[Outcome] = []
+        begun_s = monotonic_s()
         try:
             async with self._session.transaction() as connection:
                 means = await self._means(connection, requests)
@@ -265,13 +280,16 @@ class Sequencer:
                     first_hour=self._hour + 1,
                     fee_bps=self._settings.fee_bps,
                 )
+                matched_s = monotonic_s()
                 outcomes = [batch.run(request) for request in requests]
+                self.meters.matching_seconds.observe(monotonic_s() - matched_s)
                 self._answers.give()
                 await self._write(batch, connection)
         except (Fenced, BookCorrupt, HourPassed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
             _log.exception("a batch of %d requests was not committed", len(requests))
+            self.meters.failures.add("batch")
             previous_sequence = partition.head.last_sequence
             await self._rebuild()
             unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
@@ -282,6 +300,7 @@ class Sequencer:
                 return None
         else:
             partition.head = batch.head
+        self.meters.committed(batch.steps, len(requests), monotonic_s() - begun_s)
         self._on_commit(self._settings.partition_id, batch.steps)
         return [as_committed(outcome) for outcome in outcomes]
 
@@ -331,9 +350,8 @@ class Sequencer:
 
     def _own(self, head: Head) -> Head:
         if head.epoch != self._epoch:
-            raise Fenced(
-                f"partition {self._settings.partition_id} is led by epoch {head.epoch}, not {self._epoch}"
-            )
+            partition_id = self._settings.partition_id
+            raise Fenced(f"partition {partition_id} is led by epoch {head.epoch}, not {self._epoch}")
         return head
 
     async def _advance_if_due(self) -> None:
@@ -364,6 +382,7 @@ class Sequencer:
         )
         try:
             async with self._database.transaction() as connection:
+                await unhurried(connection)
                 batch.advance()
                 await settle_due_hours(
                     connection,
@@ -381,6 +400,7 @@ class Sequencer:
             raise
         except Exception:  # noqa: BLE001 - as in _try
             _log.exception("hour %d was not committed", hour)
+            self.meters.failures.add("hour")
             await self._rebuild()
             return False
         self._on_commit(self._settings.partition_id, batch.steps)
@@ -402,6 +422,7 @@ class Sequencer:
     async def _lead(self) -> None:
         partition_id = self._settings.partition_id
         async with self._database.transaction() as connection:
+            await unhurried(connection)
             head = await store.take_partition(connection, partition_id, GENESIS_HASH, self._clock.now_us())
             self._partition = await recover(connection, partition_id, self._products, head)
         self._epoch = head.epoch
@@ -409,10 +430,12 @@ class Sequencer:
     async def _rebuild(self) -> None:
         """Drop memory and build it again from the truth; as long as it takes. Raises `Fenced`."""
         self._partition = None
+        self._trouble = "its books are being rebuilt from the journal"
         partition_id = self._settings.partition_id
         while True:
             try:
                 async with self._database.transaction() as connection:
+                    await unhurried(connection)
                     head = self._own(await store.read_head(connection, partition_id))
                     self._partition = await recover(connection, partition_id, self._products, head)
             except (Fenced, BookCorrupt):
@@ -421,6 +444,7 @@ class Sequencer:
                 if self._stopping:
                     raise
                 _log.warning("partition %d waits for the database: %r", partition_id, error)
+                self._trouble = "it waits for the database to rebuild its books"
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

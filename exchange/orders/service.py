@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from exchange.kit.auth import Principal
     from exchange.kit.clock import Clock
     from exchange.kit.database import Connection, Database
+    from exchange.orders.meters import SequencerMeters, SequencerState
     from exchange.orders.models import NewOrder, OrderView
     from exchange.orders.sequencer import Sequencer
     from exchange.participants.models import Participant
@@ -241,6 +242,14 @@ class OrderService:
             async with self._database.transaction() as connection:
                 found.append(await verify(connection, partition_id, books))
         return found
+
+    def states(self) -> dict[int, SequencerState]:
+        """Where every partition stands, for who watches."""
+        return {partition_id: each.state for partition_id, each in self._sequencers.items()}
+
+    def meters(self) -> dict[int, SequencerMeters]:
+        """What every partition measures of itself."""
+        return {partition_id: each.meters for partition_id, each in self._sequencers.items()}
 
     @property
     def is_ready(self) -> bool:

@@ -32,6 +32,13 @@ SUPPLY_GPUS = 50_000
 BUYER_MONEY_CNY = "900000000.00"
 BUYER_VOUCHER_CNY = "9000000000.00"
 VOUCHER_ASK_CNY = "2.30"
+SERVER_SETTINGS = {
+    "EXCHANGE_BENCH_ECHO": "1",
+    "EXCHANGE_LOG_LEVEL": "error",
+    # Counted as ever, and never met.
+    "EXCHANGE_RATE_KEY": "1000000000/1",
+    "EXCHANGE_RATE_PARTICIPANT": "1000000000/1",
+}
 _ADDRESS = re.compile(r"exchange at (http://[0-9.]+:(\d+))")
 
 
@@ -152,7 +159,7 @@ def served_venue() -> Iterator[Venue]:
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         process = subprocess.Popen(
             [sys.executable, "-m", "exchange", "serve", "--port", "0", "--data-dir", folder],
-            env={**environment, "EXCHANGE_BENCH_ECHO": "1", "EXCHANGE_LOG_LEVEL": "error"},
+            env={**environment, **SERVER_SETTINGS},
             stderr=subprocess.PIPE,
             text=True,
         )

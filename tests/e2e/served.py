@@ -19,6 +19,7 @@ from exchange.app import OPERATOR_KEY_FILE, Exchange, create_app
 from exchange.cli.serve import bound_socket, serve_until
 from exchange.kit.clock import US_PER_HOUR, ManualClock, monotonic_s
 from exchange.kit.error_codes import FAULT_CODES, PROBLEM_CODES
+from exchange.kit.http_wire import Wire
 from exchange.kit.settings import Settings
 
 NOW_US: Final = 1_772_000_000_000_000
@@ -103,9 +104,20 @@ class Served:
     """The exchange, its clock, and its door."""
 
     def __init__(
-        self, exchange: Exchange, clock: ManualClock, app: Litestar, http: httpx.AsyncClient, key: str
+        self,
+        exchange: Exchange,
+        clock: ManualClock,
+        app: Litestar,
+        http: httpx.AsyncClient,
+        key: str,
+        *,
+        wire: Wire,
+        stopping: asyncio.Event,
     ) -> None:
         self.exchange = exchange
+        self.wire = wire
+        self.stopping = stopping
+        """Set to stop as `exchange serve` does on a signal."""
         self.clock = clock
         self.app = app
         self.http = http
@@ -153,24 +165,45 @@ async def eventually(read: Callable[[], Awaitable[Any]], holds: Callable[[Any], 
 
 @asynccontextmanager
 async def served(
-    database_url: str, data_dir: Path, now_us: int = NOW_US, *, trusted_proxies: Sequence[str] = ()
+    database_url: str,
+    data_dir: Path,
+    now_us: int = NOW_US,
+    *,
+    trusted_proxies: Sequence[str] = (),
+    wire: Wire | None = None,
+    **more: Any,
 ) -> AsyncIterator[Served]:
-    """Open an exchange on a new database and serve it on a free port."""
+    """Open an exchange on a new database and serve it on a free port.
+
+    Nobody is limited unless `more` settings say so: tests that try every door fail more often than callers.
+    """
     clock = ManualClock(now_us)
-    settings = Settings(database_url=database_url, data_dir=data_dir, bench_echo=True)
+    unlimited = dict.fromkeys(("rate_address", "rate_failures"))
+    settings = Settings(
+        database_url=database_url, data_dir=data_dir, bench_echo=True, **{**unlimited, **more}
+    )
     exchange = await Exchange.open(settings, clock)
+    exchange.watched.connections = wire = wire or Wire()
     app = create_app(exchange)
     listener = bound_socket("127.0.0.1", 0)
     stopping, listening = asyncio.Event(), asyncio.Event()
     server = asyncio.create_task(
-        serve_until(app, listener, stopping, listening.set, trusted_proxies=trusted_proxies)
+        serve_until(
+            app,
+            listener,
+            stopping,
+            listening.set,
+            trusted_proxies=trusted_proxies,
+            wire=wire,
+            on_stopping=exchange.announce_stop,
+        )
     )
     try:
         await asyncio.wait_for(listening.wait(), DEADLINE_S)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
         async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
-            yield Served(exchange, clock, app, http, key)
+            yield Served(exchange, clock, app, http, key, wire=wire, stopping=stopping)
     finally:
         stopping.set()
         await server

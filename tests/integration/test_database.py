@@ -17,10 +17,12 @@ from exchange.kit.database import (
     Deadlock,
     ForeignKeyViolation,
     SerializationFailure,
+    StatementTimeout,
     UniqueViolation,
     constraint_name,
     from_us,
     to_us,
+    unhurried,
 )
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 
@@ -341,3 +343,28 @@ async def _wait_for_sleep(database: Database) -> None:
 async def _kill(database: Database, pid: int) -> None:
     async with database.connection() as other:
         await other.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+
+
+async def test_a_statement_that_takes_too_long_ends_unless_its_transaction_is_unhurried(
+    empty_database_url: str,
+) -> None:
+    database = await Database.connect(empty_database_url, connections_min=1, statement_timeout_s=1)
+    try:
+        async with database.connection() as connection:
+            await connection.execute("CREATE TABLE note (id INTEGER)")
+        with pytest.raises(StatementTimeout):
+            async with database.connection() as connection:
+                await connection.execute(SLEEP)
+        with pytest.raises(StatementTimeout):
+            async with database.transaction() as connection:
+                await connection.execute("INSERT INTO note VALUES (1)")
+                await connection.execute(SLEEP)
+        async with database.transaction() as connection:
+            await unhurried(connection)
+            await connection.execute("SELECT pg_sleep(1.2)")
+            assert await connection.fetchval("SELECT count(*) FROM note") == 0
+        async with database.connection() as connection:
+            assert await connection.fetchval("SHOW statement_timeout") == "1s"
+        assert (database.usage.lent, database.usage.most) == (0, 20)
+    finally:
+        await database.close()

@@ -159,7 +159,8 @@ def test_readiness_follows_the_service(client: TestClient[Any]) -> None:
     assert client.get("/readyz").json() == {"status": "ready"}
     READY[0] = False
     try:
-        problem(client.get("/readyz"), 503, "not_ready")
+        told = problem(client.get("/readyz"), 503, "not_ready")
+        assert told["detail"] == "partition 7: it is being rebuilt"
         assert client.get("/healthz").status_code == 200
     finally:
         READY[0] = True

@@ -20,7 +20,7 @@ from exchange.cli.demo.setup import DemoMarket
 from exchange.cli.demo.status import show_status, status_line
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
-from exchange.cli.serve import bound_socket, serve_until, settings_with, stop_on_signals
+from exchange.cli.serve import bound_socket, serve_until, settings_with, stop_on_signals, wire_of
 from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.clock import monotonic_s, wall_now_us
 from exchange.kit.migrate import MigrationError
@@ -92,6 +92,7 @@ async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, 
             advice = f"; to begin anew, remove the demo's data: {settings.data_dir}" if ours else ""
             raise CommandFailure(f"{error}{advice}", ExitCode.USAGE) from error
     try:
+        exchange.watched.connections = wire = wire_of(settings)
         listening, stop_serving = asyncio.Event(), asyncio.Event()
         serving = asyncio.create_task(
             serve_until(
@@ -100,6 +101,9 @@ async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, 
                 stop_serving,
                 listening.set,
                 trusted_proxies=settings.trusted_proxies,
+                wire=wire,
+                on_stopping=exchange.announce_stop,
+                stop_timeout_s=settings.stop_timeout_s,
             )
         )
         # However it ends, nobody waits for it in vain.
