@@ -40,10 +40,12 @@ from exchange.kit.migrate import migrate
 from exchange.kit.settings import Settings
 from exchange.ledger.routes import AccountsController, CashController
 from exchange.ledger.service import AccountDirectory
+from exchange.orders.many_routes import ManyOrdersController
 from exchange.orders.models import NewOrder
 from exchange.orders.routes import OrdersController, PhasesController
 from exchange.orders.sequencer import Sequencer, SequencerSettings
 from exchange.orders.service import OrderService, latest_event_at_us
+from exchange.orders.switches import CAUSE, Switches
 from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
@@ -57,6 +59,7 @@ from exchange.programmes.life_routes import ProgrammeStepsController
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.routes import ProgrammesController
 from exchange.settlement.routes import LeasesController
+from exchange.settlement.trade_routes import TradesController
 from exchange.vouchers.life_routes import VoucherNewsController, VoucherStepsController
 from exchange.vouchers.routes import VouchersController
 
@@ -109,6 +112,7 @@ class Exchange:
             programmes=programmes,
             list_prices=list_prices,
         )
+        self.switches = Switches(lambda owner: self.orders.cancel_all(owner, cause=CAUSE))
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -185,6 +189,7 @@ class Exchange:
             rest.push_async_callback(self.relay.stop)
             for sequencer in self._sequencers.values():
                 rest.push_async_callback(sequencer.stop)
+            rest.push_async_callback(self.switches.close)
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""
@@ -269,6 +274,7 @@ def create_app(exchange: Exchange) -> Litestar:
             KeysController,
             LeasesController,
             ListPricesController,
+            ManyOrdersController,
             MarketController,
             OrdersController,
             OversightController,
@@ -277,6 +283,7 @@ def create_app(exchange: Exchange) -> Litestar:
             ProgrammesController,
             ProgrammeStepsController,
             StatementsController,
+            TradesController,
             TradeGroupsController,
             VoucherNewsController,
             VoucherStepsController,
@@ -298,6 +305,7 @@ def create_app(exchange: Exchange) -> Litestar:
             "programmes": exchange.programmes,
             "relay": exchange.relay,
             "settings": exchange.settings,
+            "switches": exchange.switches,
         },
         echo_type=NewOrder if exchange.settings.bench_echo else None,
     )

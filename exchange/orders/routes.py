@@ -1,9 +1,9 @@
-"""Orders over HTTP: place, cancel, get, list, and the operators' phase switch. Hop 1."""
+"""Orders over HTTP, one by one: place, amend, cancel, get, list, and the operators' phase switch. Hop 1."""
 
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, Response, delete, get, post, put
+from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
@@ -12,9 +12,9 @@ from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.orders.models import NewOrder, OrderStatus, OrderView
-from exchange.orders.rules import was_read
-from exchange.orders.service import LATEST_ID, OrderService
+from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
+from exchange.orders.reading import LATEST_ID, REPLAYED
+from exchange.orders.service import OrderService
 from matching.order import Side
 from matching.product import Phase
 
@@ -64,11 +64,8 @@ class OrdersController(Controller):
         `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the
         header `Idempotent-Replayed: true`; another order under the same id is refused with 422.
         """
-        if was_read(data.side):
-            request.principal.must_have(Scope.TRADE if data.side is Side.BUY else Scope.LIST_CAPACITY)
         placed = await _service(request).place(request.principal, data, request.faults)
-        headers = {"Idempotent-Replayed": "true"} if placed.replayed else {}
-        return Response(placed.view, status_code=201, headers=headers)
+        return Response(placed.view, status_code=201, headers=REPLAYED if placed.replayed else {})
 
     @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
     async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
@@ -94,6 +91,33 @@ class OrdersController(Controller):
     async def get_order(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
         """The order with its fills and what it still sets aside."""
         return await _service(request).get(request.principal, _order_id(order_id))
+
+    @patch(
+        "/{order_id:str}",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        summary="Amend an own order",
+    )
+    async def amend(
+        self, request: ApiRequest, order_id: FromPath[str], data: JSONBody[AmendOrder]
+    ) -> Response[OrderView]:
+        """Change an order, all of it or nothing; `priority` tells whether it kept its place.
+
+        A smaller `quantity_gpus` (the new total, filled part included) keeps it. Anything else cancels the
+        order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
+        its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
+        counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot
+        be paid or is refused, the old one stays as it was.
+        """
+        once_key = request.idempotency_key()
+        amended = await _service(request).amend(
+            request.principal,
+            _order_id(order_id),
+            data,
+            once_key=once_key,
+            payload=await request.fingerprint(),
+            faults=request.faults,
+        )
+        return Response(amended.view, headers=REPLAYED if amended.replayed else {})
 
     @delete(
         "/{order_id:str}",
