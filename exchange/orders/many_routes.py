@@ -1,25 +1,21 @@
-"""Orders over HTTP, many at once or none at all: batch, mass cancel, dead man's switch, preview. Hop 1."""
+"""Orders over HTTP, that are not one: a batch, a dead man's switch, a preview. Hop 1."""
 
 from typing import Annotated, Final
 
 import msgspec
-from litestar import Controller, delete, post
+from litestar import Controller, post
 from litestar.params import JSONBody
 
 from exchange.kit.auth import Scope
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Refusal
-from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import requires
 from exchange.kit.http_problems import Problem, problem_of
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import encode_id
 from exchange.orders.models import NewOrder, NewOrders, OrderView, PlacedOrder
-from exchange.orders.outcomes import Withdrawn
 from exchange.orders.preview_models import PreviewView
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
-from matching.order import Side
 
 ITEM_FAULTS_MAX: Final = 20
 """So many faults of one order of a batch are told, else an answer could be much larger than its request."""
@@ -40,31 +36,6 @@ class OrderOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """The outcomes of a batch, in the order in which its orders were sent."""
 
     data: list[OrderOutcome]
-
-
-class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which of the own orders to cancel: all, or those of a product, of a side, of both."""
-
-    product: SlugText | None = None
-    side: Side | None = None
-
-
-class WithdrawnView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that was cancelled, and what was left of it; GPUs of an ask are those of its freest hour."""
-
-    id: str
-    client_order_id: str
-    product: str
-    side: Side
-    filled_gpu_hours: int
-    cancelled_gpus: int
-    cancelled_gpu_hours: int
-
-
-class WithdrawnOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was cancelled, product by product, oldest first."""
-
-    data: list[WithdrawnView]
 
 
 class NewSwitch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -125,20 +96,6 @@ class ManyOrdersController(Controller):
             ]
         )
 
-    @delete(
-        "",
-        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, query=CancelOrders),
-        summary="Cancel all own orders",
-        status_code=200,
-    )
-    async def cancel_all(self, request: ApiRequest) -> WithdrawnOrders:
-        """Withdraw what is left of all own orders, or of those of a product or a side; list what that was."""
-        query = request.query(CancelOrders)
-        withdrawn = await _service(request).cancel_all(
-            request.principal, product_id=query.product, side=query.side
-        )
-        return WithdrawnOrders(data=[_withdrawn(each) for each in withdrawn])
-
     @post(
         "/cancel-all-after",
         opt=requires(Scope.TRADE, Scope.LIST_CAPACITY),
@@ -190,17 +147,4 @@ def _outcome(request: ApiRequest, order: NewOrder, outcome: PlacedOrder | Refusa
         status=outcome.status,
         replayed="Idempotent-Replayed" in outcome.headers,
         problem=msgspec.structs.replace(problem, errors=problem.errors[:ITEM_FAULTS_MAX]),
-    )
-
-
-def _withdrawn(withdrawn: Withdrawn) -> WithdrawnView:
-    order = withdrawn.order
-    return WithdrawnView(
-        id=encode_id("ord", order.order_id),
-        client_order_id=order.client_order_id,
-        product=order.product_id,
-        side=order.side,
-        filled_gpu_hours=order.filled_gpu_hours,
-        cancelled_gpus=withdrawn.remaining_gpus,
-        cancelled_gpu_hours=withdrawn.remaining_gpu_hours,
     )

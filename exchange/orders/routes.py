@@ -1,4 +1,4 @@
-"""Orders over HTTP, one by one: place, amend, cancel, get, list, and the operators' phase switch. Hop 1."""
+"""Orders over HTTP: place, amend, cancel one or all, get, list, and the operators' phase switch. Hop 1."""
 
 from typing import Annotated
 
@@ -12,7 +12,9 @@ from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import encode_id
 from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
+from exchange.orders.outcomes import Withdrawn
 from exchange.orders.reading import LATEST_ID, REPLAYED
 from exchange.orders.service import OrderService
 from matching.order import Side
@@ -34,6 +36,31 @@ class NewPhase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The phase a product shall be in."""
 
     phase: Phase
+
+
+class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the own orders to cancel: all, or those of a product, of a side, of both."""
+
+    product: SlugText | None = None
+    side: Side | None = None
+
+
+class WithdrawnView(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was cancelled, and what was left of it; GPUs of an ask are those of its freest hour."""
+
+    id: str
+    client_order_id: str
+    product: str
+    side: Side
+    filled_gpu_hours: int
+    cancelled_gpus: int
+    cancelled_gpu_hours: int
+
+
+class WithdrawnOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that was cancelled, product by product, oldest first."""
+
+    data: list[WithdrawnView]
 
 
 def _service(request: ApiRequest) -> OrderService:
@@ -92,6 +119,20 @@ class OrdersController(Controller):
         """The order with its fills and what it still sets aside."""
         return await _service(request).get(request.principal, _order_id(order_id))
 
+    @delete(
+        "",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, query=CancelOrders),
+        summary="Cancel all own orders",
+        status_code=200,
+    )
+    async def cancel_all(self, request: ApiRequest) -> WithdrawnOrders:
+        """Withdraw what is left of all own orders, or of those of a product or a side; list what that was."""
+        query = request.query(CancelOrders)
+        withdrawn = await _service(request).cancel_all(
+            request.principal, product_id=query.product, side=query.side
+        )
+        return WithdrawnOrders(data=[_withdrawn(each) for each in withdrawn])
+
     @patch(
         "/{order_id:str}",
         opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
@@ -128,6 +169,19 @@ class OrdersController(Controller):
     async def cancel(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
         """Withdraw what is left of an order; what was set aside for it is free again."""
         return await _service(request).cancel(request.principal, _order_id(order_id))
+
+
+def _withdrawn(withdrawn: Withdrawn) -> WithdrawnView:
+    order = withdrawn.order
+    return WithdrawnView(
+        id=encode_id("ord", order.order_id),
+        client_order_id=order.client_order_id,
+        product=order.product_id,
+        side=order.side,
+        filled_gpu_hours=order.filled_gpu_hours,
+        cancelled_gpus=withdrawn.remaining_gpus,
+        cancelled_gpu_hours=withdrawn.remaining_gpu_hours,
+    )
 
 
 class PhasesController(Controller):
