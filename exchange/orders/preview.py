@@ -24,6 +24,7 @@ from exchange.orders.rules import average_price
 from exchange.orders.views import held_view, open_holds_of, share_view
 from exchange.settlement.rules import fee_fen
 from exchange.settlement.service import Settlement
+from matching.book import OrderBook
 from matching.commands import PlaceOrder
 from matching.engine import decide
 from matching.events import OrderCancelled, OrderExpired, OrderRejected, OrderRested, Traded
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from exchange.orders.models import LiveOrder, PlaceRequest
     from exchange.settlement.models import Trade
     from exchange.vouchers.models import UsableVoucher
-    from matching.book import OrderBook
     from matching.events import Event
 
 _NO_ACCOUNT: Final = 0
@@ -46,6 +46,7 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     """What a preview looks at: a book, its live orders by id, and the terms of settlement."""
 
     book: OrderBook
+    first_hour: int
     live_order: Callable[[int], LiveOrder]
     partition_id: int
     fee_bps: int
@@ -75,8 +76,8 @@ def preview_order(request: PlaceRequest, means: Means, venue: Venue) -> PreviewV
             return _refused(order, refusal)
         order.funded = funded
         needs |= admitted_only(order)
-    command = PlaceOrder(sequence=venue.book.sequence + 1, order=book_order(order, needs))
-    events = decide(venue.book, command)
+    book = _reached(venue.book, venue.first_hour)
+    events = decide(book, PlaceOrder(sequence=book.sequence + 1, order=book_order(order, needs)))
     first = events[0]
     if isinstance(first, OrderRejected):
         refusal = PreviewRefusal(
@@ -94,6 +95,15 @@ def preview_order(request: PlaceRequest, means: Means, venue: Venue) -> PreviewV
     trades = _settle(order, fills, settlement, venue)
     rested = _follow(order, events, settlement)
     return _view(order, fills, trades, rested, venue.fee_bps)
+
+
+def _reached(book: OrderBook, hour: int) -> OrderBook:
+    """Return the book as it would stand at an hour; one without orders reaches hours only when it is used."""
+    if book.orders or book.hour >= hour:
+        return book
+    empty = OrderBook(book.product, hour)
+    empty.phase, empty.last_price_ticks, empty.sequence = book.phase, book.last_price_ticks, book.sequence
+    return empty
 
 
 def _settle(order: LiveOrder, fills: Sequence[Traded], settlement: Settlement, venue: Venue) -> list[Trade]:

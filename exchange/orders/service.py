@@ -339,6 +339,7 @@ class OrderService:
         sequencer = self._sequencers[partition_id]
         venue = Venue(
             book=sequencer.book(request.product_id),
+            first_hour=self._clock.hour() + 1,
             live_order=sequencer.live_order,
             partition_id=partition_id,
             fee_bps=sequencer.fee_bps,
