@@ -1,6 +1,6 @@
 """Orders over HTTP, that are not one: a batch, a dead man's switch, a preview. Hop 1."""
 
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from litestar import Controller, post
@@ -12,14 +12,14 @@ from exchange.kit.errors import Refusal
 from exchange.kit.http_auth import requires
 from exchange.kit.http_problems import Problem, problem_of
 from exchange.kit.http_request import ApiRequest
-from exchange.orders.models import NewOrder, NewOrders, OrderView, PlacedOrder
+from exchange.orders.many_models import NewOrders, NewSwitch, SwitchView
+from exchange.orders.models import NewOrder, OrderView, PlacedOrder
 from exchange.orders.preview_models import PreviewView
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
 
 ITEM_FAULTS_MAX: Final = 20
 """So many faults of one order of a batch are told, else an answer could be much larger than its request."""
-TIMEOUT_S_MAX: Final = 86_400
 
 
 class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,19 +36,6 @@ class OrderOutcomes(msgspec.Struct, frozen=True, kw_only=True):
     """The outcomes of a batch, in the order in which its orders were sent."""
 
     data: list[OrderOutcome]
-
-
-class NewSwitch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """In how many seconds all own orders shall be cancelled; 0 for never."""
-
-    timeout_s: Annotated[int, msgspec.Meta(ge=0, le=TIMEOUT_S_MAX)]
-
-
-class SwitchView(msgspec.Struct, frozen=True, kw_only=True):
-    """When all own orders will be cancelled, by the wall clock; null: they will not."""
-
-    timeout_s: int
-    cancels_at: str | None
 
 
 def _service(request: ApiRequest) -> OrderService:

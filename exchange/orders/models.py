@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from matching.events import Event
 
 
-ORDERS_MAX = 1_000
-"""How many orders a batch may have."""
-
-
 class OrderStatus(StrEnum):
     """Where an order stands. The last four are final."""
 
@@ -422,9 +418,3 @@ class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
     view: OrderView
     replayed: bool
-
-
-class NewOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Up to a thousand orders, each of which has an outcome of its own."""
-
-    orders: Annotated[list[NewOrder], msgspec.Meta(min_length=1, max_length=ORDERS_MAX)]

@@ -13,6 +13,7 @@ from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import encode_id
+from exchange.orders.many_models import WithdrawnOrders, WithdrawnView
 from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
 from exchange.orders.outcomes import Withdrawn
 from exchange.orders.reading import LATEST_ID, REPLAYED
@@ -43,24 +44,6 @@ class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     product: SlugText | None = None
     side: Side | None = None
-
-
-class WithdrawnView(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that was cancelled, and what was left of it; GPUs of an ask are those of its freest hour."""
-
-    id: str
-    client_order_id: str
-    product: str
-    side: Side
-    filled_gpu_hours: int
-    cancelled_gpus: int
-    cancelled_gpu_hours: int
-
-
-class WithdrawnOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that was cancelled, product by product, oldest first."""
-
-    data: list[WithdrawnView]
 
 
 def _service(request: ApiRequest) -> OrderService:
