@@ -45,10 +45,12 @@ from exchange.ledger.routes import AccountsController, CashController
 from exchange.ledger.service import AccountDirectory
 from exchange.monitoring.collect import Watched, troubles
 from exchange.monitoring.routes import metrics_route
+from exchange.orders.many_routes import ManyOrdersController
 from exchange.orders.models import NewOrder
 from exchange.orders.routes import OrdersController, PhasesController
 from exchange.orders.sequencer import Sequencer, SequencerSettings
 from exchange.orders.service import OrderService, latest_event_at_us
+from exchange.orders.switches import CAUSE, Switches
 from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
@@ -62,6 +64,7 @@ from exchange.programmes.life_routes import ProgrammeStepsController
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.routes import ProgrammesController
 from exchange.settlement.routes import LeasesController
+from exchange.settlement.trade_routes import TradesController
 from exchange.vouchers.life_routes import VoucherNewsController, VoucherStepsController
 from exchange.vouchers.routes import VouchersController
 
@@ -127,6 +130,7 @@ class Exchange:
         )
         self._is_stopping = False
         self._chores: asyncio.Task[None] | None = None
+        self.switches = Switches(lambda owner: self.orders.cancel_all(owner, cause=CAUSE))
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -221,6 +225,7 @@ class Exchange:
             if self._chores is not None:
                 self._chores.cancel()
                 await asyncio.wait([self._chores])
+            rest.push_async_callback(self.switches.close)
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""
@@ -330,6 +335,7 @@ def create_app(exchange: Exchange) -> Litestar:
             KeysController,
             LeasesController,
             ListPricesController,
+            ManyOrdersController,
             MarketController,
             OrdersController,
             OversightController,
@@ -338,6 +344,7 @@ def create_app(exchange: Exchange) -> Litestar:
             ProgrammesController,
             ProgrammeStepsController,
             StatementsController,
+            TradesController,
             TradeGroupsController,
             VoucherNewsController,
             VoucherStepsController,
@@ -364,6 +371,7 @@ def create_app(exchange: Exchange) -> Litestar:
             "programmes": exchange.programmes,
             "relay": exchange.relay,
             "settings": exchange.settings,
+            "switches": exchange.switches,
         },
         echo_type=NewOrder if exchange.settings.bench_echo else None,
     )

@@ -964,6 +964,8 @@ CREATE TABLE book_snapshot (
 -- sequence is null for an order denied before it reached the book; denial is then what its sender was told.
 -- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
 -- eligible_fen: for each voucher programme that pays for a bid, in the order of its terms, the part filled that it is of.
+-- amendment: how often the order has been replaced. Each time it ends, and a row of the same client_order_id goes on:
+-- replaces_id and replaced_by_id tell which. What traded stays with the row, under whose terms it did.
 CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id         INTEGER NOT NULL,
@@ -971,6 +973,9 @@ CREATE TABLE orders (
     participant_id       BIGINT NOT NULL REFERENCES participant (id),
     key_id               BIGINT NOT NULL,
     client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]{1,64}$'),
+    amendment            INTEGER NOT NULL DEFAULT 0 CHECK (amendment >= 0),
+    replaces_id          BIGINT,
+    replaced_by_id       BIGINT,
     fingerprint          BYTEA NOT NULL,
     product_id           TEXT NOT NULL REFERENCES product (id),
     side                 TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
@@ -991,8 +996,11 @@ CREATE TABLE orders (
     run_starts_hour      INTEGER,
     created_at           TIMESTAMPTZ NOT NULL,
     updated_at           TIMESTAMPTZ NOT NULL,
-    UNIQUE (participant_id, client_order_id),
-    CONSTRAINT orders_not_overfilled CHECK (filled_gpu_hours <= quantity_gpus::BIGINT * (ends_hour - starts_hour)),
+    UNIQUE (participant_id, client_order_id, amendment),
+    CONSTRAINT orders_replaces CHECK ((amendment > 0) = (replaces_id IS NOT NULL)),
+    CONSTRAINT orders_replaced CHECK (replaced_by_id IS NULL OR status = 'cancelled'),
+    -- An ask may be reduced below what it has sold in some hours; lease_within_ask watches it hour by hour.
+    CONSTRAINT orders_bid_not_filled_longer CHECK (side = 'sell' OR filled_gpu_hours <= quantity_gpus::BIGINT * hours),
     CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus),
     CONSTRAINT orders_eligible_was_filled
         CHECK (0 <= ALL (eligible_fen) AND filled_notional_fen >= ALL (eligible_fen)),

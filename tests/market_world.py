@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,13 +11,14 @@ from exchange.app import Exchange
 from exchange.kit.auth import Principal
 from exchange.kit.clock import ManualClock, us_of_hour
 from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.ids import decode_id
 from exchange.kit.settings import Settings
 from exchange.ledger import service as ledger
 from exchange.ledger.checking import differences
 from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
 from exchange.orders.hold_check import EVERY_QUESTION
-from exchange.orders.models import NewOrder, OrderView
+from exchange.orders.models import AmendOrder, NewOrder, OrderView
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme, ProviderRule
 from matching.order import Side
@@ -86,6 +88,27 @@ class MarketWorld(VoucherWorld):
     async def bid(self, buyer: Principal, product: str, **fields: Any) -> OrderView:
         """Place a bid."""
         return (await self.exchange.orders.place(buyer, self.order(Side.BUY, product, **fields))).view
+
+    async def amend(
+        self, owner: Principal, order: OrderView, *, once_key: str | None = None, **fields: Any
+    ) -> OrderView:
+        """Amend an order by fields as `order` takes them; return what goes on for it."""
+        number = decode_id("ord", order.id)
+        assert number is not None
+        if "window" in fields:
+            start, end = fields.pop("window")
+            fields["starts_at"] = format_hour(self.first_hour + start)
+            fields["ends_at"] = format_hour(self.first_hour + end)
+        if "price" in fields:
+            fields["price_cny_per_gpu_hour"] = format_cny(fields.pop("price"))
+        amended = await self.exchange.orders.amend(
+            owner,
+            number,
+            AmendOrder(**fields),
+            once_key=once_key or f"amend-{next(_numbers)}",
+            payload=sha256(repr((number, sorted(fields.items()))).encode()).digest(),
+        )
+        return amended.view
 
     async def programme(
         self, issuer: Principal, provider: Principal | ProviderRule, *, draft: bool = False, **rules: object

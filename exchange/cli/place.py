@@ -11,6 +11,7 @@ from exchange.cli.times import START_FORMS, TimeFaultError, format_duration, par
 from exchange.client import ExchangeClient
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder, OrderView
+from exchange.orders.preview_models import PreviewView
 from matching.order import Side
 
 TIME_IN_FORCE: Final = click.Choice(["gtc", "gtd", "ioc", "fok"])
@@ -23,6 +24,9 @@ hours_option = click.option(
 )
 price_option = click.option("--price", required=True, help=PRICE_HELP)
 force_option = click.option("--time-in-force", type=TIME_IN_FORCE, default="gtc", show_default=True)
+preview_option = click.option(
+    "--preview", is_flag=True, help="Only tell what the order would do; nothing is placed."
+)
 id_option = click.option("--client-order-id", help="Your own id; repeating it never places a second order.")
 expires_option = click.option("--expires", help=f"With gtd, until when: {START_FORMS}.")
 post_only_option = click.option(
@@ -48,6 +52,7 @@ post_only_option = click.option(
 @expires_option
 @post_only_option
 @id_option
+@preview_option
 @yes_option
 @json_option
 @with_client
@@ -68,6 +73,7 @@ async def buy(
     expires: str | None,
     post_only: bool,
     client_order_id: str | None,
+    preview: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -79,7 +85,7 @@ async def buy(
     """
     if within is not None and within < hours:
         raise click.BadParameter("the window is shorter than the run (--for)", param_hint="--within")
-    starts_hour = await _starts_hour(client, start)
+    starts_hour = await starts_hour_of(client, start)
     ends_hour = starts_hour + (within or hours)
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
@@ -99,6 +105,9 @@ async def buy(
         vouchers=_voucher_wish(vouchers),
         voucher_policy=voucher_policy,
     )
+    if preview:
+        show_preview(await client.preview(order), as_json=as_json)
+        return
     when = (
         f"from {order.starts_at}"
         if ends_hour - starts_hour == hours
@@ -122,6 +131,7 @@ async def buy(
 @expires_option
 @post_only_option
 @id_option
+@preview_option
 @yes_option
 @json_option
 @with_client
@@ -138,6 +148,7 @@ async def sell(
     expires: str | None,
     post_only: bool,
     client_order_id: str | None,
+    preview: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -146,7 +157,7 @@ async def sell(
     \b
     exchange sell nvidia-t4.zhangjiakou.pcie3 64 --for 7d --price 2.90 --start "in 6h"
     """
-    starts_hour = await _starts_hour(client, start)
+    starts_hour = await starts_hour_of(client, start)
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
         product=product,
@@ -161,11 +172,15 @@ async def sell(
         min_hours=min_hours,
         reserved_for=list(reserved_for) or None,
     )
+    if preview:
+        show_preview(await client.preview(order), as_json=as_json)
+        return
     _confirm(f"Offer {gpus} GPUs of {product} from {order.starts_at} to {order.ends_at} at {price}?", yes=yes)
     _show(await client.place(order), as_json=as_json)
 
 
-async def _starts_hour(client: ExchangeClient, start: str, option: str = "--start") -> int:
+async def starts_hour_of(client: ExchangeClient, start: str, option: str = "--start") -> int:
+    """Return the hour that a text means by the exchange's clock; a bad one is a fault of the option."""
     try:
         return parse_start(start, await client.venue_now_us())
     except TimeFaultError as fault:
@@ -173,7 +188,7 @@ async def _starts_hour(client: ExchangeClient, start: str, option: str = "--star
 
 
 async def _expires_at(client: ExchangeClient, expires: str | None) -> str | None:
-    return None if expires is None else format_hour(await _starts_hour(client, expires, "--expires"))
+    return None if expires is None else format_hour(await starts_hour_of(client, expires, "--expires"))
 
 
 def _voucher_wish(vouchers: tuple[str, ...]) -> Literal["auto", "none"] | list[str] | None:
@@ -216,6 +231,9 @@ def show_order(order: OrderView) -> None:
             ("filled", f"{order.filled_gpu_hours} GPU-hours"),
             ("average price", order.average_price_cny_per_gpu_hour),
             ("cash held", order.held.cash_cny if order.held else None),
+            ("priority", order.priority),
+            ("replaces", order.replaces),
+            ("replaced by", order.replaced_by),
         ]
     )
     for fill in order.fills:
@@ -224,3 +242,37 @@ def show_order(order: OrderView) -> None:
             f"  at {fill.price_cny_per_gpu_hour}"
             + (f"  {fill.voucher_cny} of it by voucher" if fill.voucher_cny not in {"0", "0.00"} else "")
         )
+
+
+def show_preview(preview: PreviewView, *, as_json: bool) -> None:
+    """Write what an order would do."""
+    if as_json:
+        write_json(preview)
+        return
+    refusal = preview.refusal
+    is_bid = preview.cash_cny is not None
+    write_facts(
+        [
+            ("status", preview.status + (f" ({preview.reason})" if preview.reason else "")),
+            ("refused", refusal.detail if refusal else None),
+            ("filled", f"{preview.filled_gpu_hours} GPU-hours"),
+            ("left to rest", f"{preview.resting_gpu_hours} GPU-hours"),
+            ("average price", preview.average_price_cny_per_gpu_hour),
+            ("price of the fills", preview.amount_cny),
+            ("fee at most", None if is_bid else preview.fee_cny),
+            ("you pay" if is_bid else "you are paid", preview.total_cny),
+            ("of it in cash", preview.cash_cny),
+            ("to be reimbursed", preview.reimbursable_cny),
+            ("cash needed", preview.needed_cny),
+            ("cash held after", preview.held.cash_cny if preview.held else None),
+        ]
+    )
+    for fault in refusal.errors if refusal else ():
+        click.echo(f"  {fault.pointer}  {fault.detail}")
+    for fill in preview.fills:
+        click.echo(
+            f"  {fill.quantity_gpus} GPUs  {fill.starts_at} to {fill.ends_at}"
+            f"  at {fill.price_cny_per_gpu_hour}  {fill.amount_cny} CNY"
+        )
+    for voucher in preview.vouchers:
+        click.echo(f"  {voucher.amount_cny} CNY by voucher {voucher.voucher_id}")

@@ -1,16 +1,61 @@
-"""`exchange trades export`: the trade history, for a key with the scope `audit`."""
+"""`exchange trades list`, your own trades; `export`, the venue's history for a key with the scope `audit`."""
 
 from typing import IO, Any
 
 import click
 
-from exchange.cli.options import with_client
+from exchange.cli.options import json_option, with_client
+from exchange.cli.output import write_list
 from exchange.client import ExchangeClient
 
 
 @click.group()
 def trades() -> None:
-    """Read the trades of the whole venue, for regulators."""
+    """Your trades; for regulators, those of the whole venue."""
+
+
+@trades.command("list")
+@click.option("--product", help="Only trades in this product.")
+@click.option("--order", "order_id", help="Only the fills of this order of yours.")
+@click.option("--from", "since", help="Trades at or after this time, RFC 3339.")
+@click.option("--to", "until", help="Trades before this time, RFC 3339.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
+@json_option
+@with_client
+async def list_trades(
+    client: ExchangeClient,
+    product: str | None,
+    order_id: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List your trades, newest first."""
+    found = [
+        trade
+        async for trade in client.trades(
+            limit=limit, product=product, order_id=order_id, traded_from=since, traded_until=until
+        )
+    ]
+    write_list(
+        found,
+        ["trade", "at", "side", "product", "GPUs", "from", "to", "price", "CNY", "by voucher", "order"],
+        lambda trade: (
+            trade.id,
+            trade.traded_at,
+            trade.side,
+            trade.product,
+            trade.quantity_gpus,
+            trade.starts_at,
+            trade.ends_at,
+            trade.price_cny_per_gpu_hour,
+            trade.amount_cny,
+            trade.voucher_cny,
+            trade.order_id,
+        ),
+        as_json=as_json,
+    )
 
 
 @trades.command("export")

@@ -33,16 +33,19 @@ from exchange.claims.models import (
     NewStep,
     StepView,
 )
-from exchange.client.models import Ready, VenueTime
+from exchange.client.models import OrderOutcome, OrderOutcomes, Ready, VenueTime
 from exchange.client.transport import QueryValue, Transport, Unreachable
 from exchange.kit.clock import parse_rfc3339
 from exchange.ledger.models import AccountView, CashMovementView, NewCashMovement
-from exchange.orders.models import NewOrder, OrderView
+from exchange.orders.many_models import NewOrders, SwitchView, WithdrawnOrders, WithdrawnView
+from exchange.orders.models import AmendOrder, NewOrder, OrderView
+from exchange.orders.preview_models import PreviewView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.products.list_price_models import ListPriceView, NewListPrice
 from exchange.programmes.models import NewProgramme, NewVersion, ProgrammeView, VersionView
 from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
 from exchange.settlement.models import LeaseView, NewOutage
+from exchange.settlement.trade_models import OwnTradeView
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, NewVoucherStep, VoucherStepView, VoucherView
 
@@ -100,9 +103,36 @@ class ExchangeClient:
         """Return one of your orders."""
         return await self._transport.call("GET", f"/v1/orders/{_segment(order_id)}", OrderView)
 
+    async def place_all(self, orders: NewOrders) -> list[OrderOutcome]:
+        """Place up to a thousand orders, and return what each came to, in their order."""
+        answer = await self._transport.call("POST", "/v1/orders/batch", OrderOutcomes, body=orders)
+        return answer.data
+
+    async def preview(self, order: NewOrder) -> PreviewView:
+        """Return what an order would do now; nothing is placed."""
+        return await self._transport.call("POST", "/v1/orders/preview", PreviewView, body=order)
+
+    async def amend(self, order_id: str, wish: AmendOrder, once_key: str | None = None) -> OrderView:
+        """Change an order, or put another in its place; return what goes on, with its `priority`."""
+        return await self._once("PATCH", f"/v1/orders/{_segment(order_id)}", OrderView, wish, once_key)
+
     async def cancel(self, order_id: str) -> OrderView:
         """Withdraw what is left of an order."""
         return await self._transport.call("DELETE", f"/v1/orders/{_segment(order_id)}", OrderView)
+
+    async def cancel_all(self, **filters: QueryValue) -> list[WithdrawnView]:
+        """Withdraw what is left of all your orders (`product`, `side`), and return what that was."""
+        answer = await self._transport.call("DELETE", "/v1/orders", WithdrawnOrders, query=filters)
+        return answer.data
+
+    async def cancel_all_after(self, timeout_s: int) -> SwitchView:
+        """Set, put off or (with 0) take away your dead man's switch."""
+        body = {"timeout_s": timeout_s}
+        return await self._transport.call("POST", "/v1/orders/cancel-all-after", SwitchView, body=body)
+
+    def trades(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OwnTradeView]:
+        """Yield your trades, newest first (`product`, `order_id`, `traded_from`, `traded_until`)."""
+        return self._list("/v1/trades", OwnTradeView, limit, filters)
 
     def orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
         """Yield your orders, newest first as the exchange lists them."""

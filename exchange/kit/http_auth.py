@@ -30,6 +30,7 @@ from exchange.kit.logs import REQUEST
 SCOPES: Final = "exchange_scopes"
 QUERY: Final = "exchange_query"
 KEEP_FAULTS: Final = "exchange_keep_faults"
+EACH: Final = "exchange_each"
 ONCE: Final = "exchange_once"
 RAW_BODY: Final = "exchange_raw_body"
 _ANY_QUERY: Final = "exchange_any_query"
@@ -42,6 +43,7 @@ def _declaration(
     query: type | None,
     *,
     keep_faults: bool = False,
+    each: str | None = None,
     once: bool = False,
     raw_body: bool = False,
     any_query: bool = False,
@@ -50,6 +52,7 @@ def _declaration(
         SCOPES: scopes,
         QUERY: query,
         KEEP_FAULTS: keep_faults,
+        EACH: each,
         ONCE: once,
         RAW_BODY: raw_body,
         _ANY_QUERY: any_query,
@@ -60,6 +63,7 @@ def requires(
     *any_of: Scope,
     query: type | None = None,
     keep_faults: bool = False,
+    each: str | None = None,
     once: bool = False,
     raw_body: bool = False,
 ) -> dict[str, Any]:
@@ -68,12 +72,16 @@ def requires(
     `query` is the struct its query string is read into (shown in the API page, read with `request.query`).
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
     fault and the faults in `request.faults`; the handler adds its own, then calls
-    `request.faults.raise_if_any()` before it does anything. With `once` the route needs an Idempotency-Key.
-    With `raw_body` the API page says that the body is a file as it is; the handler reads `request.body()`.
+    `request.faults.raise_if_any()` before it does anything. With `each`, the name of a list in the body, the
+    same holds item by item: `request.item_faults` has what is wrong with each. With `once` the route needs an
+    Idempotency-Key. With `raw_body` the API page says that the body is a file as it is; the handler reads
+    `request.body()`.
     """
     if not any_of:
         raise TypeError("requires() needs at least one scope; a route without one is public()")
-    return _declaration(frozenset(any_of), query, keep_faults=keep_faults, once=once, raw_body=raw_body)
+    return _declaration(
+        frozenset(any_of), query, keep_faults=keep_faults, each=each, once=once, raw_body=raw_body
+    )
 
 
 def public(*, query: type | None = None, any_query: bool = False) -> dict[str, Any]:

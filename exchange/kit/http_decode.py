@@ -17,9 +17,11 @@ import re
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
-from exchange.kit.http_faults import collect
+from exchange.kit.http_faults import collect, collect_each
+from exchange.kit.http_kinds import unwrap
 from exchange.kit.http_shape import check_bounded
 
 T = TypeVar("T")
@@ -101,6 +103,34 @@ class Decoder(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         return collect(body, self.type, faults)
+
+    def decode_each(self, body: bytes, name: str, faults: Faults) -> tuple[T, list[Faults]]:
+        """Return `body` as the type, and for each item of its list `name` what is wrong with that alone.
+
+        `faults` takes what is wrong around the items. An item at fault has holes, as in `decode_with_holes`,
+        or is `msgspec.UNSET` as a whole.
+        """
+        try:
+            value: Any = msgspec.json.decode(body)
+            if _NUL not in body and _keys_are_single(body, value):
+                whole = msgspec.convert(value, self.type)
+                return whole, [Faults() for _ in getattr(whole, name)]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        return collect_each(body, self.type, _item_type(self.type, name), name, faults)
+
+
+def _item_type(type_: Any, name: str) -> type[msgspec.Struct]:
+    """Return the type of the items of a struct's list."""
+    struct = inspect.type_info(type_)
+    if isinstance(struct, inspect.StructType):
+        for field in struct.fields:
+            many = unwrap(field.type)
+            if field.encode_name == name and isinstance(many, inspect.ListType):
+                item = unwrap(many.item_type)
+                if isinstance(item, inspect.StructType):
+                    return item.cls
+    raise TypeError(f"{type_} has no list of structs named {name}")
 
 
 _decoders: dict[Any, Decoder[Any]] = {}

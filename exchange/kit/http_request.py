@@ -18,7 +18,7 @@ from litestar.types import Empty
 
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
-from exchange.kit.http_auth import KEEP_FAULTS, ONCE, QUERY
+from exchange.kit.http_auth import EACH, KEEP_FAULTS, ONCE, QUERY
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_query import decode_query
 from exchange.kit.http_scope import header, request_id_of
@@ -35,9 +35,11 @@ _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 class ApiRequest(Request[Principal, Any, State]):
     """A request with its principal, its faults and its query struct."""
 
-    __slots__ = ("_faults",)
+    __slots__ = ("_faults", "item_faults")
 
     _faults: Faults
+    item_faults: list[Faults]
+    """What is wrong with each item of the list that the route names; see `requires(each=...)`."""
 
     @property
     def faults(self) -> Faults:
@@ -104,6 +106,9 @@ class ApiRequest(Request[Principal, Any, State]):
             raise TypeError(f"{self.route_handler} reads a body but declares no data")
         decoder = decoder_of(field.annotation)
         body = await self.body()
+        if each := self.route_handler.opt[EACH]:
+            whole, self.item_faults = decoder.decode_each(body, each, self.faults)
+            return whole
         if self.route_handler.opt[KEEP_FAULTS]:
             return decoder.decode_with_holes(body, self.faults)
         return decoder.decode(body)

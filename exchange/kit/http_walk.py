@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults
@@ -40,6 +41,35 @@ def walk(value: Any, node: inspect.Type, pointer: str, faults: Faults) -> None:
             _check_pattern(value, bare, _words_of(node), pointer, faults)
         return
     faults.add(pointer, "wrong_type", f"must be {expected(bare)}, not {kind_of(value)}", value)
+
+
+def walk_around(value: Any, node: inspect.Type, name: str, faults: Faults) -> list[Any] | None:
+    """Walk an object, but for the items of its list `name`, and return those; None where there are none.
+
+    For bodies of many things of which each has an outcome of its own.
+    """
+    struct = unwrap(node)
+    if not isinstance(struct, inspect.StructType):
+        raise TypeError(f"{node} is not a struct")
+    if not accepts(struct, value):
+        faults.add("", "wrong_type", f"must be {expected(struct)}, not {kind_of(value)}", value)
+        return None
+    _report_doubled(value, "", faults)
+    others = tuple(field for field in struct.fields if field.encode_name != name)
+    rest = {key: item for key, item in value.items() if key != name}
+    _check_struct(rest, msgspec.structs.replace(struct, fields=others), "", faults)
+    pointer = below("", name)
+    if name not in value:
+        faults.add(pointer, "required", "is required")
+        return None
+    [many] = (unwrap(field.type) for field in struct.fields if field.encode_name == name)
+    if not isinstance(many, inspect.ListType):
+        raise TypeError(f"{name} of {node} is not a list")
+    if not accepts(many, value[name]):
+        found = kind_of(value[name])
+        faults.add(pointer, "wrong_type", f"must be {expected(many)}, not {found}", value[name])
+        return None
+    return value[name] if _check_count(len(value[name]), many, pointer, faults) else None
 
 
 def _words_of(node: inspect.Type) -> str:

@@ -3,12 +3,19 @@
 The stored answer is written in the transaction of its effect, so either both exist or neither. Two sendings
 at the same moment are told apart by an advisory lock that ends with the transaction: the second is not made
 to wait but answered 409, retryable. Keys are kept for ever and belong to a participant.
+
+A single writer, which sees every sending in its turn, needs no lock: it asks for the `known_answers` of many
+keys, and keeps new ones by `store_all`, each in one statement.
 """
+
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import msgspec
 
+from exchange.kit.bundle import Read, Writer
 from exchange.kit.clock import wall_now_us
-from exchange.kit.database import Connection, from_us
+from exchange.kit.database import Connection, bytes_of, from_us
 from exchange.kit.errors import Conflict, InvalidInput
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
@@ -21,6 +28,17 @@ _INSERT = """
 INSERT INTO idempotency_record (participant_id, idempotency_key, fingerprint, status, response, created_at)
 VALUES ($1, $2, $3, $4, $5, $6)
 """
+_READ_MANY = """
+SELECT record.participant_id, record.idempotency_key, record.fingerprint, record.response
+FROM unnest($1::bigint[], $2::text[]) AS asked (participant_id, idempotency_key)
+JOIN idempotency_record AS record USING (participant_id, idempotency_key)
+"""
+_INSERT_MANY = """
+INSERT INTO idempotency_record (participant_id, idempotency_key, fingerprint, status, response, created_at)
+SELECT participant_id, idempotency_key, fingerprint, $5::smallint, response, $6::timestamptz
+FROM unnest($1::bigint[], $2::text[], $3::bytea[], $4::bytea[])
+    AS answered (participant_id, idempotency_key, fingerprint, response)
+"""
 
 
 class StoredAnswer(msgspec.Struct, frozen=True):
@@ -28,6 +46,49 @@ class StoredAnswer(msgspec.Struct, frozen=True):
 
     status: int
     body: bytes
+
+
+class KnownAnswer(msgspec.Struct, frozen=True, gc=False):
+    """An answer that was kept under a key; bytes as PostgreSQL writes them."""
+
+    participant_id: int
+    idempotency_key: str
+    fingerprint: str
+    response: str
+
+    def body_for(self, fingerprint: bytes) -> bytes:
+        """Return the encoded answer to the same payload; `InvalidInput` (422) for another one."""
+        if bytes_of(self.fingerprint) != fingerprint:
+            raise reused()
+        return bytes_of(self.response)
+
+
+_known_answers: Final = msgspec.json.Decoder(list[KnownAnswer])
+
+
+def reused() -> InvalidInput:
+    """Return the refusal of a key under which something else was sent before."""
+    return InvalidInput("idempotency_key_reused", "this Idempotency-Key was used before with another request")
+
+
+def known_answers(keys: Collection[tuple[int, str]]) -> Read[KnownAnswer]:
+    """Ask for the answers kept under (participant, key) pairs."""
+    return Read(_READ_MANY, ([key[0] for key in keys], [key[1] for key in keys]), _known_answers)
+
+
+async def store_all(
+    connection: Writer, status: int, answers: Sequence[tuple[int, str, bytes, bytes]]
+) -> None:
+    """Keep (participant, key, fingerprint, encoded answer) of several keys, all new."""
+    await connection.execute(
+        _INSERT_MANY,
+        [answer[0] for answer in answers],
+        [answer[1] for answer in answers],
+        [answer[2] for answer in answers],
+        [answer[3] for answer in answers],
+        status,
+        from_us(wall_now_us()),
+    )
 
 
 async def claim(
@@ -46,9 +107,7 @@ async def claim(
     if record is None:
         return None
     if bytes(record["fingerprint"]) != fingerprint:
-        raise InvalidInput(
-            "idempotency_key_reused", "this Idempotency-Key was used before with another request"
-        )
+        raise reused()
     return StoredAnswer(record["status"], bytes(record["response"]))
 
 

@@ -21,6 +21,12 @@ WHERE id = ANY ($1::BIGINT[])
 ORDER BY id
 FOR NO KEY UPDATE;
 
+-- name: free_cash
+-- What a participant can use of its cash now; no row where it never had any.
+SELECT credits_posted_fen - debits_posted_fen - debits_pending_fen AS available_fen
+FROM ledger_account
+WHERE participant_id = $1 AND asset = 'CNY' AND purpose = 'cash';
+
 -- name: cash_accounts
 -- The CNY accounts of participants. settled: not of this transaction, so the ids may be remembered beyond it.
 SELECT id, participant_id, purpose, age(xmin) > 0 AS settled

@@ -74,6 +74,11 @@ def lock_available(account_ids: Collection[int]) -> Read[Available]:
     return store.lock_available(account_ids)
 
 
+async def free_cash(connection: Connection, participant_id: int) -> int:
+    """Return the fen of its cash that a participant can use at this moment; nothing is locked."""
+    return await store.free_cash(connection, participant_id)
+
+
 class AccountDirectory:
     """Finds accounts by owner and opens what is missing. One per process.
 

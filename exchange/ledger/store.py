@@ -44,6 +44,12 @@ def lock_available(account_ids: Collection[int]) -> Read[Available]:
     return Read(QUERIES.lock_available, (list(account_ids),), _available)
 
 
+async def free_cash(connection: Connection, participant_id: int) -> int:
+    """Return what a participant can use of its cash; nothing is locked."""
+    available_fen: int | None = await connection.fetchval(QUERIES.free_cash, participant_id)
+    return available_fen or 0
+
+
 async def cash_accounts(
     connection: Connection, participant_ids: Collection[int]
 ) -> list[tuple[int, Purpose, int, bool]]:

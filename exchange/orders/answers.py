@@ -23,7 +23,7 @@ from exchange.orders.models import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exchange.orders.batch import Outcome
+    from exchange.orders.outcomes import Outcome
 
 ANSWERED_WITHIN_S: Final = 0.01
 

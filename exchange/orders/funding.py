@@ -24,24 +24,29 @@ from exchange.vouchers.models import VoucherChoice
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exchange.kit.idempotency import KnownAnswer
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import LiveOrder, PlaceRequest
     from exchange.programmes.models import CapUse
-    from exchange.settlement.service import Settlement
+    from exchange.settlement.service import Taken
     from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):
-    """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers."""
+    """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers.
+
+    `amended` are the amendments that were carried out before, by participant and Idempotency-Key.
+    """
 
     known: Mapping[tuple[int, str], tuple[int, bytes]] = {}
     cash: Mapping[int, CashAccounts] = {}
     available_fen: Mapping[int, int] = {}
     vouchers: Mapping[int, Sequence[UsableVoucher]] = {}
+    amended: Mapping[tuple[int, str], KnownAnswer] = {}
 
 
 def fund(
-    order: LiveOrder, request: PlaceRequest, means: Means, settlement: Settlement, at_us: int
+    order: LiveOrder, request: PlaceRequest, means: Means, settlement: Taken, at_us: int
 ) -> FundedOrder | Denial:
     """Return the holds a bid needs, or why it is denied.
 
@@ -108,7 +113,7 @@ def cap_subjects(participant_id: int, trade_group_id: int) -> tuple[int, ...]:
     return (participant_id, trade_group_id) if trade_group_id else (participant_id,)
 
 
-def _left_of(vouchers: Sequence[UsableVoucher], settlement: Settlement) -> list[UsableVoucher]:
+def _left_of(vouchers: Sequence[UsableVoucher], settlement: Taken) -> list[UsableVoucher]:
     """Return vouchers with what earlier orders of the batch have left of them and of their yearly caps."""
     held, used = settlement.net_held_fen, settlement.net_used_fen
     return [

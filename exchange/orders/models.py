@@ -55,6 +55,13 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusals: tuple[VoucherRefusal, ...] = ()
 
 
+Priority = Literal["kept", "lost"]
+"""What an amendment did to an order's place in its queue."""
+
+REPLACED = "replaced"
+"""The reason of an order that ended because an amendment put another in its place."""
+
+
 class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order as a participant sends it.
 
@@ -81,6 +88,40 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     voucher_policy: Literal["only_eligible", "prefer"] | None = None
     min_hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | None = None
     reserved_for: Annotated[list[Literal["startup"]], msgspec.Meta(max_length=1)] | None = None
+
+
+class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What shall be different about an order; what is not named stays.
+
+    A smaller `quantity_gpus` (the new total, filled part included) keeps the order's priority. Anything else
+    puts a new order in its place, for what is not filled yet, which queues behind all others of its price.
+    With `expected_filled_gpu_hours` nothing is changed where another amount has been filled meanwhile.
+    """
+
+    quantity_gpus: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | msgspec.UnsetType = msgspec.UNSET
+    starts_at: TimeText | msgspec.UnsetType = msgspec.UNSET
+    ends_at: TimeText | msgspec.UnsetType = msgspec.UNSET
+    price_cny_per_gpu_hour: CnyText | msgspec.UnsetType = msgspec.UNSET
+    hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | msgspec.UnsetType = msgspec.UNSET
+    time_in_force: Literal["gtc", "gtd", "ioc", "fok"] | msgspec.UnsetType = msgspec.UNSET
+    expires_at: TimeText | msgspec.UnsetType = msgspec.UNSET
+    post_only: bool | msgspec.UnsetType = msgspec.UNSET
+    fill: Literal["partial", "all_or_none"] | msgspec.UnsetType = msgspec.UNSET
+    placement: Literal["any", "single_site"] | msgspec.UnsetType = msgspec.UNSET
+    require: (
+        Annotated[list[Literal["domestic", "state_owned"]], msgspec.Meta(max_length=2)] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    vouchers: (
+        Literal["auto", "none"] | Annotated[list[IdText], msgspec.Meta(max_length=50)] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    voucher_policy: Literal["only_eligible", "prefer"] | msgspec.UnsetType = msgspec.UNSET
+    min_hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | msgspec.UnsetType = msgspec.UNSET
+    reserved_for: Annotated[list[Literal["startup"]], msgspec.Meta(max_length=1)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    expected_filled_gpu_hours: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
 
 
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -152,6 +193,44 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
     key_id: int
 
 
+class CancelAllRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant's wish to withdraw all its orders in a partition, of one product or side where given.
+
+    `cause` says what else asked for it: its dead man's switch, for one.
+    """
+
+    participant_id: int
+    key_id: int
+    product_id: str | None = None
+    side: Side | None = None
+    cause: str = ""
+
+
+class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant's wish to change one of its orders.
+
+    `replacement_id` is the id of the order that takes its place, where one has to. `once_key` and
+    `fingerprint` make the wish one however often it is sent; `is_mask` and `list_price_ticks` are what a
+    replacement has by the rules of now.
+    """
+
+    order_id: int
+    replacement_id: int
+    participant: Participant
+    key_id: int
+    product: ProductSpec
+    wish: AmendOrder
+    is_mask: int
+    list_price_ticks: int | None
+    once_key: str
+    fingerprint: bytes
+
+    @property
+    def participant_id(self) -> int:
+        """Whose order it is."""
+        return self.participant.id
+
+
 class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An operator's wish to open, restrict or halt a product."""
 
@@ -161,7 +240,7 @@ class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key_id: int
 
 
-Request = PlaceRequest | CancelRequest | PhaseRequest
+Request = PlaceRequest | CancelRequest | CancelAllRequest | AmendRequest | PhaseRequest
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -180,6 +259,7 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say.
 
     `eligible_fen` is, for each share of its terms, the part of what was filled that the programme pays of.
+    `amendment` counts how often the order was replaced; the row before it and the one after it are named.
     """
 
     order_id: int
@@ -208,6 +288,9 @@ class LiveOrder(msgspec.Struct, kw_only=True):
     filled_notional_fen: int = 0
     eligible_fen: list[int] = []
     run_starts_hour: int | None = None
+    amendment: int = 0
+    replaces_id: int | None = None
+    replaced_by_id: int | None = None
     funded: FundedOrder | None = None
     fills: list[Fill] = []
 
@@ -288,7 +371,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
     as well, so it is told by `filled_gpu_hours` alone. `shares` name the programmes that pay for a bid, and
     the rules under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask
-    had as its list price when it was placed.
+    had as its list price when it was placed. An order that was replaced is over, with its own fills; the one
+    that it names in `replaced_by` goes on for it. `priority` stands in the answer to an amendment.
     """
 
     id: str
@@ -323,11 +407,14 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reserved_for: tuple[str, ...] | None = None
     list_price_cny_per_gpu_hour: str | None = None
     held: Held | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    priority: Priority | None = None
     fills: list[FillView] = []
 
 
 class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of placing an order: its view, and whether this was a replay of an earlier answer."""
+    """What came of placing or amending an order, and whether this was a replay of an earlier answer."""
 
     view: OrderView
     replayed: bool

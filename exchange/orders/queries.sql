@@ -1,31 +1,35 @@
 -- name: known_outcomes
--- Orders already placed under some (participant, client order id) pairs.
+-- Orders already placed under some (participant, client order id) pairs, as they were placed at first.
 SELECT orders.id, orders.participant_id, orders.client_order_id, orders.fingerprint
 FROM unnest($1::bigint[], $2::text[]) AS asked (participant_id, client_order_id)
-JOIN orders USING (participant_id, client_order_id);
+JOIN orders USING (participant_id, client_order_id)
+WHERE orders.amendment = 0;
 
 -- name: write_orders
 -- Orders as the batch left them: new ones whole, those of earlier commits by what can change.
 INSERT INTO orders (
     id, partition_id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
     quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason, denial,
-    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour,
-    created_at, updated_at)
+    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour, amendment, replaces_id,
+    replaced_by_id, created_at, updated_at)
 SELECT sent.id, sent.partition_id, sent.sequence, sent.participant_id, sent.key_id, sent.client_order_id,
     sent.fingerprint, sent.product_id, sent.side, sent.quantity_gpus, sent.starts_hour, sent.ends_hour, sent.hours,
     sent.price_ticks, sent.terms, sent.status, coalesce(sent.reason, ''), sent.denial, coalesce(sent.filled_gpus, 0),
     coalesce(sent.filled_gpu_hours, 0), coalesce(sent.filled_notional_fen, 0), coalesce(sent.eligible_fen, '{}'),
-    sent.run_starts_hour, $2::timestamptz, $2::timestamptz
+    sent.run_starts_hour, coalesce(sent.amendment, 0), sent.replaces_id, sent.replaced_by_id, $2::timestamptz,
+    $2::timestamptz
 FROM json_to_recordset($1::json) AS sent (
     id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
     fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
     hours integer, price_ticks bigint, terms json, status text, reason text, denial json, filled_gpus integer,
-    filled_gpu_hours bigint, filled_notional_fen bigint, eligible_fen bigint[], run_starts_hour integer)
+    filled_gpu_hours bigint, filled_notional_fen bigint, eligible_fen bigint[], run_starts_hour integer,
+    amendment integer, replaces_id bigint, replaced_by_id bigint)
 ON CONFLICT (id) DO UPDATE SET
     quantity_gpus = EXCLUDED.quantity_gpus, status = EXCLUDED.status, reason = EXCLUDED.reason,
     filled_gpus = EXCLUDED.filled_gpus, filled_gpu_hours = EXCLUDED.filled_gpu_hours,
     filled_notional_fen = EXCLUDED.filled_notional_fen, eligible_fen = EXCLUDED.eligible_fen,
-    run_starts_hour = EXCLUDED.run_starts_hour, updated_at = EXCLUDED.updated_at;
+    run_starts_hour = EXCLUDED.run_starts_hour, replaced_by_id = EXCLUDED.replaced_by_id,
+    updated_at = EXCLUDED.updated_at;
 
 -- name: append
 -- Every commit moves the head under its leader's epoch; the journal follows only where it moved.
@@ -113,6 +117,10 @@ LIMIT $7;
 -- One order, if it is the participant's own.
 SELECT * FROM orders WHERE id = $1 AND participant_id = $2;
 
--- name: partition_of_order
--- Which partition an order of the participant belongs to.
-SELECT partition_id FROM orders WHERE id = $1 AND participant_id = $2;
+-- name: own_orders
+-- Some orders, those that are the participant's own.
+SELECT * FROM orders WHERE id = ANY ($1::bigint[]) AND participant_id = $2;
+
+-- name: place_of_order
+-- Where an order of the participant is traded.
+SELECT partition_id, product_id, side FROM orders WHERE id = $1 AND participant_id = $2;

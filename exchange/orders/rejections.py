@@ -1,6 +1,7 @@
-"""Why an order was rejected, as its owner is told. Pure.
+"""Why an order, or an amendment of one, was rejected, as its owner is told. Pure.
 
-The order itself stays on record under its id, and so does this answer: the same request gets it again.
+A rejected order stays on record under its id, and so does this answer: the same request gets it again. Of a
+refused amendment only the audit trail knows: the order is as it was, and the same wish may be sent again.
 """
 
 from __future__ import annotations
@@ -26,33 +27,57 @@ def rejection_of(
     """Return the refusal that answers a rejected order, with the field, the rule and the value it broke."""
     order_id = encode_id("ord", order.order_id)
     if order.denial is not None:
-        return _denial_of(order_id, order.denial, headers)
+        kind = _kind_of(order.denial)
+        return kind(
+            order.denial.reason.value,
+            f"order {order_id} was denied: {order.denial.detail}",
+            errors=voucher_faults(order.denial),
+            outcome="applied",
+            headers=headers,
+        )
     return Conflict(
         "order_rejected",
         f"order {order_id} was rejected by the book: {order.reason}",
-        errors=[_fault_of(order, product)],
+        errors=[book_fault(order, RejectReason(order.reason), product)],
         outcome="applied",
         headers=headers,
     )
 
 
-def _denial_of(order_id: str, denial: Denial, headers: Mapping[str, str]) -> NotEnoughMoney | Conflict:
-    kind = NotEnoughMoney if denial.reason is DenialReason.INSUFFICIENT_FUNDS else Conflict
-    refused = [(encode_id("vch", each.voucher_id), each) for each in denial.refusals]
+def amendment_denied(order_id: int, denial: Denial) -> NotEnoughMoney | Conflict:
+    """Return the refusal of an amendment whose replacement cannot be paid."""
+    kind = _kind_of(denial)
     return kind(
         denial.reason.value,
-        f"order {order_id} was denied: {denial.detail}",
-        errors=[
-            Fault("/vouchers", refusal.code, f"{voucher_id}: {refusal.detail}", voucher_id)
-            for voucher_id, refusal in refused
-        ],
-        outcome="applied",
-        headers=headers,
+        f"order {encode_id('ord', order_id)} stays as it was: {denial.detail}",
+        errors=voucher_faults(denial),
     )
 
 
-def _fault_of(order: LiveOrder, product: ProductSpec) -> Fault:
-    reason = RejectReason(order.reason)
+def amendment_rejected(order_id: int, wanted: LiveOrder, reason: str, product: ProductSpec) -> Conflict:
+    """Return the refusal of an amendment by the book, `wanted` being what it refused."""
+    return Conflict(
+        "order_rejected",
+        f"order {encode_id('ord', order_id)} stays as it was: the book refused the amendment: {reason}",
+        errors=[book_fault(wanted, RejectReason(reason), product)],
+    )
+
+
+def _kind_of(denial: Denial) -> type[NotEnoughMoney | Conflict]:
+    return NotEnoughMoney if denial.reason is DenialReason.INSUFFICIENT_FUNDS else Conflict
+
+
+def voucher_faults(denial: Denial) -> list[Fault]:
+    """Return why each voucher that the order names cannot pay."""
+    refused = [(encode_id("vch", each.voucher_id), each) for each in denial.refusals]
+    return [
+        Fault("/vouchers", refusal.code, f"{voucher_id}: {refusal.detail}", voucher_id)
+        for voucher_id, refusal in refused
+    ]
+
+
+def book_fault(order: LiveOrder, reason: RejectReason, product: ProductSpec) -> Fault:
+    """Return the rule of the book that an order broke."""
     if reason is RejectReason.PRICE_OUTSIDE_COLLAR:
         rule = f"must lie within {product.collar_bps / 100:g} % of the product's reference price"
         return Fault("/price_cny_per_gpu_hour", reason, rule, format_cny(order.price_ticks))

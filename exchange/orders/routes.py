@@ -1,9 +1,9 @@
-"""Orders over HTTP: place, cancel, get, list, and the operators' phase switch. Hop 1."""
+"""Orders over HTTP: place, amend, cancel one or all, get, list, and the operators' phase switch. Hop 1."""
 
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, Response, delete, get, post, put
+from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
@@ -13,9 +13,12 @@ from exchange.kit.http_limits import cancels
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.orders.models import NewOrder, OrderStatus, OrderView
-from exchange.orders.rules import was_read
-from exchange.orders.service import LATEST_ID, OrderService
+from exchange.kit.ids import encode_id
+from exchange.orders.many_models import WithdrawnOrders, WithdrawnView
+from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
+from exchange.orders.outcomes import Withdrawn
+from exchange.orders.reading import LATEST_ID, REPLAYED
+from exchange.orders.service import OrderService
 from matching.order import Side
 from matching.product import Phase
 
@@ -35,6 +38,13 @@ class NewPhase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The phase a product shall be in."""
 
     phase: Phase
+
+
+class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the own orders to cancel: all, or those of a product, of a side, of both."""
+
+    product: SlugText | None = None
+    side: Side | None = None
 
 
 def _service(request: ApiRequest) -> OrderService:
@@ -65,11 +75,8 @@ class OrdersController(Controller):
         `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the
         header `Idempotent-Replayed: true`; another order under the same id is refused with 422.
         """
-        if was_read(data.side):
-            request.principal.must_have(Scope.TRADE if data.side is Side.BUY else Scope.LIST_CAPACITY)
         placed = await _service(request).place(request.principal, data, request.faults)
-        headers = {"Idempotent-Replayed": "true"} if placed.replayed else {}
-        return Response(placed.view, status_code=201, headers=headers)
+        return Response(placed.view, status_code=201, headers=REPLAYED if placed.replayed else {})
 
     @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
     async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
@@ -97,6 +104,47 @@ class OrdersController(Controller):
         return await _service(request).get(request.principal, _order_id(order_id))
 
     @delete(
+        "",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, query=CancelOrders) | cancels(),
+        summary="Cancel all own orders",
+        status_code=200,
+    )
+    async def cancel_all(self, request: ApiRequest) -> WithdrawnOrders:
+        """Withdraw what is left of all own orders, or of those of a product or a side; list what that was."""
+        query = request.query(CancelOrders)
+        withdrawn = await _service(request).cancel_all(
+            request.principal, product_id=query.product, side=query.side
+        )
+        return WithdrawnOrders(data=[_withdrawn(each) for each in withdrawn])
+
+    @patch(
+        "/{order_id:str}",
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        summary="Amend an own order",
+    )
+    async def amend(
+        self, request: ApiRequest, order_id: FromPath[str], data: JSONBody[AmendOrder]
+    ) -> Response[OrderView]:
+        """Change an order, all of it or nothing; `priority` tells whether it kept its place.
+
+        A smaller `quantity_gpus` (the new total, filled part included) keeps it. Anything else cancels the
+        order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
+        its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
+        counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot
+        be paid or is refused, the old one stays as it was.
+        """
+        once_key = request.idempotency_key()
+        amended = await _service(request).amend(
+            request.principal,
+            _order_id(order_id),
+            data,
+            once_key=once_key,
+            payload=await request.fingerprint(),
+            faults=request.faults,
+        )
+        return Response(amended.view, headers=REPLAYED if amended.replayed else {})
+
+    @delete(
         "/{order_id:str}",
         opt=requires(Scope.TRADE, Scope.LIST_CAPACITY) | cancels(),
         summary="Cancel an own order",
@@ -105,6 +153,19 @@ class OrdersController(Controller):
     async def cancel(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
         """Withdraw what is left of an order; what was set aside for it is free again."""
         return await _service(request).cancel(request.principal, _order_id(order_id))
+
+
+def _withdrawn(withdrawn: Withdrawn) -> WithdrawnView:
+    order = withdrawn.order
+    return WithdrawnView(
+        id=encode_id("ord", order.order_id),
+        client_order_id=order.client_order_id,
+        product=order.product_id,
+        side=order.side,
+        filled_gpu_hours=order.filled_gpu_hours,
+        cancelled_gpus=withdrawn.remaining_gpus,
+        cancelled_gpu_hours=withdrawn.remaining_gpu_hours,
+    )
 
 
 class PhasesController(Controller):

@@ -19,7 +19,7 @@ from exchange.products.rules import read_price_ticks
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from exchange.orders.models import NewOrder
+    from exchange.orders.models import AmendOrder, NewOrder
     from exchange.products.models import ProductSpec
 
 DOMESTIC_BIT: Final = 1 << 0
@@ -99,14 +99,19 @@ def parse_order(
                 "/product", "unknown_product", "must be a product listed by GET /v1/products", order.product
             )
     else:
-        _judge_quantity(order, product, faults)
+        judge_quantity(order.quantity_gpus, product, faults)
     _judge_window(order, numbers.starts_hour, numbers.ends_hour, product, first_hour, faults)
     _judge_time_in_force(order, numbers.expire_hour, first_hour, faults)
     _judge_side(order, faults)
     return None if faults else _parsed(order, numbers)
 
 
-def _read(order: NewOrder, faults: Faults) -> _Numbers:
+def judge_wish(wish: AmendOrder, faults: Faults) -> None:
+    """Record what is wrong with an amendment whatever order it is of."""
+    _read(wish, faults)
+
+
+def _read(order: NewOrder | AmendOrder, faults: Faults) -> _Numbers:
     return _Numbers(
         starts_hour=whole_hour(faults, "/starts_at", order.starts_at),
         ends_hour=whole_hour(faults, "/ends_at", order.ends_at),
@@ -130,11 +135,12 @@ def _parsed(order: NewOrder, numbers: _Numbers) -> ParsedOrder | None:
     )
 
 
-def _judge_quantity(order: NewOrder, product: ProductSpec, faults: Faults) -> None:
+def judge_quantity(quantity_gpus: int, product: ProductSpec, faults: Faults) -> None:
+    """Record a quantity that is no multiple of its product's lot."""
     lot = product.lot_gpus
-    if was_read(order.quantity_gpus) and order.quantity_gpus % lot:
+    if was_read(quantity_gpus) and quantity_gpus % lot:
         detail = f"must be a multiple of the product's lot of {lot} GPUs"
-        faults.add("/quantity_gpus", "not_a_lot_multiple", detail, order.quantity_gpus)
+        faults.add("/quantity_gpus", "not_a_lot_multiple", detail, quantity_gpus)
 
 
 def _judge_window(
@@ -194,7 +200,7 @@ def _judge_side(order: NewOrder, faults: Faults) -> None:
             faults.add(f"/{name}", "not_applicable", f"must only be given with side {other}", value)
 
 
-def _voucher_ids(order: NewOrder, faults: Faults) -> tuple[int, ...]:
+def _voucher_ids(order: NewOrder | AmendOrder, faults: Faults) -> tuple[int, ...]:
     """Read the named vouchers, in order of ids; empty for auto and none."""
     if not isinstance(order.vouchers, list):
         return ()

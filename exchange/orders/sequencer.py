@@ -26,23 +26,21 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from exchange.kit.bundle import read_each
 from exchange.kit.clock import hour_of, monotonic_s, us_of_hour
 from exchange.kit.database import ConnectionLost, unhurried
 from exchange.kit.errors import Unavailable
 from exchange.kit.session import Session
-from exchange.ledger.service import lock_available
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, refuse
-from exchange.orders.batch import Batch, Outcome, as_committed
+from exchange.orders.batch import Batch
 from exchange.orders.funding import Means
+from exchange.orders.means import read_means
 from exchange.orders.meters import SequencerMeters, SequencerState
-from exchange.orders.models import Head, PlaceRequest, Request, Step
+from exchange.orders.models import Head, LiveOrder, Request, Step
+from exchange.orders.outcomes import Outcome, as_committed
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due
-from exchange.vouchers.wallet import lock_wallets, opened
-from matching.order import Side
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
@@ -144,17 +142,32 @@ class Sequencer:
             raise Unavailable("rebuilding", "the partition is being rebuilt")
         return self._partition.books[product_id]
 
+    @property
+    def fee_bps(self) -> int:
+        """What the exchange takes of a delivered hour."""
+        return self._settings.fee_bps
+
+    def live_order(self, order_id: int) -> LiveOrder:
+        """A live order as memory has it, to read between commits and not to keep."""
+        return self._led().live[order_id]
+
     async def submit(self, request: Request) -> Outcome:
         """Queue a request and wait for its committed outcome."""
-        if self._stopping or self._partition is None:
-            raise Unavailable("rebuilding", "the partition takes no requests now")
-        if len(self._queue) >= QUEUE_REQUESTS_MAX:
-            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._queue.append(Waiting(request=request, answer=answer, since_s=monotonic_s()))
-        self._wake.set()
+        [answer] = self.enqueue([request])
         # A caller that goes away cancels its future, not its request: the answer is then simply not given.
         return await answer
+
+    def enqueue(self, requests: Sequence[Request]) -> list[asyncio.Future[Outcome]]:
+        """Queue requests behind each other and return their outcomes to come; all or none are taken."""
+        if self._stopping or self._partition is None:
+            raise Unavailable("rebuilding", "the partition takes no requests now")
+        if len(self._queue) + len(requests) > QUEUE_REQUESTS_MAX:
+            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
+        create_future, since_s = asyncio.get_running_loop().create_future, monotonic_s()
+        waiting = [Waiting(request=request, answer=create_future(), since_s=since_s) for request in requests]
+        self._queue.extend(waiting)
+        self._wake.set()
+        return [each.answer for each in waiting]
 
     async def reach_hour(self, hour: int) -> None:
         """Wait until the partition has settled and advanced to a venue hour that the clock has reached."""
@@ -270,7 +283,15 @@ class Sequencer:
         begun_s = monotonic_s()
         try:
             async with self._session.transaction() as connection:
-                means = await self._means(connection, requests)
+                means = await read_means(
+                    connection,
+                    requests,
+                    partition.live,
+                    accounts=self._accounts,
+                    programmes=self._programmes,
+                    # A year begins on an hour, and the batch happens within this one.
+                    at_us=us_of_hour(self._hour),
+                )
                 # Only now, with every lock held, is it known when the batch happens.
                 at_us = self._time_within_hour()
                 batch = Batch(
@@ -303,35 +324,6 @@ class Sequencer:
         self.meters.committed(batch.steps, len(requests), monotonic_s() - begun_s)
         self._on_commit(self._settings.partition_id, batch.steps)
         return [as_committed(outcome) for outcome in outcomes]
-
-    async def _means(self, connection: Connection, requests: Sequence[Request]) -> Means:
-        """Read what the batch needs: one statement, and one more for new accounts.
-
-        What vouchers may need beside it, `exchange.vouchers.wallet` says.
-        """
-        places = [request for request in requests if isinstance(request, PlaceRequest)]
-        if not places:
-            return Means()
-        bids = [request for request in places if request.side is Side.BUY]
-        keys = [(request.participant_id, request.client_order_id) for request in places]
-        buyers = {request.participant_id for request in bids}
-        with_vouchers = {request.participant_id for request in bids if request.terms.vouchers != "none"}
-        cash = await self._accounts.cash_of(connection, buyers) if buyers else {}
-        named = {voucher_id for request in bids for voucher_id in request.voucher_ids}
-        wallets = [lock_wallets(with_vouchers, named)] if with_vouchers else []
-        known, available, *rows = await read_each(
-            connection,
-            store.known_outcomes(keys),
-            lock_available([accounts.cash_id for accounts in cash.values()]),
-            *wallets,
-        )
-        at_us = us_of_hour(self._hour)  # a year begins on an hour, and the batch happens within this one
-        return Means(
-            known=store.by_key(known),
-            cash=cash,
-            available_fen={each.id: each.available_fen for each in available},
-            vouchers=await opened(connection, rows[0], self._programmes, at_us) if rows else {},
-        )
 
     async def _write(self, batch: Batch, connection: Connection) -> None:
         if not await batch.write(connection, self._epoch):

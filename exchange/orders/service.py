@@ -1,16 +1,14 @@
-"""Placing, cancelling and reading orders: hop 2, and the answers.
+"""Placing, amending, cancelling, previewing and reading orders: hop 2, and the answers.
 
-`place` judges what can be judged without the book, stamps the id, and hands the order to its partition; what
-comes back has been committed. Facts that never change (participants, products) are remembered in memory.
+What can be judged without the book is judged by `Intake`; then the request goes to its partition, and what
+comes back has been committed. `OrderReader` reads what is stored.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from exchange.kit.bundle import read_each
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import (
     Conflict,
@@ -18,39 +16,40 @@ from exchange.kit.errors import (
     Faults,
     Forbidden,
     InvalidInput,
-    NotEnoughMoney,
     NotFound,
+    Refusal,
     Unavailable,
 )
-from exchange.kit.ids import new_id
+from exchange.ledger.service import free_cash
 from exchange.orders import store
-from exchange.orders.batch import Cancelled, Duplicate, Placed
+from exchange.orders.amending import names_nothing
+from exchange.orders.intake import Intake
 from exchange.orders.models import (
+    CancelAllRequest,
     CancelRequest,
-    Fill,
-    LiveOrder,
     OrderStatus,
     PhaseRequest,
     PlacedOrder,
     PlaceRequest,
 )
-from exchange.orders.partition import Verified, verify
-from exchange.orders.rejections import rejection_of
-from exchange.orders.rules import (
-    DOMESTIC_BIT,
-    STARTUP_BIT,
-    STATE_OWNED_BIT,
-    fingerprint,
-    needs_mask,
-    parse_order,
-    read_order,
+from exchange.orders.outcomes import (
+    AllCancelled,
+    Amended,
+    AmendedBefore,
+    Cancelled,
+    Duplicate,
+    Outcome,
+    Placed,
+    Refused,
+    Withdrawn,
 )
+from exchange.orders.partition import Verified, verify
+from exchange.orders.preview import Venue, means_of, preview_order
+from exchange.orders.reading import LATEST_ID, Known, OrderReader
+from exchange.orders.rejections import rejection_of
+from exchange.orders.rules import judge_wish
 from exchange.orders.views import open_holds_of, view_of
-from exchange.participants.models import Ownership, ParticipantKind
-from exchange.participants.rules import is_startup
-from exchange.participants.service import get_participant
-from exchange.products.models import Origin
-from exchange.settlement.service import fills_of_orders, open_holds_of_orders
+from exchange.vouchers.wallet import vouchers_of_buyer
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -60,16 +59,14 @@ if TYPE_CHECKING:
     from exchange.kit.clock import Clock
     from exchange.kit.database import Connection, Database
     from exchange.orders.meters import SequencerMeters, SequencerState
-    from exchange.orders.models import NewOrder, OrderView
+    from exchange.orders.models import AmendOrder, NewOrder, OrderView
+    from exchange.orders.preview_models import PreviewView
     from exchange.orders.sequencer import Sequencer
-    from exchange.participants.models import Participant
     from exchange.products.list_prices import ListPrices
     from exchange.products.models import ProductSpec
     from exchange.programmes.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Phase
-
-LATEST_ID: Final = 2**63 - 1
 
 
 class OrderService:
@@ -90,8 +87,10 @@ class OrderService:
         self._clock = clock
         self._sequencers = sequencers
         self._programmes = programmes
-        self._list_prices = list_prices
-        self._participants: dict[int, Participant] = {}
+        self._intake = Intake(
+            database=database, clock=clock, products=products, programmes=programmes, list_prices=list_prices
+        )
+        self._reader = OrderReader(database, products)
 
     async def place(self, principal: Principal, order: NewOrder, faults: Faults | None = None) -> PlacedOrder:
         """Place an order and return it as committed, or as it was answered before under its client order id.
@@ -101,49 +100,151 @@ class OrderService:
         """
         faults = Faults() if faults is None else faults
         is_well_formed = not faults
-        product = self.products.get(order.product)
-        parsed = parse_order(order, product, first_hour=self._clock.hour() + 1, faults=faults)
-        if parsed is None or product is None:
-            # What was right when it was first sent may lie in the past now: its answer still stands.
-            earlier = await self._earlier(principal, order) if is_well_formed else None
-            if earlier is not None:
-                return earlier
-            raise faults.refusal()
-        participant = await self._participant(principal.participant_id)
-        _judge_role(participant, order)
-        terms = parsed.terms
-        if order.side is Side.SELL:
-            list_price_ticks = self._list_prices.of(participant.id, product.id)
-            terms = msgspec.structs.replace(terms, list_price_ticks=list_price_ticks)
-        request = PlaceRequest(
-            order_id=new_id(),
-            participant=participant,
-            key_id=principal.key_id,
-            trade_group_id=participant.trade_group_id or 0,
-            client_order_id=order.client_order_id,
-            # Of what was sent alone: sent again it is the same order, whatever the list price is by then.
-            fingerprint=fingerprint(order, parsed),
-            product=product,
-            side=order.side,
-            quantity_gpus=order.quantity_gpus,
-            starts_hour=parsed.starts_hour,
-            ends_hour=parsed.ends_hour,
-            hours=parsed.hours,
-            price_ticks=parsed.price_ticks,
-            terms=terms,
-            is_mask=self._is_mask(participant, product, terms.list_price_ticks),
-            needs_mask=needs_mask(order),
-            voucher_ids=parsed.voucher_ids,
-        )
-        outcome = await self._sequencers[product.partition_id].submit(request)
-        if isinstance(outcome, Duplicate):
-            return await self._replay(principal.participant_id, outcome.order_id, request.fingerprint)
+        participant_id = principal.participant_id
+        participant = await self._intake.participant(participant_id)
+        request = self._intake.request_of(principal, participant, order, faults)
+        if request is None:
+            [known] = await self._reader.earlier(participant_id, [order]) if is_well_formed else [None]
+            if known is None:
+                raise faults.refusal()
+        else:
+            outcome = await self._sequencers[request.product.partition_id].submit(request)
+            if not isinstance(outcome, Duplicate):
+                return _or_raise(self._placed(outcome))
+            known = Known(outcome.order_id, request.fingerprint)
+        [replay] = await self._reader.replays(participant_id, [known])
+        return _or_raise(replay)
+
+    async def place_all(
+        self, principal: Principal, orders: Sequence[tuple[NewOrder, Faults]]
+    ) -> list[PlacedOrder | Refusal]:
+        """Place orders behind each other and return what came of each, in their order.
+
+        Each has the outcome it would have had alone; those of one partition share its commits. `faults` of
+        each carries what decoding already found.
+        """
+        participant_id = principal.participant_id
+        judged = await self._judge_all(principal, orders)
+        answers: dict[int, PlacedOrder | Refusal] = {
+            place: each for place, each in judged.items() if isinstance(each, Refusal)
+        }
+        requests = {place: each for place, each in judged.items() if isinstance(each, PlaceRequest)}
+        known = {place: each for place, each in judged.items() if isinstance(each, Known)}
+        for place, outcome in (await self._submit_all(requests)).items():
+            if isinstance(outcome, Duplicate):
+                known[place] = Known(outcome.order_id, requests[place].fingerprint)
+            else:
+                answers[place] = outcome if isinstance(outcome, Refusal) else self._placed(outcome)
+        if known:
+            answers |= zip(
+                known, await self._reader.replays(participant_id, list(known.values())), strict=True
+            )
+        return [answers[place] for place in range(len(orders))]
+
+    def judge(self, order: NewOrder, faults: Faults) -> None:
+        """Record what is wrong with an order that will not be placed anyway."""
+        self._intake.judge(order, faults)
+
+    async def _judge_all(
+        self, principal: Principal, orders: Sequence[tuple[NewOrder, Faults]]
+    ) -> dict[int, PlaceRequest | Known | Refusal]:
+        """Judge orders without their books: what to ask of a partition, what came before, or a refusal."""
+        participant = await self._intake.participant(principal.participant_id)
+        judged: dict[int, PlaceRequest | Known | Refusal] = {}
+        unclear: list[int] = []
+        for place, (order, faults) in enumerate(orders):
+            is_well_formed = not faults
+            try:
+                request = self._intake.request_of(principal, participant, order, faults)
+            except Forbidden as forbidden:
+                judged[place] = forbidden
+                continue
+            judged[place] = faults.refusal() if request is None else request
+            if request is None and is_well_formed:
+                unclear.append(place)
+        if unclear:
+            found = await self._reader.earlier(participant.id, [orders[place][0] for place in unclear])
+            judged |= ((place, known) for place, known in zip(unclear, found, strict=True) if known)
+        return judged
+
+    async def _submit_all(self, requests: Mapping[int, PlaceRequest]) -> dict[int, Outcome | Refusal]:
+        """Hand requests to their partitions, all at once, and wait for every outcome."""
+        by_partition: dict[int, dict[int, PlaceRequest]] = {}
+        for place, request in requests.items():
+            by_partition.setdefault(request.product.partition_id, {})[place] = request
+        outcomes: dict[int, Outcome | Refusal] = {}
+        waited: dict[int, asyncio.Future[Outcome]] = {}
+        for partition_id, own in by_partition.items():
+            try:
+                answers = self._sequencers[partition_id].enqueue(list(own.values()))
+            except Unavailable as refusal:
+                outcomes |= dict.fromkeys(own, refusal)
+            else:
+                waited |= zip(own, answers, strict=True)
+        found = await asyncio.gather(*waited.values(), return_exceptions=True)
+        for place, outcome in zip(waited, found, strict=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):
+                raise outcome
+            outcomes[place] = outcome
+        return outcomes
+
+    def _placed(self, outcome: Outcome) -> PlacedOrder | Refusal:
         if not isinstance(outcome, Placed):
             raise TypeError(f"placing an order came to {outcome}")
         placed = outcome.order
         if placed.status is OrderStatus.REJECTED:
-            raise self._rejection(placed, replayed=False)
+            return rejection_of(placed, self.products[placed.product_id], {})
         return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
+
+    async def amend(
+        self,
+        principal: Principal,
+        order_id: int,
+        wish: AmendOrder,
+        *,
+        once_key: str,
+        payload: bytes,
+        faults: Faults | None = None,
+    ) -> PlacedOrder:
+        """Change an own order, or put another in its place; return what goes on, and its priority.
+
+        Where it cannot be changed as wished it stays as it was: `NotFound`, `InvalidInput` with every fault,
+        `Conflict` (not live, changed meanwhile, refused by the book, unevenly sold), `NotEnoughMoney`,
+        `Unavailable`. The same `once_key` and `payload` have one effect.
+        """
+        async with self._database.connection() as connection:
+            place = await store.place_of_order(connection, order_id, principal.participant_id)
+        if place is None:
+            raise NotFound(detail="no such order")
+        partition_id, product_id, _ = place
+        faults = Faults() if faults is None else faults
+        if not faults and names_nothing(wish):
+            faults.add("", "required", "must name at least one field to change")
+        judge_wish(wish, faults)
+        faults.raise_if_any()
+        participant = await self._intake.participant(principal.participant_id)
+        request = self._intake.amendment_of(
+            principal, participant, order_id, product_id, wish, once_key=once_key, payload=payload
+        )
+        outcome = await self._sequencers[partition_id].submit(request)
+        if isinstance(outcome, Refused):
+            raise outcome.refusal
+        if isinstance(outcome, AmendedBefore):
+            view = await self._reader.get(principal.participant_id, outcome.order_id, outcome.priority)
+            return PlacedOrder(view=view, replayed=True)
+        if not isinstance(outcome, Amended):
+            raise TypeError(f"amending an order came to {outcome}")
+        order = outcome.order
+        # Memory has the fills of an order that has just come, and not those of one that was there.
+        if outcome.priority == "lost" or not order.filled_gpu_hours:
+            view = view_of(order, order.fills, outcome.open_holds, outcome.priority)
+            return PlacedOrder(view=view, replayed=False)
+        try:
+            view = await self._reader.get(principal.participant_id, order.order_id, outcome.priority)
+        except ConnectionLost as error:
+            detail = "the order is amended, but its fills cannot be read now; get the order later"
+            raise Unavailable("amended_not_read", detail, retryable=False, outcome="applied") from error
+        return PlacedOrder(view=view, replayed=False)
 
     async def cancel(self, principal: Principal, order_id: int) -> OrderView:
         """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left.
@@ -152,10 +253,10 @@ class OrderService:
         `Unavailable` says that the cancel was applied.
         """
         async with self._database.connection() as connection:
-            partition_id = await store.partition_of_order(connection, order_id, principal.participant_id)
-        if partition_id is None:
+            place = await store.place_of_order(connection, order_id, principal.participant_id)
+        if place is None:
             raise NotFound(detail="no such order")
-        outcome = await self._sequencers[partition_id].submit(
+        outcome = await self._sequencers[place[0]].submit(
             CancelRequest(order_id=order_id, participant_id=principal.participant_id, key_id=principal.key_id)
         )
         if not isinstance(outcome, Cancelled):
@@ -171,13 +272,85 @@ class OrderService:
             detail = "the order is cancelled, but its fills cannot be read now; get the order later"
             raise Unavailable("cancelled_not_read", detail, retryable=False, outcome="applied") from error
 
+    async def cancel_all(
+        self,
+        principal: Principal,
+        *,
+        product_id: str | None = None,
+        side: Side | None = None,
+        cause: str = "",
+    ) -> list[Withdrawn]:
+        """Withdraw what is left of all own orders, of one product or side where given; return what that was.
+
+        Raises `InvalidInput` for a product that is not there, and `Unavailable` where a partition could not
+        do it: its outcome says whether another one has.
+        """
+        product = None if product_id is None else self.products.get(product_id)
+        if product_id is not None and product is None:
+            rule = "must be a product listed by GET /v1/products"
+            fault = Fault("?product", "unknown_product", rule, product_id)
+            raise InvalidInput("invalid_query", f"{fault.pointer} {rule}", errors=[fault])
+        request = CancelAllRequest(
+            participant_id=principal.participant_id,
+            key_id=principal.key_id,
+            product_id=product_id,
+            side=side,
+            cause=cause,
+        )
+        asked = sorted(self._sequencers) if product is None else [product.partition_id]
+        outcomes = await asyncio.gather(
+            *(self._sequencers[partition_id].submit(request) for partition_id in asked),
+            return_exceptions=True,
+        )
+        withdrawn: list[Withdrawn] = []
+        failed: list[BaseException] = []
+        for outcome in outcomes:
+            if isinstance(outcome, AllCancelled):
+                withdrawn += outcome.withdrawn
+            else:
+                failed.append(outcome if isinstance(outcome, BaseException) else TypeError(str(outcome)))
+        if failed:
+            first = failed[0]
+            if isinstance(first, Unavailable) and withdrawn:
+                first.outcome = "unknown"  # some are withdrawn; to ask again withdraws the others
+            raise first
+        return withdrawn
+
+    async def preview(
+        self, principal: Principal, order: NewOrder, faults: Faults | None = None
+    ) -> PreviewView:
+        """What would come of placing an order now; nothing is placed, and nothing locked.
+
+        `faults` carries what decoding already found. Raises `InvalidInput` with every fault, `Forbidden`,
+        `Unavailable`.
+        """
+        faults = Faults() if faults is None else faults
+        participant = await self._intake.participant(principal.participant_id)
+        request = self._intake.request_of(principal, participant, order, faults)
+        if request is None:
+            raise faults.refusal()
+        now_us = self._clock.now_us()
+        free_fen, vouchers = 0, []
+        if request.side is Side.BUY:
+            async with self._database.connection() as connection:
+                free_fen = await free_cash(connection, participant.id)
+                if request.terms.vouchers != "none":
+                    vouchers = await vouchers_of_buyer(connection, participant.id, self._programmes, now_us)
+        partition_id = request.product.partition_id
+        sequencer = self._sequencers[partition_id]
+        venue = Venue(
+            book=sequencer.book(request.product_id),
+            first_hour=self._clock.hour() + 1,
+            live_order=sequencer.live_order,
+            partition_id=partition_id,
+            fee_bps=sequencer.fee_bps,
+            at_us=now_us,
+        )
+        return preview_order(request, means_of(participant.id, free_fen, vouchers), venue)
+
     async def get(self, principal: Principal, order_id: int) -> OrderView:
         """An own order; raises `NotFound`."""
-        async with self._database.connection() as connection:
-            order = await store.order_of_participant(connection, order_id, principal.participant_id)
-            if order is None:
-                raise NotFound(detail="no such order")
-            return (await self._views(connection, [order]))[0]
+        return await self._reader.get(principal.participant_id, order_id)
 
     async def page(
         self,
@@ -191,18 +364,15 @@ class OrderService:
         limit: int,
     ) -> list[OrderView]:
         """Own orders, newest first."""
-        async with self._database.connection() as connection:
-            orders = await store.orders_of_participant(
-                connection,
-                principal.participant_id,
-                before_id=before_id,
-                product=product,
-                side=side,
-                statuses=statuses,
-                client_order_id=client_order_id,
-                limit=limit,
-            )
-            return await self._views(connection, orders)
+        return await self._reader.page(
+            principal.participant_id,
+            before_id=before_id,
+            product=product,
+            side=side,
+            statuses=statuses,
+            client_order_id=client_order_id,
+            limit=limit,
+        )
 
     async def set_phase(self, principal: Principal, product_id: str, phase: Phase) -> None:
         """Open, restrict or halt a product; raises `NotFound`."""
@@ -256,94 +426,11 @@ class OrderService:
         """Whether every partition takes requests."""
         return all(sequencer.is_ready for sequencer in self._sequencers.values())
 
-    async def _participant(self, participant_id: int) -> Participant:
-        known = self._participants.get(participant_id)
-        if known is None:
-            async with self._database.connection() as connection:
-                known = await get_participant(connection, participant_id)
-            self._participants[participant_id] = known
-        return known
 
-    def _is_mask(self, participant: Participant, product: ProductSpec, list_price_ticks: int | None) -> int:
-        """The eligibility bits of an order: what its counterparties may demand."""
-        if participant.kind is ParticipantKind.BUYER:
-            return STARTUP_BIT if is_startup(participant, self._clock.now_us()) else 0
-        mask: int = self._programmes.ask_mask(participant, product, list_price_ticks)
-        if product.origin is Origin.DOMESTIC:
-            mask |= DOMESTIC_BIT
-        if participant.ownership is Ownership.STATE:
-            mask |= STATE_OWNED_BIT
-        return mask
-
-    async def _earlier(self, principal: Principal, order: NewOrder) -> PlacedOrder | None:
-        """The stored answer to an order of the very same meaning, if there is one."""
-        meaning = read_order(order)
-        if meaning is None:
-            return None
-        key = (principal.participant_id, order.client_order_id)
-        async with self._database.connection() as connection:
-            [rows] = await read_each(connection, store.known_outcomes([key]))
-        known = store.by_key(rows).get(key)
-        if known is None or known[1] != fingerprint(order, meaning):
-            return None
-        return await self._replay(principal.participant_id, *known)
-
-    async def _replay(self, participant_id: int, order_id: int, payload: bytes) -> PlacedOrder:
-        """The stored outcome of a client order id: the order, or its refusal again."""
-        async with self._database.connection(after_commit=True) as connection:
-            order = await store.order_of_participant(connection, order_id, participant_id)
-            if order is None:
-                raise AssertionError(f"the order {order_id} has an outcome but no row")
-            if order.fingerprint != payload:
-                raise InvalidInput(
-                    "client_order_id_reused",
-                    "the client order id belongs to an earlier order with another payload",
-                    errors=[
-                        Fault(
-                            "/client_order_id",
-                            "already_used",
-                            "must be new for a new order",
-                            order.client_order_id,
-                        )
-                    ],
-                )
-            if order.status is OrderStatus.REJECTED:
-                raise self._rejection(order, replayed=True)
-            return PlacedOrder(view=(await self._views(connection, [order]))[0], replayed=True)
-
-    def _rejection(self, order: LiveOrder, *, replayed: bool) -> NotEnoughMoney | Conflict:
-        headers = {"Idempotent-Replayed": "true"} if replayed else {}
-        return rejection_of(order, self.products[order.product_id], headers)
-
-    async def _views(self, connection: Connection, orders: Sequence[LiveOrder]) -> list[OrderView]:
-        """Orders with their fills and holds: two statements, however many orders."""
-        ids = [order.order_id for order in orders]
-        if not ids:
-            return []
-        holds = await open_holds_of_orders(connection, ids)
-        fills: dict[int, list[Fill]] = {order_id: [] for order_id in ids}
-        for trade in await fills_of_orders(connection, ids):
-            fill = Fill(
-                trade_id=trade.trade_id,
-                quantity_gpus=trade.quantity_gpus,
-                starts_hour=trade.starts_hour,
-                ends_hour=trade.ends_hour,
-                price_ticks=trade.price_ticks,
-                voucher_fen=trade.voucher_fen,
-                reimbursable_fen=trade.reimbursable_fen,
-            )
-            for order_id in (trade.bid_order_id, trade.ask_order_id):
-                if order_id in fills:
-                    fills[order_id].append(fill)
-        return [view_of(order, fills[order.order_id], holds.get(order.order_id, [])) for order in orders]
-
-
-def _judge_role(participant: Participant, order: NewOrder) -> None:
-    """Providers sell, buyers buy."""
-    if order.side is Side.SELL and participant.kind is not ParticipantKind.PROVIDER:
-        raise Forbidden("wrong_role", "only a provider may place a sell order")
-    if order.side is Side.BUY and participant.kind is not ParticipantKind.BUYER:
-        raise Forbidden("wrong_role", "only a buyer may place a buy order")
+def _or_raise(outcome: PlacedOrder | Refusal) -> PlacedOrder:
+    if isinstance(outcome, Refusal):
+        raise outcome
+    return outcome
 
 
 async def latest_event_at_us(connection: Connection) -> int | None:

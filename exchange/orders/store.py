@@ -47,6 +47,9 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     filled_notional_fen: int = 0
     eligible_fen: list[int] = []
     run_starts_hour: int | None = None
+    amendment: int = 0
+    replaces_id: int | None = None
+    replaced_by_id: int | None = None
 
 
 class KnownOutcome(msgspec.Struct, frozen=True, gc=False):
@@ -102,6 +105,9 @@ async def write_orders(
             order.filled_notional_fen,
             order.eligible_fen,
             order.run_starts_hour,
+            order.amendment,
+            order.replaces_id,
+            order.replaced_by_id,
         )
         for order in orders
     ]
@@ -242,6 +248,9 @@ def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
         filled_notional_fen=row["filled_notional_fen"],
         eligible_fen=list(row["eligible_fen"]),
         run_starts_hour=row["run_starts_hour"],
+        amendment=row["amendment"],
+        replaces_id=row["replaces_id"],
+        replaced_by_id=row["replaced_by_id"],
     )
 
 
@@ -278,7 +287,17 @@ async def order_of_participant(
     return None if row is None else _order(row)
 
 
-async def partition_of_order(connection: Connection, order_id: int, participant_id: int) -> int | None:
-    """The partition in which an order of the participant is traded; None where it has no such order."""
-    partition_id: int | None = await connection.fetchval(QUERIES.partition_of_order, order_id, participant_id)
-    return partition_id
+async def own_orders(
+    connection: Connection, order_ids: Collection[int], participant_id: int
+) -> list[LiveOrder]:
+    """Those of some orders that are the participant's own, without their money and fills."""
+    rows = await connection.fetch(QUERIES.own_orders, list(order_ids), participant_id)
+    return [_order(row) for row in rows]
+
+
+async def place_of_order(
+    connection: Connection, order_id: int, participant_id: int
+) -> tuple[int, str, Side] | None:
+    """The partition, product and side of an order of the participant; None where it has no such order."""
+    row = await connection.fetchrow(QUERIES.place_of_order, order_id, participant_id)
+    return None if row is None else (row["partition_id"], row["product_id"], Side(row["side"]))

@@ -18,12 +18,20 @@ from matching.order import Side
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exchange.orders.models import Fill, LiveOrder
+    from exchange.orders.models import Fill, LiveOrder, Priority
     from exchange.vouchers.models import Share
 
 
-def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[int, int]]) -> OrderView:
-    """An order with its fills and what it still sets aside: (voucher id, 0 for cash; fen) pairs."""
+def view_of(
+    order: LiveOrder,
+    fills: Iterable[Fill],
+    open_holds: Sequence[tuple[int, int]],
+    priority: Priority | None = None,
+) -> OrderView:
+    """An order with its fills and what it still sets aside: (voucher id, 0 for cash; fen) pairs.
+
+    `priority` is what an amendment did to it, in the answer to that.
+    """
     terms = order.terms
     is_bid = order.side is Side.BUY
     created_at = format_rfc3339(order.created_at_us)
@@ -60,7 +68,10 @@ def view_of(order: LiveOrder, fills: Iterable[Fill], open_holds: Sequence[tuple[
         list_price_cny_per_gpu_hour=(
             None if terms.list_price_ticks is None else format_cny(terms.list_price_ticks)
         ),
-        held=_held(open_holds) if is_bid else None,
+        held=held_view(open_holds) if is_bid else None,
+        replaces=None if order.replaces_id is None else encode_id("ord", order.replaces_id),
+        replaced_by=None if order.replaced_by_id is None else encode_id("ord", order.replaced_by_id),
+        priority=priority,
         fills=[fill_view(fill) for fill in fills],
         created_at=created_at,
         updated_at=created_at if is_new else format_rfc3339(order.updated_at_us),
@@ -97,7 +108,8 @@ def share_view(share: Share) -> ShareView:
     )
 
 
-def _held(open_holds: Sequence[tuple[int, int]]) -> Held:
+def held_view(open_holds: Sequence[tuple[int, int]]) -> Held:
+    """What an order sets aside as its answer shows it."""
     return Held(
         cash_cny=format_cny(sum(fen for voucher_id, fen in open_holds if voucher_id == CASH_VOUCHER_ID)),
         vouchers=[

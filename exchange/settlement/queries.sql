@@ -72,6 +72,26 @@ FROM trade
 WHERE trade.bid_order_id = ANY ($1::bigint[]) OR trade.ask_order_id = ANY ($1::bigint[])
 ORDER BY trade.id;
 
+-- name: plan_each_time
+-- Plan the transaction's statements for the filters at hand: which index serves depends on what is given.
+SET LOCAL plan_cache_mode = 'force_custom_plan';
+
+-- name: trades_of_participant
+-- A page of a buyer's ($2) or else a provider's trades, newest first, each with the participant's own order. A lease has
+-- its trade's id, and is found by who bought or sold it.
+SELECT trade.*, own.client_order_id
+FROM lease
+JOIN trade ON trade.id = lease.id
+JOIN orders AS own ON own.id = CASE WHEN $2::boolean THEN trade.bid_order_id ELSE trade.ask_order_id END
+WHERE CASE WHEN $2 THEN lease.buyer_id = $1 ELSE lease.provider_id = $1 END
+    AND lease.id < $3
+    AND ($4::text IS NULL OR trade.product_id = $4)
+    AND ($5::bigint IS NULL OR CASE WHEN $2 THEN trade.bid_order_id = $5 ELSE trade.ask_order_id = $5 END)
+    AND ($6::timestamptz IS NULL OR trade.traded_at >= $6)
+    AND ($7::timestamptz IS NULL OR trade.traded_at < $7)
+ORDER BY lease.id DESC
+LIMIT $8;
+
 -- name: due_leases
 -- Leases with an unsettled hour up to $2, locked against a late outage report.
 SELECT id, product_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour, price_ticks, fee_bps,

@@ -16,7 +16,9 @@ A programme that reimburses is held and committed like any other, beside the cas
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from exchange.kit.ids import new_id
 from exchange.ledger.models import Transfer, TransferKind, TransferReason
@@ -31,6 +33,25 @@ if TYPE_CHECKING:
     from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection
     from matching.events import Traded
+
+
+class Taken(Protocol):
+    """What a batch has set aside so far, less what it gave back; see `Settlement`."""
+
+    @property
+    def net_held_fen(self) -> Counter[int]:
+        """By source account."""
+
+    @property
+    def net_used_fen(self) -> Counter[tuple[int, int, int]]:
+        """By (programme, company or trade group, year)."""
+
+
+class TakenWithout(msgspec.Struct, frozen=True):
+    """What a batch would have set aside without one of its bids."""
+
+    net_held_fen: Counter[int]
+    net_used_fen: Counter[tuple[int, int, int]]
 
 
 class Settlement:
@@ -134,6 +155,15 @@ class Settlement:
         """Give back everything still set aside: the order fills no more."""
         self.shrink(funded, 0)
 
+    def without(self, funded: FundedOrder) -> TakenWithout:
+        """Return what would be taken if a bid were closed now; nothing is changed."""
+        held, used = self.net_held_fen.copy(), self.net_used_fen.copy()
+        for hold in (funded.cash, *funded.vouchers):
+            held[hold.source_account_id] -= hold.open_fen
+            for counted in self._counted(funded, hold):
+                used[counted] -= hold.open_fen
+        return TakenWithout(held, used)
+
     async def write(self, connection: Writer, at_us: int) -> None:
         """Store the batch's money: two statements, or a part of the caller's bundle."""
         await post(connection, self._transfers, at_us)
@@ -185,9 +215,15 @@ class Settlement:
 
     def _count(self, funded: FundedOrder, hold: Hold, change_fen: int) -> None:
         """Count what a voucher sets aside or gives back against its programme's yearly cap."""
-        if hold.cap_year is not None:
-            for subject_id in funded.cap_subjects:
-                self.net_used_fen[hold.programme_id, subject_id, hold.cap_year] += change_fen
+        for counted in self._counted(funded, hold):
+            self.net_used_fen[counted] += change_fen
+
+    @staticmethod
+    def _counted(funded: FundedOrder, hold: Hold) -> list[tuple[int, int, int]]:
+        """Return the yearly caps against which a hold counts."""
+        if hold.cap_year is None:
+            return []
+        return [(hold.programme_id, subject_id, hold.cap_year) for subject_id in funded.cap_subjects]
 
     def _transfer(
         self, hold: Hold, kind: TransferKind, reason: TransferReason, subject_id: int, amount_fen: int

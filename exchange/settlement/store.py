@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection, Record
+    from exchange.settlement.trade_models import TradeFilter
 
 QUERIES = load_queries("exchange.settlement")
 
@@ -90,6 +91,28 @@ async def fills_of_orders(connection: Connection, order_ids: Collection[int]) ->
         )
         for row in await connection.fetch(QUERIES.fills_of_orders, list(order_ids))
     ]
+
+
+async def plan_each_time(connection: Connection) -> None:
+    """Plan the rest of the transaction for the filters that it is given."""
+    await connection.execute(QUERIES.plan_each_time)
+
+
+async def trades_of_participant(
+    connection: Connection, participant_id: int, wanted: TradeFilter, limit: int, *, is_buyer: bool
+) -> list[Record]:
+    """A page of a buyer's or a provider's trades, newest first, each with its own order's client order id."""
+    return await connection.fetch(
+        QUERIES.trades_of_participant,
+        participant_id,
+        is_buyer,
+        wanted.before_id,
+        wanted.product_id,
+        wanted.order_id,
+        None if wanted.traded_from_us is None else from_us(wanted.traded_from_us),
+        None if wanted.traded_until_us is None else from_us(wanted.traded_until_us),
+        limit,
+    )
 
 
 async def due_leases(connection: Connection, partition_id: int, through_hour: int) -> list[Record]:

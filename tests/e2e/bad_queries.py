@@ -14,6 +14,7 @@ _NO_TRUTHS: Final = ("maybe", "1", "TRUE", "")
 _NO_CURSORS: Final = ("%3F", "rubbish", "", "e30", "W10", "bnVsbA", "%00")
 _LISTS: Final = (
     "orders",
+    "trades",
     "leases",
     "keys",
     "claims",

@@ -36,6 +36,10 @@ BODIES = (
     "POST /v1/leases/{lease_id}/outages",
     "POST /v1/orders",
     "POST /v1/orders as ask",
+    "POST /v1/orders/batch",
+    "POST /v1/orders/cancel-all-after",
+    "POST /v1/orders/preview",
+    "PATCH /v1/orders/{order_id}",
     "POST /v1/participants",
     "POST /v1/participants as provider",
     "POST /v1/programmes",
@@ -110,6 +114,16 @@ async def good(stage: Stage, name: str) -> Good:
         "POST /v1/leases/{lease_id}/outages": (cast.provider, {"hours": [stage.hour(6)], "reason": "停电"}),
         "POST /v1/orders": (cast.buyer, bid),
         "POST /v1/orders as ask": (cast.provider, stage.order("sell", "good-ask", window, min_hours=2)),
+        "POST /v1/orders/batch": (
+            cast.buyer,
+            {"orders": [stage.order("buy", "good-batch", window, price_cny_per_gpu_hour="3.80")]},
+        ),
+        "POST /v1/orders/cancel-all-after": (stage.strangers.buyer, {"timeout_s": 60}),
+        "POST /v1/orders/preview": (cast.buyer, bid),
+        "PATCH /v1/orders/{order_id}": (
+            cast.buyer,
+            {"quantity_gpus": 1, "price_cny_per_gpu_hour": "3.80", "time_in_force": "gtc"},
+        ),
         "POST /v1/participants": (operator, buyer),
         "POST /v1/participants as provider": (
             operator,

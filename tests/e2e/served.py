@@ -68,9 +68,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
     async def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Send a request as it is, with the key, and a fresh Idempotency-Key on a POST that has none."""
+        """Send a request as it is, with the key, and a fresh Idempotency-Key where there is none."""
         headers = {"Authorization": f"Bearer {self.key}"}
-        if method == "POST":
+        if method in {"POST", "PATCH"}:
             headers["Idempotency-Key"] = f"e2e-{next(_numbers)}"
         headers |= request.pop("headers", {})
         return await self.http.request(method, path, headers=headers, **request)

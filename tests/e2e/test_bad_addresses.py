@@ -27,6 +27,7 @@ CURSOR_LISTS = (
         "list_prices",
         "list_price_history",
         "orders",
+        "trades",
         "oversight-trades-newest_first",
     ),
     *(

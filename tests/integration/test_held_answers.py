@@ -10,8 +10,9 @@ import pytest
 from exchange.kit.errors import Unavailable
 from exchange.kit.ids import decode_id
 from exchange.orders.answers import Waiting
-from exchange.orders.batch import Batch, PhaseSet
+from exchange.orders.batch import Batch
 from exchange.orders.models import OrderStatus, PhaseRequest
+from exchange.orders.outcomes import PhaseSet
 from exchange.orders.sequencer import Fenced, Sequencer, SequencerSettings
 from matching.product import Phase
 from tests.market_world import open_market

@@ -16,8 +16,8 @@ from exchange.kit.auth import Principal
 from exchange.kit.database import Database
 from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, Unavailable
 from exchange.kit.ids import decode_id, encode_id
-from exchange.orders.batch import Outcome
 from exchange.orders.models import CancelRequest, OrderStatus, OrderView
+from exchange.orders.outcomes import Outcome
 from exchange.orders.sequencer import Sequencer
 from exchange.orders.service import OrderService
 from exchange.participants.models import ParticipantKind

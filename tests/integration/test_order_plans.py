@@ -19,8 +19,8 @@ PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
 @pytest.mark.parametrize(
     "query, rows, index",
     [
-        (ORDERS.known_outcomes, 10, "orders_participant_id_client_order_id_key"),
-        (ORDERS.known_outcomes, 300, "orders_participant_id_client_order_id_key"),
+        (ORDERS.known_outcomes, 10, "orders_participant_id_client_order_id_amendment_key"),
+        (ORDERS.known_outcomes, 300, "orders_participant_id_client_order_id_amendment_key"),
         (ORDERS.live_orders, 300, "orders_live"),
         (FEED.live_orders_of_participant, 300, "orders_live"),
     ],

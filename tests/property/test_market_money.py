@@ -1,12 +1,14 @@
-"""Goal: no list of asks, bids, cancels, outages and hours makes or loses a fen, or makes a voucher cash.
+"""Goal: no list of orders, amendments, cancels and outages makes or loses a fen, or makes a voucher cash.
 
-Method: random command lists on the whole exchange with the real PostgreSQL. After every command a buyer never
-has more cash than it paid in, and every voucher's parts sum to its face; after every list the ledger's own
-check of all balances is empty, each book is the fold of its journal, and once all hours have passed nothing
-is left in escrow.
+Method: random command lists on the whole exchange with the real PostgreSQL. Each order is previewed first,
+and comes to what the preview said. After every command a buyer never has more cash than it paid in, and every
+voucher's parts sum to its face; what the journal has of it is what the reference book says to the same
+commands; memory is what would be rebuilt. After every list the ledger's own check of all balances is empty,
+and once all hours have passed nothing is left in escrow.
 """
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +17,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from exchange.kit.auth import Principal
-from exchange.kit.errors import Refusal
+from exchange.kit.errors import Faults, Refusal
 from exchange.kit.ids import decode_id
 from exchange.ledger.models import CNY, Purpose
-from exchange.orders.models import OrderView
+from exchange.orders.models import OrderView, PlacedOrder
+from exchange.orders.preview_models import PreviewView
 from exchange.participants.models import ParticipantKind
 from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from exchange.vouchers.models import Voucher
+from matching.codec import decode_command, decode_events
+from matching.order import Side
 from tests.market_world import MarketWorld, open_market
+from tests.reference_book import ReferenceBook
 
 CASH_FEN = 40_000
 VOUCHER_FEN = 7_001
 HOURS_OF_A_LIST = 14
+AMENDMENT_REFUSALS = {
+    *("insufficient_funds", "no_usable_voucher", "order_rejected", "order_not_live"),
+    *("invalid_body", "nothing_left", "unevenly_sold"),
+}
 
 ASKS = st.fixed_dictionaries(
     {
@@ -51,11 +61,33 @@ BIDS = st.fixed_dictionaries(
         "voucher_policy": st.sampled_from(["prefer", "only_eligible"]),
     }
 )
+AMENDMENTS = st.tuples(
+    st.integers(0, 20),
+    st.one_of(
+        st.fixed_dictionaries({"quantity_gpus": st.integers(1, 6)}),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "quantity_gpus": st.integers(1, 6),
+                "price": st.integers(90, 130),
+                "window": st.tuples(st.integers(0, 3), st.integers(4, 8)),
+                "time_in_force": st.sampled_from(["gtc", "ioc"]),
+                "post_only": st.booleans(),
+            },
+        ),
+    ),
+)
 COMMANDS = st.lists(
     st.one_of(
         st.tuples(st.just("ask"), ASKS),
         st.tuples(st.just("bid"), BIDS),
+        st.tuples(st.just("amend"), AMENDMENTS),
+        st.tuples(st.just("amend"), AMENDMENTS),
         st.tuples(st.just("cancel"), st.integers(0, 20)),
+        st.tuples(
+            st.just("cancel_all"), st.tuples(st.integers(0, 3), st.sampled_from([None, "buy", "sell"]))
+        ),
+        st.tuples(st.just("rebuild"), st.just(0)),
         st.tuples(st.just("outage"), st.integers(0, 20)),
         st.tuples(st.just("hour"), st.just(1)),
     ),
@@ -71,11 +103,40 @@ async def world(
         yield opened
 
 
-class Example:
-    """One list's own participants on the shared exchange."""
+class Reference:
+    """The slow book of the product, following the journal of the exchange."""
 
     def __init__(self, world: MarketWorld) -> None:
         self.world = world
+        self.product_id = world.product()
+        self.book = ReferenceBook(world.exchange.products[self.product_id].book_product())
+        self.sequence = 0
+
+    async def follow(self) -> None:
+        """Give the book what the exchange has told its own since, and compare what came of it."""
+        async with self.world.database.connection() as connection:
+            rows = await connection.fetch(
+                "SELECT sequence, command, events FROM journal WHERE product_id = $1 AND sequence > $2"
+                " ORDER BY sequence",
+                self.product_id,
+                self.sequence,
+            )
+        for row in rows:
+            assert self.book.execute(decode_command(row["command"])) == decode_events(row["events"])
+            self.sequence = row["sequence"]
+
+
+@pytest.fixture(scope="module")
+def reference(world: MarketWorld) -> Reference:
+    return Reference(world)
+
+
+class Example:
+    """One list's own participants on the shared exchange."""
+
+    def __init__(self, world: MarketWorld, reference: Reference) -> None:
+        self.world = world
+        self.reference = reference
         self.product = world.product()
         self.providers: list[Principal] = []
         self.buyers: list[Principal] = []
@@ -101,6 +162,15 @@ class Example:
         elif command == "cancel" and self.orders:
             owner, order = self.orders[argument % len(self.orders)]
             await self._cancel(owner, order)
+        elif command == "amend" and self.orders:
+            await self._amend(*argument)
+        elif command == "cancel_all":
+            who, side = argument
+            owner = (*self.providers, *self.buyers)[who]
+            await self.world.exchange.orders.cancel_all(owner, side=None if side is None else Side(side))
+        elif command == "rebuild":
+            for sequencer in self.world.exchange._sequencers.values():
+                await sequencer._rebuild()
         elif command == "outage":
             await self._report_outage(argument)
         elif command == "hour":
@@ -108,12 +178,29 @@ class Example:
 
     async def _place(self, command: str, fields: dict[str, Any]) -> None:
         owner = (self.providers if command == "ask" else self.buyers)[fields.pop("who")]
-        place = self.world.ask if command == "ask" else self.world.bid
+        order = self.world.order(Side.SELL if command == "ask" else Side.BUY, self.product, **fields)
+        orders = self.world.exchange.orders
+        preview = await orders.preview(owner, order)
+        [outcome] = await orders.place_all(owner, [(order, Faults())])
+        if isinstance(outcome, PlacedOrder):
+            self.orders.append((owner, outcome.view))
+            assert_as_previewed(preview, outcome.view)
+        else:
+            assert outcome.code in {"insufficient_funds", "no_usable_voucher", "order_rejected"}
+            assert preview.refusal is not None
+            assert (preview.refusal.code, tuple(preview.refusal.errors)) == (outcome.code, outcome.errors)
+
+    async def _amend(self, pick: int, fields: dict[str, Any]) -> None:
+        owner, order = self.orders[pick % len(self.orders)]
         try:
-            self.orders.append((owner, await place(owner, self.product, **fields)))
+            amended = await self.world.amend(owner, order, **fields)
         except Refusal as refusal:
-            if refusal.code not in {"insufficient_funds", "no_usable_voucher", "order_rejected"}:
+            if refusal.code not in AMENDMENT_REFUSALS:
                 raise
+        else:
+            if amended.priority == "lost":
+                self.orders.append((owner, amended))
+                assert amended.replaces == order.id
 
     async def _cancel(self, owner: Principal, order: OrderView) -> None:
         number = decode_id("ord", order.id)
@@ -145,6 +232,7 @@ class Example:
 
     async def check(self) -> None:
         """Assert what must hold after every command."""
+        await self.reference.follow()
         for buyer in self.buyers:
             cash = await self.world.free_fen(buyer) + await self.world.free_fen(buyer, CNY, Purpose.ESCROW)
             assert cash <= CASH_FEN
@@ -168,14 +256,28 @@ class Example:
         assert await self.world.differences() == []
 
 
+def assert_as_previewed(preview: PreviewView, placed: OrderView) -> None:
+    """Compare what an order would do with what it did."""
+    assert preview.refusal is None
+    assert (preview.status, preview.reason) == (placed.status, placed.reason)
+    assert preview.held == placed.held
+    assert preview.filled_gpu_hours == placed.filled_gpu_hours
+    assert preview.average_price_cny_per_gpu_hour == placed.average_price_cny_per_gpu_hour
+    assert sum(fill.quantity_gpus for fill in preview.fills) == sum(f.quantity_gpus for f in placed.fills)
+    if preview.cash_cny is not None:
+        by_vouchers = sum(Decimal(fill.voucher_cny) for fill in placed.fills)
+        assert Decimal(preview.amount_cny) == Decimal(preview.cash_cny) + by_vouchers
+        assert sum(Decimal(voucher.amount_cny) for voucher in preview.vouchers) == by_vouchers
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 @given(commands=COMMANDS)
 async def test_no_command_list_makes_or_loses_a_fen(
-    world: MarketWorld, commands: list[tuple[str, Any]]
+    world: MarketWorld, reference: Reference, commands: list[tuple[str, Any]]
 ) -> None:
-    example = Example(world)
+    example = Example(world, reference)
     await example.begin()
     for command, argument in commands:
         await example.run(command, argument)

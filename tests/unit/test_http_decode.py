@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal
 from exchange.kit.fields import ClientText, CnyText, NameText, TimeText, exact
-from exchange.kit.http_decode import _keys_are_single, decode, decoder_of
+from exchange.kit.http_decode import Decoder, _keys_are_single, decode, decoder_of
 
 
 class Buyer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -332,3 +332,68 @@ def test_a_tagged_union_is_checked_as_the_member_it_names() -> None:
     assert [(fault.pointer, fault.detail) for fault in faults] == [("/by/code", "must be three letters")]
     _, faults = faults_of(b'{"by":{"kind":"gold"}}', Payment)
     assert [fault.pointer for fault in faults] == ["/by"]
+
+
+class Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of many."""
+
+    name: Annotated[str, msgspec.Meta(max_length=5)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=9)] = 1
+
+
+class Pieces(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Many, each of which is read for itself."""
+
+    pieces: Annotated[list[Piece], msgspec.Meta(min_length=1, max_length=4)]
+
+
+def each_of(body: bytes) -> tuple[list[object], list[set[str]], set[str]]:
+    """Read pieces; return them, the pointers of what is wrong with each, and of what is wrong around them."""
+    around = Faults()
+    whole, faults = Decoder(Pieces).decode_each(body, "pieces", around)
+    named = [{fault.pointer for fault in found.faults} for found in faults]
+    return list(whole.pieces or ()), named, {fault.pointer for fault in around.faults}
+
+
+def test_each_item_of_a_list_has_its_own_faults() -> None:
+    items = b'{"name": "a"}, {"name": 7, "count": 0, "x": 1}, [], {"name": "b", "name": "b"}'
+    body = b'{"pieces": [' + items + b'], "y": 2}'
+    pieces, named, around = each_of(body)
+    assert pieces[0] == Piece("a")
+    assert pieces[2] is msgspec.UNSET
+    assert named == [set(), {"/name", "/count", "/x"}, {""}, {"/name"}]
+    assert around == {"/y"}
+
+
+@pytest.mark.parametrize(
+    "body, around",
+    [
+        (b"{}", "/pieces"),
+        (b'{"pieces": 7}', "/pieces"),
+        (b'{"pieces": []}', "/pieces"),
+        (b'{"pieces": [1, 2, 3, 4, 5]}', "/pieces"),
+        (b'{"pieces": [{"name": "a"}], "pieces": []}', "/pieces"),
+    ],
+)
+def test_what_is_wrong_around_the_items_is_told_apart(body: bytes, around: str) -> None:
+    pieces, _, named = each_of(body)
+    assert named == {around}
+    assert all(piece == Piece("a") for piece in pieces)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_an_item_is_read_as_it_would_be_alone(item: object) -> None:
+    text = msgspec.json.encode(item)
+    alone = Faults()
+    try:
+        Decoder(Piece).decode_with_holes(text, alone)
+    except Refusal as refusal:
+        alone.extend(refusal.errors)
+    [_], [named], around = each_of(b'{"pieces": [' + text + b"]}")
+    assert named == {fault.pointer for fault in alone.faults}
+    assert around == set()

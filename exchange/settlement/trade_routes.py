@@ -1,0 +1,64 @@
+"""A participant's own trades over HTTP."""
+
+import msgspec
+from litestar import Controller, get
+
+from exchange.kit.auth import Scope
+from exchange.kit.database import Database
+from exchange.kit.errors import Faults
+from exchange.kit.fields import IdText, SlugText, TimeText, time_us, typed_id
+from exchange.kit.http_auth import requires
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_path import id_in_path
+from exchange.kit.http_request import ApiRequest
+from exchange.settlement.trade_models import OwnTradeView, TradeFilter
+from exchange.settlement.trades import page_of_trades
+
+
+class ListTrades(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which of the own trades to list; `traded_from` is included and `traded_until` is not."""
+
+    product: SlugText | None = None
+    order_id: IdText | None = None
+    traded_from: TimeText | None = None
+    traded_until: TimeText | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+def _filter_of(query: ListTrades) -> TradeFilter:
+    """Read the parameters; raises `InvalidInput` with every fault."""
+    faults = Faults("invalid_query")
+    order_id = typed_id(faults, "?order_id", "ord", query.order_id)
+    from_us = time_us(faults, "?traded_from", query.traded_from)
+    until_us = time_us(faults, "?traded_until", query.traded_until)
+    if from_us is not None and until_us is not None and from_us >= until_us:
+        faults.add("?traded_until", "out_of_range", "must be later than traded_from", query.traded_until)
+    faults.raise_if_any()
+    wanted = TradeFilter(
+        product_id=query.product, order_id=order_id, traded_from_us=from_us, traded_until_us=until_us
+    )
+    if query.cursor is None:
+        return wanted
+    before_id = int(decode_cursor("trades", query.cursor, Part.ID)[0])
+    return msgspec.structs.replace(wanted, before_id=before_id)
+
+
+class TradesController(Controller):
+    """What one has bought or sold."""
+
+    path = "/v1/trades"
+    tags = ("Orders",)
+
+    @get("", opt=requires(Scope.READ, query=ListTrades), summary="List own trades, newest first")
+    async def list_trades(self, request: ApiRequest) -> Page[OwnTradeView]:
+        """The fills of own orders: all, or those of a product, of one order, of a span of time."""
+        query = request.query(ListTrades)
+        wanted = _filter_of(query)
+        database: Database = request.app.state.database
+        async with database.transaction() as connection:
+            trades = await page_of_trades(connection, request.principal, wanted, query.limit + 1)
+        page = trades[: query.limit]
+        more = len(trades) > query.limit
+        last = id_in_path("trd", page[-1].id, "no such trade") if more else 0
+        return Page(page, encode_cursor("trades", last) if more else None)

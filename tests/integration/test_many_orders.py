@@ -1,0 +1,291 @@
+"""Goal: many orders come and go as one would: batches under faults, mass cancels, dead man's switches.
+
+Method: the whole exchange in one process; connections ended by the server while batches commit, a commit that
+fails, and switches whose timers are driven by hand.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from exchange.kit.auth import Principal
+from exchange.kit.database import ConnectionLost
+from exchange.kit.errors import Faults, InvalidInput, Refusal, Unavailable
+from exchange.kit.ids import decode_id, encode_id
+from exchange.orders.batch import Batch
+from exchange.orders.models import OrderStatus, OrderView, PlacedOrder
+from exchange.orders.outcomes import Withdrawn
+from exchange.orders.switches import Switches
+from exchange.participants.models import ParticipantKind
+from matching.order import Side
+from tests.market_world import MarketWorld, open_market
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+async def world(database_url: str, tmp_path: Path) -> AsyncIterator[MarketWorld]:
+    async with open_market(database_url, tmp_path) as opened:
+        yield opened
+
+
+async def place_all(world: MarketWorld, owner: Principal, orders: list[Any]) -> list[PlacedOrder | Refusal]:
+    return await world.exchange.orders.place_all(owner, [(order, Faults()) for order in orders])
+
+
+async def test_a_thousand_orders_have_a_thousand_outcomes_in_their_order_and_few_commits(
+    world: MarketWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, buyer = await world.traders(10**9)
+    product = world.product()
+    await world.ask(provider, product, quantity_gpus=10_000)
+    write = Batch.write
+    commits = 0
+
+    async def counted(batch: Batch, *args: Any) -> bool:
+        nonlocal commits
+        commits += 1
+        return await write(batch, *args)
+
+    monkeypatch.setattr(Batch, "write", counted)
+    orders = [
+        world.order(Side.BUY, product, client_order_id=f"{number}", quantity_gpus=1 + number % 3)
+        for number in range(1000)
+    ]
+    outcomes = await place_all(world, buyer, orders)
+    assert commits <= 3
+    placed = [outcome for outcome in outcomes if isinstance(outcome, PlacedOrder)]
+    assert [each.view.client_order_id for each in placed] == [f"{number}" for number in range(1000)]
+    sequences = [each.view.sequence or 0 for each in placed]
+    assert sequences == list(range(sequences[0], sequences[0] + 1000))
+    again = await place_all(world, buyer, orders)
+    assert [each.replayed for each in again if isinstance(each, PlacedOrder)] == [True] * 1000
+
+
+async def test_two_of_one_client_order_id_are_one_order(world: MarketWorld) -> None:
+    provider = await world.join(ParticipantKind.PROVIDER)
+    ask = world.order(Side.SELL, world.product(), client_order_id="same")
+    other = msgspec.structs.replace(ask, quantity_gpus=2)
+    first, second, third = await place_all(world, provider, [ask, ask, other])
+    assert isinstance(first, PlacedOrder)
+    assert isinstance(second, PlacedOrder)
+    assert (first.replayed, second.replayed, second.view) == (False, True, first.view)
+    assert isinstance(third, InvalidInput)
+    assert third.code == "client_order_id_reused"
+
+
+async def test_a_batch_that_cannot_be_committed_is_tried_order_by_order(
+    world: MarketWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, buyer = await world.traders(10**6)
+    product = world.product()
+    bid = await world.bid(buyer, product, price=100, quantity_gpus=3)
+    write = Batch.write
+
+    async def refuses_two(batch: Batch, *args: Any) -> bool:
+        if any(order.quantity_gpus == 2 for order in batch._orders.values()):
+            raise RuntimeError("the database refuses it")
+        return await write(batch, *args)
+
+    monkeypatch.setattr(Batch, "write", refuses_two)
+    asks = [
+        world.order(Side.SELL, product, price=100, quantity_gpus=quantity, window=(4, 8))
+        for quantity in (1, 2, 3)
+    ]
+    one, two, three = await place_all(world, provider, asks)
+    assert isinstance(one, PlacedOrder)
+    assert isinstance(two, Unavailable)
+    assert two.outcome == "not_applied"
+    assert isinstance(three, PlacedOrder)
+    with pytest.raises(Unavailable):
+        await world.amend(buyer, bid, quantity_gpus=2)
+    assert (await world.exchange.orders.get(buyer, decode_id("ord", bid.id) or 0)) == bid
+    assert await world.free_fen(buyer) == 10**6 - 1_200
+    monkeypatch.setattr(Batch, "write", write)
+    assert (await world.amend(buyer, bid, quantity_gpus=2)).priority == "kept"
+
+
+class Stubborn:
+    """A desk that sends the same again until it is answered: six bids, then a better price for one."""
+
+    def __init__(self, world: MarketWorld, buyer: Principal, number: int) -> None:
+        self.world = world
+        self.buyer = buyer
+        self.number = number
+        self.rounds = 0
+
+    async def trade(self, ended: asyncio.Event) -> None:
+        """Trade until it is time to end."""
+        while not ended.is_set():
+            key = f"{self.number}-{self.rounds}"
+            orders = [
+                self.world.order(
+                    Side.BUY, self.world.product(), price=90 + 10 * (n % 2), client_order_id=f"{key}-{n}"
+                )
+                for n in range(6)
+            ]
+            rests = (await self._until_answered(self._place, orders))[0].view
+            dearer = await self._until_answered(self._amend, rests, key)
+            assert (dearer.replaces, dearer.status) == (rests.id, OrderStatus.FILLED)
+            self.rounds += 1
+
+    async def _until_answered(self, attempt: Callable[..., Any], *args: Any) -> Any:
+        while True:
+            try:
+                return await attempt(*args)
+            except (Unavailable, ConnectionLost):
+                await asyncio.sleep(0.01)
+
+    async def _place(self, orders: list[Any]) -> list[PlacedOrder]:
+        outcomes = await place_all(self.world, self.buyer, orders)
+        for outcome in outcomes:
+            if isinstance(outcome, Refusal):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, PlacedOrder)]
+
+    async def _amend(self, order: OrderView, key: str) -> OrderView:
+        return await self.world.amend(self.buyer, order, price=100, once_key=key)
+
+
+async def test_connections_ended_under_batches_and_amendments_lose_and_double_nothing(
+    world: MarketWorld,
+) -> None:
+    provider, buyer = await world.traders(10**9)
+    await world.ask(provider, world.product(), quantity_gpus=10_000, price=100)
+    ended = asyncio.Event()
+    desks = [Stubborn(world, buyer, number) for number in range(4)]
+    trading = [asyncio.create_task(desk.trade(ended)) for desk in desks]
+    for _ in range(8):
+        before = sum(desk.rounds for desk in desks)
+        async with asyncio.timeout(DEADLINE_S):
+            while sum(desk.rounds for desk in desks) < before + 3:  # noqa: ASYNC110 - four desks, one count
+                await asyncio.sleep(0.01)
+        # Our own connection may have been lost just before.
+        with contextlib.suppress(ConnectionLost):
+            async with world.database.connection() as connection:
+                await connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+    ended.set()
+    await asyncio.gather(*trading)
+    async with world.database.connection() as connection:
+        found = await connection.fetchrow(
+            "SELECT count(*) AS bids, count(DISTINCT (client_order_id, amendment)) AS names,"
+            " count(*) FILTER (WHERE status = 'filled') AS filled FROM orders WHERE side = 'buy'"
+        )
+    rounds = sum(desk.rounds for desk in desks)
+    assert found is not None
+    assert (found["bids"], found["names"], found["filled"]) == (rounds * 7, rounds * 7, rounds * 4)
+
+
+async def test_a_mass_cancel_takes_what_is_asked_for_and_lists_it(world: MarketWorld) -> None:
+    provider, buyer = await world.traders(10**6)
+    rival = await world.join(ParticipantKind.PROVIDER)
+    first, second = sorted(each for each in world.exchange.products if is_single(world, each))[:2]
+    asks = [await world.ask(provider, product, price=100, quantity_gpus=3) for product in (second, first)]
+    foreign = await world.ask(rival, first, price=100)
+    await world.bid(buyer, first, price=100)
+    bids = [await world.bid(buyer, product, price=90) for product in (first, second)]
+    cancel_all = world.exchange.orders.cancel_all
+    assert await cancel_all(provider, side=Side.BUY) == []
+    assert ids(await cancel_all(buyer, product_id=second)) == [bids[1].id]
+    [withdrawn] = await cancel_all(provider, product_id=first)
+    assert (ids([withdrawn]), withdrawn.remaining_gpus, withdrawn.remaining_gpu_hours) == ([asks[1].id], 2, 8)
+    assert withdrawn.order.filled_gpu_hours == 4
+    assert ids(await cancel_all(provider)) == [asks[0].id]
+    assert ids(await cancel_all(buyer)) == [bids[0].id]
+    assert await cancel_all(buyer) == []
+    assert (await world.exchange.orders.get(rival, decode_id("ord", foreign.id) or 0)).status == "resting"
+    assert await world.free_fen(buyer) == 10**6 - 400
+    with pytest.raises(InvalidInput, match=r"\?product"):
+        await cancel_all(buyer, product_id="no-such.product")
+
+
+def is_single(world: MarketWorld, product_id: str) -> bool:
+    return world.exchange.products[product_id].lot_gpus == 1
+
+
+def ids(withdrawn: list[Withdrawn]) -> list[str]:
+    return [encode_id("ord", each.order.order_id) for each in withdrawn]
+
+
+class ManualTimers:
+    """Real time that stands still until it is advanced."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.due: dict[int, tuple[float, Callable[[], None]]] = {}
+
+    def later(self, delay_s: float, callback: Callable[[], None]) -> "ManualTimer":
+        """Call back once the time has been advanced by so much."""
+        number = len(self.due)
+        self.due[number] = (self.now_s + delay_s, callback)
+        return ManualTimer(self, number)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+        for number, (at_s, callback) in sorted(self.due.items(), key=lambda each: each[1][0]):
+            if at_s <= self.now_s and number in self.due:
+                del self.due[number]
+                callback()
+
+
+class ManualTimer:
+    """One call that is due."""
+
+    def __init__(self, timers: ManualTimers, number: int) -> None:
+        self.timers = timers
+        self.number = number
+
+    def cancel(self) -> None:
+        """Let it not happen."""
+        self.timers.due.pop(self.number, None)
+
+
+async def test_a_switch_fires_unless_it_is_put_off_or_taken_away(world: MarketWorld) -> None:
+    provider, buyer = await world.traders(10**6)
+    product = world.product()
+    timers = ManualTimers()
+    fired: asyncio.Queue[list[Withdrawn]] = asyncio.Queue()
+    failures = [Unavailable("rebuilding", "not now")]
+
+    async def cancel_all(owner: Principal) -> None:
+        if failures:
+            raise failures.pop()
+        await fired.put(await world.exchange.orders.cancel_all(owner, cause="cancel_all_after"))
+
+    switches = Switches(cancel_all, later=timers.later)
+    bid = await world.bid(buyer, product, price=100)
+    ask = await world.ask(provider, product, price=200)
+    assert switches.set(buyer, 0) is None
+    assert switches.set(buyer, 10) is not None
+    timers.advance(9)
+    switches.set(buyer, 10)
+    switches.set(provider, 5)
+    timers.advance(4)
+    switches.set(provider, 0)
+    timers.advance(5)
+    assert not switches._firing
+    timers.advance(1)
+    async with asyncio.timeout(DEADLINE_S):
+        assert ids(await fired.get()) == [bid.id]
+    assert fired.empty()
+    assert (await world.exchange.orders.get(provider, decode_id("ord", ask.id) or 0)).status == "resting"
+    assert await world.free_fen(buyer) == 10**6
+    async with world.database.connection() as connection:
+        detail = await connection.fetchval(
+            "SELECT detail ->> 'cause' FROM audit_record WHERE code = 'CAME' AND order_id = $1",
+            decode_id("ord", bid.id),
+        )
+    assert detail == "cancel_all_after"
+    switches.set(provider, 5)
+    await switches.close()
+    timers.advance(60)
+    assert not switches._firing
