@@ -12,7 +12,7 @@ from litestar.testing import TestClient
 
 from exchange.kit.auth import Principal, Scope, StoredKey, new_key
 from exchange.kit.auth_guard import FailureRecord, GuardedAuthenticator
-from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.database import ConnectionLost, Database, Deadlock, LockTimeout
 from exchange.kit.error_codes import ERROR_CODES
 from exchange.kit.errors import Conflict, NotFound
 from exchange.kit.fields import CnyText, NameText
@@ -75,6 +75,8 @@ class ThingsController(Controller):
         failures = {
             "conflict": Conflict(detail="the thing is taken", retryable=True),
             "lost": ConnectionLost("x", outcome="unknown"),
+            "held": LockTimeout("x"),
+            "crossed": Deadlock("x"),
             "broken": RuntimeError(SECRET_DETAIL),
         }
         raise failures.get(thing, NotFound(detail="no such thing"))

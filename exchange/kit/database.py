@@ -36,6 +36,7 @@ ForeignKeyViolation: Final = asyncpg.ForeignKeyViolationError
 ExclusionViolation: Final = asyncpg.ExclusionViolationError
 SerializationFailure: Final = asyncpg.SerializationError
 Deadlock: Final = asyncpg.DeadlockDetectedError
+LockTimeout: Final = asyncpg.LockNotAvailableError
 RefusedChange: Final = asyncpg.IntegrityConstraintViolationError
 """A trigger's refusal to change an insert-only table; all the violations above are of this class too."""
 

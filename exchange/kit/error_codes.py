@@ -18,6 +18,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "budget_exhausted": "The programme's budget does not cover a voucher of this amount.",
     "buyer_not_eligible": "The programme's rules keep this buyer out.",
     "client_order_id_reused": "The client_order_id belongs to an earlier order with another payload.",
+    "contended": "Others were at work on the same things for too long; nothing was done. Try again.",
     "duplicate_key": "A JSON object in the body has the same key twice, so its meaning is unclear.",
     "evidence_missing": "The claim lacks evidence that its programme's rules ask for; `errors` names it.",
     "forbidden": "The key is valid but lacks the scope this path needs.",

@@ -15,7 +15,7 @@ from litestar import Controller, Request, Response, get
 from litestar.exceptions import HTTPException
 from litestar.params import FromPath
 
-from exchange.kit.database import ConnectionLost, StatementTimeout
+from exchange.kit.database import ConnectionLost, Deadlock, LockTimeout, StatementTimeout
 from exchange.kit.error_codes import ERROR_CODES
 from exchange.kit.errors import Fault, NotFound, Outcome, Refusal, Unavailable
 from exchange.kit.http_auth import public
@@ -144,9 +144,18 @@ def answer_statement_timeout(request: Request[Any, Any, Any], error: StatementTi
     return answer_refusal(request, Unavailable("statement_timeout", detail))
 
 
+def answer_contention(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer that others held for too long what the request needs; its transaction was rolled back."""
+    _log.warning("request %s found its rows locked: %s", request_id_of(request.scope), error)
+    detail = "others were at work on the same things for too long; nothing was done, try again"
+    return answer_refusal(request, Unavailable("contended", detail))
+
+
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Any]] = {
     Refusal: answer_refusal,
     StatementTimeout: answer_statement_timeout,
+    LockTimeout: answer_contention,
+    Deadlock: answer_contention,
     ConnectionLost: answer_connection_lost,
     HTTPException: answer_http_exception,
     Exception: answer_failure,

@@ -140,6 +140,9 @@ def test_refusals_keep_their_outcome(client: TestClient[Any]) -> None:
     assert (conflict["outcome"], conflict["retryable"]) == ("not_applied", True)
     lost = problem(client.get("/v1/things/lost", headers=bearer(Scope.READ)), 503, "unavailable")
     assert (lost["outcome"], lost["retryable"]) == ("unknown", True)
+    for held in ("held", "crossed"):
+        answer = problem(client.get(f"/v1/things/{held}", headers=bearer(Scope.READ)), 503, "contended")
+        assert (answer["outcome"], answer["retryable"]) == ("not_applied", True)
 
 
 def test_a_fault_of_ours_is_logged_and_not_told(
