@@ -100,14 +100,13 @@ def window_objections(rules: ProgrammeRules, now_us: int) -> Iterator[Fault]:
     yield Fault("/rules/windows", "no_window_open", f"no window for applications is open now, and {when}")
 
 
-def goes_at_once(rules: ProgrammeRules, amount_fen: int) -> bool:
-    """Whether the rules leave an application of this amount to the venue."""
-    return rules.review.auto_below_fen is not None and amount_fen < rules.review.auto_below_fen
+def goes_at_once(rules: ProgrammeRules, standing: Standing, amount_fen: int) -> bool:
+    """Whether the rules leave an application of this amount to the venue.
 
-
-def needs_committee(rules: ProgrammeRules, amount_fen: int) -> bool:
-    """Whether an approval of this amount needs two keys."""
-    return rules.review.committee_above_fen is not None and amount_fen > rules.review.committee_above_fen
+    All that the company and its trade group were issued in the year counts, so an amount cannot be split.
+    """
+    below_fen = rules.review.auto_below_fen
+    return below_fen is not None and standing.group_issued_fen + amount_fen < below_fen
 
 
 def by_score(applications: Iterable[Application]) -> list[Application]:

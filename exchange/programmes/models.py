@@ -165,8 +165,10 @@ class ContractRule(_Rule, frozen=True):
 class ReviewRule(_Rule, frozen=True):
     """Which applications are looked at, and by how many; not for those that are granted by score.
 
-    One below `auto_below_fen` is approved as it is submitted; without it, all wait for the issuer. An amount
-    above `committee_above_fen` is approved by two of the issuer's keys, else by one.
+    One is approved as it is submitted where it and all that its company (its whole trade group) was issued of
+    the programme in the calendar year stay below `auto_below_fen`; without it, all wait for the issuer. An
+    amount above `committee_above_fen` is approved by two of the issuer's keys that come of different ones,
+    and never issued directly.
     """
 
     auto_below_fen: Fen | None = None
