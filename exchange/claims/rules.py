@@ -100,21 +100,16 @@ def role_of(claim: Claim, participant_id: int) -> ActorRole | None:
     return ActorRole.ISSUER if participant_id == claim.issuer_id else None
 
 
-def nothing_to_claim(opened: Opened, claims_max: int | None) -> str:
-    """Return why a claim could not be opened, and when one can, in words.
-
-    `claims_max` is how many claims the rules in force let a contract's lines be in.
-    """
+def nothing_to_claim(opened: Opened) -> str:
+    """Return why a claim could not be opened, and when one can, in words."""
     if not opened.waiting_count:
         return "nothing captured under this programme is left to claim"
-    said = f"a contract's lines may be in at most {claims_max} {'claim' if claims_max == 1 else 'claims'}"
-    settled_later = opened.waiting_count - opened.used_up_count
-    if settled_later:
-        said += f"; contracts that wait until they are wholly delivered and settled: {settled_later}"
+    said = (
+        "the rules that they were held under limit in how many claims contracts may be; those whose last "
+        f"claim waits until they are wholly delivered and settled: {opened.waiting_count}"
+    )
     if opened.first_ends_hour is not None:
         said += f", the first after {format_hour(opened.first_ends_hour)}"
-    if opened.used_up_count:
-        said += f"; contracts in as many already, which give no more: {opened.used_up_count}"
     return said
 
 

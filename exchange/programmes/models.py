@@ -189,7 +189,7 @@ class ProgrammeRules(_Rule, frozen=True):
     of at most the list price that the provider had when its ask was placed, and as much more, and nothing
     where it had none. `stacking` says how others may pay beside it (`exchange.programmes.stacking`); with a
     ceiling, all of them together pay at most `stacking_ceiling_bps` of an order, the whole of it unless told.
-    No lease is in more than `max_claims_per_contract` claims that were not rejected.
+    No lease held under them is in more than `max_claims_per_contract` claims that were not rejected.
 
     `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
     time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;
