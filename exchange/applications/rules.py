@@ -19,7 +19,7 @@ from exchange.applications.models import (
 )
 from exchange.kit.clock import format_rfc3339, parse_rfc3339
 from exchange.kit.errors import Fault, Faults
-from exchange.kit.fields import format_cny
+from exchange.kit.fields import format_cny, is_blank
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant
 from exchange.programmes.judgement import Standing
@@ -67,7 +67,7 @@ def steps_of(role: ApplicantRole) -> frozenset[ApplicationStatus]:
 
 def find_step_faults(to: ApplicationStatus, reason: object, *, has_amount: bool, faults: Faults) -> None:
     """Record a reason that a step lacks, or an amount that does not go with it."""
-    if to is _S.REJECTED and isinstance(reason, str) and not reason.strip():
+    if to is _S.REJECTED and isinstance(reason, str) and is_blank(reason):
         faults.add("/reason", "required", "a step to rejected needs a reason", reason)
     if to is not _S.APPROVED and has_amount:
         faults.add("/amount_cny", "not_applicable", f"a step to {to.value} has no amount of its own")
@@ -75,7 +75,7 @@ def find_step_faults(to: ApplicationStatus, reason: object, *, has_amount: bool,
 
 def find_blank_fault(faults: Faults, pointer: str, text: object) -> None:
     """Record a text that says nothing."""
-    if isinstance(text, str) and text and not text.strip():
+    if isinstance(text, str) and text and is_blank(text):
         faults.add(pointer, "required", "must not be blank", text)
 
 

@@ -24,7 +24,7 @@ from exchange.claims.models import (
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults, Forbidden, Refusal
-from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.fields import format_cny, format_hour, is_blank
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
 
@@ -127,7 +127,7 @@ def find_step_faults(
     to: ClaimStatus, reason: object, *, has_amount: bool, faults: Faults, reason_pointer: str = "/reason"
 ) -> None:
     """Record a reason or an amount that a step lacks, or an amount that does not go with it."""
-    if to not in AGREEING and isinstance(reason, str) and not reason.strip():
+    if to not in AGREEING and isinstance(reason, str) and is_blank(reason):
         faults.add(reason_pointer, "required", f"a step to {to.value} needs a reason", reason)
     if to in WITH_AMOUNT and not has_amount and "/amount_cny" not in faults:
         faults.add("/amount_cny", "required", f"a step to {to.value} needs an amount")

@@ -4,6 +4,7 @@ import pytest
 
 from exchange.applications.models import ApplicationStatus
 from exchange.applications.rules import (
+    find_blank_fault,
     find_step_faults,
     goes_at_once,
     open_window,
@@ -124,6 +125,13 @@ def test_thresholds_are_below_and_above_and_not_at() -> None:
     assert not needs_committee(rules_of(), 10**15)
 
 
+@pytest.mark.parametrize("text, pointers", [("\u200b \u2060", ["/purpose"]), ("训练", []), ("", [])])
+def test_a_purpose_without_anything_to_see_is_blank(text: str, pointers: list[str]) -> None:
+    faults = Faults()
+    find_blank_fault(faults, "/purpose", text)
+    assert [fault.pointer for fault in faults.faults] == pointers
+
+
 @pytest.mark.parametrize(
     "to, reason, has_amount, pointers",
     [
@@ -131,6 +139,7 @@ def test_thresholds_are_below_and_above_and_not_at() -> None:
         (S.WITHDRAWN, "", False, []),
         (S.REJECTED, "x", False, []),
         (S.REJECTED, " ", True, ["/reason", "/amount_cny"]),
+        (S.REJECTED, "\u200b\ufeff", False, ["/reason"]),
         (S.WITHDRAWN, "", True, ["/amount_cny"]),
     ],
 )
