@@ -159,18 +159,20 @@ async def test_a_lease_keeps_the_limit_that_it_was_held_under_though_newer_rules
 async def test_hours_of_one_lease_are_counted_apart_by_the_rules_they_were_held_under(
     world: ContractWorld,
 ) -> None:
-    lease = await world.lease(4)
+    lease = await world.lease(5)
     await world.deliver_hours(lease, 10)
     await world.submit()
-    await limit(world, 1)
+    await limit(world, 2)
     world.held_under[lease] = world.version
     await world.deliver_hours(lease, 20)
+    assert (await world.submit()).amount_fen == 20
+    await world.deliver_hours(lease, 30)
     await world.refusal()
     world.held_under[lease] = 1
-    await world.deliver_hours(lease, 30)
-    assert (await world.submit()).amount_fen == 30
+    await world.deliver_hours(lease, 40)
+    assert (await world.submit()).amount_fen == 40
     await world.deliver_hours(lease, 0)
-    assert (await world.submit()).amount_fen == 20
+    assert (await world.submit()).amount_fen == 30
 
 
 async def test_of_two_who_open_at_once_the_second_counts_the_claim_of_the_first(world: ContractWorld) -> None:
