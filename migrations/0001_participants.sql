@@ -26,7 +26,8 @@ CREATE TABLE participant (
 -- The exchange itself: owner of the fee account and of the account that stands for the outside world.
 INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
 
--- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once.
+-- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. maker_key_id: the key that
+-- made it; null where none did, as for those that the command line makes.
 CREATE TABLE api_key (
     id                BIGINT PRIMARY KEY CHECK (id > 0),
     participant_id    BIGINT NOT NULL REFERENCES participant (id),
@@ -37,9 +38,22 @@ CREATE TABLE api_key (
     allowed_networks  CIDR[] NOT NULL DEFAULT '{}',
     created_at        TIMESTAMPTZ NOT NULL,
     expires_at        TIMESTAMPTZ,
-    revoked_at        TIMESTAMPTZ
+    revoked_at        TIMESTAMPTZ,
+    maker_key_id      BIGINT REFERENCES api_key (id)
 );
 CREATE INDEX api_key_of_participant ON api_key (participant_id, id);
+
+-- The key that a key comes of in the end, made by none of its own participant's. Keys of one root are in one hand.
+CREATE FUNCTION api_key_root(key_id BIGINT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE line AS (
+        SELECT key.id, key.participant_id, key.maker_key_id, 0 AS steps FROM api_key AS key WHERE key.id = key_id
+        UNION ALL
+        SELECT maker.id, maker.participant_id, maker.maker_key_id, line.steps + 1
+        FROM line
+        JOIN api_key AS maker ON maker.id = line.maker_key_id AND maker.participant_id = line.participant_id
+    )
+    SELECT coalesce((SELECT id FROM line ORDER BY steps DESC LIMIT 1), key_id)
+$$;
 
 -- One stored answer per (participant, Idempotency-Key), written in the transaction of its effect.
 CREATE TABLE idempotency_record (

@@ -380,7 +380,7 @@ CREATE TRIGGER application_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE 
 ALTER TABLE application_step ENABLE ALWAYS TRIGGER application_step_insert_only;
 
 -- A step begins where the application stands, and is taken by the one whose role it says. What a committee approves is
--- at most what its first key did, and by another key.
+-- at most what its first key did, and by another key that does not come of the same root.
 CREATE FUNCTION refuse_stray_application_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (
@@ -397,7 +397,8 @@ BEGIN
     IF NEW.from_status = 'in_committee' AND NEW.to_status = 'approved' AND EXISTS (
         SELECT FROM application_step AS first_key
         WHERE first_key.application_id = NEW.application_id AND first_key.to_status = 'in_committee'
-            AND (first_key.key_id = NEW.key_id OR first_key.amount_fen < NEW.amount_fen)
+            AND (
+                api_key_root(first_key.key_id) = api_key_root(NEW.key_id) OR first_key.amount_fen < NEW.amount_fen)
     ) THEN
         RAISE EXCEPTION 'application % needs two keys that approve the same', NEW.application_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'application_step_of_a_second_key';

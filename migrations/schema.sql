@@ -29,7 +29,8 @@ CREATE TABLE participant (
 -- The exchange itself: owner of the fee account and of the account that stands for the outside world.
 INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
 
--- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once.
+-- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. maker_key_id: the key that
+-- made it; null where none did, as for those that the command line makes.
 CREATE TABLE api_key (
     id                BIGINT PRIMARY KEY CHECK (id > 0),
     participant_id    BIGINT NOT NULL REFERENCES participant (id),
@@ -40,9 +41,22 @@ CREATE TABLE api_key (
     allowed_networks  CIDR[] NOT NULL DEFAULT '{}',
     created_at        TIMESTAMPTZ NOT NULL,
     expires_at        TIMESTAMPTZ,
-    revoked_at        TIMESTAMPTZ
+    revoked_at        TIMESTAMPTZ,
+    maker_key_id      BIGINT REFERENCES api_key (id)
 );
 CREATE INDEX api_key_of_participant ON api_key (participant_id, id);
+
+-- The key that a key comes of in the end, made by none of its own participant's. Keys of one root are in one hand.
+CREATE FUNCTION api_key_root(key_id BIGINT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE line AS (
+        SELECT key.id, key.participant_id, key.maker_key_id, 0 AS steps FROM api_key AS key WHERE key.id = key_id
+        UNION ALL
+        SELECT maker.id, maker.participant_id, maker.maker_key_id, line.steps + 1
+        FROM line
+        JOIN api_key AS maker ON maker.id = line.maker_key_id AND maker.participant_id = line.participant_id
+    )
+    SELECT coalesce((SELECT id FROM line ORDER BY steps DESC LIMIT 1), key_id)
+$$;
 
 -- One stored answer per (participant, Idempotency-Key), written in the transaction of its effect.
 CREATE TABLE idempotency_record (
@@ -632,7 +646,7 @@ CREATE TRIGGER application_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE 
 ALTER TABLE application_step ENABLE ALWAYS TRIGGER application_step_insert_only;
 
 -- A step begins where the application stands, and is taken by the one whose role it says. What a committee approves is
--- at most what its first key did, and by another key.
+-- at most what its first key did, and by another key that does not come of the same root.
 CREATE FUNCTION refuse_stray_application_step() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (
@@ -649,7 +663,8 @@ BEGIN
     IF NEW.from_status = 'in_committee' AND NEW.to_status = 'approved' AND EXISTS (
         SELECT FROM application_step AS first_key
         WHERE first_key.application_id = NEW.application_id AND first_key.to_status = 'in_committee'
-            AND (first_key.key_id = NEW.key_id OR first_key.amount_fen < NEW.amount_fen)
+            AND (
+                api_key_root(first_key.key_id) = api_key_root(NEW.key_id) OR first_key.amount_fen < NEW.amount_fen)
     ) THEN
         RAISE EXCEPTION 'application % needs two keys that approve the same', NEW.application_id
             USING ERRCODE = 'check_violation', CONSTRAINT = 'application_step_of_a_second_key';

@@ -19,7 +19,7 @@ from exchange.applications.models import (
 )
 from exchange.kit.clock import format_rfc3339, parse_rfc3339
 from exchange.kit.errors import Fault, Faults
-from exchange.kit.fields import format_cny
+from exchange.kit.fields import format_cny, is_blank
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant
 from exchange.programmes.judgement import Standing
@@ -67,7 +67,7 @@ def steps_of(role: ApplicantRole) -> frozenset[ApplicationStatus]:
 
 def find_step_faults(to: ApplicationStatus, reason: object, *, has_amount: bool, faults: Faults) -> None:
     """Record a reason that a step lacks, or an amount that does not go with it."""
-    if to is _S.REJECTED and isinstance(reason, str) and not reason.strip():
+    if to is _S.REJECTED and isinstance(reason, str) and is_blank(reason):
         faults.add("/reason", "required", "a step to rejected needs a reason", reason)
     if to is not _S.APPROVED and has_amount:
         faults.add("/amount_cny", "not_applicable", f"a step to {to.value} has no amount of its own")
@@ -75,7 +75,7 @@ def find_step_faults(to: ApplicationStatus, reason: object, *, has_amount: bool,
 
 def find_blank_fault(faults: Faults, pointer: str, text: object) -> None:
     """Record a text that says nothing."""
-    if isinstance(text, str) and text and not text.strip():
+    if isinstance(text, str) and text and is_blank(text):
         faults.add(pointer, "required", "must not be blank", text)
 
 
@@ -100,14 +100,13 @@ def window_objections(rules: ProgrammeRules, now_us: int) -> Iterator[Fault]:
     yield Fault("/rules/windows", "no_window_open", f"no window for applications is open now, and {when}")
 
 
-def goes_at_once(rules: ProgrammeRules, amount_fen: int) -> bool:
-    """Whether the rules leave an application of this amount to the venue."""
-    return rules.review.auto_below_fen is not None and amount_fen < rules.review.auto_below_fen
+def goes_at_once(rules: ProgrammeRules, standing: Standing, amount_fen: int) -> bool:
+    """Whether the rules leave an application of this amount to the venue.
 
-
-def needs_committee(rules: ProgrammeRules, amount_fen: int) -> bool:
-    """Whether an approval of this amount needs two keys."""
-    return rules.review.committee_above_fen is not None and amount_fen > rules.review.committee_above_fen
+    All that the company and its trade group were issued in the year counts, so an amount cannot be split.
+    """
+    below_fen = rules.review.auto_below_fen
+    return below_fen is not None and standing.group_issued_fen + amount_fen < below_fen
 
 
 def by_score(applications: Iterable[Application]) -> list[Application]:

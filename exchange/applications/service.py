@@ -27,7 +27,6 @@ from exchange.applications.rules import (
     find_blank_fault,
     find_step_faults,
     goes_at_once,
-    needs_committee,
     role_of,
     steps_of,
     window_objections,
@@ -40,13 +39,13 @@ from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, new_id
 from exchange.ledger.models import EXCHANGE_ID
 from exchange.participants.models import ParticipantKind
-from exchange.participants.service import get_participant
+from exchange.participants.service import get_participant, key_root
 from exchange.programmes.models import Programme
 from exchange.programmes.service import get_programme
 from exchange.programmes.steps import lock_visible_programme
-from exchange.vouchers.issue_rules import refuse_if_any
+from exchange.vouchers.issue_rules import issue_objections, needs_committee, refuse_if_any
 from exchange.vouchers.rules import sight_of
-from exchange.vouchers.service import issue_vouchers, objections_to
+from exchange.vouchers.service import company_standings, issue_vouchers, objections_to
 
 _S = ApplicationStatus
 _DECIDED = frozenset({_S.APPROVED, _S.REJECTED, _S.WITHDRAWN})
@@ -74,7 +73,9 @@ async def apply(
     programme = await lock_visible_programme(connection, principal, programme_id, now_us)
     buyer = await get_participant(connection, principal.participant_id)
     rules = programme.rules
-    objections = await objections_to(connection, programme, buyer, amount_fen, now_us)
+    standings = await company_standings(connection, {programme.id: rules}, [buyer.id], now_us)
+    standing = standings[programme.id, buyer.id]
+    objections = issue_objections(programme, buyer, standing, amount_fen, now_us)
     refuse_if_any([*objections, *window_objections(rules, now_us)])
     application = Application(
         id=new_id(),
@@ -90,9 +91,10 @@ async def apply(
     await store.insert_application(connection, application)
     detail: dict[str, object] = {"programme_id": programme_id, "amount_fen": amount_fen}
     await insert_audit_records(connection, [_record("APPS", application, principal, now_us, detail)])
-    if rules.allocation == "scored" or not goes_at_once(rules, amount_fen):
+    if rules.allocation == "scored" or not goes_at_once(rules, standing, amount_fen):
         return application
-    reason = f"below {format_cny(rules.review.auto_below_fen or 0)} CNY, for which no review is asked"
+    below_cny = format_cny(rules.review.auto_below_fen or 0)
+    reason = f"all of the year stays below {below_cny} CNY, for which no review is asked"
     return await _grant(connection, None, programme, application, amount_fen, reason, now_us)
 
 
@@ -125,7 +127,7 @@ async def _approve(
 ) -> Application:
     programme = await lock_visible_programme(connection, principal, seen.programme_id, now_us)
     application = await _lock(connection, seen.id, _S.APPROVED, ApplicantRole.ISSUER)
-    if programme.rules.allocation == "scored":
+    if programme.rules.allocation == "scored" and application.status is not _S.IN_COMMITTEE:
         detail = "the programme's applications are granted by score: score it, then allocate"
         raise Conflict("allocated_by_score", detail)
     most_fen = application.approved_fen or application.amount_fen
@@ -150,8 +152,13 @@ async def _must_be_another_key(
     connection: Connection, principal: Principal, application: Application
 ) -> None:
     steps = await store.steps_of_application(connection, application.id, 0, application.step_count)
-    if any(step.to_status is _S.IN_COMMITTEE and step.key_id == principal.key_id for step in steps):
-        detail = "this key approved it before: an amount as large needs a second key of the issuer"
+    approved_by = [step.key_id for step in steps if step.to_status is _S.IN_COMMITTEE and step.key_id]
+    root_id = await key_root(connection, principal.key_id)
+    if any([await key_root(connection, key_id) == root_id for key_id in approved_by]):
+        detail = (
+            "this key, or one of the same root, approved it before: an amount as large needs a second key of "
+            "the issuer, which the first one did not make"
+        )
         raise Conflict("second_key_needed", detail)
 
 

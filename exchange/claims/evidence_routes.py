@@ -47,8 +47,7 @@ class EvidenceController(Controller):
         """Attach the body, a file of at most 10 MiB, to a claim of the caller's that is not decided yet."""
         value = claim_in_path(claim_id)
         name = request.query(EvidenceQuery).name
-        content = await request.body()
-        content = b"" if content == b" " else content  # as `body` gives an empty one
+        content = await request.content()
 
         async def work(connection: Connection) -> EvidenceView:
             attached = await evidence.attach(

@@ -15,12 +15,12 @@ Who claims is said by the rules an hour was held under, and kept by the database
 provider; or, where the mode is reimburse and the company paid in full, the buyer. A reimbursed claim is the
 one way in which a voucher becomes a buyer's cash; nothing of a provider's claim ever reaches the buyer.
 
-A contract is a lease. Under rules with `max_claims_per_contract` no lease has lines in more claims than that,
-rejected ones aside: its last claim waits until the lease is wholly settled, and takes all.
+A contract is a lease. Of what was held under rules with `max_claims_per_contract` no lease has lines in more
+claims than that, rejected ones aside: its last claim waits until the lease is wholly settled, and takes all.
+Later rules change nothing of it, in either direction.
 
-Known limits: a clawback is recovered whole or not at all, and only by its claimant: the exchange takes no
-cash from anybody unasked. Where new rules allow fewer claims a contract than one has already, what is left of
-it waits for rules that allow more.
+Known limit: a clawback is recovered whole or not at all, and only by its claimant: the exchange takes no cash
+from anybody unasked.
 """
 
 from enum import StrEnum
@@ -139,15 +139,13 @@ class WantedStep(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Opened(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a new claim is made of; `amount_fen` is None where it is not made, because nothing is free for it.
 
-    `waiting_count` leases have something captured that this claim leaves out: `used_up_count` of them are in
-    as many claims as the rules allow, the others give it once they are wholly settled, after
-    `first_ends_hour` at the earliest.
+    `waiting_count` leases have something captured that this claim leaves out: they give it once they are
+    wholly settled, after `first_ends_hour` at the earliest.
     """
 
     amount_fen: int | None
     line_count: int
     waiting_count: int
-    used_up_count: int
     first_ends_hour: int | None
 
 

@@ -11,30 +11,33 @@ FOR NO KEY UPDATE;
 
 -- name: open_claim
 -- Makes one open claim of everything a claimant may claim now and has not; without a claim's amount where there is
--- nothing. Contracts (leases) that may have lines in at most $6 claims (null: any number) give their last ones once they
--- are wholly settled; of those that wait, told: how many, the first end, and how many have all the claims they may.
-WITH free AS (
-    SELECT lease_id
-    FROM voucher_capture
-    WHERE $6::integer IS NOT NULL AND programme_id = $2 AND claimant_id = $4 AND claim_id IS NULL
-    GROUP BY lease_id
+-- nothing. Where the rules that lines were held under limit in how many claims those of a contract (lease) may be, its
+-- last ones are given once it is wholly settled; of the contracts that wait, told: how many, and the first end.
+WITH limited AS (
+    SELECT version, (rules ->> 'max_claims_per_contract')::integer AS claims_max
+    FROM programme_version
+    WHERE programme_id = $2 AND rules ->> 'max_claims_per_contract' IS NOT NULL
+), free AS (
+    SELECT DISTINCT capture.lease_id, capture.programme_version, limited.claims_max
+    FROM voucher_capture AS capture
+    JOIN limited ON limited.version = capture.programme_version
+    WHERE capture.programme_id = $2 AND capture.claimant_id = $4 AND capture.claim_id IS NULL
 ), waiting AS MATERIALIZED (
-    SELECT free.lease_id, lease.ends_hour, made.claims >= $6 AS is_used_up
+    SELECT free.lease_id, free.programme_version, lease.ends_hour
     FROM free
     CROSS JOIN LATERAL (
-        -- A rejected claim has no lines.
+        -- A rejected claim has no lines. With all the claims it may have, a contract has no line that is free.
         SELECT count(DISTINCT claim_id) AS claims
         FROM voucher_capture
-        WHERE lease_id = free.lease_id AND programme_id = $2
+        WHERE lease_id = free.lease_id AND programme_id = $2 AND programme_version = free.programme_version
     ) AS made
     LEFT JOIN lease ON lease.id = free.lease_id
-    WHERE made.claims >= $6
-        OR (made.claims = $6 - 1 AND (lease.next_settlement_hour = lease.ends_hour) IS NOT TRUE)
+    WHERE made.claims >= free.claims_max - 1 AND (lease.next_settlement_hour = lease.ends_hour) IS NOT TRUE
 ), lines AS (
     SELECT lease_id, delivery_hour, voucher_id, amount_fen
     FROM voucher_capture
     WHERE programme_id = $2 AND claimant_id = $4 AND claim_id IS NULL
-        AND lease_id NOT IN (SELECT lease_id FROM waiting)
+        AND (lease_id, programme_version) NOT IN (SELECT lease_id, programme_version FROM waiting)
     ORDER BY lease_id, delivery_hour, voucher_id
     FOR NO KEY UPDATE
 ), opened AS (
@@ -51,8 +54,7 @@ WITH free AS (
 )
 SELECT
     (SELECT amount_fen FROM opened) AS amount_fen, (SELECT count(*) FROM bound) AS line_count,
-    count(*) AS waiting_count, min(ends_hour) FILTER (WHERE NOT is_used_up) AS first_ends_hour,
-    count(*) FILTER (WHERE is_used_up) AS used_up_count
+    count(DISTINCT lease_id) AS waiting_count, min(ends_hour) AS first_ends_hour
 FROM waiting;
 
 -- name: claimable_programmes

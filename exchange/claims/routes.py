@@ -79,8 +79,8 @@ class ClaimsController(Controller):
     async def submit(self, request: ApiRequest, data: JSONBody[NewClaim]) -> Response[ClaimView]:
         """Claim all that was captured for the caller under a programme and is not claimed yet.
 
-        Rules may say in how many claims the lines of a contract can be: the last one waits until the contract
-        is wholly delivered and settled, and takes the rest.
+        The rules that hours were held under may say in how many claims those of a contract can be: the last
+        one waits until the contract is wholly delivered and settled, and takes the rest.
         The claim is submitted at once, and may be drawn for audit; with `submit` false it stays open, where
         its issuer does not see it, until a step to submitted.
         """

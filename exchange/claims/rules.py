@@ -24,7 +24,7 @@ from exchange.claims.models import (
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults, Forbidden, Refusal
-from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.fields import format_cny, format_hour, is_blank
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
 
@@ -100,21 +100,16 @@ def role_of(claim: Claim, participant_id: int) -> ActorRole | None:
     return ActorRole.ISSUER if participant_id == claim.issuer_id else None
 
 
-def nothing_to_claim(opened: Opened, claims_max: int | None) -> str:
-    """Return why a claim could not be opened, and when one can, in words.
-
-    `claims_max` is how many claims the rules in force let a contract's lines be in.
-    """
+def nothing_to_claim(opened: Opened) -> str:
+    """Return why a claim could not be opened, and when one can, in words."""
     if not opened.waiting_count:
         return "nothing captured under this programme is left to claim"
-    said = f"a contract's lines may be in at most {claims_max} {'claim' if claims_max == 1 else 'claims'}"
-    settled_later = opened.waiting_count - opened.used_up_count
-    if settled_later:
-        said += f"; contracts that wait until they are wholly delivered and settled: {settled_later}"
+    said = (
+        "the rules that they were held under limit in how many claims contracts may be; those whose last "
+        f"claim waits until they are wholly delivered and settled: {opened.waiting_count}"
+    )
     if opened.first_ends_hour is not None:
         said += f", the first after {format_hour(opened.first_ends_hour)}"
-    if opened.used_up_count:
-        said += f"; contracts in as many already, which give no more: {opened.used_up_count}"
     return said
 
 
@@ -132,7 +127,7 @@ def find_step_faults(
     to: ClaimStatus, reason: object, *, has_amount: bool, faults: Faults, reason_pointer: str = "/reason"
 ) -> None:
     """Record a reason or an amount that a step lacks, or an amount that does not go with it."""
-    if to not in AGREEING and isinstance(reason, str) and not reason.strip():
+    if to not in AGREEING and isinstance(reason, str) and is_blank(reason):
         faults.add(reason_pointer, "required", f"a step to {to.value} needs a reason", reason)
     if to in WITH_AMOUNT and not has_amount and "/amount_cny" not in faults:
         faults.add("/amount_cny", "required", f"a step to {to.value} needs an amount")

@@ -70,11 +70,11 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
     """Make an open claim of everything captured under a programme that the principal may claim now.
 
     Raises `Forbidden` for anyone but a provider or a buyer, `NotFound` for an unknown programme, `Conflict`
-    (nothing_to_claim) where no capture is unclaimed, or `max_claims_per_contract` makes all of them wait.
+    (nothing_to_claim) where no capture is unclaimed, or all wait, as the `max_claims_per_contract` of the
+    rules they were held under says.
     """
     kind = claimant_kind_of(principal)
     programme = await get_programme(connection, programme_id, now_us, principal)
-    claims_max = programme.rules.max_claims_per_contract
     claim_id = new_id()
     await store.lock_claimant(connection, principal.participant_id)
     opened = await store.open_claim(
@@ -83,11 +83,10 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
         programme_id,
         programme.version.number,
         principal.participant_id,
-        claims_max,
         now_us,
     )
     if opened.amount_fen is None:
-        raise Conflict("nothing_to_claim", nothing_to_claim(opened, claims_max))
+        raise Conflict("nothing_to_claim", nothing_to_claim(opened))
     claim = Claim(
         id=claim_id,
         programme_id=programme_id,

@@ -1,7 +1,8 @@
 """Statements: what a programme, a claimant's receivables and the claims were at a moment.
 
 They are folded from rows that are only ever added, transfers and steps of claims, never from balances as they
-are now: asked again, a moment that has passed gives the same answer for ever.
+are now: asked again, a moment that has passed gives the same answer, once what was under way at it has
+committed: a row is stamped as its transaction does its work, and is seen some seconds later at most.
 """
 
 import msgspec

@@ -63,7 +63,10 @@ def _file(name: str, row_type: type[msgspec.Struct], rows: Sequence[msgspec.Stru
 
 
 class StatementsController(Controller):
-    """What programmes, receivables and claims were at a moment; for ever the same once it has passed."""
+    """What programmes, receivables and claims were at a moment.
+
+    Once it has passed and what was under way at it has committed, some seconds later, it stays the same.
+    """
 
     path = "/v1/statements"
     tags = ("Vouchers",)

@@ -3,8 +3,8 @@
 Whoever asks sees its own: an issuer its programmes and what is claimed of them, a provider or a buyer
 its receivables and claims, operators and regulators all, others nothing.
 
-Known limits: a moment that has not passed may still change. A statement reads every transfer of its
-programmes up to the moment.
+Known limits: a moment may still change until it has passed and what was under way at it has committed, some
+seconds later. A statement reads every transfer of its programmes up to the moment.
 """
 
 from collections import defaultdict

@@ -83,13 +83,9 @@ async def open_claim(
     programme_id: int,
     programme_version: int,
     claimant_id: int,
-    claims_max: int | None,
     now_us: int,
 ) -> Opened:
-    """Claim all that is captured, unclaimed and does not wait; `lock_claimant` must go before.
-
-    `claims_max` is how many claims the rules let the lines of a contract be in, None where any number.
-    """
+    """Claim all that is captured, unclaimed and does not wait; `lock_claimant` must go before."""
     row = await connection.fetchrow(
         QUERIES.open_claim,
         claim_id,
@@ -97,7 +93,6 @@ async def open_claim(
         programme_version,
         claimant_id,
         from_us(now_us),
-        claims_max,
     )
     if row is None:
         raise AssertionError("a sum without groups is one row")

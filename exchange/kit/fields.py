@@ -5,6 +5,7 @@ text into the integers of the domain. A reader given `msgspec.UNSET` (a field al
 nothing and returns None, so that rules can go on to the next field.
 """
 
+import unicodedata
 from typing import Annotated, Final
 
 import msgspec
@@ -72,6 +73,21 @@ SlugText = Annotated[
 
 NameText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 """A name for people, in any script."""
+
+
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
+_FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to see: it is empty, or blanks, zero-width characters and fillers only."""
+    return all(
+        unicodedata.category(each) in _INVISIBLE
+        or each in _FILLERS
+        or any(ord(each) in span for span in _SELECTORS)
+        for each in text
+    )
 
 
 def money_fen(faults: Faults, pointer: str, text: Readable) -> int | None:

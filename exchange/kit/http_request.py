@@ -70,15 +70,22 @@ class ApiRequest(Request[Principal, Any, State]):
         return decode_query(self.scope["query_string"], type_)
 
     async def body(self) -> bytes:
-        """Return the raw body, or raise `MalformedInput` (400) where the caller leaves before its end.
+        """Return the raw body; an empty one as a blank, since Litestar takes empty for an absent argument.
 
-        An empty one is a blank, since Litestar takes empty for an absent argument. Raises
-        `UnsupportedMediaType` (415) for a compressed one: it would be as large as its sender likes.
+        Raises as `content` does.
+        """
+        return await self.content() or b" "
+
+    async def content(self) -> bytes:
+        """Return the raw body as it came.
+
+        Raises `UnsupportedMediaType` (415) for a compressed one, which would be as large as its sender likes,
+        and `MalformedInput` (400) where it ends too early.
         """
         if self._body is Empty:  # it is asked for more than once
             self._refuse_compressed()
         try:
-            return await super().body() or b" "
+            return await super().body()
         except InternalServerException:
             if not self.is_connected:  # the body was read before, which is a fault of ours
                 raise

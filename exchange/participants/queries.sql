@@ -39,14 +39,18 @@ SELECT id, name, created_at FROM trade_group WHERE id > $1 ORDER BY id LIMIT $2;
 -- name: insert_key
 -- A new key; of its secret only the hash.
 INSERT INTO api_key (
-    id, participant_id, label, secret_sha256, scopes, allowed_networks, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+    id, participant_id, label, secret_sha256, scopes, allowed_networks, created_at, expires_at, maker_key_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: key_by_id
 -- What may be shown of one key.
 SELECT id, participant_id, label, scopes, allowed_networks, created_at, expires_at, revoked_at
 FROM api_key
 WHERE id = $1;
+
+-- name: key_root
+-- The key that a key comes of in the end, following its makers within its participant; a key nobody made is its own.
+SELECT api_key_root($1);
 
 -- name: keys_after
 -- A page of one participant's keys in the order of their ids.

@@ -154,7 +154,9 @@ async def create_key(
     rules.check_grant(faults, grant, owner.kind, maker_key, wall_us)
     faults.raise_if_any()
     made = new_key()
-    await store.insert_key(connection, made.key_id, grant, made.secret_sha256, wall_us)
+    await store.insert_key(
+        connection, made.key_id, grant, made.secret_sha256, wall_us, None if actor is None else actor.key_id
+    )
     await _record(
         connection,
         "KNEW",
@@ -184,6 +186,15 @@ async def get_key(connection: Connection, actor: Principal, key_id: int) -> Key:
     if key is None or (Scope.OPERATE not in actor.scopes and key.participant_id != actor.participant_id):
         raise NotFound(detail="there is no such key")
     return key
+
+
+async def key_root(connection: Connection, key_id: int) -> int:
+    """Return the key that a key comes of in the end: its maker, its maker's maker and so on.
+
+    Only makers of the same participant are followed, so a key that an operator or the command line made is
+    its own root. Keys with one root count as one hand where two are asked for.
+    """
+    return await store.key_root(connection, key_id)
 
 
 async def revoke_key(connection: Connection, actor: Principal, key_id: int, now_us: int) -> None:

@@ -108,9 +108,14 @@ async def trade_groups_after(connection: Connection, after_id: int, limit: int) 
 
 
 async def insert_key(
-    connection: Connection, key_id: int, grant: KeyGrant, secret_sha256: bytes, created_at_us: int
+    connection: Connection,
+    key_id: int,
+    grant: KeyGrant,
+    secret_sha256: bytes,
+    created_at_us: int,
+    maker_key_id: int | None,
 ) -> None:
-    """Store a new key, of its secret only the hash."""
+    """Store a new key and which key made it, of its secret only the hash."""
     await connection.execute(
         QUERIES.insert_key,
         key_id,
@@ -121,6 +126,7 @@ async def insert_key(
         grant.allowed_networks,
         from_us(created_at_us),
         None if grant.expires_at_us is None else from_us(grant.expires_at_us),
+        maker_key_id,
     )
 
 
@@ -128,6 +134,12 @@ async def key_by_id(connection: Connection, key_id: int) -> Key | None:
     """Return what may be shown of a key, or None."""
     record = await connection.fetchrow(QUERIES.key_by_id, key_id)
     return None if record is None else _key(record)
+
+
+async def key_root(connection: Connection, key_id: int) -> int:
+    """Return the key that a key comes of in the end."""
+    root_id: int = await connection.fetchval(QUERIES.key_root, key_id)
+    return root_id
 
 
 async def keys_after(connection: Connection, participant_id: int, after_id: int, limit: int) -> list[Key]:

@@ -11,6 +11,7 @@ from typing import Final
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput
+from exchange.kit.fields import is_blank
 from exchange.programmes import store
 from exchange.programmes.models import Programme, ProgrammeStatus
 from exchange.programmes.service import get_programme
@@ -38,7 +39,7 @@ async def step_programme(
     Raises `NotFound`, `Forbidden` for one of another's, `InvalidInput` for a blank reason, and `Conflict`
     where it cannot go there from where it stands.
     """
-    if not reason.strip():
+    if is_blank(reason):
         fault = Fault("/reason", "required", "says why, for everyone to read", reason)
         raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
     programme = await lock_own_programme(connection, principal, programme_id, now_us, "opens or closes it")

@@ -169,8 +169,10 @@ class ContractRule(_Rule, frozen=True):
 class ReviewRule(_Rule, frozen=True):
     """Which applications are looked at, and by how many; not for those that are granted by score.
 
-    One below `auto_below_fen` is approved as it is submitted; without it, all wait for the issuer. An amount
-    above `committee_above_fen` is approved by two of the issuer's keys, else by one.
+    One is approved as it is submitted where it and all that its company (its whole trade group) was issued of
+    the programme in the calendar year stay below `auto_below_fen`; without it, all wait for the issuer. An
+    amount above `committee_above_fen` is approved by two of the issuer's keys that come of different ones,
+    and never issued directly.
     """
 
     auto_below_fen: Fen | None = None
@@ -191,8 +193,8 @@ class ProgrammeRules(_Rule, frozen=True):
     the trade's price; with list, of at most the list price that the provider had when its ask was placed, and
     as much more, and nothing where it had none. `stacking` says how others may pay beside it
     (`exchange.programmes.stacking`); with a ceiling, all of them together pay at most `stacking_ceiling_bps`
-    of an order, the whole of it unless told. No lease is in more than `max_claims_per_contract` claims that
-    were not rejected.
+    of an order, the whole of it unless told. No lease held under them is in more than
+    `max_claims_per_contract` claims that were not rejected.
 
     `allocation` first_come lets the issuer issue vouchers directly, and decide applications one by one at any
     time; with window, companies apply while one of the `windows` is open, and nothing is issued otherwise;

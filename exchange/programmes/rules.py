@@ -15,7 +15,7 @@ import msgspec
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_cny, time_us
+from exchange.kit.fields import format_cny, is_blank, time_us
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.products.models import Origin
@@ -47,6 +47,7 @@ _LISTS: Final = (
     "/provider/regions",
     "/capacity/accelerators",
     "/capacity/hubs",
+    "/evidence",
 )
 
 DATE_MAX: Final = dt.date(2199, 12, 31)
@@ -198,6 +199,9 @@ def _find_funding_faults(rules: ProgrammeRules, faults: Faults, where: str) -> N
     if rules.funding_split and total != BASIS_POINTS:
         rule = f"must sum to {BASIS_POINTS} basis points, and they sum to {total}"
         faults.add(where, "out_of_range", rule)
+    for index, share in enumerate(rules.funding_split):
+        if is_blank(share.source):
+            faults.add(f"{where}/{index}/source", "required", "must not be blank", share.source)
     for source, count in Counter(share.source for share in rules.funding_split).items():
         if count > 1:
             faults.add(where, "duplicate", "must name each source once", source)

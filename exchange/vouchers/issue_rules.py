@@ -11,7 +11,7 @@ from exchange.kit.errors import Conflict, Fault
 from exchange.kit.fields import format_cny
 from exchange.participants.models import Participant
 from exchange.programmes.judgement import Standing, buyer_verdicts, cap_left_fen, in_force
-from exchange.programmes.models import Programme, ProgrammeStatus
+from exchange.programmes.models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.vouchers.rules import calendar_year
 
 ISSUING: Final = frozenset({ProgrammeStatus.OPEN, ProgrammeStatus.EXHAUSTED})
@@ -58,6 +58,11 @@ def amount_objections(
         budget_cny, left_cny = format_cny(programme.budget_fen), format_cny(left_fen)
         detail = f"of the budget of {budget_cny} CNY, {left_cny} is not issued yet"
         yield Fault("/amount_cny", "budget_exhausted", detail, format_cny(amount_fen))
+
+
+def needs_committee(rules: ProgrammeRules, amount_fen: int) -> bool:
+    """Whether an amount is granted by two keys of the issuer only."""
+    return rules.review.committee_above_fen is not None and amount_fen > rules.review.committee_above_fen
 
 
 PRECEDENCE: Final = (

@@ -11,6 +11,7 @@ from typing import Final
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
+from exchange.kit.fields import is_blank
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
 from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
@@ -37,7 +38,7 @@ async def step_voucher(
     Raises `NotFound` for one of another's, `InvalidInput` for a blank reason, `Conflict` where it is over or
     stands there already.
     """
-    if not reason.strip():
+    if is_blank(reason):
         fault = Fault("/reason", "required", "says why, for the buyer to read", reason)
         raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
     voucher = await store.lock_voucher(connection, voucher_id, principal.participant_id)

@@ -18,6 +18,7 @@ from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
+from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, encode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
@@ -27,7 +28,7 @@ from exchange.programmes.judgement import Standing
 from exchange.programmes.models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.programmes.steps import ISSUED_REASON, lock_own_programme, record_step
 from exchange.vouchers import store
-from exchange.vouchers.issue_rules import issue_objections, refuse_if_any
+from exchange.vouchers.issue_rules import issue_objections, needs_committee, refuse_if_any
 from exchange.vouchers.models import (
     Balances,
     Capture,
@@ -62,15 +63,21 @@ async def issue_voucher(
     """Issue a voucher of `amount_fen` to a buyer, good for as long as its programme's rules say.
 
     Raises `NotFound` or `Forbidden` where the programme is not the principal's, `InvalidInput` for a buyer
-    who does not exist, and `Conflict` with the code allocated_by_application, buyer_not_eligible,
-    programme_not_open, yearly_cap_exceeded or budget_exhausted, in this order of precedence; `errors` names
-    all that is in the way.
+    who does not exist, and `Conflict` with the code allocated_by_application, needs_committee,
+    buyer_not_eligible, programme_not_open, yearly_cap_exceeded or budget_exhausted, in this order of
+    precedence; `errors` names all that is in the way.
     """
     programme = await lock_own_programme(connection, principal, programme_id, now_us, "issues its vouchers")
     if programme.rules.allocation != "first_come":
         raise Conflict(
             "allocated_by_application", "the programme's vouchers go to companies that apply for them"
         )
+    if needs_committee(programme.rules, amount_fen):
+        above_cny = format_cny(programme.rules.review.committee_above_fen or 0)
+        detail = (
+            f"above {above_cny} CNY two keys of the issuer grant it: the company applies, and both approve"
+        )
+        raise Conflict("needs_committee", detail)
     buyer = await participants.find_participant(connection, buyer_id)
     if buyer is None:
         named = encode_id("par", buyer_id)

@@ -81,6 +81,15 @@ async def test_a_file_has_a_name_a_type_and_a_size_within_bounds(stage: Stage) -
     assert await stage.house.rows() == before
 
 
+async def test_a_file_of_one_blank_is_a_file(stage: Stage) -> None:
+    answer = await attach(stage, content=b" ")
+    assert answer.status_code == 201
+    made = answer.json()
+    assert (made["size_bytes"], made["sha256"]) == (1, hashlib.sha256(b" ").hexdigest())
+    read = await stage.cast.provider.send("GET", f"{path_of(stage)}/{made['id']}")
+    assert read.content == b" "
+
+
 async def test_the_largest_file_is_taken_once_however_often_it_is_sent(stage: Stage) -> None:
     before = len((await stage.cast.provider.get(path_of(stage)))["data"])
     headers = PDF | {"Idempotency-Key": "largest"}

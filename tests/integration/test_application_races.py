@@ -74,7 +74,7 @@ async def test_of_fifty_small_applications_at_once_as_many_are_granted_as_the_bu
 async def test_of_fifty_small_applications_at_once_as_many_are_granted_as_the_yearly_cap_holds(
     world: ApplicationWorld,
 ) -> None:
-    plan = await world.plan(cap_per_year_fen=10_500, review=ReviewRule(auto_below_fen=2_000))
+    plan = await world.plan(cap_per_year_fen=10_500, review=ReviewRule(auto_below_fen=20_000))
     buyers = [world.buyer, await world.join(ParticipantKind.BUYER)]
     outcomes = await asyncio.gather(
         *(world.apply(plan, 1_000, buyers[number % 2]) for number in range(CONNECTIONS)),

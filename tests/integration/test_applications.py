@@ -166,8 +166,7 @@ async def test_below_the_threshold_the_venue_approves_at_once(world: Application
     assert "100.00" in granted.reason
     assert await world.told(granted) == [("submitted", "approved", "exchange", 9_999)]
     assert (await world.apply(plan, 10_000)).status is S.SUBMITTED
-    await world.apply(plan, 9_999)
-    await refused(world, world.apply(plan, 30_003), Conflict, "yearly_cap_exceeded")
+    await refused(world, world.apply(plan, 40_002), Conflict, "yearly_cap_exceeded")
 
 
 async def test_above_the_threshold_two_keys_approve(world: ApplicationWorld) -> None:

@@ -177,7 +177,8 @@ async def test_a_write_off_moves_nothing(world: ClaimWorld) -> None:
     claim = await paid(world)
     await world.step(claim, S.CLAWBACK_OPEN, reason="never ran", fen=4_000)
     await refused(world.step(claim, S.WRITTEN_OFF, world.provider, reason="please"), Forbidden)
-    await refused(world.step(claim, S.WRITTEN_OFF), InvalidInput, "/reason")
+    for blank in ("", " ", "\u200b\u2060"):
+        await refused(world.step(claim, S.WRITTEN_OFF, reason=blank), InvalidInput, "/reason")
     await world.step(claim, S.WRITTEN_OFF, reason="the company is gone")
     assert await world.parts() == (2_000, 0, 4_000)
     assert await world.has_fen(world.provider, CNY, Purpose.CASH) == 4_000

@@ -1,4 +1,7 @@
-"""`max_claims_per_contract`: a lease's last claim waits for its end, and takes all that is left of it."""
+"""`max_claims_per_contract`: a lease's last claim waits for its end, and takes all that is left of it.
+
+Each hour is limited by the rules it was held under: here those in force when its lease began.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,12 +21,17 @@ from tests.lease_rows import STARTS_HOUR, insert_lease, settle_hour
 class ContractWorld(ClaimWorld):
     """A programme with leases behind its captures; what the world began with is claimed and gone."""
 
+    version: int = 1
+    held_under: dict[int, int]
+
     async def lease(self, hours: int) -> int:
-        """Begin a lease between the provider and the buyer."""
+        """Begin a lease between the provider and the buyer, held under the rules in force."""
         async with self.database.transaction() as connection:
-            return await insert_lease(
+            lease_id = await insert_lease(
                 connection, self.provider.participant_id, self.buyer.participant_id, hours
             )
+        self.held_under[lease_id] = self.version
+        return lease_id
 
     async def deliver_hours(self, lease_id: int, *amounts_fen: int) -> None:
         """Settle the next hours of a lease; of one with 0 vouchers pay nothing, as of a failed one."""
@@ -31,7 +39,12 @@ class ContractWorld(ClaimWorld):
             async with self.database.transaction() as connection:
                 hour = await settle_hour(connection, lease_id)
             if fen:
-                await self.captured(self.issued, self.provider, fen, hour, lease_id=lease_id)
+                await self.hold(self.issued, fen)
+                await self.commit(self.issued, fen)
+                held_under = self.held_under[lease_id]
+                await self.deliver(
+                    self.issued, self.provider, fen, hour, held_under=held_under, lease_id=lease_id
+                )
 
     async def refusal(self) -> str:
         """Try to claim where there is nothing to claim now, and return what is said."""
@@ -44,6 +57,7 @@ class ContractWorld(ClaimWorld):
 @pytest.fixture
 async def world(module_database: Database) -> AsyncIterator[ContractWorld]:
     world = ContractWorld(module_database)
+    world.held_under = {}
     await world.settle()
     await world.submit()
     yield world
@@ -53,7 +67,7 @@ async def world(module_database: Database) -> AsyncIterator[ContractWorld]:
 
 
 async def limit(world: ContractWorld, claims_max: int | None) -> None:
-    await world.change_rules(world.issuer, world.plan, max_claims_per_contract=claims_max)
+    world.version = await world.change_rules(world.issuer, world.plan, max_claims_per_contract=claims_max)
 
 
 async def test_the_only_claim_of_a_contract_waits_for_its_end_and_says_when_that_is(
@@ -64,7 +78,7 @@ async def test_the_only_claim_of_a_contract_waits_for_its_end_and_says_when_that
     await world.deliver_hours(lease, 10, 20)
     await world.deliver_hours(longer, 1)
     said = await world.refusal()
-    assert "at most 1 claim;" in said
+    assert "the rules that they were held under" in said
     assert "wholly delivered and settled: 2, the first after" in said
     assert format_hour(STARTS_HOUR + 3) in said
     await world.deliver_hours(lease, 0)  # the last hour failed: the lease is settled all the same
@@ -115,28 +129,50 @@ async def test_a_rejected_claim_does_not_count(world: ContractWorld) -> None:
     assert (await world.submit()).amount_fen == 70
 
 
-async def test_a_contract_that_is_in_more_claims_than_new_rules_allow_gives_no_more_and_says_so(
-    world: ContractWorld,
-) -> None:
+async def test_rules_that_come_in_the_middle_of_a_lease_keep_nothing_of_it_back(world: ContractWorld) -> None:
     lease = await world.lease(4)
-    for fen in (10, 20, 30):
+    for fen in (10, 20):
         await world.deliver_hours(lease, fen)
         await world.submit()
-    await world.deliver_hours(lease, 40)
-    for claims_max in (3, 2, 1):
-        await limit(world, claims_max)
-        assert "contracts in as many already, which give no more: 1" in await world.refusal()
-    await limit(world, 4)
-    assert (await world.submit()).amount_fen == 40
+    await limit(world, 1)
+    for fen in (30, 40):
+        await world.deliver_hours(lease, fen)
+        made = await world.submit()
+        assert (made.amount_fen, made.programme_version) == (fen, 2)
 
 
-async def test_a_claim_is_judged_by_the_rules_in_force_when_it_is_opened(world: ContractWorld) -> None:
+async def test_a_lease_keeps_the_limit_that_it_was_held_under_though_newer_rules_have_none(
+    world: ContractWorld,
+) -> None:
     await limit(world, 1)
     lease = await world.lease(2)
     await world.deliver_hours(lease, 10)
-    await world.refusal()
     await limit(world, None)
-    assert (await world.submit()).programme_version == 3
+    await world.refusal()
+    free = await world.lease(2)
+    await world.deliver_hours(free, 5)
+    assert (await world.submit()).amount_fen == 5
+    await world.deliver_hours(lease, 20)
+    assert (await world.submit()).amount_fen == 30
+
+
+async def test_hours_of_one_lease_are_counted_apart_by_the_rules_they_were_held_under(
+    world: ContractWorld,
+) -> None:
+    lease = await world.lease(5)
+    await world.deliver_hours(lease, 10)
+    await world.submit()
+    await limit(world, 2)
+    world.held_under[lease] = world.version
+    await world.deliver_hours(lease, 20)
+    assert (await world.submit()).amount_fen == 20
+    await world.deliver_hours(lease, 30)
+    await world.refusal()
+    world.held_under[lease] = 1
+    await world.deliver_hours(lease, 40)
+    assert (await world.submit()).amount_fen == 40
+    await world.deliver_hours(lease, 0)
+    assert (await world.submit()).amount_fen == 30
 
 
 async def test_of_two_who_open_at_once_the_second_counts_the_claim_of_the_first(world: ContractWorld) -> None:

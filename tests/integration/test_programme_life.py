@@ -260,7 +260,7 @@ async def test_steps_are_the_issuers_own_have_a_reason_and_leave_nothing_when_re
         with pytest.raises(Forbidden):
             await world.step_programme(stranger, plan, S.CLOSED)
     with pytest.raises(InvalidInput) as caught:
-        await world.step_programme(world.issuer, plan, S.CLOSED, " ")
+        await world.step_programme(world.issuer, plan, S.CLOSED, " \u200b")
     assert [fault.pointer for fault in caught.value.errors] == ["/reason"]
     with pytest.raises(Conflict):
         await world.step_programme(world.issuer, plan, S.OPEN)

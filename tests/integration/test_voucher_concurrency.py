@@ -183,9 +183,9 @@ async def test_issues_applications_and_approvals_at_once_share_one_budget_and_on
         cap_basis=basis,
         budget_fen=budget_fen,
         cap_per_year_fen=10_500,
-        review=ReviewRule(auto_below_fen=1_001),
     )
     waiting = [await world.apply(plan, 1_001, pair[number % 2]) for number in range(10)]
+    await world.change_rules(world.issuer, plan, review=ReviewRule(auto_below_fen=25_000))
     outcomes = await asyncio.gather(
         *(world.issue(world.issuer, plan, pair[number % 2], 1_000) for number in range(20)),
         *(world.apply(plan, 1_000, pair[number % 2]) for number in range(20)),

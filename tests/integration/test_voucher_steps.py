@@ -194,7 +194,7 @@ async def test_steps_are_the_issuers_own_and_have_a_reason(world: StepWorld) -> 
         with pytest.raises(NotFound):
             await world.step(S.SUSPENDED, stranger)
     with pytest.raises(InvalidInput):
-        await world.step(S.SUSPENDED, reason=" ")
+        await world.step(S.SUSPENDED, reason=" \u200b")
     with pytest.raises(Conflict):
         await world.step(S.ACTIVE)
     async with world.database.connection() as connection:

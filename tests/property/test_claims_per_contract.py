@@ -3,8 +3,8 @@
 Method: Hypothesis begins leases of two providers, settles their hours with and without captures, opens and
 rejects claims and changes how many a contract may have, in any order, on the real PostgreSQL. A model as
 plain as can be keeps for each lease its hours and the claim of each line, and says before every claim what
-is in it: of each lease all that is free, where after it there is still room for a last claim, or the lease
-has ended.
+is in it: of each lease all that is free, where the rules it began under leave room after it for a last
+claim, or the lease has ended.
 """
 
 import asyncio
@@ -33,9 +33,11 @@ either = st.integers(0, 1)
 class PlainLease:
     """A lease in the model: how many of its hours are left, and the claim of each line, 0: none."""
 
-    def __init__(self, provider: Principal, hours: int) -> None:
-        """Begin with nothing settled."""
+    def __init__(self, provider: Principal, hours: int, held_under: int, claims_max: int | None) -> None:
+        """Begin with nothing settled, under a version of the rules and the limit that it has."""
         self.provider = provider
+        self.held_under = held_under
+        self.claims_max = claims_max
         self.hours_left = hours
         self.lines: list[tuple[int, int]] = []
         """(fen, claim)."""
@@ -50,10 +52,11 @@ class PlainLease:
         """What of it is not claimed."""
         return [fen for fen, claim in self.lines if not claim]
 
-    def gives(self, claims_max: int | None) -> bool:
+    @property
+    def gives(self) -> bool:
         """Whether a claim opened now takes its free lines."""
         still_to_come = 1 if self.hours_left else 0
-        return claims_max is None or len(self.claims) + 1 + still_to_come <= claims_max
+        return self.claims_max is None or len(self.claims) + 1 + still_to_come <= self.claims_max
 
 
 class ContractClaims(RuleBasedStateMachine):
@@ -92,10 +95,12 @@ class ContractClaims(RuleBasedStateMachine):
 
     @rule(claims_max=claims_max)
     def change(self, claims_max: int | None) -> None:
-        """Change how many claims a contract may be in."""
+        """Change how many claims a contract may be in that begins from now on."""
         self.claims_max = claims_max
         world = self.world
-        self.run(world.change_rules(world.issuer, world.plan, max_claims_per_contract=claims_max))
+        self.version = self.run(
+            world.change_rules(world.issuer, world.plan, max_claims_per_contract=claims_max)
+        )
 
     @rule(number=either, hours=st.integers(1, 8))
     def lease(self, number: int, hours: int) -> None:
@@ -106,7 +111,7 @@ class ContractClaims(RuleBasedStateMachine):
             async with self.world.database.transaction() as connection:
                 return await insert_lease(connection, provider.participant_id, buyer_id, hours)
 
-        self.leases[self.run(begin())] = PlainLease(provider, hours)
+        self.leases[self.run(begin())] = PlainLease(provider, hours, self.version, self.claims_max)
 
     @rule(pick=st.integers(0, 100), amounts_fen=st.lists(st.integers(0, 30), min_size=1, max_size=4))
     def settle(self, pick: int, amounts_fen: list[int]) -> None:
@@ -116,27 +121,29 @@ class ContractClaims(RuleBasedStateMachine):
             lease_id = running[pick % len(running)]
             lease = self.leases[lease_id]
             if lease.hours_left:
-                self.run(self._settle_hour(lease_id, lease.provider, fen))
+                self.run(self._settle_hour(lease_id, lease, fen))
                 lease.hours_left -= 1
                 lease.lines += [(fen, 0)] if fen else []
 
-    async def _settle_hour(self, lease_id: int, provider: Principal, fen: int) -> None:
+    async def _settle_hour(self, lease_id: int, lease: PlainLease, fen: int) -> None:
         async with self.world.database.transaction() as connection:
             hour = await settle_hour(connection, lease_id)
         if fen:
-            await self.world.deliver(self.voucher, provider, fen, hour, lease_id=lease_id)
+            await self.world.deliver(
+                self.voucher, lease.provider, fen, hour, held_under=lease.held_under, lease_id=lease_id
+            )
 
     @rule(number=either)
     def claim(self, number: int) -> None:
         """Claim what there is, or be told that there is nothing, or that it waits."""
         provider = self.providers[number]
         own = [each for each in self.leases.values() if each.provider is provider and each.free_fen]
-        giving = [each for each in own if each.gives(self.claims_max)]
+        giving = [each for each in own if each.gives]
         if not giving:
             with pytest.raises(Conflict) as caught:
                 self.run(self.world.submit(provider))
             assert caught.value.code == "nothing_to_claim"
-            assert ("may be in at most" in caught.value.detail) == bool(own)
+            assert ("wholly delivered and settled" in caught.value.detail) == bool(own)
             event("all of it waits" if own else "nothing is there")
             return
         made = self.run(self.world.submit(provider))
@@ -144,7 +151,7 @@ class ContractClaims(RuleBasedStateMachine):
         assert (made.amount_fen, made.line_count) == (sum(amounts_fen), len(amounts_fen))
         for lease in giving:
             lease.lines = [(fen, claim or made.id) for fen, claim in lease.lines]
-            assert self.claims_max is None or len(lease.claims) <= self.claims_max
+            assert lease.claims_max is None or len(lease.claims) <= lease.claims_max
         self.open.append(made.id)
         event("some of it waits" if len(giving) < len(own) else "nothing waits")
 

@@ -4,16 +4,18 @@ import pytest
 
 from exchange.applications.models import ApplicationStatus
 from exchange.applications.rules import (
+    find_blank_fault,
     find_step_faults,
     goes_at_once,
-    needs_committee,
     open_window,
     window_objections,
 )
 from exchange.kit.clock import parse_rfc3339
 from exchange.kit.errors import Faults
+from exchange.programmes.judgement import Standing
 from exchange.programmes.models import ApplicationWindow, ProgrammeRules, ReviewRule
 from exchange.programmes.rules import find_rule_faults
+from exchange.vouchers.issue_rules import needs_committee
 from tests.voucher_facts import rules_of
 
 S = ApplicationStatus
@@ -31,6 +33,13 @@ def us(text: str) -> int:
 
 def windows(*spans: tuple[int, int]) -> tuple[ApplicationWindow, ...]:
     return tuple(ApplicationWindow(opens_at=day(opens), closes_at=day(closes)) for opens, closes in spans)
+
+
+def standing(issued_fen: int, others_fen: int = 0) -> Standing:
+    """Return how a company stands that was issued so much in the year, others of its trade group so much."""
+    return Standing(
+        issued_fen=issued_fen, group_issued_fen=issued_fen + others_fen, spent_fen=0, is_with_provider=False
+    )
 
 
 def faults_of(rules: ProgrammeRules) -> list[tuple[str, str]]:
@@ -108,10 +117,19 @@ def test_a_window_is_open_from_its_first_moment_to_before_its_last() -> None:
 
 def test_thresholds_are_below_and_above_and_not_at() -> None:
     rules = rules_of(review=ReviewRule(auto_below_fen=100, committee_above_fen=200))
-    assert [goes_at_once(rules, fen) for fen in (99, 100)] == [True, False]
+    assert [goes_at_once(rules, standing(0), fen) for fen in (99, 100)] == [True, False]
+    assert [goes_at_once(rules, standing(30), fen) for fen in (69, 70)] == [True, False]
+    assert [goes_at_once(rules, standing(0, 30), fen) for fen in (69, 70)] == [True, False]
     assert [needs_committee(rules, fen) for fen in (200, 201)] == [False, True]
-    assert not goes_at_once(rules_of(), 1)
+    assert not goes_at_once(rules_of(), standing(0), 1)
     assert not needs_committee(rules_of(), 10**15)
+
+
+@pytest.mark.parametrize("text, pointers", [("\u200b \u2060", ["/purpose"]), ("训练", []), ("", [])])
+def test_a_purpose_without_anything_to_see_is_blank(text: str, pointers: list[str]) -> None:
+    faults = Faults()
+    find_blank_fault(faults, "/purpose", text)
+    assert [fault.pointer for fault in faults.faults] == pointers
 
 
 @pytest.mark.parametrize(
@@ -121,6 +139,7 @@ def test_thresholds_are_below_and_above_and_not_at() -> None:
         (S.WITHDRAWN, "", False, []),
         (S.REJECTED, "x", False, []),
         (S.REJECTED, " ", True, ["/reason", "/amount_cny"]),
+        (S.REJECTED, "\u200b\ufeff", False, ["/reason"]),
         (S.WITHDRAWN, "", True, ["/amount_cny"]),
     ],
 )

@@ -20,12 +20,37 @@ from exchange.kit.fields import (
     exact,
     format_cny,
     format_hour,
+    is_blank,
     money_fen,
     time_us,
     typed_id,
     whole_hour,
 )
 from exchange.kit.ids import ID_MAX, encode_id
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\t\n",
+        "\u200b",
+        "\u200b\u200d\ufeff",
+        "\u00ad\u2060",
+        "\u3000\u00a0",
+        "\u2800\u3164",
+        "\ufe0f",
+    ],
+)
+def test_a_text_with_nothing_to_see_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(f"{text}.{text}")
+
+
+@pytest.mark.parametrize("text", ["x", "训练", "\u200b否", "👩\u200d💻", "é", "-"])
+def test_a_text_with_anything_to_see_is_not_blank(text: str) -> None:
+    assert not is_blank(text)
 
 
 @given(st.integers(1, FEN_MAX))

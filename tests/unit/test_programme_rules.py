@@ -146,6 +146,11 @@ def when(**fields: Any) -> tuple[RateTier, ...]:
             {"funding_split": (FundingShare(source="city", bps=5_000), FundingShare(source="city", bps=1))},
             [("/funding_split", "out_of_range"), ("/funding_split", "duplicate")],
         ),
+        (
+            {"funding_split": (FundingShare(source="city", bps=5_000), FundingShare(source=" ", bps=5_000))},
+            [("/funding_split/1/source", "required")],
+        ),
+        ({"evidence": ("invoice", "contract", "invoice")}, [("/evidence/2", "duplicate")]),
     ],
 )
 def test_rules_that_cannot_be_evaluated_are_refused_all_at_once(
