@@ -5,7 +5,9 @@ account that the first needs, until both wait. Then it lets go, and both must go
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +25,11 @@ from exchange.ledger.models import (
     TransferKind,
     TransferReason,
 )
+from exchange.participants.models import ParticipantKind
 from exchange.vouchers import service
 from exchange.vouchers.models import Capture, ExpiredVoucher, Voucher
 from tests.claim_world import ClaimWorld
+from tests.market_world import open_market
 from tests.voucher_world import VoucherWorld, transfer_of
 
 DEADLINE_S = 30.0
@@ -199,3 +203,37 @@ async def test_a_recovery_and_a_payment_of_one_programme(world: ClaimWorld) -> N
     assert isinstance(paid, Claim)
     assert (recovered.status, paid.status) == (ClaimStatus.RECOVERED, ClaimStatus.PAID)
     assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 1_000
+
+
+async def test_a_recovery_and_an_hour_in_which_a_voucher_and_an_order_expire(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_market(database_url, tmp_path) as market:
+        provider, buyer = await market.traders(1_000_000)
+        world = ClaimWorld(market.database)
+        world.issuer = await market.join(ParticipantKind.ISSUER)
+        await market.deposit(world.issuer, 10_000)
+        world.plan = await market.programme(world.issuer, provider, mode="reimburse", validity_days=1)
+        await market.issue(world.issuer, world.plan, buyer, 5_000)
+        await market.ask(provider, market.product(), price=1_000)
+        await market.bid(buyer, market.product(), price=1_000, vouchers="auto")
+        await market.pass_hours(8)
+        claim = await world.pay(await world.approve(await world.submit(buyer)))
+        await world.step(claim, ClaimStatus.CLAWBACK_OPEN, reason="resold", fen=1_000)
+        await market.pass_hours(16)
+        await market.bid(buyer, market.product(), price=1_000, window=(0, 1))
+        async with world.database.connection() as connection:
+            key = AccountKey(world.issuer.participant_id, world.plan.asset, Purpose.REDEEMED)
+            redeemed_id = (await ledger.ensure_accounts(connection, [key], world.now_us))[key]
+            status = await connection.fetchval("SELECT status FROM voucher")
+        assert status == "active"
+        recovery = world.step(claim, ClaimStatus.RECOVERED, buyer)
+        recovered, _ = await meet_at(world, redeemed_id, recovery, market.pass_hours(1))
+        assert isinstance(recovered, Claim)
+        assert recovered.status is ClaimStatus.RECOVERED
+        async with world.database.connection() as connection:
+            assert await connection.fetchval("SELECT status FROM voucher") == "expired"
+            statuses = await connection.fetch("SELECT status FROM orders WHERE side = 'buy' ORDER BY id")
+        assert [row["status"] for row in statuses] == ["filled", "expired"]
+    # An hour that was ended for a deadlock is settled again, and the sequencer has told of it.
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
