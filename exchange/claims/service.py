@@ -115,8 +115,28 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
 
 async def submit_claim(connection: Connection, principal: Principal, programme_id: int, now_us: int) -> Claim:
     """Open a claim and submit it in one."""
+    claim = await open_proven_claim(connection, principal, programme_id, now_us)
+    [submitted] = await submit_claims(connection, principal, [claim], now_us)
+    return submitted
+
+
+async def open_proven_claim(
+    connection: Connection, principal: Principal, programme_id: int, now_us: int
+) -> Claim:
+    """Open a claim as `open_claim` does; `Conflict` (evidence_missing) where it could not be submitted."""
     claim = await open_claim(connection, principal, programme_id, now_us)
-    return await _submit(connection, principal, claim, "", now_us)
+    terms = await store.claim_terms(connection, claim.programme_id, claim.programme_version)
+    await _must_be_proven(connection, claim, terms.evidence)
+    return claim
+
+
+async def submit_claims(
+    connection: Connection, principal: Principal, claims: Sequence[Claim], now_us: int
+) -> list[Claim]:
+    """Submit open claims of the principal's that are proven, all its receivables locked before the first."""
+    assets = [claim.asset for claim in claims]
+    await store.lock_receivables(connection, principal.participant_id, assets)
+    return [await _submit(connection, principal, claim, "", now_us) for claim in claims]
 
 
 async def take_step(

@@ -95,6 +95,11 @@ class Execution:
             last_event_at_us=self._at_us,
         )
 
+    @property
+    def account_ids(self) -> set[int]:
+        """The accounts whose money `write` moves."""
+        return self._settlement.account_ids
+
     async def write(self, connection: Connection, epoch: int) -> bool:
         """Store the batch in the caller's transaction: one round trip, however many requests.
 

@@ -382,6 +382,7 @@ class Sequencer:
                     partition_id=self._settings.partition_id,
                     through_hour=self._settle_through(hour),
                     at_us=at_us,
+                    also_moved=batch.account_ids,
                 )
                 await expire_due(connection, at_us)
                 await self._write(batch, connection)

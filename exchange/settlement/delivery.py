@@ -18,7 +18,7 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.ledger.models import CNY, Transfer, TransferKind, TransferReason
-from exchange.ledger.service import post
+from exchange.ledger.service import available_for_update, post
 from exchange.settlement import store
 from exchange.settlement.models import CASH_VOUCHER_ID, DueLease
 from exchange.settlement.rules import fee_fen, hour_parts
@@ -26,6 +26,8 @@ from exchange.vouchers.models import Capture
 from exchange.vouchers.service import receivable_accounts, record_captures
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from exchange.kit.database import Connection
     from exchange.ledger.service import AccountDirectory
     from exchange.settlement.models import LeaseFunding
@@ -65,6 +67,11 @@ class _Delivery:
         self._cash_ids = cash_ids
         self._receivable_ids = receivable_ids
         self._fees_id = fees_id
+
+    @property
+    def account_ids(self) -> set[int]:
+        """The accounts whose money moves."""
+        return {each for step in self.transfers for each in (step.debit_account_id, step.credit_account_id)}
 
     def settle(self, lease: DueLease, through_hour: int) -> None:
         """Settle every hour of a lease that is due."""
@@ -183,14 +190,24 @@ def claimant_of(lease: DueLease, part: LeaseFunding) -> int:
 
 
 async def settle_due_hours(
-    connection: Connection, accounts: AccountDirectory, *, partition_id: int, through_hour: int, at_us: int
+    connection: Connection,
+    accounts: AccountDirectory,
+    *,
+    partition_id: int,
+    through_hour: int,
+    at_us: int,
+    also_moved: Collection[int] = (),
 ) -> list[SettledHour]:
     """Settle every leased hour of a partition up to and including `through_hour` that is not settled yet.
 
-    Set-based: the statements do not grow with the leases. Runs in the caller's transaction.
+    Set-based: the statements do not grow with the leases. Runs in the caller's transaction, of which
+    `also_moved` are the accounts that it moves money of afterwards: all are locked in one order of ids, so
+    that an hour and a claim that is paid meanwhile never wait for each other.
     """
     leases = await _due_leases(connection, partition_id, through_hour)
     if not leases:
+        if also_moved:
+            await available_for_update(connection, also_moved)
         return []
     cash = await accounts.cash_of(connection, {lease.provider_id for lease in leases})
     receivable_ids = await receivable_accounts(
@@ -212,6 +229,8 @@ async def settle_due_hours(
     )
     for lease in leases:
         delivery.settle(lease, through_hour)
+    if also_moved:
+        await available_for_update(connection, delivery.account_ids.union(also_moved))
     await post(connection, delivery.transfers, at_us)
     await record_captures(connection, delivery.captures, at_us)
     await store.advance_leases(connection, delivery.leases)

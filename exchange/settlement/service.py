@@ -69,6 +69,11 @@ class Settlement:
         self._funding: list[LeaseFunding] = []
         self._holds: dict[tuple[int, int], Hold] = {}
 
+    @property
+    def account_ids(self) -> set[int]:
+        """The accounts whose money `write` moves."""
+        return {each for step in self._transfers for each in (step.debit_account_id, step.credit_account_id)}
+
     def place(self, funded: FundedOrder) -> None:
         """Set aside everything that the bid's holds say."""
         for hold in (funded.cash, *funded.vouchers):

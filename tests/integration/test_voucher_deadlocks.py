@@ -1,11 +1,13 @@
 """Goal: hours, claims and recoveries at the same time never wait for each other in a circle.
 
-Method: the one order of events in which two transactions could cross is made by hand: a third one holds rows
-that the first needs, until both wait. Then it lets go, and both must go through.
+Method: the one order of events in which two transactions could cross is made by hand: a third one holds an
+account that the first needs, until both wait. Then it lets go, and both must go through.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +25,11 @@ from exchange.ledger.models import (
     TransferKind,
     TransferReason,
 )
+from exchange.participants.models import ParticipantKind
 from exchange.vouchers import service
 from exchange.vouchers.models import Capture, ExpiredVoucher, Voucher
 from tests.claim_world import ClaimWorld
+from tests.market_world import open_market
 from tests.voucher_world import VoucherWorld, transfer_of
 
 DEADLINE_S = 30.0
@@ -50,14 +54,10 @@ async def waiting(database: Database, count: int) -> None:
             await asyncio.sleep(0.001)
 
 
-ACCOUNT = "SELECT FROM ledger_account WHERE id = $1 FOR NO KEY UPDATE"
-CAPTURES = "SELECT FROM voucher_capture WHERE programme_id = $1 AND claim_id IS NULL FOR NO KEY UPDATE"
-
-
-async def meet_at(world: VoucherWorld, lock: str, number: int, *works: Awaitable[object]) -> list[object]:
-    """Hold rows until each work in turn waits for them or for the one before, then let them all go."""
+async def meet_at(world: VoucherWorld, account_id: int, *works: Awaitable[object]) -> list[object]:
+    """Hold an account until each work in turn waits for it or for the one before, then let them all go."""
     async with world.database.transaction() as connection:
-        await connection.execute(lock, number)
+        await ledger.available_for_update(connection, [account_id])
         tasks = []
         for work in works:
             tasks.append(asyncio.ensure_future(work))
@@ -102,7 +102,7 @@ async def test_a_recovery_and_an_hour_that_pays_its_provider_and_expires_a_vouch
             return await service.expire_due(connection, world.issued.expires_at_us)
 
     expired, recovered = await meet_at(
-        world, ACCOUNT, due_id, settle_hour(), world.step(claim, ClaimStatus.RECOVERED, world.provider)
+        world, due_id, settle_hour(), world.step(claim, ClaimStatus.RECOVERED, world.provider)
     )
     assert isinstance(expired, tuple)
     assert [each.returned_fen for each in expired] == [4_000]
@@ -160,15 +160,21 @@ async def test_claims_under_two_programmes_and_an_hour_that_captures_under_both(
         keys = [AccountKey(*pair, Purpose.RECEIVABLE) for pair in pairs]
         opened = await ledger.ensure_accounts(connection, keys, world.now_us)
     assert min(opened.values()) < between_id < max(opened.values())
-    _, claims = await meet_at(world, ACCOUNT, between_id, settle_hour(), claim_both())
+    _, claims = await meet_at(world, between_id, settle_hour(), claim_both())
     assert isinstance(claims, list)
     assert sorted(claim.amount_fen for claim in claims) in ([70, 4_000], [80, 4_010])
 
 
 async def test_the_first_claim_that_is_submitted_and_a_claim_under_all_programmes(world: ClaimWorld) -> None:
-    """Both open the account of what is claimed; the second holds what the first has yet to take."""
+    """Both open the account of what is claimed; the second has the receivable that the first needs."""
     opened = await world.open()
     await world.captured(world.issued, world.provider, 70, hour=9)
+    other = await world.programme(world.issuer, world.provider)
+    second = await world.issue(world.issuer, other, world.buyer, 1_000)
+    await world.captured(second, world.provider, 80)
+    async with world.database.connection() as connection:
+        key = AccountKey(world.provider.participant_id, other.asset, Purpose.RECEIVABLE)
+        receivable_id = (await ledger.ensure_accounts(connection, [key], world.now_us))[key]
 
     async def claim_all() -> list[object]:
         async with world.database.transaction() as connection:
@@ -176,9 +182,9 @@ async def test_the_first_claim_that_is_submitted_and_a_claim_under_all_programme
         return [each for _, each in made]
 
     submission = world.step(opened, ClaimStatus.SUBMITTED, world.provider)
-    claims, submitted = await meet_at(world, CAPTURES, world.plan.id, claim_all(), submission)
+    claims, submitted = await meet_at(world, receivable_id, claim_all(), submission)
     assert isinstance(claims, list)
-    assert [claim.amount_fen for claim in claims] == [70]
+    assert [claim.amount_fen for claim in claims] == [70, 80]
     assert isinstance(submitted, Claim)
     assert (submitted.status, submitted.amount_fen) == (ClaimStatus.SUBMITTED, 4_000)
 
@@ -192,8 +198,42 @@ async def test_a_recovery_and_a_payment_of_one_programme(world: ClaimWorld) -> N
     async with world.database.connection() as connection:
         cash_id = (await world.accounts.cash_of(connection, [provider_id]))[provider_id].cash_id
     works = world.step(first, ClaimStatus.RECOVERED, world.provider), world.pay(second)
-    recovered, paid = await meet_at(world, ACCOUNT, cash_id, *works)
+    recovered, paid = await meet_at(world, cash_id, *works)
     assert isinstance(recovered, Claim)
     assert isinstance(paid, Claim)
     assert (recovered.status, paid.status) == (ClaimStatus.RECOVERED, ClaimStatus.PAID)
     assert await world.has_fen(world.issuer, CNY, Purpose.CASH) == 1_000
+
+
+async def test_a_recovery_and_an_hour_in_which_a_voucher_and_an_order_expire(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_market(database_url, tmp_path) as market:
+        provider, buyer = await market.traders(1_000_000)
+        world = ClaimWorld(market.database)
+        world.issuer = await market.join(ParticipantKind.ISSUER)
+        await market.deposit(world.issuer, 10_000)
+        world.plan = await market.programme(world.issuer, provider, mode="reimburse", validity_days=1)
+        await market.issue(world.issuer, world.plan, buyer, 5_000)
+        await market.ask(provider, market.product(), price=1_000)
+        await market.bid(buyer, market.product(), price=1_000, vouchers="auto")
+        await market.pass_hours(8)
+        claim = await world.pay(await world.approve(await world.submit(buyer)))
+        await world.step(claim, ClaimStatus.CLAWBACK_OPEN, reason="resold", fen=1_000)
+        await market.pass_hours(16)
+        await market.bid(buyer, market.product(), price=1_000, window=(0, 1))
+        async with world.database.connection() as connection:
+            key = AccountKey(world.issuer.participant_id, world.plan.asset, Purpose.REDEEMED)
+            redeemed_id = (await ledger.ensure_accounts(connection, [key], world.now_us))[key]
+            status = await connection.fetchval("SELECT status FROM voucher")
+        assert status == "active"
+        recovery = world.step(claim, ClaimStatus.RECOVERED, buyer)
+        recovered, _ = await meet_at(world, redeemed_id, recovery, market.pass_hours(1))
+        assert isinstance(recovered, Claim)
+        assert recovered.status is ClaimStatus.RECOVERED
+        async with world.database.connection() as connection:
+            assert await connection.fetchval("SELECT status FROM voucher") == "expired"
+            statuses = await connection.fetch("SELECT status FROM orders WHERE side = 'buy' ORDER BY id")
+        assert [row["status"] for row in statuses] == ["filled", "expired"]
+    # An hour that was ended for a deadlock is settled again, and the sequencer has told of it.
+    assert [each.getMessage() for each in caplog.records if each.levelno >= logging.ERROR] == []
