@@ -74,6 +74,8 @@ class Search:
         self.rules: list[PlainRules] = []
         self.claims: list[int] = []
         self.states: dict[int, str] = {}
+        self.failing: set[tuple[int, int]] = set()
+        """(lease, hour) that its provider said it does not deliver."""
         self.claimed_fen: Counter[str] = Counter()
         """What its claims were paid, and what it paid back."""
 
@@ -179,7 +181,9 @@ class Search:
             lease = list(self.leases.values())[-1 - pick % len(self.leases)]
             hours = range(lease.starts_hour, lease.ends_hour)
             providers = {each.participant_id: each for each in self.market.providers}
-            await self.market.fail(providers[lease.provider_id], lease.id, hours[hour % len(hours)])
+            failing = hours[hour % len(hours)]
+            if await self.market.fail(providers[lease.provider_id], lease.id, failing) is None:
+                self.failing.add((lease.id, failing))
 
     async def _see_leases(self) -> None:
         for lease in await self.market.leases(max(self.leases, default=0)):
@@ -230,6 +234,7 @@ class Search:
         for (lease_id, hour, voucher_id), (claimant_id, fen) in captures.items():
             if claimant_id == self.buyer.participant_id:
                 to_buyer[lease_id, hour][voucher_id] += fen
+        assert not self.failing & {*delivered, *to_buyer}, "an hour that failed costs or pays its buyer"
         cost_fen = 0
         for (lease_id, hour), parts in delivered.items():
             lease = own[lease_id]
