@@ -90,7 +90,8 @@ class _Delivery:
     ) -> None:
         price_fen = lease.price_ticks * lease.quantity_gpus
         hour_fee_fen = 0
-        for part in hour_parts(lease.price_ticks, lease.quantity_gpus, list(funding.values())):
+        sources = list(funding.values())
+        for part in hour_parts(lease.price_ticks, lease.quantity_gpus, sources, delivered=delivered):
             if not part.amount_fen:
                 continue
             source = funding[part.voucher_id]

@@ -8,7 +8,8 @@ Invariants, property-tested:
 - committed cash + committed vouchers = filled notional, after every fill, to the fen, and no fill gives back
   what an earlier one was paid;
 - what stays open always covers the order's remainder at its limit, and never grows;
-- the parts of an hour sum to its price, and the hours of a lease to its notional.
+- the parts of an hour sum to its price, and the hours of a lease to its notional; what a share pays of a
+  lease is at most its part of the hours that were delivered.
 """
 
 from __future__ import annotations
@@ -130,47 +131,43 @@ def spread_in_order(total_fen: int, placed_fen: Sequence[int]) -> list[int]:
     return parts
 
 
-def apportion(total_fen: int, weights_fen: Sequence[int]) -> list[int]:
-    """`total_fen` in parts proportional to the weights, by largest remainder; ties go to the earlier part.
+def hour_parts(
+    price_ticks: int, quantity_gpus: int, funding: Sequence[LeaseFunding], *, delivered: bool
+) -> list[HourPart]:
+    """What each source of a lease pays for its next hour, or has back of it, in the order of the sources.
 
-    No part exceeds its weight as long as the total does not exceed their sum. Source: Hamilton's method.
+    Of the hours delivered so far a voucher has paid its equal part of each, rounded down over all of them
+    together, and of the failed ones it has that back, rounded up: so it never pays more than its share of
+    what was delivered, wherever in the lease hours fail. The buyer's cash takes the rest of each hour, or
+    vouchers do in spending order once the cash has no fen left; every hour is paid exactly, and after the
+    last nothing is left. What is reimbursed is beside that: of the hours so far never more than their cash.
     """
-    weight = sum(weights_fen)
-    parts = [total_fen * each // weight for each in weights_fen]
-    missing = total_fen - sum(parts)
-    if missing:
-        by_remainder = sorted(
-            range(len(parts)), key=lambda index: (-(total_fen * weights_fen[index] % weight), index)
-        )
-        for index in by_remainder[:missing]:
-            parts[index] += 1
-    return parts
-
-
-def hour_parts(price_ticks: int, quantity_gpus: int, funding: Sequence[LeaseFunding]) -> list[HourPart]:
-    """What each source of a lease pays for its next hour, in the order of the sources.
-
-    The weights are what each source still has in escrow, and those sum to the price of the hours left; so
-    every hour is paid exactly, and after the last hour nothing is left. What is reimbursed follows the
-    buyer's cash: it is never more than the cash of the hour, and nothing of it is left where no cash is.
-    """
+    price_fen = price_ticks * quantity_gpus
     paying = [each for each in funding if not each.reimbursed]
-    hour_price_fen = price_ticks * quantity_gpus
-    amounts = dict(
-        zip(
-            (each.voucher_id for each in paying),
-            apportion(hour_price_fen, [each.open_fen for each in paying]),
-            strict=True,
-        )
-    )
-    following = [each for each in funding if each.reimbursed]
-    if following:
-        left_fen = [each.open_fen for each in following]
-        cash_open_fen = sum(each.open_fen for each in paying if each.voucher_id == CASH_VOUCHER_ID)
-        due_fen = sum(left_fen) * amounts[CASH_VOUCHER_ID] // cash_open_fen if cash_open_fen else 0
-        due = apportion(due_fen, left_fen) if due_fen else [0 for _ in following]
-        amounts.update((each.voucher_id, amount) for each, amount in zip(following, due, strict=True))
+    hours = sum(each.committed_fen for each in paying) // price_fen
+    past = sum(each.captured_fen if delivered else each.returned_fen for each in paying) // price_fen
+    due = {each.voucher_id: _due_fen(each, past + 1, hours, delivered=delivered) for each in funding}
+    left_fen = price_fen
+    amounts = {each.voucher_id: due[each.voucher_id] for each in funding if each.reimbursed}
+    for each in paying:
+        if each.voucher_id != CASH_VOUCHER_ID:
+            amounts[each.voucher_id] = min(due[each.voucher_id], left_fen)
+            left_fen -= amounts[each.voucher_id]
+    for each in sorted(paying, key=lambda each: each.voucher_id != CASH_VOUCHER_ID):
+        taken_fen = amounts.get(each.voucher_id, 0)
+        more_fen = min(left_fen, each.open_fen - taken_fen)
+        amounts[each.voucher_id] = taken_fen + more_fen
+        left_fen -= more_fen
     return [HourPart(voucher_id=each.voucher_id, amount_fen=amounts[each.voucher_id]) for each in funding]
+
+
+def _due_fen(part: LeaseFunding, count: int, hours: int, *, delivered: bool) -> int:
+    """What is missing of a part's share of `count` hours that were delivered, or that failed, of all."""
+    if delivered:
+        due_fen = part.committed_fen * count // hours - part.captured_fen
+    else:
+        due_fen = -(-part.committed_fen * count // hours) - part.returned_fen
+    return max(0, min(due_fen, part.open_fen))
 
 
 def fee_fen(hour_price_fen: int, fee_bps: int, cash_fen: int) -> int:

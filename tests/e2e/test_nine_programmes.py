@@ -250,7 +250,7 @@ async def claim_and_pay(
 
 
 async def apply_in_the_window(country: Country, company: Caller, provider: Caller) -> None:
-    """Get a voucher of Shenzhen: by application within its window, once CNY 500,000 are spent."""
+    """Get a voucher of Shenzhen: by application in its window, once CNY 500,000 are spent and delivered."""
     programme_id = country.ids["shenzhen"]
     issuer = country.issuers["shenzhen"]
     direct = await call(issuer, "vouchers", "issue", programme_id, company.id, "100")
@@ -261,13 +261,13 @@ async def apply_in_the_window(country: Country, company: Caller, provider: Calle
     # 1,000 GPUs for 120 hours at 4.20 are 504,000.
     await country.traded(company, provider, (FOREIGN, "1000", "120", "4.20"))
     country.house.clock.advance_to_us(1_772_294_400_000_000)  # 2026-03-01T00:00+08:00, when it opens
+    # What was bought is delivered, and over before the order that is tried begins.
+    country.house.pass_hours(120)
+    await country.delivered(company, 0)
     [wish] = await done(company, *applying)
     assert wish["status"] == "submitted"
     [granted] = await done(issuer, "vouchers", "applications", "step", wish["id"], "approved", "-y")
     assert (granted["status"], granted["approved_cny"]) == ("approved", "100.00")
-    # What was bought is over before the order that is tried begins, and its cash is the provider's.
-    country.house.pass_hours(120)
-    await country.delivered(company, 0)
 
 
 async def test_henans_vouchers_are_the_provinces_and_the_citys_in_halves(country: Country) -> None:

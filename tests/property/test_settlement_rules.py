@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from exchange.settlement.models import FundedOrder, Hold, LeaseFunding, Terms
 from exchange.settlement.rules import (
-    apportion,
     eligible_ticks,
     fee_fen,
     holds_by_share,
@@ -267,17 +266,6 @@ def test_spreading_in_order_empties_each_before_the_next(total: int, placed: lis
     assert not any(parts[first_partial + 1 :])
 
 
-@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=6).filter(any), st.data())
-def test_apportioned_parts_are_proportional_and_sum_exactly(weights: list[int], data: st.DataObject) -> None:
-    total = data.draw(st.integers(0, sum(weights)))
-    parts = apportion(total, weights)
-    assert sum(parts) == total
-    for part, weight in zip(parts, weights, strict=True):
-        assert 0 <= part <= weight
-        # Within one fen of the exact quota.
-        assert abs(part * sum(weights) - total * weight) < sum(weights)
-
-
 @given(
     price=st.one_of(st.integers(1, 5), st.integers(1, 10**6)),
     gpus=st.integers(1, 64),
@@ -307,24 +295,28 @@ def test_the_hours_of_a_lease_sum_to_its_funding(
         )
         for index, amount in enumerate([*amounts, *reimbursed])
     ]
-    captured = [0] * len(funding)
+    delivered = 0
+    # Each voucher rounds for itself: where several meet and no cash takes it, a fen goes astray.
+    astray = max(len(amounts) - 2, 0)
     for hour in range(hours):
-        parts = hour_parts(price, gpus, funding)
-        own, follows = parts[: len(amounts)], parts[len(amounts) :]
+        is_delivered = hour not in failed
+        delivered += is_delivered
+        parts = hour_parts(price, gpus, funding, delivered=is_delivered)
         assert [part.voucher_id for part in parts] == list(range(len(funding)))
-        assert sum(part.amount_fen for part in own) == price * gpus
-        # Of no hour is more given back than the buyer paid for it.
-        assert sum(part.amount_fen for part in follows) <= own[0].amount_fen
+        assert sum(part.amount_fen for part in parts[: len(amounts)]) == price * gpus
         for index, part in enumerate(parts):
-            key = "returned_fen" if hour in failed else "captured_fen"
-            captured[index] += 0 if hour in failed else part.amount_fen
+            key = "captured_fen" if is_delivered else "returned_fen"
             moved = {key: getattr(funding[index], key) + part.amount_fen}
             funding[index] = msgspec.structs.replace(funding[index], **moved)
+            assert part.amount_fen >= 0
             assert funding[index].open_fen >= 0
+            if index:
+                share = funding[index].captured_fen * hours - funding[index].committed_fen * delivered
+                assert share <= (astray * hours if index < len(amounts) else 0)
+        # Of the hours so far no more is given back than the buyer paid for them.
+        assert sum(part.captured_fen for part in funding[len(amounts) :]) <= funding[0].captured_fen
     assert all(part.open_fen == 0 for part in funding)
-    delivered = hours - len([hour for hour in failed if hour < hours])
-    assert sum(captured[: len(amounts)]) == price * gpus * delivered
-    assert sum(captured[len(amounts) :]) <= captured[0]
+    assert sum(part.captured_fen for part in funding[: len(amounts)]) == price * gpus * delivered
 
 
 @given(st.integers(1, 10**12), st.integers(0, 10_000), st.integers(0, 10**12))

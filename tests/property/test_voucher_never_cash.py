@@ -236,12 +236,16 @@ class Search:
                 to_buyer[lease_id, hour][voucher_id] += fen
         assert not self.failing & {*delivered, *to_buyer}, "an hour that failed costs or pays its buyer"
         cost_fen = 0
-        for (lease_id, hour), parts in delivered.items():
+        paid_fen: Counter[int] = Counter()
+        back_fen: Counter[int] = Counter()
+        for (lease_id, hour), parts in sorted(delivered.items()):
             lease = own[lease_id]
             reimbursed = to_buyer[lease_id, hour]
             instant_fen = sum(fen for part, fen in parts.items() if part != CASH and part not in reimbursed)
             assert parts.get(CASH, 0) == lease.hour_price_fen - instant_fen
-            assert reimbursed.total() <= parts.get(CASH, 0), "more of an hour comes back than was paid for it"
+            paid_fen[lease_id] += parts.get(CASH, 0)
+            back_fen[lease_id] += reimbursed.total()
+            assert back_fen[lease_id] <= paid_fen[lease_id], "more comes back than was paid so far"
             self._judge_rates(lease, reimbursed)
             cost_fen += parts.get(CASH, 0)
         cash = (await self.market.cash([self.buyer]))[self.buyer.participant_id]

@@ -70,7 +70,9 @@ def test_the_hours_of_the_worked_example() -> None:
             captured_fen=captured_fen,
         )
 
-    first = hour_parts(251, 8, [part(CASH_VOUCHER_ID, 2_009), part(1, 1_204), part(2, 803)])
+    first = hour_parts(251, 8, [part(CASH_VOUCHER_ID, 2_009), part(1, 1_204), part(2, 803)], delivered=True)
     assert [each.amount_fen for each in first] == [1_005, 602, 401]
-    second = hour_parts(251, 8, [part(CASH_VOUCHER_ID, 2_009, 1_005), part(1, 1_204, 602), part(2, 803, 401)])
+    second = hour_parts(
+        251, 8, [part(CASH_VOUCHER_ID, 2_009, 1_005), part(1, 1_204, 602), part(2, 803, 401)], delivered=True
+    )
     assert [each.amount_fen for each in second] == [1_004, 602, 402]
