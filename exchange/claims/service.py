@@ -9,8 +9,9 @@ number are kept, so the draw can be done again by anyone. Nobody can know it bef
 claim; that the venue draws no second seed in the same transaction is taken on trust.
 
 All run inside the caller's transaction; none commits. Every step locks the claim first, and opening one its
-claimant, so that how many claims a contract is in is counted one claim after the other. Accounts come
-after that in order of ids, but for a budget, which is last: an hour takes it when it has paid and swept.
+claimant, so that how many claims a contract is in is counted one claim after the other. Accounts come after
+that: the claimant's cash and receivables, which hours and orders move too; then the rest in order of ids; and
+the budget last, because an hour that sweeps expired vouchers has all it needs by then but that.
 """
 
 import secrets
@@ -270,6 +271,7 @@ async def _pay(
     _, claimed_id = await claimant_accounts(connection, claim, now_us)
     redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
     issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
+    await ledger.available_for_update(connection, [claimant_cash_id])
     return {"paid_at_us": now_us}, [
         transfer_of(claim, TransferReason.CLAIM_REDEMPTION, claimed_id, redeemed_id, amount_fen),
         transfer_of(claim, TransferReason.CLAIM_PAYMENT, issuer_cash_id, claimant_cash_id, amount_fen, CNY),
@@ -287,7 +289,8 @@ async def _recover(
     redeemed_id = await issuer_account(connection, claim, Purpose.REDEEMED, now_us)
     budget_id = await issuer_account(connection, claim, Purpose.BUDGET, now_us)
     issuer_cash_id, claimant_cash_id = await cash_accounts(connection, claim, accounts)
-    await ledger.available_for_update(connection, [redeemed_id, issuer_cash_id, claimant_cash_id])
+    await ledger.available_for_update(connection, [claimant_cash_id])
+    await ledger.available_for_update(connection, [redeemed_id, issuer_cash_id])
     return [
         transfer_of(claim, TransferReason.CLAWBACK_RETURN, redeemed_id, budget_id, amount_fen),
         transfer_of(
