@@ -194,9 +194,9 @@ async def test_a_recovery_and_a_payment_of_one_programme(world: ClaimWorld) -> N
     first = await world.pay(await world.approve(await world.submit()))
     await world.step(first, ClaimStatus.CLAWBACK_OPEN, reason="resold", fen=1_000)
     second = await world.approve(await world.submit(world.other_provider))
-    provider_id = world.provider.participant_id
+    issuer_id = world.issuer.participant_id
     async with world.database.connection() as connection:
-        cash_id = (await world.accounts.cash_of(connection, [provider_id]))[provider_id].cash_id
+        cash_id = (await world.accounts.cash_of(connection, [issuer_id]))[issuer_id].cash_id
     works = world.step(first, ClaimStatus.RECOVERED, world.provider), world.pay(second)
     recovered, paid = await meet_at(world, cash_id, *works)
     assert isinstance(recovered, Claim)
