@@ -20,7 +20,7 @@ from typing import Final, NamedTuple, Protocol
 from exchange.kit.clock import US_PER_SECOND, monotonic_us
 
 CALLERS_MAX: Final = 100_000
-"""Callers that one policy remembers in one window; about 10 MB."""
+"""Callers that one policy remembers in one window; 13 MB."""
 
 Caller = int | str
 _OTHERS: Final = "others"
