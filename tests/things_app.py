@@ -96,7 +96,7 @@ class ThingsController(Controller):
     @post("/many", opt=requires(Scope.TRADE))
     async def many(self, request: ApiRequest, data: JSONBody[Thing]) -> Thing:
         """Take as many things as one says, each of which counts."""
-        await request.app.state.limits.charge(request.principal, data.count - 1)
+        await request.app.state.limits.charge(request.scope, request.principal, data.count - 1)
         return data
 
     @delete("/{thing:str}", opt=requires(Scope.TRADE) | cancels(), status_code=200)

@@ -129,23 +129,22 @@ class Limits:
                 self._raise_if_refused(budget, decision, {})
             scope[_DECISION] = budget, decision
 
-    async def charge(self, principal: Principal, cost: int, *, is_cancel: bool = False) -> None:
-        """Count what a request does beyond its first step, or raise `RateLimited`; before doing any of it.
+    async def charge(self, scope: Any, principal: Principal, cost: int) -> None:
+        """Count the n - 1 further steps of a request of n before any is done, or raise `RateLimited`."""
+        budget = self._orders
+        if budget.policies and cost:
+            decision = await self._count(principal, budget, cost, again=1)
+            self._raise_if_refused(budget, decision, {})
+            scope[_DECISION] = budget, decision
 
-        For the n - 1 further orders of a batch of n, and for each order or cancel that comes on a stream.
-        """
-        budget = self._cancels if is_cancel else self._orders
-        if budget and cost:
-            self._raise_if_refused(budget, await self._count(principal, budget, cost), {})
-
-    async def _count(self, principal: Principal, budget: Budget, cost: int) -> Decision:
+    async def _count(self, principal: Principal, budget: Budget, cost: int, again: int = 0) -> Decision:
         key_id, participant_id = principal.key_id, principal.participant_id
         claims: list[Claim] = [
             (policy, key_id if policy[0][0] == "k" else participant_id) for policy in budget.policies
         ]
         if self._shared is self._local:
-            return self._local.take_now(claims, cost)
-        return await self._shared.take(claims, cost)
+            return self._local.take_now(claims, cost, again)
+        return await self._shared.take(claims, cost, again)
 
     def admit_address(self, scope: Any, declared: dict[str, Any]) -> None:
         """Count a request that needs no key, or raise `RateLimited`."""

@@ -247,6 +247,8 @@ class ProblemProtocol(HttpToolsProtocol):
         self._is_shared, self._holds_other = False, self._in_message
         self._piece_bytes = len(data)
         super().data_received(data)
+        if self._waits_for == IDLE:
+            self._wait_for(HEAD)  # blank lines between requests end the server's own wait for the next
         if self._in_head and not self._is_shared:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:

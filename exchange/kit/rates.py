@@ -55,8 +55,11 @@ class Decision(NamedTuple):
 class RateLimiter(Protocol):
     """Counts what callers send."""
 
-    async def take(self, claims: Sequence[Claim], cost: int = 1) -> Decision:
-        """Count `cost` against every claim, or against none where one of them has not that much left."""
+    async def take(self, claims: Sequence[Claim], cost: int = 1, again: int = 0) -> Decision:
+        """Count `cost` against every claim, or against none where one of them has not that much left.
+
+        A refusal tells when `cost` and `again` will be there together: what a new try has to pay besides.
+        """
 
 
 class _Meter:
@@ -118,11 +121,11 @@ class MemoryLimiter:
         """How many entries are remembered."""
         return sum(meter.callers for meter in self._meters.values())
 
-    async def take(self, claims: Sequence[Claim], cost: int = 1) -> Decision:
+    async def take(self, claims: Sequence[Claim], cost: int = 1, again: int = 0) -> Decision:
         """Count `cost` against every claim, or against none where one of them has not that much left."""
-        return self.take_now(claims, cost)
+        return self.take_now(claims, cost, again)
 
-    def take_now(self, claims: Sequence[Claim], cost: int = 1) -> Decision:
+    def take_now(self, claims: Sequence[Claim], cost: int = 1, again: int = 0) -> Decision:
         """Do what `take` says. A cost of 0 only looks, and is refused where nothing is left."""
         now_us = self._now_us()
         debts = []
@@ -140,7 +143,7 @@ class MemoryLimiter:
                     debt = 0
             debt += cost * meter.window_us
             if debt > meter.bound - (0 if cost else meter.window_us):
-                return self._refusal(claims, policy, cost, now_us)
+                return self._refusal(claims, policy, max(cost, 1) + again, now_us)
             debts.append(debt)
             counted.append((meter.full_at, caller, now_us * meter.quota + debt))
         if cost:
@@ -165,6 +168,6 @@ class MemoryLimiter:
             _, debt = meter.place(caller, now_us)
             debts.append(debt)
             if policy is refusing and cost <= policy.quota:
-                excess = debt + (max(cost, 1) - policy.quota) * meter.window_us
+                excess = debt + (cost - policy.quota) * meter.window_us
                 retry_after_s = max(1, -(-excess // (policy.quota * US_PER_SECOND)))
         return Decision(claims, debts, refusing, retry_after_s)

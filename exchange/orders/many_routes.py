@@ -63,7 +63,7 @@ class ManyOrdersController(Controller):
         in which they were sent. Sent again, each is answered by its `client_order_id` as before. A body may
         have 1 MiB: a thousand orders of the usual 350 bytes, or some 700 that name fifty vouchers each.
         """
-        await request.app.state.limits.charge(request.principal, len(data.orders) - 1)
+        await request.app.state.limits.charge(request.scope, request.principal, len(data.orders) - 1)
         service = _service(request)
         sent = list(zip(data.orders, request.item_faults, strict=True)) if request.item_faults else []
         if request.faults:
@@ -113,7 +113,8 @@ class ManyOrdersController(Controller):
         """What would fill now and at which prices, what it would cost in all, who would pay, what would rest.
 
         Nothing is placed and nothing is locked: by the time the order is sent, all of it may be different. An
-        order that would be refused is answered with the reason in `refusal`.
+        order that would be refused is answered with the reason in `refusal`. Whether its `client_order_id`
+        was used before is not looked up.
         """
         return await _service(request).preview(request.principal, data, request.faults)
 

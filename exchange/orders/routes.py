@@ -131,7 +131,8 @@ class OrdersController(Controller):
         order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
         its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
         counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot
-        be paid or is refused, the old one stays as it was.
+        be paid or is refused, the old one stays as it was; one that ends at once by its own terms (`fok`,
+        `ioc`) has replaced it.
         """
         once_key = request.idempotency_key()
         amended = await _service(request).amend(

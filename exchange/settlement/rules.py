@@ -8,8 +8,9 @@ Invariants, property-tested:
 - committed cash + committed vouchers = filled notional, after every fill, to the fen, and no fill gives back
   what an earlier one was paid;
 - what stays open always covers the order's remainder at its limit, and never grows;
-- the parts of an hour sum to its price, and the hours of a lease to its notional; what a share pays of a
-  lease is at most its part of the hours that were delivered.
+- the parts of an hour sum to its price, and the hours of a lease to its notional; what a voucher pays of a
+  lease is at most its part of the hours that were delivered, but for a fen for each voucher after the first
+  where no cash is left to take what they round.
 """
 
 from __future__ import annotations

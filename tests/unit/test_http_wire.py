@@ -106,6 +106,21 @@ async def test_a_deadline_ends_between_itself_and_two_looks_more(
     assert transport.written.startswith(b"HTTP/1.1 408 ")
 
 
+@pytest.mark.parametrize("blank", [b"\r\n", b"\r"])
+async def test_blank_lines_after_an_answer_hold_no_connection(connected: Connect, blank: bytes) -> None:
+    wire = Wire(LIMITS)
+    protocol, transport = connected(wire)
+    protocol.data_received(b"GET / HTTP/1.1\r\nX: y\r\n\r\n")
+    protocol.on_response_complete()
+    for now_s in range(9):
+        wire.look(now_s)
+        protocol.data_received(blank)
+    assert not transport.is_closing()
+    for now_s in range(9, 15):
+        wire.look(now_s)
+    assert transport.is_closed
+
+
 async def test_a_body_that_keeps_pace_is_taken_however_long_it_lasts(connected: Connect) -> None:
     wire = Wire(LIMITS)
     protocol, transport = connected(wire)
