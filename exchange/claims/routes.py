@@ -6,7 +6,6 @@ Of the application's state: `database`, `clock` and `accounts` (the ledger's dir
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
@@ -33,7 +32,7 @@ from exchange.kit.errors import Faults
 from exchange.kit.fields import IdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 
@@ -43,13 +42,6 @@ _STEPS: Final = "claim_steps"
 CLAIMERS: Final = (Scope.LIST_CAPACITY, Scope.TRADE)
 READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 _BEFORE_ANY: Final = (0, 0, 0)
-
-
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
 
 
 class ClaimQuery(PageQuery, frozen=True, kw_only=True):

@@ -126,18 +126,20 @@ async def open_proven_claim(
 ) -> Claim:
     """Open a claim as `open_claim` does; `Conflict` (evidence_missing) where it could not be submitted."""
     claim = await open_claim(connection, principal, programme_id, now_us)
-    terms = await store.claim_terms(connection, claim.programme_id, claim.programme_version)
-    await _must_be_proven(connection, claim, terms.evidence)
+    await _must_be_proven(connection, claim)
     return claim
 
 
 async def submit_claims(
-    connection: Connection, principal: Principal, claims: Sequence[Claim], now_us: int
+    connection: Connection, principal: Principal, claims: Sequence[Claim], now_us: int, reason: str = ""
 ) -> list[Claim]:
-    """Submit open claims of the principal's that are proven, all its receivables locked before the first."""
+    """Submit open claims of the principal's that are proven, all its receivables locked before the first.
+
+    They are locked before an account of what is claimed is opened: a batch of claims has them by then.
+    """
     assets = [claim.asset for claim in claims]
     await store.lock_receivables(connection, principal.participant_id, assets)
-    return [await _submit(connection, principal, claim, "", now_us) for claim in claims]
+    return [await _submit(connection, principal, claim, reason, now_us) for claim in claims]
 
 
 async def take_step(
@@ -157,7 +159,9 @@ async def take_step(
     claim = await _lock(connection, principal, claim_id, wanted)
     to, reason = wanted.to_status, wanted.reason
     if to is ClaimStatus.SUBMITTED:
-        return await _submit(connection, principal, claim, reason, now_us)
+        await _must_be_proven(connection, claim)
+        [submitted] = await submit_claims(connection, principal, [claim], now_us, reason)
+        return submitted
     changes: dict[str, int | None] = {}
     transfers: list[Transfer] = []
     if to in {ClaimStatus.APPROVED, ClaimStatus.REDUCED, ClaimStatus.REJECTED}:
@@ -200,16 +204,13 @@ async def _lock(connection: Connection, principal: Principal, claim_id: int, wan
 async def _submit(
     connection: Connection, principal: Principal, claim: Claim, reason: str, now_us: int
 ) -> Claim:
-    """Put a claim to its issuer, and draw whether it is audited."""
-    terms = await store.claim_terms(connection, claim.programme_id, claim.programme_version)
-    await _must_be_proven(connection, claim, terms.evidence)
+    """Put a proven claim to its issuer, its receivable locked, and draw whether it is audited."""
     wanted = WantedStep(to_status=ClaimStatus.SUBMITTED, reason=reason)
     claim = await _record_step(connection, principal, claim, wanted, now_us, {"submitted_at_us": now_us})
-    # Before the account of what is claimed is opened: a batch of claims has the receivable by then.
-    await store.lock_receivables(connection, claim.claimant_id, [claim.asset])
     receivable_id, claimed_id = await claimant_accounts(connection, claim, now_us)
     step = transfer_of(claim, TransferReason.CLAIM_SUBMISSION, receivable_id, claimed_id, claim.amount_fen)
     await ledger.post(connection, [step], now_us)
+    terms = await store.claim_terms(connection, claim.programme_id, claim.programme_version)
     if not terms.audit_sample_bps:
         return claim
     seed = secrets.token_bytes(SEED_BYTES)
@@ -223,8 +224,9 @@ async def _submit(
     return await _record_step(connection, None, claim, wanted, now_us, {})
 
 
-async def _must_be_proven(connection: Connection, claim: Claim, needed: Sequence[str]) -> None:
+async def _must_be_proven(connection: Connection, claim: Claim) -> None:
     """Raise `Conflict` (evidence_missing) naming every evidence of the rules that is not attached."""
+    needed = (await store.claim_terms(connection, claim.programme_id, claim.programme_version)).evidence
     attached = (
         {each.name for each in await store.evidence_of_claim(connection, claim.id)} if needed else set()
     )

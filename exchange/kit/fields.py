@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import msgspec
 
 from exchange.kit.clock import format_rfc3339, parse_rfc3339, us_of_hour
-from exchange.kit.errors import Faults
+from exchange.kit.errors import Fault, Faults, InvalidInput
 from exchange.kit.ids import decode_id
 
 FEN_MAX: Final = 10**15 - 1
@@ -88,6 +88,13 @@ def is_blank(text: str) -> bool:
         or any(ord(each) in span for span in _SELECTORS)
         for each in text
     )
+
+
+def refuse_blank_reason(reason: str, rule: str) -> None:
+    """Raise `InvalidInput` where a step's reason has nothing to see; `rule` tells what a reason is for."""
+    if is_blank(reason):
+        fault = Fault("/reason", "required", rule, reason)
+        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
 
 
 def money_fen(faults: Faults, pointer: str, text: Readable) -> int | None:

@@ -26,6 +26,13 @@ CursorText = Annotated[str, msgspec.Meta(max_length=400, description="next_curso
 CursorPart = int | str
 
 
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which page of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
 class Part(Enum):
     """What a part of a cursor is, by the column that its list is sorted by."""
 

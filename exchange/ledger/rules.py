@@ -4,7 +4,7 @@ Rule: an account that may not be overdrawn always has `available >= 0`; the data
 every statement that posts, so within one such statement the order of the transfers does not matter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from exchange.kit.fields import format_cny
@@ -16,6 +16,7 @@ from exchange.ledger.models import (
     Difference,
     DifferenceKind,
     Purpose,
+    Transfer,
     TransferReason,
 )
 
@@ -52,6 +53,11 @@ _VOUCHER_PURPOSES: Final = frozenset({Purpose.VOUCHER, Purpose.VOUCHER_ESCROW})
 def available_fen(balance: Balance) -> int:
     """Return what the owner can still use: credited, less debited, less set aside."""
     return balance.credits_posted_fen - balance.debits_posted_fen - balance.debits_pending_fen
+
+
+def moved_accounts(transfers: Iterable[Transfer]) -> set[int]:
+    """Return the ids of the accounts whose money some transfers move."""
+    return {each for step in transfers for each in (step.debit_account_id, step.credit_account_id)}
 
 
 def account_view(balance: Balance) -> AccountView:

@@ -15,7 +15,16 @@ from exchange.kit.errors import NotFound
 from exchange.kit.fields import IdText, time_us, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import (
+    LIMIT_DEFAULT,
+    CursorText,
+    Limit,
+    Page,
+    PageQuery,
+    Part,
+    decode_cursor,
+    encode_cursor,
+)
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id, encode_id
@@ -40,13 +49,6 @@ class ListParticipants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Query of the list of participants."""
 
     kind: ParticipantKind | None = None
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
-
-
-class ListTradeGroups(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Query of the list of trade groups."""
-
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
 
@@ -180,10 +182,10 @@ class TradeGroupsController(Controller):
 
         return await once(request, work)
 
-    @get("", opt=requires(Scope.OPERATE, query=ListTradeGroups), summary="List trade groups")
+    @get("", opt=requires(Scope.OPERATE, query=PageQuery), summary="List trade groups")
     async def list_trade_groups(self, request: ApiRequest) -> Page[TradeGroupView]:
         """List trade groups, oldest first."""
-        query = request.query(ListTradeGroups)
+        query = request.query(PageQuery)
         after_id = _after("trade_groups", query.cursor)
         database: Database = request.app.state.database
         async with database.connection() as connection:

@@ -5,7 +5,6 @@ Of the application's state: `database`, `clock` and `list_prices` (what the orde
 
 from typing import Final
 
-import msgspec
 from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
@@ -13,7 +12,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.errors import Faults
 from exchange.kit.fields import IdText, typed_id
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_request import ApiRequest
 from exchange.products import list_prices
 from exchange.products.list_price_models import ListPriceView, NewListPrice
@@ -25,14 +24,7 @@ _HISTORY: Final = "list_price_history"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
 
-class ListPricesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a product's list prices."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
-
-
-class HistoryQuery(ListPricesQuery, frozen=True, kw_only=True):
+class HistoryQuery(PageQuery, frozen=True, kw_only=True):
     """Whose list prices, and which page of them."""
 
     provider_id: IdText | None = None
@@ -68,12 +60,12 @@ class ListPricesController(Controller):
 
     @get(
         "/list-prices",
-        opt=requires(*_READERS, query=ListPricesQuery),
+        opt=requires(*_READERS, query=PageQuery),
         summary="List the list prices of a product",
     )
     async def list_present(self, request: ApiRequest, product_id: FromPath[str]) -> Page[ListPriceView]:
         """Return the present list price of every provider that has one."""
-        query = request.query(ListPricesQuery)
+        query = request.query(PageQuery)
         after_id = 0 if query.cursor is None else int(decode_cursor(_PRESENT, query.cursor, Part.ID)[0])
         async with request.app.state.database.connection() as connection:
             found = await list_prices.list_present(

@@ -10,8 +10,8 @@ from typing import Final
 
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
-from exchange.kit.errors import Conflict, Fault, InvalidInput
-from exchange.kit.fields import is_blank
+from exchange.kit.errors import Conflict
+from exchange.kit.fields import refuse_blank_reason
 from exchange.programmes import store
 from exchange.programmes.models import Programme, ProgrammeStatus
 from exchange.programmes.service import get_programme
@@ -39,9 +39,7 @@ async def step_programme(
     Raises `NotFound`, `Forbidden` for one of another's, `InvalidInput` for a blank reason, and `Conflict`
     where it cannot go there from where it stands.
     """
-    if is_blank(reason):
-        fault = Fault("/reason", "required", "says why, for everyone to read", reason)
-        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
+    refuse_blank_reason(reason, "says why, for everyone to read")
     programme = await lock_own_programme(connection, principal, programme_id, now_us, "opens or closes it")
     if STEPS.get(programme.status) is not to_status:
         stands = "a draft" if programme.status is ProgrammeStatus.DRAFT else programme.status.value

@@ -5,7 +5,6 @@ Of the application's state: `database`, `clock` and `programmes` (the registry, 
 
 from typing import Final
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
@@ -13,7 +12,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.programmes import life
@@ -22,13 +21,6 @@ from exchange.programmes.rules import view_of_programme, view_of_programme_step
 from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
 
 _STEPS: Final = "programme_steps"
-
-
-class ProgrammeStepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a programme's history."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
 
 
 class ProgrammeStepsController(Controller):
@@ -72,12 +64,12 @@ class ProgrammeStepsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=ProgrammeStepsQuery),
+        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
         summary="List a programme's steps",
     )
     async def list_all(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[ProgrammeStepView]:
         """Return what became of a programme, in order: who, when, why, and what went back to its source."""
-        query = request.query(ProgrammeStepsQuery)
+        query = request.query(PageQuery)
         value = id_in_path("prg", programme_id, "there is no such programme")
         after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
         now_us = request.app.state.clock.now_us()

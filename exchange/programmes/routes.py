@@ -6,7 +6,6 @@ was made).
 
 from typing import Final
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
@@ -14,7 +13,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -25,13 +24,6 @@ from exchange.programmes.rules import superseded_us, view_of_programme, view_of_
 _PROGRAMMES: Final = "programmes"
 _VERSIONS: Final = "programme_versions"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
-
-
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
 
 
 class ProgrammeQuery(PageQuery, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.ledger.models import CNY, Transfer, TransferKind, TransferReason
+from exchange.ledger.rules import moved_accounts
 from exchange.ledger.service import available_for_update, post
 from exchange.settlement import store
 from exchange.settlement.models import CASH_VOUCHER_ID, DueLease
@@ -67,11 +68,6 @@ class _Delivery:
         self._cash_ids = cash_ids
         self._receivable_ids = receivable_ids
         self._fees_id = fees_id
-
-    @property
-    def account_ids(self) -> set[int]:
-        """The accounts whose money moves."""
-        return {each for step in self.transfers for each in (step.debit_account_id, step.credit_account_id)}
 
     def settle(self, lease: DueLease, through_hour: int) -> None:
         """Settle every hour of a lease that is due."""
@@ -231,7 +227,7 @@ async def settle_due_hours(
     for lease in leases:
         delivery.settle(lease, through_hour)
     if also_moved:
-        await available_for_update(connection, delivery.account_ids.union(also_moved))
+        await available_for_update(connection, moved_accounts(delivery.transfers).union(also_moved))
     await post(connection, delivery.transfers, at_us)
     await record_captures(connection, delivery.captures, at_us)
     await store.advance_leases(connection, delivery.leases)

@@ -22,6 +22,7 @@ import msgspec
 
 from exchange.kit.ids import new_id
 from exchange.ledger.models import Transfer, TransferKind, TransferReason
+from exchange.ledger.rules import moved_accounts
 from exchange.ledger.service import post
 from exchange.settlement import store
 from exchange.settlement.models import Aggressor, FundedOrder, Hold, LeaseFunding, Trade
@@ -72,7 +73,7 @@ class Settlement:
     @property
     def account_ids(self) -> set[int]:
         """The accounts whose money `write` moves."""
-        return {each for step in self._transfers for each in (step.debit_account_id, step.credit_account_id)}
+        return moved_accounts(self._transfers)
 
     def place(self, funded: FundedOrder) -> None:
         """Set aside everything that the bid's holds say."""

@@ -10,8 +10,8 @@ from typing import Final
 
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
-from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
-from exchange.kit.fields import is_blank
+from exchange.kit.errors import Conflict, NotFound
+from exchange.kit.fields import refuse_blank_reason
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import store
 from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
@@ -38,9 +38,7 @@ async def step_voucher(
     Raises `NotFound` for one of another's, `InvalidInput` for a blank reason, `Conflict` where it is over or
     stands there already.
     """
-    if is_blank(reason):
-        fault = Fault("/reason", "required", "says why, for the buyer to read", reason)
-        raise InvalidInput(detail=f"{fault.pointer} {fault.detail}", errors=[fault])
+    refuse_blank_reason(reason, "says why, for the buyer to read")
     voucher = await store.lock_voucher(connection, voucher_id, principal.participant_id)
     if voucher is None:
         raise NotFound(detail="there is no such voucher")

@@ -6,7 +6,6 @@ Of the application's state: `database` and `clock`.
 import datetime as dt
 from typing import Final
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
@@ -15,7 +14,7 @@ from exchange.kit.clock import us_of
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -31,13 +30,6 @@ AFTER_ALL: Final = StepPlace(
 """Above every place: where the list of all steps begins."""
 
 
-class StepsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a voucher's history."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
-
-
 class VoucherNewsController(Controller):
     """What became of vouchers, of all in one list: where a buyer looks for what it is told."""
 
@@ -46,7 +38,7 @@ class VoucherNewsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=StepsQuery),
+        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
         summary="List the steps of all vouchers",
     )
     async def list_all(self, request: ApiRequest) -> Page[VoucherStepView]:
@@ -54,7 +46,7 @@ class VoucherNewsController(Controller):
 
         A hold that an order gave free of an expired or revoked voucher is a step too.
         """
-        query = request.query(StepsQuery)
+        query = request.query(PageQuery)
         before = AFTER_ALL
         if query.cursor is not None:
             parts = decode_cursor(_NEWS, query.cursor, Part.TIME_US, Part.ID, Part.HOUR)
@@ -104,12 +96,12 @@ class VoucherStepsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=StepsQuery),
+        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
         summary="List a voucher's steps",
     )
     async def list_all(self, request: ApiRequest, voucher_id: FromPath[str]) -> Page[VoucherStepView]:
         """Return what became of a voucher, in order: who, when, why, and what went back to its issuer."""
-        query = request.query(StepsQuery)
+        query = request.query(PageQuery)
         value = id_in_path("vch", voucher_id, "there is no such voucher")
         after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
         async with request.app.state.database.connection() as connection:

@@ -5,7 +5,6 @@ Of the application's state: `database`, `clock` and `programmes` (the registry).
 
 from typing import Final
 
-import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
@@ -15,7 +14,7 @@ from exchange.kit.errors import Faults
 from exchange.kit.fields import IdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -26,13 +25,6 @@ from exchange.vouchers.rules import view_of_voucher
 
 _VOUCHERS: Final = "vouchers"
 _READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
-
-
-class PageQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which page of a list."""
-
-    limit: Limit = LIMIT_DEFAULT
-    cursor: CursorText | None = None
 
 
 class VoucherQuery(PageQuery, frozen=True, kw_only=True):
