@@ -1,79 +1,76 @@
-"""The composition root: from settings to a running exchange, and to its HTTP application.
+"""The composition root: from settings to a running process of the exchange (`exchange.api` is its door).
 
 `Exchange.open` brings everything up in the order in which each part needs the one before it: the database,
-its schema, the catalogue, the first key, then the relay, then the partitions with their books. `close` takes
-it down in the opposite order, so that every request that was taken is answered first.
+its schema, the catalogue, the first key, then the notices of other processes, the relay, and the partitions
+with their books, or the way to them (`exchange.fleet.roles`). `close` takes it down in the opposite order, so
+that every request that was taken is answered first.
 """
 
 import asyncio
 import contextlib
 import logging
-from ipaddress import ip_network
+from collections.abc import Callable, Sequence
 from typing import Final, Self
 
-import msgspec
-from litestar import Litestar, get
-
-from exchange.applications.routes import AllocationController, ApplicationsController
-from exchange.claims.evidence_routes import EvidenceController
-from exchange.claims.routes import ClaimsController
-from exchange.claims.statement_routes import StatementsController
+from exchange.alerts import service as surveillance
+from exchange.alerts.watch import AlertWatch
+from exchange.feed.books import BookFeed
 from exchange.feed.relay import Relay
-from exchange.feed.routes import MarketController, stream
-from exchange.feed.service import MarketService
-from exchange.kit.auth import StoredKey
-from exchange.kit.auth_guard import PERIOD_S, FailureRecord, GuardedAuthenticator
+from exchange.fleet.leases import new_holder
+from exchange.fleet.roles import LedByTurns, LedElsewhere, LedHere, Partitions, Surroundings, why_not
+from exchange.kit.audit_months import AuditMonths
+from exchange.kit.auth_guard import PERIOD_S, FailureRecord
 from exchange.kit.clock import (
     US_PER_HOUR,
     Clock,
-    ManualClock,
     ScaledClock,
     SystemClock,
     format_rfc3339,
     wall_now_us,
 )
-from exchange.kit.database import Database
+from exchange.kit.database import Connection, Database, take_process_number
 from exchange.kit.embedded_postgres import EmbeddedPostgres
-from exchange.kit.fields import format_hour
-from exchange.kit.http_app import build_app
-from exchange.kit.http_auth import public
 from exchange.kit.http_limits import Limits, Rates
-from exchange.kit.http_request import ApiRequest
+from exchange.kit.ids import use_number
 from exchange.kit.migrate import migrate
+from exchange.kit.notices import Notices
+from exchange.kit.rates_redis import RedisLimiter
+from exchange.kit.redis import Redis
+from exchange.kit.rereading import Rereader
 from exchange.kit.settings import Settings
-from exchange.ledger.routes import AccountsController, CashController
+from exchange.kit.tasks import end
+from exchange.kit.tracing import traces_of
 from exchange.ledger.service import AccountDirectory
 from exchange.monitoring.collect import Watched, troubles
-from exchange.monitoring.routes import metrics_route
-from exchange.orders.many_routes import ManyOrdersController
-from exchange.orders.models import NewOrder
-from exchange.orders.routes import OrdersController, PhasesController
-from exchange.orders.sequencer import Sequencer, SequencerSettings
-from exchange.orders.service import OrderService, latest_event_at_us
-from exchange.orders.switches import CAUSE, Switches
-from exchange.oversight.routes import OversightController
-from exchange.oversight.service import OversightService
-from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
-from exchange.participants.service import first_operator_key, load_stored_key
-from exchange.products.list_price_routes import ListPricesController
+from exchange.monitoring.service import Operations
+from exchange.orders.leader import SequencerSettings
+from exchange.orders.models import Step
+from exchange.orders.partition import latest_event_at_us
+from exchange.orders.sequencer import Sequencer
+from exchange.orders.service import OrderService
+from exchange.orders.switches import Switches, SwitchWatch
+from exchange.orders.traced import traced
+from exchange.orders.withdrawals import Withdrawals
+from exchange.oversight.marks import Marking
+from exchange.oversight.summaries import Summaries
+from exchange.participants.keyring import Keyring
+from exchange.participants.service import first_operator_key
 from exchange.products.list_prices import ListPrices
 from exchange.products.models import ProductSpec
-from exchange.products.routes import CatalogueController
+from exchange.products.rules import products_of_partition
 from exchange.products.service import load_products, seed_catalogue
-from exchange.programmes.life_routes import ProgrammeStepsController
 from exchange.programmes.registry import ProgrammeRegistry
-from exchange.programmes.routes import ProgrammesController
-from exchange.settlement.routes import LeasesController
-from exchange.settlement.trade_routes import TradesController
-from exchange.vouchers.life_routes import VoucherNewsController, VoucherStepsController
-from exchange.vouchers.routes import VouchersController
+from exchange.transparency import keys as checkpoint_keys
+from exchange.transparency.folder import CheckpointFolder, FolderInUse
+from exchange.transparency.notes import Signer
+from exchange.transparency.sealer import Sealer
 
 OPERATOR_KEY_FILE: Final = "operator.key"
 PARTITIONS_MAX: Final = 10
 """Each keeps a connection of the pool's; what is left of it serves everything else."""
 
-CLOSE_PARTITION_S: Final = 20.0
-"""How long a partition may take to answer what it took, when the exchange closes."""
+IDLE_TRANSACTION_S: Final = 3
+"""How long an engine that has stopped may hold the locks that its successor needs."""
 
 _log = logging.getLogger(__name__)
 
@@ -83,7 +80,7 @@ class StartError(Exception):
 
 
 class Exchange:
-    """A running exchange: one process with all partitions. Made by `open`, ended by `close`."""
+    """A running process: all of the exchange, or its part by its role. Made by `open`, ended by `close`."""
 
     def __init__(
         self,
@@ -96,27 +93,41 @@ class Exchange:
         list_prices: ListPrices,
         products: dict[str, ProductSpec],
         server: EmbeddedPostgres | None,
+        replica: Database | None,
     ) -> None:
         self.settings = settings
         self.database = database
+        self.oversight_reads = replica or database
+        """What regulators' questions are read from."""
+        self._replica = replica
         self.clock = clock
         self.accounts = accounts
         self.programmes = programmes
         self.list_prices = list_prices
         self.products = products
+        self.notices = Notices(database)
+        """What other processes change; whoever keeps rows in memory subscribes before `_start`."""
+        self.redis = _redis(settings)
+        self.process = new_holder()
+        """The name of this process among those of the exchange."""
+        self._shared_limits = (
+            RedisLimiter(self.redis) if self.redis is not None and settings.role == "gateway" else None
+        )
         self.relay = Relay(database)
+        self._on_commit: list[Callable[[int, Sequence[Step]], None]] = [self.relay.tell]
         self.ended = asyncio.Event()
         """Set when a partition stopped by itself: it was fenced, or met a fault. Nothing is served then."""
+        self.traces = traces_of(settings)
         self._server = server
-        self._sequencers = {
-            partition_id: self._sequencer(partition_id)
-            for partition_id in sorted({product.partition_id for product in products.values()})
-        }
+        self.partitions = self._partitions()
+        self.books = BookFeed(self.relay.hub, products, self.partitions.leaders)
+        self._on_commit.append(self.books.committed)
+        self.relay.followers.append(self.books)
         self.orders = OrderService(
             database=database,
             clock=clock,
             products=products,
-            sequencers=self._sequencers,
+            sequencers=traced(self.partitions.leaders, self.traces),
             programmes=programmes,
             list_prices=list_prices,
         )
@@ -125,12 +136,42 @@ class Exchange:
             relay=self.relay,
             database=database,
             clock=clock,
-            limits=Limits(_rates(settings)),
+            limits=Limits(_rates(settings), self._shared_limits),
             failures=FailureRecord(database, clock.now_us),
+            notices=self.notices,
+            alerts=AlertWatch(database, clock),
+            sealer=Sealer(database, CheckpointFolder.of(settings), period_s=settings.checkpoint_period_s),
+            redis=self.redis,
         )
+        self.operations = Operations(
+            self.watched, name=self.process, role=settings.role, troubles=self.troubles
+        )
+        self.keys = Keyring(
+            database,
+            self.notices,
+            limits=self.watched.limits,
+            failures=self.watched.failures,
+            session_idle_s=settings.session_idle_s,
+        )
+        self._rereaders = [
+            Rereader(database, self.notices, "programme", self._reread_programmes),
+            Rereader(database, self.notices, "list_price", list_prices.refresh),
+        ]
         self._is_stopping = False
         self._chores: asyncio.Task[None] | None = None
-        self.switches = Switches(lambda owner: self.orders.cancel_all(owner, cause=CAUSE))
+        self.switches = Switches(database, {product.partition_id for product in products.values()})
+        self._switch_watch = SwitchWatch(database, self.partitions.leaders)
+        self._audit_months = AuditMonths(database, clock)
+        self.withdrawals = Withdrawals(database, self.partitions.leaders)
+        self._summaries = Summaries(database)
+        self._marking = Marking(
+            database,
+            {
+                partition_id: products_of_partition(products, partition_id)
+                for partition_id in sorted({product.partition_id for product in products.values()})
+            },
+        )
+        self.keys.ends.on_ended.append(self.relay.hub.close_key)
 
     @classmethod
     async def open(cls, settings: Settings, clock: Clock | None = None) -> Self:
@@ -140,63 +181,101 @@ class Exchange:
         by `close`. Without `clock` venue time is wall time, or scaled time that goes on where the database
         left it.
         """
+        if refused := why_not(settings):
+            raise StartError(refused)
         server = None if settings.database_url else EmbeddedPostgres(settings.data_dir.expanduser())
         url = settings.database_url or (server.start() if server else "")
-        try:
+        async with contextlib.AsyncExitStack() as failed:
+            if server is not None:
+                failed.callback(server.stop)
             await migrate(url)
-            database = await Database.connect(url, statement_timeout_s=settings.statement_timeout_s)
-        except BaseException:
-            if server is not None:
-                server.stop()
-            raise
-        try:
-            return await cls._open_on(settings, database, clock, server)
-        except BaseException:
-            await database.close()
-            if server is not None:
-                server.stop()
-            raise
+            database = await Database.connect(
+                url,
+                statement_timeout_s=settings.statement_timeout_s,
+                idle_transaction_s=IDLE_TRANSACTION_S if settings.role == "engine" else 0,
+            )
+            failed.push_async_callback(database.close)
+            replica = None
+            if settings.oversight_database_url is not None:
+                replica = await Database.connect(
+                    settings.oversight_database_url,
+                    statement_timeout_s=settings.statement_timeout_s,
+                    application_name="compute-exchange-oversight",
+                    connections_min=0,  # the market goes on without it
+                )
+                failed.push_async_callback(replica.close)
+            exchange = await cls._open_on(settings, database, clock, server, replica)
+            failed.pop_all()
+        return exchange
 
     @classmethod
     async def _open_on(
-        cls, settings: Settings, database: Database, clock: Clock | None, server: EmbeddedPostgres | None
+        cls,
+        settings: Settings,
+        database: Database,
+        clock: Clock | None,
+        server: EmbeddedPostgres | None,
+        replica: Database | None,
     ) -> Self:
         programmes, list_prices = ProgrammeRegistry(), ListPrices()
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
+        async with database.connection() as connection:
+            clock = clock or _clock(settings, await latest_event_at_us(connection))
+        await AuditMonths(database, clock).make()
         async with database.transaction() as connection:
+            use_number(await take_process_number(connection))
             await seed_catalogue(connection)
+            await surveillance.begin(connection)
             if await first_operator_key(connection, key_file) is not None:
                 _log.warning("the first operator's key is in %s", key_file)
         async with database.connection() as connection:
             products = {product.id: product for product in await load_products(connection)}
             await programmes.refresh(connection)
             await list_prices.refresh(connection)
-            latest_us = await latest_event_at_us(connection)
         partitions = len({product.partition_id for product in products.values()})
         if partitions > PARTITIONS_MAX:
             raise StartError(f"one process leads at most {PARTITIONS_MAX} partitions, not {partitions}")
         exchange = cls(
             settings,
             database,
-            clock or _clock(settings, latest_us),
+            clock,
             accounts=AccountDirectory(),
             programmes=programmes,
             list_prices=list_prices,
             products=products,
             server=server,
+            replica=replica,
         )
+        exchange.watched.sealer.signer = await _checkpoint_key(settings, database)
         await exchange._start()
         return exchange
 
     async def _start(self) -> None:
-        await self.relay.start()
+        await self.notices.start()
         try:
-            for sequencer in self._sequencers.values():
-                await sequencer.start()
+            await self.keys.start()
+            for rereader in self._rereaders:
+                rereader.start()
+            await self.relay.start()
+            await self.partitions.start()
         except BaseException:
+            await self.partitions.stop()
             await self.relay.stop()
+            await self.keys.stop()
+            for rereader in self._rereaders:
+                await rereader.stop()
+            await self.notices.stop()
             raise
+        if self.settings.role != "gateway":
+            self._audit_months.start()
+            self._switch_watch.start()
+        if self.settings.role != "engine":  # what leads a market does nothing beside it
+            self._marking.start()
+            self._summaries.start()
+            self.watched.alerts.start()
+            self.watched.sealer.start()
         self._chores = asyncio.create_task(self._write_failures(), name="failed-authentications")
+        self.operations.start()
 
     async def _write_failures(self) -> None:
         while True:
@@ -211,26 +290,52 @@ class Exchange:
         self._is_stopping = True
         self.relay.hub.shut_down()
 
+    async def stop_following(self) -> None:
+        """End what reads the committed record beside the market; each goes on there at the next start."""
+        for follower in (self._marking, self._summaries, self.watched.alerts, self.watched.sealer):
+            await follower.stop()
+
     async def close(self) -> None:
         """Answer what was taken, store the books, stop. Safe to call once only."""
         async with contextlib.AsyncExitStack() as rest:
             # Whatever fails on the way down, what stands below it is still taken down.
             if self._server is not None:
                 rest.callback(self._server.stop)
+            if self.traces is not None:
+                rest.push_async_callback(self.traces.close)
             rest.push_async_callback(self.database.close)
+            if self._replica is not None:
+                rest.push_async_callback(self._replica.close)
+            if self.redis is not None:
+                rest.push_async_callback(self.redis.close)
+            if self._shared_limits is not None:
+                rest.push_async_callback(self._shared_limits.close)
+            rest.push_async_callback(self.notices.stop)
+            for rereader in self._rereaders:
+                rest.push_async_callback(rereader.stop)
+            rest.push_async_callback(self.keys.stop)
             rest.push_async_callback(self.relay.stop)
-            for sequencer in self._sequencers.values():
-                rest.push_async_callback(_in_time, sequencer)
+            rest.push_async_callback(self.partitions.stop)
             rest.push_async_callback(self.watched.failures.write)
-            if self._chores is not None:
-                self._chores.cancel()
-                await asyncio.wait([self._chores])
-            rest.push_async_callback(self.switches.close)
+            await end([self._chores])
+            rest.push_async_callback(self.stop_following)
+            rest.push_async_callback(self.operations.stop)
+            rest.push_async_callback(self._switch_watch.stop)
+            rest.push_async_callback(self._audit_months.stop)
+            rest.push_async_callback(self.withdrawals.close)
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""
         self.ended.set()
         self.relay.halt()
+
+    async def _reread_programmes(self, connection: Connection, programme_id: str | None) -> None:
+        await self.programmes.refresh(connection, None if programme_id is None else int(programme_id))
+
+    def _tell(self, partition_id: int, steps: Sequence[Step]) -> None:
+        """Tell whoever listens of what has just been committed here."""
+        for tell in self._on_commit:
+            tell(partition_id, steps)
 
     async def is_ready(self) -> bool:
         """Whether requests are taken: by every partition, and with the database in reach."""
@@ -238,36 +343,65 @@ class Exchange:
 
     def troubles(self) -> list[str]:
         """Say why the exchange is not ready; empty while it is."""
-        return [*(["the exchange is stopping"] if self._is_stopping else []), *troubles(self.watched)]
+        stopping = ["the exchange is stopping"] if self._is_stopping else []
+        return [*stopping, *self.partitions.troubles(), *troubles(self.watched)]
 
-    def _sequencer(self, partition_id: int) -> Sequencer:
+    def _partitions(self) -> Partitions:
+        """Return what this process does about the partitions, by its role."""
+        within = Surroundings(
+            self.process,
+            self.database,
+            self.clock,
+            self.products,
+            self.settings.fee_bps,
+            self.settings.patience_s,
+            self._sequencer,
+            self._end,
+            self._on_commit,
+        )
+        if self.redis is None or self.settings.role == "all":
+            return LedHere(within)
+        if self.settings.role == "engine":
+            return LedByTurns(within, self.redis)
+        return LedElsewhere(within, self.redis, self.relay)
+
+    def _sequencer(self, partition_id: int, on_end: Callable[[], None]) -> Sequencer:
         return Sequencer(
             SequencerSettings(
                 partition_id=partition_id,
+                is_alone=all(each.partition_id == partition_id for each in self.products.values()),
                 fee_bps=self.settings.fee_bps,
                 settlement_delay_hours=self.settings.settlement_delay_hours,
             ),
-            products={
-                product.id: product.book_product()
-                for product in self.products.values()
-                if product.partition_id == partition_id
-            },
+            products=products_of_partition(self.products, partition_id),
             database=self.database,
             clock=self.clock,
             accounts=self.accounts,
             programmes=self.programmes,
-            on_commit=self.relay.tell,
-            on_end=self._end,
+            on_commit=self._tell,
+            on_end=on_end,
         )
 
 
-async def _in_time(sequencer: Sequencer) -> None:
-    """Stop a partition; where the database does not answer, without answers to what it took."""
+async def _checkpoint_key(settings: Settings, database: Database) -> Signer | None:
+    """Return the key that this process seals the record with, None where another one's seals."""
+    if settings.role == "engine":
+        return None
     try:
-        async with asyncio.timeout(CLOSE_PARTITION_S):
-            await sequencer.stop()
-    except TimeoutError:
-        _log.error("a partition did not stop within %s s", CLOSE_PARTITION_S)
+        async with database.transaction() as connection:
+            signer = await checkpoint_keys.begin(connection, settings)
+    except (checkpoint_keys.BadKeyFile, FolderInUse) as error:
+        raise StartError(str(error)) from error
+    if signer is None:
+        _log.warning("this process does not seal the record: it has not the key of the latest checkpoints")
+    return signer
+
+
+def _redis(settings: Settings) -> Redis | None:
+    try:
+        return Redis.at(settings.redis_url) if settings.redis_url else None
+    except ValueError as error:
+        raise StartError(f"EXCHANGE_REDIS_URL is no address of a Redis: {error}") from error
 
 
 def _rates(settings: Settings) -> Rates:
@@ -290,88 +424,3 @@ def _clock(settings: Settings, latest_us: int | None) -> Clock:
             "belongs to a scaled exchange (EXCHANGE_SECONDS_PER_HOUR) or to a replay"
         )
     return SystemClock()
-
-
-class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
-    """Where venue time stands. `seconds_per_hour` is 3600 unless scaled, null where driven by hand."""
-
-    now_at: str
-    first_hour_for_sale_at: str
-    seconds_per_hour: float | None
-
-
-@get("/v1/time", opt=public(), tags=["Market data"], summary="Venue time")
-async def venue_time(request: ApiRequest) -> VenueTime:
-    """Return the time by which hours are sold, delivered and settled here."""
-    clock: Clock = request.app.state.clock
-    settings: Settings = request.app.state.settings
-    driven = isinstance(clock, ManualClock)
-    return VenueTime(
-        now_at=format_rfc3339(clock.now_us()),
-        first_hour_for_sale_at=format_hour(clock.hour() + 1),
-        seconds_per_hour=None if driven else settings.seconds_per_hour or 3600.0,
-    )
-
-
-def create_app(exchange: Exchange) -> Litestar:
-    """Build the HTTP application of a running exchange."""
-
-    async def load(key_id: int) -> StoredKey | None:
-        async with exchange.database.connection() as connection:
-            return await load_stored_key(connection, key_id)
-
-    watched = exchange.watched
-    authenticator = GuardedAuthenticator(load, watched.limits, watched.failures)
-    networks = tuple(ip_network(network) for network in exchange.settings.metrics_networks)
-    return build_app(
-        [
-            AccountsController,
-            AllocationController,
-            ApplicationsController,
-            CashController,
-            CatalogueController,
-            ClaimsController,
-            EvidenceController,
-            KeysController,
-            LeasesController,
-            ListPricesController,
-            ManyOrdersController,
-            MarketController,
-            OrdersController,
-            OversightController,
-            ParticipantsController,
-            PhasesController,
-            ProgrammesController,
-            ProgrammeStepsController,
-            StatementsController,
-            TradesController,
-            TradeGroupsController,
-            VoucherNewsController,
-            VoucherStepsController,
-            VouchersController,
-            metrics_route(watched, networks),
-            stream,
-            venue_time,
-        ],
-        authenticator=authenticator,
-        is_ready=exchange.is_ready,
-        troubles=exchange.troubles,
-        limits=watched.limits,
-        answers=watched.answers,
-        state={
-            "accounts": exchange.accounts,
-            "authenticator": authenticator,
-            "clock": exchange.clock,
-            "database": exchange.database,
-            "limits": watched.limits,
-            "list_prices": exchange.list_prices,
-            "market": MarketService(orders=exchange.orders, tape=exchange.relay.tape, clock=exchange.clock),
-            "orders": exchange.orders,
-            "oversight": OversightService(database=exchange.database, clock=exchange.clock),
-            "programmes": exchange.programmes,
-            "relay": exchange.relay,
-            "settings": exchange.settings,
-            "switches": exchange.switches,
-        },
-        echo_type=NewOrder if exchange.settings.bench_echo else None,
-    )

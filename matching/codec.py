@@ -56,6 +56,20 @@ class WireOrderAccepted(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag
     order: WireOrder
 
 
+class _PlaceOrderOf(msgspec.Struct, frozen=True, gc=False, tag="PlaceOrder"):
+    """PlaceOrder with an order that is encoded already."""
+
+    sequence: int
+    order: msgspec.Raw
+
+
+class _OrderAcceptedOf(msgspec.Struct, frozen=True, gc=False, tag="OrderAccepted"):
+    """OrderAccepted with an order that is encoded already."""
+
+    sequence: int
+    order: msgspec.Raw
+
+
 _WireCommand = (
     WirePlaceOrder
     | WireReplaceOrder
@@ -204,6 +218,23 @@ def encode_events(sequence_of_events: Sequence[events.Event]) -> bytes:
             for event in sequence_of_events
         ]
     )
+
+
+def encode_step(command: commands.Command, told: Sequence[events.Event]) -> tuple[bytes, bytes]:
+    """Return the bytes of a command and of its events, as the two functions above do.
+
+    An order that the command brings and its first event tells of is encoded once.
+    """
+    if type(command) is commands.PlaceOrder and type(told[0]) is events.OrderAccepted:
+        order = command.order
+        if told[0].order is order:
+            raw = msgspec.Raw(_ENCODER.encode(_checked(order)))
+            accepted = _OrderAcceptedOf(told[0].sequence, raw)
+            return (
+                _ENCODER.encode(_PlaceOrderOf(command.sequence, raw)),
+                _ENCODER.encode([accepted, *told[1:]]),
+            )
+    return encode_command(command), encode_events(told)
 
 
 def decode_events(data: bytes) -> tuple[events.Event, ...]:

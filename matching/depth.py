@@ -11,8 +11,8 @@ an hour that only orders of the worst prices have costs a visit to every order o
 the bids, an hour that no bid wants where others of its span are wanted.
 """
 
-from collections import Counter
-from itertools import accumulate, compress
+from bisect import bisect_left, bisect_right
+from itertools import accumulate, pairwise
 from typing import Any
 
 import msgspec
@@ -181,45 +181,61 @@ def _match(
 class _Unpriced:
     """The hours of a window that have no price yet. Places are hours from `from_hour`.
 
-    `onward`: steps from each place towards the first one without a price that is not before it. `spans`:
-    those that such hours lie in, and `hours_left` how many of them.
+    `starts` and `ends`: the longest stretches of places without a price, in order, so that an order costs a
+    search and a step for each stretch that it meets, however long its window. `spans`: those that such places
+    lie in; a span is so short that at most two stretches lie in it.
     """
 
-    __slots__ = ("from_hour", "hours_left", "onward", "prices", "spans", "spans_from")
+    __slots__ = ("ends", "from_hour", "prices", "spans", "spans_from", "starts")
 
     def __init__(self, book_hour: int, from_hour: int, wanted: list[bool]) -> None:
-        count = len(wanted)
         self.from_hour = from_hour
-        self.prices = [0] * count
-        self.onward = [place if is_wanted else place + 1 for place, is_wanted in enumerate(wanted)]
-        self.onward.append(count)
+        self.prices = [0] * len(wanted)
+        edges = [
+            place
+            for place, (before, here) in enumerate(pairwise((False, *wanted, False)))
+            if before is not here
+        ]
+        self.starts = edges[::2]
+        self.ends = edges[1::2]
         self.spans_from = book_hour >> SPAN_SHIFT
-        self.hours_left = Counter(
-            (hour >> SPAN_SHIFT) - self.spans_from
-            for hour in compress(range(from_hour, from_hour + count), wanted)
-        )
-        self.spans = sum(1 << span for span in self.hours_left)
+        self.spans = 0
+        for start, end in zip(self.starts, self.ends, strict=True):
+            self.spans |= self._spans(start, end)
 
     def price(self, starts_hour: int, ends_hour: int, price_ticks: int) -> None:
         """Give those of a window's hours that have no price yet this one."""
-        onward = self.onward
+        starts = self.starts
+        ends = self.ends
         place = max(starts_hour - self.from_hour, 0)
         end = min(ends_hour - self.from_hour, len(self.prices))
-        while place < end:
-            if onward[place] != place:
-                # Halves the way for who comes next.
-                onward[place] = place = onward[onward[place]]
-                continue
-            self.prices[place] = price_ticks
-            onward[place] = place + 1
-            span = (self.from_hour + place >> SPAN_SHIFT) - self.spans_from
-            self.hours_left[span] -= 1
-            if not self.hours_left[span]:
-                self.spans ^= 1 << span
+        first = bisect_right(ends, place)
+        last = bisect_left(starts, end)
+        if first >= last:
+            return
+        for i in range(first, last):
+            here = max(starts[i], place)
+            until = min(ends[i], end)
+            self.prices[here:until] = [price_ticks] * (until - here)
+        begin = starts[first]
+        stop = ends[last - 1]
+        left = [edge for edge in ((begin, place), (end, stop)) if edge[0] < edge[1]]
+        starts[first:last] = [edge[0] for edge in left]
+        ends[first:last] = [edge[1] for edge in left]
+        self.spans &= ~self._spans(begin, stop)
+        for i in range(max(first - 1, 0), min(first + len(left) + 1, len(starts))):
+            self.spans |= self._spans(starts[i], ends[i])
+
+    def _spans(self, start: int, end: int) -> int:
+        first = (self.from_hour + start >> SPAN_SHIFT) - self.spans_from
+        last = (self.from_hour + end - 1 >> SPAN_SHIFT) - self.spans_from
+        return ((2 << (last - first)) - 1) << first
 
 
 def _first_prices(book: OrderBook, index: RestingIndex[Any], from_hour: int, wanted: list[bool]) -> list[int]:
     """Return, for each wanted hour from `from_hour`, the price of the first order that has it; 0 for none."""
+    if not index.ladder:
+        return [0] * len(wanted)
     unpriced = _Unpriced(book.hour, from_hour, wanted)
     for block in reversed(index.ladder):
         if not unpriced.spans:

@@ -123,13 +123,11 @@ def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Ma
     trade_group = order.trade_group
     working.met_own = False
     for block in working.ladder(limit_ticks):
-        if block.price_ticks > limit_ticks:
-            break
         if block.price_ticks != reached_ticks:
             reached_ticks = block.price_ticks
             sweep.prune(reached_ticks)
-            if not sweep.still_open:
-                break
+        if block.price_ticks > limit_ticks or not sweep.still_open:
+            break
         if not block.cover & bid.spans:
             continue
         for ask in block.orders.values():
@@ -147,4 +145,6 @@ def match_flexible(working: Working, bid: LiveBid, wanted: int, own: bool) -> Ma
                 if ask.participant == participant or (trade_group and ask.order.trade_group == trade_group):
                     working.met_own = True
                 sweep.offer(ask, starts)
+                if not sweep.still_open:
+                    break
     return sweep.result()

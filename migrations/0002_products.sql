@@ -26,6 +26,14 @@ CREATE TABLE cluster (
     province  TEXT NOT NULL
 );
 
+-- The catalogue may learn more about what is traded; where it comes from and where it stands are part of what was traded.
+CREATE TRIGGER accelerator_is_what_it_was BEFORE UPDATE ON accelerator FOR EACH ROW
+    WHEN (OLD.origin IS DISTINCT FROM NEW.origin) EXECUTE FUNCTION refuse_other();
+CREATE TRIGGER cluster_is_what_it_was BEFORE UPDATE ON cluster FOR EACH ROW
+    WHEN (OLD.hub_code IS DISTINCT FROM NEW.hub_code) EXECUTE FUNCTION refuse_other();
+ALTER TABLE accelerator ENABLE ALWAYS TRIGGER accelerator_is_what_it_was;
+ALTER TABLE cluster ENABLE ALWAYS TRIGGER cluster_is_what_it_was;
+
 CREATE TABLE interconnect (
     code         TEXT PRIMARY KEY CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
     name         TEXT NOT NULL,
@@ -45,3 +53,11 @@ CREATE TABLE product (
     partition_id           INTEGER NOT NULL DEFAULT 1 CHECK (partition_id > 0),
     UNIQUE (accelerator_id, cluster_code, interconnect_code)
 );
+CREATE TRIGGER product_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON product
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE product ENABLE ALWAYS TRIGGER product_stays;
+CREATE TRIGGER product_is_what_it_was BEFORE UPDATE ON product FOR EACH ROW
+    WHEN ((OLD.accelerator_id, OLD.cluster_code, OLD.interconnect_code)
+        IS DISTINCT FROM (NEW.accelerator_id, NEW.cluster_code, NEW.interconnect_code))
+    EXECUTE FUNCTION refuse_other();
+ALTER TABLE product ENABLE ALWAYS TRIGGER product_is_what_it_was;

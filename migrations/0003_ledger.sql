@@ -66,6 +66,7 @@ CREATE TABLE ledger_transfer (
 );
 CREATE INDEX ledger_transfer_debits ON ledger_transfer (debit_account_id, id);
 CREATE INDEX ledger_transfer_credits ON ledger_transfer (credit_account_id, id);
+CREATE INDEX ledger_transfer_delivered ON ledger_transfer (credit_account_id, delivery_hour) WHERE reason = 'delivery';
 
 -- Moves the balances by the transfers that a statement added. The accounts are locked in the order of their ids first,
 -- so that two callers never wait for each other. Both accounts of a transfer exist and are of its asset: an account

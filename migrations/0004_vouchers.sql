@@ -63,6 +63,20 @@ CREATE TRIGGER programme_version_bit_is_its_own BEFORE INSERT ON programme_versi
     FOR EACH ROW EXECUTE FUNCTION refuse_shared_ordinal();
 ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_bit_is_its_own;
 
+-- Tells of a change at its commit, on the channel that the trigger names first, by the column that it names second.
+CREATE FUNCTION tell_of_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[1]);
+    RETURN NULL;
+END
+$$;
+
+-- Every process keeps all rules but those of drafts in memory: channel programme, the programme's id.
+CREATE TRIGGER programme_tell AFTER UPDATE OF status ON programme
+    FOR EACH ROW WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION tell_of_change('programme', 'id');
+CREATE TRIGGER programme_version_tell AFTER INSERT ON programme_version
+    FOR EACH ROW EXECUTE FUNCTION tell_of_change('programme', 'programme_id');
+
 -- The budget is what the newest rules say, and stays where the programme is closed.
 CREATE FUNCTION refuse_budget_without_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,18 +1,53 @@
 -- The sequenced market: each partition's head and journal, the orders, and what is held for them.
 
 -- One row per partition. Every commit moves it, under the leader's epoch: a stale leader moves nothing.
+-- intake_offset: what of the partition's stream in Redis had its effect or its refusal by then; '' before the first.
 CREATE TABLE partition_head (
     partition_id   INTEGER PRIMARY KEY CHECK (partition_id > 0),
     epoch          BIGINT NOT NULL CHECK (epoch >= 0),
     last_sequence  BIGINT NOT NULL CHECK (last_sequence >= 0),
     last_hash      BYTEA NOT NULL CHECK (octet_length(last_hash) = 32),
-    last_event_at  TIMESTAMPTZ NOT NULL
+    last_event_at  TIMESTAMPTZ NOT NULL,
+    intake_offset  TEXT NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 
--- One command to one book and the events it had; hash chains each row to the one before it.
+-- Which process leads a partition where several could, by the database's clock alone. This says who may try; that only one
+-- can write is said by the head's epoch.
+CREATE TABLE partition_lease (
+    partition_id  INTEGER PRIMARY KEY CHECK (partition_id > 0),
+    holder        TEXT NOT NULL CHECK (holder <> ''),
+    epoch         BIGINT NOT NULL CHECK (epoch >= 0),
+    leads_until   TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+-- What each process says of itself every few seconds, for operators. Of now only: a crash of the database empties it, and
+-- who lives writes it again. seen_at: by the database's clock.
+CREATE UNLOGGED TABLE process (
+    name          TEXT PRIMARY KEY CHECK (name <> ''),
+    role          TEXT NOT NULL CHECK (role IN ('all', 'gateway', 'engine')),
+    started_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    seen_at       TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    report        BYTEA NOT NULL
+) WITH (fillfactor = 50);
+
+-- Each leader's term: after which command it began, and the version of the engine that decides its commands.
+CREATE TABLE partition_term (
+    partition_id    INTEGER NOT NULL,
+    epoch           BIGINT NOT NULL CHECK (epoch > 0),
+    after_sequence  BIGINT NOT NULL CHECK (after_sequence >= 0),
+    began_at        TIMESTAMPTZ NOT NULL,
+    engine_version  TEXT NOT NULL CHECK (engine_version <> ''),
+    PRIMARY KEY (partition_id, epoch)
+);
+CREATE TRIGGER partition_term_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON partition_term
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE partition_term ENABLE ALWAYS TRIGGER partition_term_insert_only;
+
+-- One command to one book and the events it had; hash chains each row to the one before it. epoch: whose term it was.
 CREATE TABLE journal (
     partition_id  INTEGER NOT NULL,
     sequence      BIGINT NOT NULL,
+    epoch         BIGINT NOT NULL CHECK (epoch > 0),
     product_id    TEXT NOT NULL,
     event_at      TIMESTAMPTZ NOT NULL,
     command       BYTEA NOT NULL,
@@ -42,14 +77,15 @@ CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id         INTEGER NOT NULL,
     sequence             BIGINT,
-    participant_id       BIGINT NOT NULL REFERENCES participant (id),
+    participant_id       BIGINT NOT NULL,
     key_id               BIGINT NOT NULL,
-    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]{1,64}$'),
+    -- Its length apart: a repetition that is counted takes ten times as long, for every row that is written.
+    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]+$' AND length(client_order_id) <= 64),
     amendment            INTEGER NOT NULL DEFAULT 0 CHECK (amendment >= 0),
     replaces_id          BIGINT,
     replaced_by_id       BIGINT,
     fingerprint          BYTEA NOT NULL,
-    product_id           TEXT NOT NULL REFERENCES product (id),
+    product_id           TEXT NOT NULL,
     side                 TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
     quantity_gpus        INTEGER NOT NULL CHECK (quantity_gpus > 0),
     starts_hour          INTEGER NOT NULL,
@@ -82,13 +118,38 @@ CREATE TABLE orders (
 -- good as the unique index for finding a client order id, and it would be walked for that long after.
 CREATE INDEX orders_of_participant ON orders (participant_id, id) WHERE id > 0;
 CREATE INDEX orders_live ON orders (participant_id, id) WHERE status IN ('accepted', 'resting', 'partially_filled');
+CREATE INDEX orders_asks ON orders (participant_id, ends_hour) WHERE side = 'sell';
+CREATE TRIGGER orders_stay BEFORE DELETE OR TRUNCATE OR UPDATE OF id, participant_id, product_id, side ON orders
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE orders ENABLE ALWAYS TRIGGER orders_stay;
+
+-- What the rows on an order's way name is looked for once a statement, for all of its rows, and not by a foreign key, row
+-- by row and with a lock on each: what is there stays, as the triggers above see to, so both say the same. These also
+-- look whether it is what it should be. A subquery in the place of a join keeps each a look-up by the primary key,
+-- however small the tables were when it was planned.
+CREATE FUNCTION refuse_strange_orders() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added
+        WHERE (SELECT id FROM public.participant WHERE id = added.participant_id) IS NULL
+            OR (SELECT id FROM public.product WHERE id = added.product_id) IS NULL
+    ) THEN
+        RAISE EXCEPTION 'an order is of nobody, or of no product'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'orders_of_known';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER orders_of_known AFTER INSERT ON orders
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_orders();
+ALTER TABLE orders ENABLE ALWAYS TRIGGER orders_of_known;
 
 -- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
 -- programme_version: the rules that a voucher is held under. cap_year: the year in which it counts against their cap,
 -- where that counts what is redeemed.
 -- The accounts are checked by the transfers, without which no hold exists.
 CREATE TABLE order_hold (
-    order_id           BIGINT NOT NULL REFERENCES orders (id),
+    order_id           BIGINT NOT NULL,
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     position           SMALLINT NOT NULL,
     programme_version  INTEGER NOT NULL DEFAULT 0,
@@ -158,11 +219,24 @@ BEGIN
 END
 $$;
 
--- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not.
+-- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not. New ones
+-- are of bids.
 CREATE FUNCTION count_use_of_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    are_of_bids BOOLEAN;
+    are_counted BOOLEAN;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+        SELECT
+            bool_and((SELECT side FROM public.orders WHERE id = added.order_id) IS NOT DISTINCT FROM 'buy'),
+            bool_or(cap_year IS NOT NULL)
+        INTO are_of_bids, are_counted
+        FROM added;
+        IF NOT are_of_bids THEN
+            RAISE EXCEPTION 'a hold is of no bid'
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'order_hold_of_bid';
+        END IF;
+        IF are_counted THEN
             PERFORM count_use(array_agg(voucher_id), array_agg(programme_version), array_agg(cap_year),
                 array_agg(placed_fen - released_fen))
             FROM added WHERE cap_year IS NOT NULL;
@@ -182,3 +256,14 @@ CREATE TRIGGER order_hold_frees AFTER UPDATE ON order_hold
     REFERENCING OLD TABLE AS removed NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION count_use_of_holds();
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_uses;
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_frees;
+
+-- Dead man's switches: in each partition, when all orders of a participant are cancelled unless it is put off (null: not
+-- at all). By the database's clock, which is one for all processes.
+CREATE TABLE cancel_switch (
+    participant_id  BIGINT NOT NULL REFERENCES participant (id),
+    partition_id    INTEGER NOT NULL CHECK (partition_id > 0),
+    key_id          BIGINT NOT NULL,
+    fires_at        TIMESTAMPTZ,
+    PRIMARY KEY (participant_id, partition_id)
+) WITH (fillfactor = 50);
+CREATE INDEX cancel_switch_due ON cancel_switch (partition_id, fires_at) WHERE fires_at IS NOT NULL;

@@ -1,5 +1,5 @@
--- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
--- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
+-- From the trade to the delivered hour. What the rows of a trade name is looked for by triggers, once a statement, as
+-- beside the orders; an account's existence is checked by the transfers that move its money.
 
 -- voucher_fen of the price is paid by vouchers; reimbursable_fen of the buyer's own part can be claimed from programmes
 -- that reimburse. programme_ids: those that pay either, in spending order.
@@ -8,8 +8,8 @@ CREATE TABLE trade (
     partition_id     INTEGER NOT NULL,
     sequence         BIGINT NOT NULL,
     product_id       TEXT NOT NULL,
-    bid_order_id     BIGINT NOT NULL REFERENCES orders (id),
-    ask_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    bid_order_id     BIGINT NOT NULL,
+    ask_order_id     BIGINT NOT NULL,
     buyer_id         BIGINT NOT NULL,
     provider_id      BIGINT NOT NULL,
     aggressor        TEXT NOT NULL CHECK (aggressor IN ('buy', 'sell')),
@@ -35,9 +35,33 @@ CREATE TRIGGER trade_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trade
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_insert_only;
 
+-- A trade is of a bid and an ask of its product and its parties.
+CREATE FUNCTION refuse_strange_trades() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added
+        WHERE (
+                SELECT side = 'buy' AND participant_id = added.buyer_id AND product_id = added.product_id
+                FROM public.orders WHERE id = added.bid_order_id
+            ) IS NOT TRUE
+            OR (
+                SELECT side = 'sell' AND participant_id = added.provider_id AND product_id = added.product_id
+                FROM public.orders WHERE id = added.ask_order_id
+            ) IS NOT TRUE
+    ) THEN
+        RAISE EXCEPTION 'a trade is not of a bid and an ask of its product and its parties'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'trade_of_its_orders';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trade_of_its_orders AFTER INSERT ON trade
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_trades();
+ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_of_its_orders;
+
 -- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow.
 CREATE TABLE lease (
-    id                    BIGINT PRIMARY KEY REFERENCES trade (id),
+    id                    BIGINT PRIMARY KEY,
     partition_id          INTEGER NOT NULL,
     product_id            TEXT NOT NULL,
     ask_order_id          BIGINT NOT NULL,
@@ -55,6 +79,9 @@ CREATE TABLE lease (
 CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
 CREATE INDEX lease_of_buyer ON lease (buyer_id, id);
 CREATE INDEX lease_of_provider ON lease (provider_id, id);
+CREATE TRIGGER lease_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON lease
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_stays;
 
 -- What an ask has sold, by rectangle: kept by the trigger below from the leases themselves, and by nothing else.
 CREATE TABLE ask_load (
@@ -72,6 +99,8 @@ CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     oversold RECORD;
+    are_within_asks BOOLEAN;
+    are_of_trades BOOLEAN;
 BEGIN
     INSERT INTO ask_load AS load (ask_order_id, starts_hour, ends_hour, sold_gpus)
     SELECT ask_order_id, starts_hour, ends_hour, sum(quantity_gpus)
@@ -100,12 +129,21 @@ BEGIN
         RAISE EXCEPTION 'ask % is sold beyond its capacity in hour %', oversold.ask_order_id, oversold.hour
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
     END IF;
-    IF EXISTS (
-        SELECT 1 FROM added JOIN orders AS ask ON ask.id = added.ask_order_id
-        WHERE ask.side <> 'sell' OR added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
-    ) THEN
+    SELECT
+        bool_and((
+            SELECT ask.side = 'sell' AND added.starts_hour >= ask.starts_hour AND added.ends_hour <= ask.ends_hour
+            FROM orders AS ask WHERE ask.id = added.ask_order_id
+        ) IS TRUE),
+        bool_and((SELECT trade.ask_order_id FROM trade WHERE trade.id = added.id) IS NOT DISTINCT FROM added.ask_order_id)
+    INTO are_within_asks, are_of_trades
+    FROM added;
+    IF NOT are_within_asks THEN
         RAISE EXCEPTION 'a lease lies outside the window of its ask'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    IF NOT are_of_trades THEN
+        RAISE EXCEPTION 'a lease is of no trade of its ask'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'lease_of_its_trade';
     END IF;
     RETURN NULL;
 END
@@ -117,7 +155,7 @@ ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_within_ask;
 -- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour. A reimbursed part is no
 -- part of the price: the buyer has paid that in cash, and claims the part once the hours are delivered.
 CREATE TABLE lease_funding (
-    lease_id           BIGINT NOT NULL REFERENCES lease (id),
+    lease_id           BIGINT NOT NULL,
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     programme_version  INTEGER NOT NULL DEFAULT 0,
     reimbursed         BOOLEAN NOT NULL DEFAULT FALSE,
@@ -139,6 +177,19 @@ CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
+
+CREATE FUNCTION refuse_strange_funding() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE (SELECT id FROM public.lease WHERE id = added.lease_id) IS NULL) THEN
+        RAISE EXCEPTION 'money is of no lease'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'lease_funding_of_lease';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_funding_of_lease AFTER INSERT ON lease_funding
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_funding();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_of_lease;
 
 -- What a failed hour gives back of a voucher is not used either, in the year in which its order was placed.
 CREATE FUNCTION count_use_of_leases() RETURNS trigger LANGUAGE plpgsql AS $$

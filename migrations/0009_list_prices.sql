@@ -37,3 +37,7 @@ $$;
 CREATE TRIGGER list_price_follows BEFORE INSERT ON list_price
     FOR EACH ROW EXECUTE FUNCTION refuse_stray_list_price();
 ALTER TABLE list_price ENABLE ALWAYS TRIGGER list_price_follows;
+
+-- Every process keeps the present list prices in memory: channel list_price, the product's id.
+CREATE TRIGGER list_price_tell AFTER INSERT ON list_price
+    FOR EACH ROW EXECUTE FUNCTION tell_of_change('list_price', 'product_id');

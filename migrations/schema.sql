@@ -3,11 +3,22 @@
 
 -- Who trades here, and with which keys.
 
+-- The numbers of processes, which tell their ids apart: each takes the next one when it starts.
+CREATE SEQUENCE process_number AS INTEGER MINVALUE 0 MAXVALUE 65535 CYCLE;
+
 CREATE TABLE trade_group (
     id          BIGINT PRIMARY KEY CHECK (id > 0),
     name        TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
     created_at  TIMESTAMPTZ NOT NULL
 );
+
+-- Refuses that a row goes, or changes its id: others name it, and who names it looks only once whether it is there.
+CREATE FUNCTION refuse_going() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a row of % keeps its id and is never deleted: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
 
 -- A provider has an ownership, a buyer a size class and a founding date; nobody else has either.
 CREATE TABLE participant (
@@ -25,26 +36,116 @@ CREATE TABLE participant (
     CONSTRAINT participant_buyer_facts CHECK ((kind = 'buyer') = (size_class IS NOT NULL AND founded_on IS NOT NULL)),
     CONSTRAINT participant_region_known CHECK (kind NOT IN ('provider', 'buyer') OR region IS NOT NULL)
 );
+CREATE TRIGGER participant_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON participant
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE participant ENABLE ALWAYS TRIGGER participant_stays;
 
 -- The exchange itself: owner of the fee account and of the account that stands for the outside world.
 INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
 
--- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. maker_key_id: the key that
--- made it; null where none did, as for those that the command line makes.
+-- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. signing_public_key: the
+-- Ed25519 key that must sign its requests, where one must. maker_key_id: the key that made it, or that it was made in the
+-- place of; null where there is none, as for those that the command line makes. successor_key_id: the key made in its
+-- place when it was rotated. last_used_*: to the minute, written some time after. algorithm: what decides with it, by its
+-- owner's name for it, where no person does; it never changes, so that it is known of every step that was taken with the key.
 CREATE TABLE api_key (
-    id                BIGINT PRIMARY KEY CHECK (id > 0),
-    participant_id    BIGINT NOT NULL REFERENCES participant (id),
-    label             TEXT NOT NULL DEFAULT '' CHECK (length(label) <= 200),
-    secret_sha256     BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
-    scopes            TEXT[] NOT NULL
+    id                  BIGINT PRIMARY KEY CHECK (id > 0),
+    participant_id      BIGINT NOT NULL REFERENCES participant (id),
+    label               TEXT NOT NULL DEFAULT '' CHECK (length(label) <= 200),
+    secret_sha256       BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
+    signing_public_key  BYTEA CHECK (octet_length(signing_public_key) = 32),
+    scopes              TEXT[] NOT NULL
         CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['read', 'trade', 'list_capacity', 'issue', 'audit', 'operate']),
-    allowed_networks  CIDR[] NOT NULL DEFAULT '{}',
-    created_at        TIMESTAMPTZ NOT NULL,
-    expires_at        TIMESTAMPTZ,
-    revoked_at        TIMESTAMPTZ,
-    maker_key_id      BIGINT REFERENCES api_key (id)
+    algorithm           TEXT CHECK (algorithm ~ '^[A-Za-z0-9._-]+$' AND length(algorithm) <= 64),
+    allowed_networks    CIDR[] NOT NULL DEFAULT '{}',
+    created_at          TIMESTAMPTZ NOT NULL,
+    expires_at          TIMESTAMPTZ,
+    revoked_at          TIMESTAMPTZ,
+    maker_key_id        BIGINT REFERENCES api_key (id),
+    successor_key_id    BIGINT UNIQUE REFERENCES api_key (id),
+    last_used_at        TIMESTAMPTZ,
+    last_used_from      INET,
+    CONSTRAINT api_key_use_whole CHECK (last_used_from IS NULL OR last_used_at IS NOT NULL)
 );
 CREATE INDEX api_key_of_participant ON api_key (participant_id, id);
+
+-- What the record says of a step by its key stays true: whose it is, what made it, and what decides with it.
+CREATE FUNCTION refuse_other() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what a row of % is stays as it was written', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation';
+END
+$$;
+CREATE TRIGGER api_key_is_what_it_was BEFORE UPDATE ON api_key FOR EACH ROW
+    WHEN ((OLD.participant_id, OLD.maker_key_id, OLD.algorithm)
+        IS DISTINCT FROM (NEW.participant_id, NEW.maker_key_id, NEW.algorithm))
+    EXECUTE FUNCTION refuse_other();
+ALTER TABLE api_key ENABLE ALWAYS TRIGGER api_key_is_what_it_was;
+
+-- Every process keeps keys in memory, and hears of each change at its commit: channel api_key, the key's id.
+CREATE FUNCTION api_key_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('api_key', NEW.id::text);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER api_key_tell
+    AFTER UPDATE OF participant_id, secret_sha256, signing_public_key, scopes, allowed_networks, expires_at, revoked_at
+    ON api_key FOR EACH ROW EXECUTE FUNCTION api_key_tell();
+
+-- With a key its participant is kept in memory: who changes one tells of all its keys.
+CREATE FUNCTION participant_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('api_key', key.id::text) FROM api_key AS key WHERE key.participant_id = NEW.id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER participant_tell
+    AFTER UPDATE OF kind, name, trade_group_id
+    ON participant FOR EACH ROW EXECUTE FUNCTION participant_tell();
+
+-- The signed requests of late, each of which opens the exchange once. Without a reference to the key, which would lock
+-- its row for every request.
+CREATE TABLE request_nonce (
+    key_id      BIGINT NOT NULL,
+    nonce       TEXT NOT NULL CHECK (length(nonce) BETWEEN 1 AND 64),
+    expires_at  TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (key_id, nonce)
+);
+CREATE INDEX request_nonce_by_expiry ON request_nonce (expires_at);
+
+-- Sessions of the console: each stands for a key, and ends with it. secret_sha256 is of what the browser's cookie says.
+-- last_used_at: to the minute. Dropped a day after they could open anything.
+CREATE TABLE console_session (
+    id             BIGINT PRIMARY KEY CHECK (id > 0),
+    key_id         BIGINT NOT NULL REFERENCES api_key (id),
+    secret_sha256  BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
+    created_at     TIMESTAMPTZ NOT NULL,
+    expires_at     TIMESTAMPTZ NOT NULL CHECK (expires_at > created_at),
+    last_used_at   TIMESTAMPTZ NOT NULL,
+    ended_at       TIMESTAMPTZ
+);
+CREATE INDEX console_session_by_expiry ON console_session (expires_at);
+
+-- As with keys: channel console_session, the session's id.
+CREATE FUNCTION console_session_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('console_session', NEW.id::text);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER console_session_tell
+    AFTER UPDATE OF expires_at, ended_at
+    ON console_session FOR EACH ROW EXECUTE FUNCTION console_session_tell();
+
+-- Codes with which an operator lets somebody into the console, once. The key is made with the code, and nobody has its
+-- secret: it opens sessions only.
+CREATE TABLE console_login (
+    id             BIGINT PRIMARY KEY CHECK (id > 0),
+    key_id         BIGINT NOT NULL UNIQUE REFERENCES api_key (id),
+    secret_sha256  BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
+    created_at     TIMESTAMPTZ NOT NULL,
+    expires_at     TIMESTAMPTZ NOT NULL CHECK (expires_at > created_at),
+    used_at        TIMESTAMPTZ
+);
+CREATE INDEX console_login_by_expiry ON console_login (expires_at);
 
 -- The key that a key comes of in the end, made by none of its own participant's. Keys of one root are in one hand.
 CREATE FUNCTION api_key_root(key_id BIGINT) RETURNS BIGINT LANGUAGE sql STABLE AS $$
@@ -97,6 +198,14 @@ CREATE TABLE cluster (
     province  TEXT NOT NULL
 );
 
+-- The catalogue may learn more about what is traded; where it comes from and where it stands are part of what was traded.
+CREATE TRIGGER accelerator_is_what_it_was BEFORE UPDATE ON accelerator FOR EACH ROW
+    WHEN (OLD.origin IS DISTINCT FROM NEW.origin) EXECUTE FUNCTION refuse_other();
+CREATE TRIGGER cluster_is_what_it_was BEFORE UPDATE ON cluster FOR EACH ROW
+    WHEN (OLD.hub_code IS DISTINCT FROM NEW.hub_code) EXECUTE FUNCTION refuse_other();
+ALTER TABLE accelerator ENABLE ALWAYS TRIGGER accelerator_is_what_it_was;
+ALTER TABLE cluster ENABLE ALWAYS TRIGGER cluster_is_what_it_was;
+
 CREATE TABLE interconnect (
     code         TEXT PRIMARY KEY CHECK (code ~ '^[a-z0-9]+(-[a-z0-9]+)*$'),
     name         TEXT NOT NULL,
@@ -116,6 +225,14 @@ CREATE TABLE product (
     partition_id           INTEGER NOT NULL DEFAULT 1 CHECK (partition_id > 0),
     UNIQUE (accelerator_id, cluster_code, interconnect_code)
 );
+CREATE TRIGGER product_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON product
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE product ENABLE ALWAYS TRIGGER product_stays;
+CREATE TRIGGER product_is_what_it_was BEFORE UPDATE ON product FOR EACH ROW
+    WHEN ((OLD.accelerator_id, OLD.cluster_code, OLD.interconnect_code)
+        IS DISTINCT FROM (NEW.accelerator_id, NEW.cluster_code, NEW.interconnect_code))
+    EXECUTE FUNCTION refuse_other();
+ALTER TABLE product ENABLE ALWAYS TRIGGER product_is_what_it_was;
 
 -- Double entry in integer fen. A balance is the fold of the transfers of its account: the triggers below change it
 -- as transfers are inserted, and let nothing else change it. So at the end of every statement, and of every commit, the
@@ -185,6 +302,7 @@ CREATE TABLE ledger_transfer (
 );
 CREATE INDEX ledger_transfer_debits ON ledger_transfer (debit_account_id, id);
 CREATE INDEX ledger_transfer_credits ON ledger_transfer (credit_account_id, id);
+CREATE INDEX ledger_transfer_delivered ON ledger_transfer (credit_account_id, delivery_hour) WHERE reason = 'delivery';
 
 -- Moves the balances by the transfers that a statement added. The accounts are locked in the order of their ids first,
 -- so that two callers never wait for each other. Both accounts of a transfer exist and are of its asset: an account
@@ -328,6 +446,20 @@ $$;
 CREATE TRIGGER programme_version_bit_is_its_own BEFORE INSERT ON programme_version
     FOR EACH ROW EXECUTE FUNCTION refuse_shared_ordinal();
 ALTER TABLE programme_version ENABLE ALWAYS TRIGGER programme_version_bit_is_its_own;
+
+-- Tells of a change at its commit, on the channel that the trigger names first, by the column that it names second.
+CREATE FUNCTION tell_of_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify(TG_ARGV[0], to_jsonb(NEW) ->> TG_ARGV[1]);
+    RETURN NULL;
+END
+$$;
+
+-- Every process keeps all rules but those of drafts in memory: channel programme, the programme's id.
+CREATE TRIGGER programme_tell AFTER UPDATE OF status ON programme
+    FOR EACH ROW WHEN (NEW.status <> OLD.status) EXECUTE FUNCTION tell_of_change('programme', 'id');
+CREATE TRIGGER programme_version_tell AFTER INSERT ON programme_version
+    FOR EACH ROW EXECUTE FUNCTION tell_of_change('programme', 'programme_id');
 
 -- The budget is what the newest rules say, and stays where the programme is closed.
 CREATE FUNCTION refuse_budget_without_rules() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -944,18 +1076,53 @@ ALTER TABLE voucher_capture ENABLE ALWAYS TRIGGER voucher_capture_stays;
 -- The sequenced market: each partition's head and journal, the orders, and what is held for them.
 
 -- One row per partition. Every commit moves it, under the leader's epoch: a stale leader moves nothing.
+-- intake_offset: what of the partition's stream in Redis had its effect or its refusal by then; '' before the first.
 CREATE TABLE partition_head (
     partition_id   INTEGER PRIMARY KEY CHECK (partition_id > 0),
     epoch          BIGINT NOT NULL CHECK (epoch >= 0),
     last_sequence  BIGINT NOT NULL CHECK (last_sequence >= 0),
     last_hash      BYTEA NOT NULL CHECK (octet_length(last_hash) = 32),
-    last_event_at  TIMESTAMPTZ NOT NULL
+    last_event_at  TIMESTAMPTZ NOT NULL,
+    intake_offset  TEXT NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 
--- One command to one book and the events it had; hash chains each row to the one before it.
+-- Which process leads a partition where several could, by the database's clock alone. This says who may try; that only one
+-- can write is said by the head's epoch.
+CREATE TABLE partition_lease (
+    partition_id  INTEGER PRIMARY KEY CHECK (partition_id > 0),
+    holder        TEXT NOT NULL CHECK (holder <> ''),
+    epoch         BIGINT NOT NULL CHECK (epoch >= 0),
+    leads_until   TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+
+-- What each process says of itself every few seconds, for operators. Of now only: a crash of the database empties it, and
+-- who lives writes it again. seen_at: by the database's clock.
+CREATE UNLOGGED TABLE process (
+    name          TEXT PRIMARY KEY CHECK (name <> ''),
+    role          TEXT NOT NULL CHECK (role IN ('all', 'gateway', 'engine')),
+    started_at    TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    seen_at       TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    report        BYTEA NOT NULL
+) WITH (fillfactor = 50);
+
+-- Each leader's term: after which command it began, and the version of the engine that decides its commands.
+CREATE TABLE partition_term (
+    partition_id    INTEGER NOT NULL,
+    epoch           BIGINT NOT NULL CHECK (epoch > 0),
+    after_sequence  BIGINT NOT NULL CHECK (after_sequence >= 0),
+    began_at        TIMESTAMPTZ NOT NULL,
+    engine_version  TEXT NOT NULL CHECK (engine_version <> ''),
+    PRIMARY KEY (partition_id, epoch)
+);
+CREATE TRIGGER partition_term_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON partition_term
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE partition_term ENABLE ALWAYS TRIGGER partition_term_insert_only;
+
+-- One command to one book and the events it had; hash chains each row to the one before it. epoch: whose term it was.
 CREATE TABLE journal (
     partition_id  INTEGER NOT NULL,
     sequence      BIGINT NOT NULL,
+    epoch         BIGINT NOT NULL CHECK (epoch > 0),
     product_id    TEXT NOT NULL,
     event_at      TIMESTAMPTZ NOT NULL,
     command       BYTEA NOT NULL,
@@ -985,14 +1152,15 @@ CREATE TABLE orders (
     id                   BIGINT PRIMARY KEY CHECK (id > 0),
     partition_id         INTEGER NOT NULL,
     sequence             BIGINT,
-    participant_id       BIGINT NOT NULL REFERENCES participant (id),
+    participant_id       BIGINT NOT NULL,
     key_id               BIGINT NOT NULL,
-    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]{1,64}$'),
+    -- Its length apart: a repetition that is counted takes ten times as long, for every row that is written.
+    client_order_id      TEXT NOT NULL CHECK (client_order_id ~ '^[A-Za-z0-9._-]+$' AND length(client_order_id) <= 64),
     amendment            INTEGER NOT NULL DEFAULT 0 CHECK (amendment >= 0),
     replaces_id          BIGINT,
     replaced_by_id       BIGINT,
     fingerprint          BYTEA NOT NULL,
-    product_id           TEXT NOT NULL REFERENCES product (id),
+    product_id           TEXT NOT NULL,
     side                 TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
     quantity_gpus        INTEGER NOT NULL CHECK (quantity_gpus > 0),
     starts_hour          INTEGER NOT NULL,
@@ -1025,13 +1193,38 @@ CREATE TABLE orders (
 -- good as the unique index for finding a client order id, and it would be walked for that long after.
 CREATE INDEX orders_of_participant ON orders (participant_id, id) WHERE id > 0;
 CREATE INDEX orders_live ON orders (participant_id, id) WHERE status IN ('accepted', 'resting', 'partially_filled');
+CREATE INDEX orders_asks ON orders (participant_id, ends_hour) WHERE side = 'sell';
+CREATE TRIGGER orders_stay BEFORE DELETE OR TRUNCATE OR UPDATE OF id, participant_id, product_id, side ON orders
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE orders ENABLE ALWAYS TRIGGER orders_stay;
+
+-- What the rows on an order's way name is looked for once a statement, for all of its rows, and not by a foreign key, row
+-- by row and with a lock on each: what is there stays, as the triggers above see to, so both say the same. These also
+-- look whether it is what it should be. A subquery in the place of a join keeps each a look-up by the primary key,
+-- however small the tables were when it was planned.
+CREATE FUNCTION refuse_strange_orders() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added
+        WHERE (SELECT id FROM public.participant WHERE id = added.participant_id) IS NULL
+            OR (SELECT id FROM public.product WHERE id = added.product_id) IS NULL
+    ) THEN
+        RAISE EXCEPTION 'an order is of nobody, or of no product'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'orders_of_known';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER orders_of_known AFTER INSERT ON orders
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_orders();
+ALTER TABLE orders ENABLE ALWAYS TRIGGER orders_of_known;
 
 -- What an order sets aside: its cash (voucher_id 0) and each voucher. Open = placed - committed - released.
 -- programme_version: the rules that a voucher is held under. cap_year: the year in which it counts against their cap,
 -- where that counts what is redeemed.
 -- The accounts are checked by the transfers, without which no hold exists.
 CREATE TABLE order_hold (
-    order_id           BIGINT NOT NULL REFERENCES orders (id),
+    order_id           BIGINT NOT NULL,
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     position           SMALLINT NOT NULL,
     programme_version  INTEGER NOT NULL DEFAULT 0,
@@ -1101,11 +1294,24 @@ BEGIN
 END
 $$;
 
--- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not.
+-- Holds of rules whose yearly cap counts what is redeemed: what they set aside is used, what they release is not. New ones
+-- are of bids.
 CREATE FUNCTION count_use_of_holds() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    are_of_bids BOOLEAN;
+    are_counted BOOLEAN;
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF EXISTS (SELECT FROM added WHERE cap_year IS NOT NULL) THEN
+        SELECT
+            bool_and((SELECT side FROM public.orders WHERE id = added.order_id) IS NOT DISTINCT FROM 'buy'),
+            bool_or(cap_year IS NOT NULL)
+        INTO are_of_bids, are_counted
+        FROM added;
+        IF NOT are_of_bids THEN
+            RAISE EXCEPTION 'a hold is of no bid'
+                USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'order_hold_of_bid';
+        END IF;
+        IF are_counted THEN
             PERFORM count_use(array_agg(voucher_id), array_agg(programme_version), array_agg(cap_year),
                 array_agg(placed_fen - released_fen))
             FROM added WHERE cap_year IS NOT NULL;
@@ -1126,8 +1332,19 @@ CREATE TRIGGER order_hold_frees AFTER UPDATE ON order_hold
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_uses;
 ALTER TABLE order_hold ENABLE ALWAYS TRIGGER order_hold_frees;
 
--- From the trade to the delivered hour. Only the links that nothing else implies are foreign keys here: a trade's
--- product and parties are those of its orders, an account's existence is checked by the transfers that move its money.
+-- Dead man's switches: in each partition, when all orders of a participant are cancelled unless it is put off (null: not
+-- at all). By the database's clock, which is one for all processes.
+CREATE TABLE cancel_switch (
+    participant_id  BIGINT NOT NULL REFERENCES participant (id),
+    partition_id    INTEGER NOT NULL CHECK (partition_id > 0),
+    key_id          BIGINT NOT NULL,
+    fires_at        TIMESTAMPTZ,
+    PRIMARY KEY (participant_id, partition_id)
+) WITH (fillfactor = 50);
+CREATE INDEX cancel_switch_due ON cancel_switch (partition_id, fires_at) WHERE fires_at IS NOT NULL;
+
+-- From the trade to the delivered hour. What the rows of a trade name is looked for by triggers, once a statement, as
+-- beside the orders; an account's existence is checked by the transfers that move its money.
 
 -- voucher_fen of the price is paid by vouchers; reimbursable_fen of the buyer's own part can be claimed from programmes
 -- that reimburse. programme_ids: those that pay either, in spending order.
@@ -1136,8 +1353,8 @@ CREATE TABLE trade (
     partition_id     INTEGER NOT NULL,
     sequence         BIGINT NOT NULL,
     product_id       TEXT NOT NULL,
-    bid_order_id     BIGINT NOT NULL REFERENCES orders (id),
-    ask_order_id     BIGINT NOT NULL REFERENCES orders (id),
+    bid_order_id     BIGINT NOT NULL,
+    ask_order_id     BIGINT NOT NULL,
     buyer_id         BIGINT NOT NULL,
     provider_id      BIGINT NOT NULL,
     aggressor        TEXT NOT NULL CHECK (aggressor IN ('buy', 'sell')),
@@ -1163,9 +1380,33 @@ CREATE TRIGGER trade_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON trade
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_insert_only;
 
+-- A trade is of a bid and an ask of its product and its parties.
+CREATE FUNCTION refuse_strange_trades() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM added
+        WHERE (
+                SELECT side = 'buy' AND participant_id = added.buyer_id AND product_id = added.product_id
+                FROM public.orders WHERE id = added.bid_order_id
+            ) IS NOT TRUE
+            OR (
+                SELECT side = 'sell' AND participant_id = added.provider_id AND product_id = added.product_id
+                FROM public.orders WHERE id = added.ask_order_id
+            ) IS NOT TRUE
+    ) THEN
+        RAISE EXCEPTION 'a trade is not of a bid and an ask of its product and its parties'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'trade_of_its_orders';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER trade_of_its_orders AFTER INSERT ON trade
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_trades();
+ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_of_its_orders;
+
 -- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow.
 CREATE TABLE lease (
-    id                    BIGINT PRIMARY KEY REFERENCES trade (id),
+    id                    BIGINT PRIMARY KEY,
     partition_id          INTEGER NOT NULL,
     product_id            TEXT NOT NULL,
     ask_order_id          BIGINT NOT NULL,
@@ -1183,6 +1424,9 @@ CREATE TABLE lease (
 CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
 CREATE INDEX lease_of_buyer ON lease (buyer_id, id);
 CREATE INDEX lease_of_provider ON lease (provider_id, id);
+CREATE TRIGGER lease_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON lease
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_going();
+ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_stays;
 
 -- What an ask has sold, by rectangle: kept by the trigger below from the leases themselves, and by nothing else.
 CREATE TABLE ask_load (
@@ -1200,6 +1444,8 @@ CREATE FUNCTION refuse_oversold_ask() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     oversold RECORD;
+    are_within_asks BOOLEAN;
+    are_of_trades BOOLEAN;
 BEGIN
     INSERT INTO ask_load AS load (ask_order_id, starts_hour, ends_hour, sold_gpus)
     SELECT ask_order_id, starts_hour, ends_hour, sum(quantity_gpus)
@@ -1228,12 +1474,21 @@ BEGIN
         RAISE EXCEPTION 'ask % is sold beyond its capacity in hour %', oversold.ask_order_id, oversold.hour
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
     END IF;
-    IF EXISTS (
-        SELECT 1 FROM added JOIN orders AS ask ON ask.id = added.ask_order_id
-        WHERE ask.side <> 'sell' OR added.starts_hour < ask.starts_hour OR added.ends_hour > ask.ends_hour
-    ) THEN
+    SELECT
+        bool_and((
+            SELECT ask.side = 'sell' AND added.starts_hour >= ask.starts_hour AND added.ends_hour <= ask.ends_hour
+            FROM orders AS ask WHERE ask.id = added.ask_order_id
+        ) IS TRUE),
+        bool_and((SELECT trade.ask_order_id FROM trade WHERE trade.id = added.id) IS NOT DISTINCT FROM added.ask_order_id)
+    INTO are_within_asks, are_of_trades
+    FROM added;
+    IF NOT are_within_asks THEN
         RAISE EXCEPTION 'a lease lies outside the window of its ask'
             USING ERRCODE = 'check_violation', CONSTRAINT = 'lease_within_ask';
+    END IF;
+    IF NOT are_of_trades THEN
+        RAISE EXCEPTION 'a lease is of no trade of its ask'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'lease_of_its_trade';
     END IF;
     RETURN NULL;
 END
@@ -1245,7 +1500,7 @@ ALTER TABLE lease ENABLE ALWAYS TRIGGER lease_within_ask;
 -- Where a lease's escrowed money came from (voucher_id 0: cash), and where it went hour by hour. A reimbursed part is no
 -- part of the price: the buyer has paid that in cash, and claims the part once the hours are delivered.
 CREATE TABLE lease_funding (
-    lease_id           BIGINT NOT NULL REFERENCES lease (id),
+    lease_id           BIGINT NOT NULL,
     voucher_id         BIGINT NOT NULL DEFAULT 0,
     programme_version  INTEGER NOT NULL DEFAULT 0,
     reimbursed         BOOLEAN NOT NULL DEFAULT FALSE,
@@ -1267,6 +1522,19 @@ CREATE TRIGGER lease_funding_stays BEFORE DELETE OR TRUNCATE ON lease_funding
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_unresolving();
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_resolves_once;
 ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_stays;
+
+CREATE FUNCTION refuse_strange_funding() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE (SELECT id FROM public.lease WHERE id = added.lease_id) IS NULL) THEN
+        RAISE EXCEPTION 'money is of no lease'
+            USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'lease_funding_of_lease';
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER lease_funding_of_lease AFTER INSERT ON lease_funding
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_funding();
+ALTER TABLE lease_funding ENABLE ALWAYS TRIGGER lease_funding_of_lease;
 
 -- What a failed hour gives back of a voucher is not used either, in the year in which its order was placed.
 CREATE FUNCTION count_use_of_leases() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -1302,13 +1570,17 @@ ALTER TABLE outage ENABLE ALWAYS TRIGGER outage_insert_only;
 
 -- One row for every step of every order, trade, hold, delivery and claim, written with its effect.
 
+-- In partitions by month of venue time, UTC, so that questions about a time read its months only. received_at: when the
+-- request came that the step is of, null where none is. An id is unique over all partitions because none but the identity's
+-- sequence gives one: who may insert may name no id, nor another transaction than its own (docker/roles.sql).
 CREATE TABLE audit_record (
-    id                    BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id                    BIGINT GENERATED ALWAYS AS IDENTITY,
     partition_id          INTEGER,
     sequence              BIGINT,
     event_index           INTEGER NOT NULL DEFAULT 0,
     code                  TEXT NOT NULL CHECK (code ~ '^[A-Z]{4}$'),
     event_at              TIMESTAMPTZ NOT NULL,
+    received_at           TIMESTAMPTZ,
     actor_participant_id  BIGINT,
     key_id                BIGINT,
     participant_id        BIGINT,
@@ -1317,24 +1589,85 @@ CREATE TABLE audit_record (
     order_id              BIGINT,
     trade_id              BIGINT,
     subject_id            BIGINT,
-    detail                JSON NOT NULL DEFAULT '{}'
-);
+    detail                JSON NOT NULL DEFAULT '{}',
+    xact_id               XID8 NOT NULL DEFAULT pg_current_xact_id(),
+    PRIMARY KEY (id, event_at)
+) PARTITION BY RANGE (event_at);
+-- Who follows the record reads it by transactions, all of which are over: ids are given out before commits, and come late.
+CREATE INDEX audit_record_of_transaction ON audit_record (xact_id);
 CREATE INDEX audit_record_of_order ON audit_record (order_id) WHERE order_id IS NOT NULL;
 CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 ALTER TABLE audit_record ENABLE ALWAYS TRIGGER audit_record_insert_only;
 
+-- What no month has a partition for: a venue clock may be years away. Nothing is ever lost for want of a partition.
+CREATE TABLE audit_record_other PARTITION OF audit_record DEFAULT;
+CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_record_other
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE audit_record_other ENABLE ALWAYS TRIGGER audit_record_insert_only;
+
+-- Make the partitions of some months that have none yet, from the month of a day on, and tell those months. is_made is false
+-- where audit_record_other has records of the month already: there they stay, as what is written never moves.
+-- It runs as the tables' owner for the service, which owns no table. Writers are never held up; where it would have to wait
+-- for others itself (who reads or writes audit_record_other) it fails soon, to be tried again.
+CREATE FUNCTION make_audit_months(from_day DATE, months INTEGER)
+RETURNS TABLE (month DATE, is_made BOOLEAN) LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = public, pg_temp SET timezone = 'UTC' SET lock_timeout = '2s' AS $$
+DECLARE
+    name TEXT;
+BEGIN
+    IF (months BETWEEN 1 AND 24) IS NOT TRUE THEN
+        RAISE EXCEPTION 'from 1 to 24 months are made at a time, not %', months USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    FOR ahead IN 0 .. months - 1 LOOP
+        month := date_trunc('month', from_day)::DATE + make_interval(months => ahead);
+        name := 'audit_record_' || to_char(month, 'YYYY_MM');
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        -- One at a time. A lock on a table, and no advisory one, because with it the next one learns what was made.
+        LOCK TABLE audit_record IN SHARE UPDATE EXCLUSIVE MODE;
+        CONTINUE WHEN to_regclass(name) IS NOT NULL;
+        is_made := NOT EXISTS (
+            SELECT FROM audit_record_other
+            WHERE event_at >= month::TIMESTAMPTZ AND event_at < (month + INTERVAL '1 month')::TIMESTAMPTZ);
+        IF is_made THEN
+            -- Attached, since to make it in its place would keep writers out.
+            EXECUTE format('CREATE TABLE %I (LIKE audit_record INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);
+            EXECUTE format(
+                'CREATE TRIGGER audit_record_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON %I'
+                ' FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()', name);
+            EXECUTE format('ALTER TABLE %I ENABLE ALWAYS TRIGGER audit_record_insert_only', name);
+            EXECUTE format(
+                'ALTER TABLE audit_record ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                name, month::TIMESTAMPTZ, (month + INTERVAL '1 month')::TIMESTAMPTZ);
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION make_audit_months FROM PUBLIC;
+
 -- What a regulator asks of the trades: indexes in the order of venue time, and one row with everything.
 
 -- Pages and exports walk (traded_at, id); a row's place never changes, so a cursor stays good under inserts.
 CREATE INDEX trade_by_time ON trade (traded_at, id);
-CREATE INDEX trade_of_buyer ON trade (buyer_id, traded_at, id);
-CREATE INDEX trade_of_provider ON trade (provider_id, traded_at, id);
+-- The other side is in these as well, so that trades between two are found without a look at the trades of either.
+CREATE INDEX trade_of_buyer ON trade (buyer_id, traded_at, id, provider_id);
+CREATE INDEX trade_of_provider ON trade (provider_id, traded_at, id, buyer_id);
 CREATE INDEX trade_of_programme ON trade USING gin (programme_ids) WHERE cardinality(programme_ids) > 0;
 DROP INDEX trade_by_product;
 CREATE INDEX trade_by_product ON trade (product_id, traded_at, id);
 
 CREATE INDEX participant_of_trade_group ON participant (trade_group_id, id) WHERE trade_group_id IS NOT NULL;
+
+-- Questions to the record and their answers; both cost other records nothing.
+CREATE INDEX audit_record_question ON audit_record (id) WHERE code = 'QURY';
+CREATE INDEX audit_record_answer ON audit_record (subject_id) WHERE code = 'QURA';
+-- Changes of trading phases, as rare.
+CREATE INDEX audit_record_phase ON audit_record (id) WHERE code = 'PHAS';
+-- Whose record it is, and the steps of a trade and of its lease.
+CREATE INDEX audit_record_of_participant ON audit_record (participant_id, id) WHERE participant_id IS NOT NULL;
+CREATE INDEX audit_record_of_trade ON audit_record (trade_id) WHERE trade_id IS NOT NULL;
+-- Records come nearly in the order of their times: a few bytes for every 128 pages tell which to look into.
+CREATE INDEX audit_record_by_time ON audit_record USING brin (event_at);
 
 -- A trade with its product, its orders and its parties. Parties are as they are registered now.
 CREATE VIEW oversight_trade AS
@@ -1366,6 +1699,138 @@ CROSS JOIN LATERAL (
     FROM unnest(trade.programme_ids) WITH ORDINALITY AS named (id, position)
     JOIN programme ON programme.id = named.id
 ) AS paying;
+
+-- Books as they stood, so that any moment is rebuilt from few journal rows: at each mark the book of every product is the
+-- latest stored one at or before it. A book is stored where the product had a command since the mark before. Compressed
+-- (zlib). Derived from the journal, and never changed.
+CREATE TABLE book_mark (
+    partition_id  INTEGER NOT NULL CHECK (partition_id > 0),
+    sequence      BIGINT NOT NULL CHECK (sequence > 0),
+    event_at      TIMESTAMPTZ NOT NULL,
+    hash          BYTEA NOT NULL CHECK (octet_length(hash) = 32),
+    PRIMARY KEY (partition_id, sequence)
+);
+CREATE INDEX book_mark_by_time ON book_mark (partition_id, event_at, sequence);
+CREATE TABLE book_history (
+    product_id    TEXT NOT NULL REFERENCES product (id),
+    sequence      BIGINT NOT NULL CHECK (sequence > 0),
+    partition_id  INTEGER NOT NULL,
+    book          BYTEA NOT NULL,
+    PRIMARY KEY (product_id, sequence),
+    FOREIGN KEY (partition_id, sequence) REFERENCES book_mark (partition_id, sequence)
+);
+CREATE TRIGGER book_mark_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON book_mark
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER book_history_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON book_history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE book_mark ENABLE ALWAYS TRIGGER book_mark_insert_only;
+ALTER TABLE book_history ENABLE ALWAYS TRIGGER book_history_insert_only;
+
+-- Summaries for reports, kept up to date by who follows the record, and recomputed from it where they are doubted. Days
+-- are of venue time, UTC. What a row sums up, and when it counts: docs/oversight.md.
+
+-- Up to which transaction the record is summed up, and what time the last record of it was of.
+CREATE TABLE report_position (
+    only_row  BOOLEAN PRIMARY KEY DEFAULT TRUE CHECK (only_row),
+    xact_id   XID8 NOT NULL,
+    event_at  TIMESTAMPTZ
+) WITH (fillfactor = 50);
+INSERT INTO report_position (xact_id) VALUES ('0');
+
+-- Trades by the day on which they were made; programmes: how many paid a part of each.
+CREATE TABLE report_trade (
+    day               DATE NOT NULL,
+    product_id        TEXT NOT NULL,
+    buyer_id          BIGINT NOT NULL,
+    provider_id       BIGINT NOT NULL,
+    programmes        INTEGER NOT NULL,
+    trades            BIGINT NOT NULL,
+    gpu_hours         BIGINT NOT NULL,
+    notional_fen      BIGINT NOT NULL,
+    voucher_fen       BIGINT NOT NULL,
+    reimbursable_fen  BIGINT NOT NULL,
+    PRIMARY KEY (day, product_id, buyer_id, provider_id, programmes)
+) WITH (fillfactor = 70);
+
+-- Bids by the day on which they ended. waited_us: from their coming to their first fill, of the filled ones; the five
+-- counts after it tell how many of those waited how long.
+CREATE TABLE report_bid (
+    day                DATE NOT NULL,
+    product_id         TEXT NOT NULL,
+    buyer_id           BIGINT NOT NULL,
+    status             TEXT NOT NULL,
+    reason             TEXT NOT NULL,
+    bids               BIGINT NOT NULL,
+    wanted_gpu_hours   BIGINT NOT NULL,
+    filled_gpu_hours   BIGINT NOT NULL,
+    filled             BIGINT NOT NULL,
+    waited_us          BIGINT NOT NULL,
+    waited_0s          BIGINT NOT NULL,
+    waited_1min        BIGINT NOT NULL,
+    waited_1h          BIGINT NOT NULL,
+    waited_1d          BIGINT NOT NULL,
+    waited_longer      BIGINT NOT NULL,
+    PRIMARY KEY (day, product_id, buyer_id, status, reason)
+) WITH (fillfactor = 70);
+
+-- Vouchers that a bid named and that could not pay, by the day on which the bid was denied for it.
+CREATE TABLE report_refusal (
+    day           DATE NOT NULL,
+    buyer_id      BIGINT NOT NULL,
+    programme_id  BIGINT NOT NULL,
+    code          TEXT NOT NULL,
+    refusals      BIGINT NOT NULL,
+    PRIMARY KEY (day, buyer_id, programme_id, code)
+) WITH (fillfactor = 70);
+
+-- Money of programmes by the day on which it moved. Whose: the buyer's whose voucher it is; of what was paid, the
+-- claimant's.
+CREATE TABLE report_programme (
+    day             DATE NOT NULL,
+    programme_id    BIGINT NOT NULL,
+    participant_id  BIGINT NOT NULL,
+    kind            TEXT NOT NULL CHECK (kind IN ('issued', 'committed', 'captured', 'expired', 'revoked', 'paid')),
+    movements       BIGINT NOT NULL,
+    amount_fen      BIGINT NOT NULL,
+    PRIMARY KEY (day, programme_id, participant_id, kind)
+) WITH (fillfactor = 70);
+
+-- GPU-hours by the day on which they are delivered: held by buyers, settled as delivered or failed, and of asks that have
+-- ended, idle: offered when their hour began, and sold to nobody.
+CREATE TABLE report_capacity (
+    day                  DATE NOT NULL,
+    product_id           TEXT NOT NULL,
+    provider_id          BIGINT NOT NULL,
+    held_gpu_hours       BIGINT NOT NULL,
+    delivered_gpu_hours  BIGINT NOT NULL,
+    failed_gpu_hours     BIGINT NOT NULL,
+    idle_gpu_hours       BIGINT NOT NULL,
+    PRIMARY KEY (day, product_id, provider_id)
+) WITH (fillfactor = 70);
+
+-- The whole hour that runs at a time.
+CREATE FUNCTION hour_at(at TIMESTAMPTZ) RETURNS INTEGER LANGUAGE sql IMMUTABLE AS $$
+    SELECT floor(extract(epoch FROM at) / 3600)::INTEGER
+$$;
+
+-- The day of a whole hour.
+CREATE FUNCTION day_of_hour(hour INTEGER) RETURNS DATE LANGUAGE sql IMMUTABLE AS $$
+    SELECT DATE '1970-01-01' + hour / 24
+$$;
+
+-- What an ask has offered and sold to nobody, by day of delivery, in its hours up to one, by its quantity as it stands.
+CREATE FUNCTION idle_of_ask(ask_id BIGINT, through_hour INTEGER)
+RETURNS TABLE (day DATE, gpu_hours BIGINT) LANGUAGE sql STABLE AS $$
+    SELECT day_of_hour(hour.hour), sum(greatest(ask.quantity_gpus - coalesce(load.gpus, 0), 0))::BIGINT
+    FROM orders AS ask
+    CROSS JOIN LATERAL generate_series(ask.starts_hour, least(ask.ends_hour - 1, through_hour)) AS hour (hour)
+    CROSS JOIN LATERAL (
+        SELECT sum(sold_gpus) AS gpus FROM ask_load
+        WHERE ask_load.ask_order_id = ask.id AND ask_load.starts_hour <= hour.hour AND ask_load.ends_hour > hour.hour
+    ) AS load
+    WHERE ask.id = ask_id
+    GROUP BY day_of_hour(hour.hour)
+$$;
 
 -- What providers publish as their list prices.
 
@@ -1406,3 +1871,162 @@ $$;
 CREATE TRIGGER list_price_follows BEFORE INSERT ON list_price
     FOR EACH ROW EXECUTE FUNCTION refuse_stray_list_price();
 ALTER TABLE list_price ENABLE ALWAYS TRIGGER list_price_follows;
+
+-- Every process keeps the present list prices in memory: channel list_price, the product's id.
+CREATE TRIGGER list_price_tell AFTER INSERT ON list_price
+    FOR EACH ROW EXECUTE FUNCTION tell_of_change('list_price', 'product_id');
+
+-- Market surveillance: the rules with their versions, what was found by them, and what became of each alert.
+
+-- A version's thresholds never change. By the time of a record the highest version that had begun is in force. Version 1
+-- is what the package ships, the exchange's own.
+CREATE TABLE alert_rules (
+    version         INTEGER PRIMARY KEY CHECK (version > 0),
+    rules           JSONB NOT NULL,
+    effective_from  TIMESTAMPTZ NOT NULL,
+    reason          TEXT NOT NULL CHECK (reason <> ''),
+    changed_by      BIGINT NOT NULL REFERENCES participant (id),
+    key_id          BIGINT,
+    changed_at      TIMESTAMPTZ NOT NULL
+);
+CREATE TRIGGER alert_rules_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON alert_rules
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE alert_rules ENABLE ALWAYS TRIGGER alert_rules_insert_only;
+
+-- fingerprint: a hash of the facts it rests on, so that the same facts raise one alert however often they are read.
+-- begins_at and ends_at: from the first of its records to the last. found_at: the venue time of the record that raised it.
+CREATE TABLE alert (
+    id               BIGINT PRIMARY KEY CHECK (id > 0),
+    fingerprint      BYTEA NOT NULL UNIQUE CHECK (octet_length(fingerprint) = 32),
+    detector         TEXT NOT NULL CHECK (detector ~ '^[a-z]+(_[a-z]+)*$'),
+    rules_version    INTEGER NOT NULL REFERENCES alert_rules (version),
+    severity         TEXT NOT NULL CHECK (severity IN ('low', 'medium', 'high')),
+    status           TEXT NOT NULL CHECK (status IN ('open', 'under_review', 'closed')),
+    step_count       INTEGER NOT NULL DEFAULT 0,
+    participant_ids  BIGINT[] NOT NULL,
+    trade_group_ids  BIGINT[] NOT NULL,
+    product_id       TEXT,
+    programme_id     BIGINT,
+    begins_at        TIMESTAMPTZ NOT NULL,
+    ends_at          TIMESTAMPTZ NOT NULL CHECK (ends_at >= begins_at),
+    figures          JSON NOT NULL,
+    record_ids       BIGINT[] NOT NULL,
+    order_ids        BIGINT[] NOT NULL,
+    trade_ids        BIGINT[] NOT NULL,
+    found_at         TIMESTAMPTZ NOT NULL
+);
+CREATE INDEX alert_by_time ON alert (found_at, id);
+CREATE INDEX alert_not_closed ON alert (found_at, id) WHERE status <> 'closed';
+CREATE INDEX alert_of_participant ON alert USING gin (participant_ids);
+
+-- The steps an alert may take; from a status to the same one is a note.
+CREATE FUNCTION alert_step_allowed(from_status TEXT, to_status TEXT) RETURNS BOOLEAN
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT from_status = to_status
+        OR (from_status, to_status) IN (VALUES ('open', 'under_review'), ('under_review', 'closed'))
+$$;
+
+-- Every step of every alert: who, by which key, what, when and why.
+CREATE TABLE alert_step (
+    alert_id     BIGINT NOT NULL REFERENCES alert (id),
+    number       INTEGER NOT NULL CHECK (number > 0),
+    from_status  TEXT NOT NULL,
+    to_status    TEXT NOT NULL,
+    actor_id     BIGINT NOT NULL REFERENCES participant (id),
+    key_id       BIGINT NOT NULL,
+    text         TEXT NOT NULL CHECK (length(text) <= 2000),
+    stepped_at   TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (alert_id, number),
+    CONSTRAINT alert_step_is_allowed CHECK (alert_step_allowed(from_status, to_status)),
+    CONSTRAINT alert_step_has_its_text CHECK (text <> '' OR to_status = 'under_review')
+);
+CREATE TRIGGER alert_step_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON alert_step
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE alert_step ENABLE ALWAYS TRIGGER alert_step_insert_only;
+
+-- An alert begins open; what was found never changes, and its status is the last step's.
+CREATE FUNCTION refuse_alert_without_step() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP IN ('DELETE', 'TRUNCATE') THEN
+        RAISE EXCEPTION 'what was found stays: % refused', TG_OP
+            USING ERRCODE = 'check_violation', CONSTRAINT = 'alert_follows_its_steps';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.status <> 'open' OR NEW.step_count <> 0 THEN
+            RAISE EXCEPTION 'an alert begins open'
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'alert_follows_its_steps';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF to_jsonb(NEW) - 'status' - 'step_count' = to_jsonb(OLD) - 'status' - 'step_count'
+        AND NEW.step_count = OLD.step_count + 1 AND EXISTS (
+            SELECT FROM alert_step AS step
+            WHERE step.alert_id = NEW.id AND step.number = NEW.step_count
+                AND step.from_status = OLD.status AND step.to_status = NEW.status)
+    THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'what alert % says stays, and its status follows its steps', OLD.id
+        USING ERRCODE = 'check_violation', CONSTRAINT = 'alert_follows_its_steps';
+END
+$$;
+CREATE TRIGGER alert_follows_its_steps BEFORE INSERT OR UPDATE OR DELETE ON alert
+    FOR EACH ROW EXECUTE FUNCTION refuse_alert_without_step();
+CREATE TRIGGER alert_stays BEFORE TRUNCATE ON alert
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_alert_without_step();
+ALTER TABLE alert ENABLE ALWAYS TRIGGER alert_follows_its_steps;
+ALTER TABLE alert ENABLE ALWAYS TRIGGER alert_stays;
+
+-- How far the record was read for alerts: moved in the transaction of what was found there. state: what the detectors
+-- remembered after state_record_id, packed in the form of that number; null before it is first kept. chains: by partition,
+-- the last sequence up to which its journal was found whole, and the hash that its next row goes on from, in hex; under 0
+-- the size up to which the sealed record was looked at, and the digest of that checkpoint.
+CREATE TABLE alert_position (
+    name             TEXT PRIMARY KEY,
+    record_id        BIGINT NOT NULL CHECK (record_id >= 0),
+    state            BYTEA,
+    state_form       INTEGER NOT NULL DEFAULT 0,
+    state_record_id  BIGINT NOT NULL DEFAULT 0 CHECK (state_record_id BETWEEN 0 AND record_id),
+    chains           JSON NOT NULL DEFAULT '{}'
+);
+
+-- The record under signed checkpoints: which records were sealed, in which order, and the hashes that prove it.
+
+-- Whose signatures the checkpoints have, the latest last. endorsement: what the key before signed to say that this one
+-- follows it; acceptance: what this one signed to say that it follows that one. The first has neither.
+CREATE TABLE audit_key (
+    number       INTEGER PRIMARY KEY CHECK (number > 0),
+    origin       TEXT NOT NULL CHECK (origin ~ '^[a-z0-9][a-z0-9./-]{0,99}$'),
+    public_key   BYTEA NOT NULL UNIQUE CHECK (octet_length(public_key) = 32),
+    endorsement  BYTEA CHECK (octet_length(endorsement) = 64),
+    acceptance   BYTEA CHECK (octet_length(acceptance) = 64),
+    begun_at     TIMESTAMPTZ NOT NULL,
+    CHECK ((number = 1) = (endorsement IS NULL) AND (number = 1) = (acceptance IS NULL))
+);
+CREATE TRIGGER audit_key_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_key
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE audit_key ENABLE ALWAYS TRIGGER audit_key_insert_only;
+
+-- A block: the records of some transactions, by (xact_id, id), at positions from first_position until before size; each
+-- block begins where one ends. hashes: the leaf of each record and, after the leaf that completes it, each node of the
+-- Merkle tree over all records (RFC 6962), 32 bytes each. note: the signed checkpoint of the tree as it is after it.
+CREATE TABLE audit_block (
+    first_position  BIGINT PRIMARY KEY CHECK (first_position >= 0),
+    size            BIGINT NOT NULL UNIQUE CHECK (size > first_position),
+    previous_size   BIGINT GENERATED ALWAYS AS (nullif(first_position, 0)) STORED REFERENCES audit_block (size),
+    from_xact       XID8 NOT NULL,
+    until_xact      XID8 NOT NULL UNIQUE CHECK (until_xact > from_xact),
+    form            INTEGER NOT NULL CHECK (form > 0),
+    hashes          BYTEA NOT NULL,
+    root            BYTEA NOT NULL CHECK (octet_length(root) = 32),
+    note            TEXT NOT NULL,
+    sealed_at       TIMESTAMPTZ NOT NULL,
+    CONSTRAINT audit_block_has_every_hash CHECK (octet_length(hashes) = 32 * (
+        2 * (size - first_position) - bit_count(size::BIT(64)) + bit_count(first_position::BIT(64))))
+);
+-- Not compressed, so that one hash is read without the others.
+ALTER TABLE audit_block ALTER COLUMN hashes SET STORAGE EXTERNAL;
+CREATE INDEX audit_block_by_time ON audit_block (sealed_at);
+CREATE TRIGGER audit_block_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_block
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+ALTER TABLE audit_block ENABLE ALWAYS TRIGGER audit_block_insert_only;

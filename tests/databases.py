@@ -23,11 +23,14 @@ from typing import Final, TypeVar
 
 import pytest
 
+from exchange.kit.audit_months import make_months
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import DATABASE, EmbeddedPostgres
 from exchange.kit.migrate import migrate
 
 TEMPLATE: Final = "template_migrated"
+TESTS_AT_US: Final = 1_772_000_000_000_000
+"""The venue time that most tests begin at."""
 UNSAFE: Final = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -58,10 +61,21 @@ class Administrator:
         self._database = self._run(Database.connect(self._url, connections_min=1, connections_max=1))
 
     def make_template(self) -> str:
-        """Migrate one database, for the others to be copies of, and return its name."""
+        """Migrate one database, for the others to be copies of, and return its name.
+
+        Its audit trail has the months that most tests live in, so that none has to make them.
+        """
         self._execute(f"CREATE DATABASE {TEMPLATE}")
         self._run(migrate(self._url_of(TEMPLATE)))
+        self._run(self._make_months(self._url_of(TEMPLATE)))
         return TEMPLATE
+
+    @staticmethod
+    async def _make_months(url: str) -> None:
+        database = await Database.connect(url, connections_min=1, connections_max=1)
+        async with database.transaction() as connection:
+            await make_months(connection, TESTS_AT_US)
+        await database.close()
 
     @contextlib.contextmanager
     def new_database(self, template: str) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """A way to PostgreSQL that breaks where a test says: before a statement of a transaction, or after COMMIT.
 
 `Wire` stands between a pool and the server's socket and reads what is sent, so it knows each statement of
-each transaction; what is read outside of transactions passes and is not counted. When it cuts, both sockets
+each transaction; what is read outside of transactions, and what asyncpg asks for itself, passes and is not
+counted. When it cuts, both sockets
 are closed: the server's backend sees its client gone, rolls back and ends (`gone` waits for that), and the
 client learns nothing more.
 
@@ -11,6 +12,7 @@ COMMIT, of which the client is then never told.
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +24,9 @@ from exchange.kit.database import Database
 
 Place: TypeAlias = int | Literal["answer"]
 """Where to cut: before the k-th statement, counted from 1, or before the answer to the COMMIT."""
+
+_IS_ITS_OWN: Final = re.compile(r"typeinfo_tree|current_setting\('jit'\)|set_config\('jit'")
+"""What asyncpg asks of the server about types, once a connection: which one a transaction gets is chance."""
 
 SOCKET: Final = ".s.PGSQL.5432"
 DEADLINE_S: Final = 30.0
@@ -84,7 +89,7 @@ class _Line:
 
     def _passes(self, statement: str) -> bool:
         self._in_transaction |= statement.startswith("BEGIN")
-        if not self._in_transaction:
+        if not self._in_transaction or _IS_ITS_OWN.search(statement):
             return True
         if statement.startswith(("COMMIT", "ROLLBACK")):
             self._in_transaction = "AND CHAIN" in statement

@@ -4,16 +4,13 @@ What stands here is what the tables' own checks let through; nothing is held, pa
 """
 
 import random
-from typing import Final
 
 import msgspec
 
-from exchange.kit.clock import datetime_of
+from exchange.kit.clock import US_PER_DAY, datetime_of
 from exchange.kit.database import Connection
 from exchange.kit.ids import encode_id, new_id
 from exchange.products.service import seed_catalogue
-
-DAY_US: Final = 86_400_000_000
 
 
 class TradeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +43,7 @@ class Market(msgspec.Struct, kw_only=True):
     """Who and what there is: participants with their groups, programmes and trades."""
 
     groups: dict[int, int | None]
+    regions: dict[int, str]
     buyers: list[int]
     providers: list[int]
     trade_groups: list[int]
@@ -55,7 +53,13 @@ class Market(msgspec.Struct, kw_only=True):
 
 
 async def insert_participant(
-    connection: Connection, kind: str, name: str, trade_group_id: int | None = None
+    connection: Connection,
+    kind: str,
+    name: str,
+    trade_group_id: int | None = None,
+    *,
+    region: str = "guizhou",
+    size_class: str = "small",
 ) -> int:
     """Register a provider or a buyer (or one without such facts) and return its id."""
     participant_id = new_id()
@@ -67,9 +71,9 @@ async def insert_participant(
         kind,
         name,
         trade_group_id,
-        "guizhou" if is_provider or is_buyer else None,
+        region if is_provider or is_buyer else None,
         "state" if is_provider else None,
-        "small" if is_buyer else None,
+        size_class if is_buyer else None,
         datetime_of(1_700_000_000_000_000).date() if is_buyer else None,
     )
     return participant_id
@@ -93,7 +97,8 @@ async def insert_order(
         "INSERT INTO orders (id, partition_id, sequence, participant_id, key_id, client_order_id,"
         " fingerprint, product_id, side, quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms,"
         " status, created_at, updated_at)"
-        " VALUES ($1, 1, 1, $2, 1, $3, '', $4, $5, $6, $7, $8, $9, 1000, '{}', $10, now(), now())",
+        " VALUES ($1, 1, 1, $2, 1, $3, '', $4, $5, $6, $7, $8, $9, 1000, '{}', $10,"
+        " '2026-01-01T00:00:00Z', now())",
         order_id,
         participant_id,
         client_order_id or encode_id("ord", order_id),
@@ -164,20 +169,29 @@ async def fill_market(
     issuer = await insert_participant(connection, "issuer", "issuer")
     programmes = [await insert_programme(connection, issuer, f"programme-{number}") for number in range(2)]
     market = Market(
-        groups={}, buyers=[], providers=[], trade_groups=groups, programmes=programmes, products=[], trades=[]
+        groups={},
+        regions={},
+        buyers=[],
+        providers=[],
+        trade_groups=groups,
+        programmes=programmes,
+        products=[],
+        trades=[],
     )
     for number in range(4):
         for kind, ids in (("buyer", market.buyers), ("provider", market.providers)):
             name = names[number] if kind == "buyer" and number < len(names) else f"{kind} {number}"
             member_of = rng.choice([None, *groups])
-            ids.append(await insert_participant(connection, kind, name, member_of))
-            market.groups[ids[-1]] = member_of
+            # The region follows from the number, so that the other draws stay what they were.
+            region = "guizhou" if number % 2 == 0 else "ningxia"
+            ids.append(await insert_participant(connection, kind, name, member_of, region=region))
+            market.groups[ids[-1]], market.regions[ids[-1]] = member_of, region
     rows = await connection.fetch("SELECT id FROM product ORDER BY id")
     market.products = rng.sample([row["id"] for row in rows], 6)
     traded_at_us = starts_at_us
     for sequence in range(1, trades + 1):
         # Every third trade comes at the same microsecond as the one before it, as in one command.
-        traded_at_us += 0 if sequence % 3 == 0 else rng.randrange(1, DAY_US // 24)
+        traded_at_us += 0 if sequence % 3 == 0 else rng.randrange(1, US_PER_DAY // 24)
         market.trades.append(await _random_trade(connection, market, rng, sequence, traded_at_us))
     return market
 

@@ -1,5 +1,6 @@
 """A whole exchange to try the market in: the real one, on a test's database, its clock driven by hand."""
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from exchange.app import Exchange
+from exchange.fleet.roles import LedHere
 from exchange.kit.auth import Principal
 from exchange.kit.clock import ManualClock, us_of_hour
 from exchange.kit.fields import format_cny, format_hour
@@ -19,12 +21,14 @@ from exchange.ledger.models import CNY, Difference, Purpose
 from exchange.ledger.rules import available_fen
 from exchange.orders.hold_check import EVERY_QUESTION
 from exchange.orders.models import AmendOrder, NewOrder, OrderView
+from exchange.orders.sequencer import Sequencer
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme, ProviderRule
 from matching.order import Side
 from tests.voucher_world import NOW_US, VoucherWorld
 
 FOREIGN_PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
+DEADLINE_S: Final = 60.0
 SEED_CASH_FEN: Final = 10**12
 
 _numbers = itertools.count(1)
@@ -133,10 +137,26 @@ class MarketWorld(VoucherWorld):
             found = await ledger.balances(connection, owner.participant_id, limit=1000)
         return sum(available_fen(each) for each in found if (each.asset, each.purpose) == (asset, purpose))
 
+    async def somebody_waits_for_a_lock(self) -> None:
+        """Return once a statement waits for another transaction."""
+        # From outside: a transaction sees the activity of its first look again and again.
+        async with asyncio.timeout(DEADLINE_S), self.database.connection() as watcher:
+            while not await watcher.fetchval(  # noqa: ASYNC110 - only the database knows who waits
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database())"
+            ):
+                await asyncio.sleep(0.01)
+
     async def differences(self) -> list[Difference]:
         """Return everything in which the books of the ledger do not agree with themselves."""
         async with self.database.connection() as connection:
             return [each async for each in differences(connection, EVERY_QUESTION)]
+
+
+def sequencers(exchange: Exchange) -> dict[int, Sequencer]:
+    """Return the sequencers of an exchange that is one process."""
+    assert isinstance(exchange.partitions, LedHere)
+    return exchange.partitions.leaders
 
 
 @asynccontextmanager

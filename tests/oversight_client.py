@@ -8,6 +8,9 @@ from exchange.kit.auth import Authenticator, NewKey, Principal, Scope, StoredKey
 from exchange.kit.clock import Clock
 from exchange.kit.database import Database
 from exchange.kit.http_app import build_app
+from exchange.oversight.life_routes import LivesController
+from exchange.oversight.lives import Lives
+from exchange.oversight.questions import Questions
 from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
 
@@ -20,13 +23,17 @@ class OversightApp:
     """Serves one database; `client` gives a client with a fresh key, or with none."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self.service = OversightService(database=database, clock=clock)
+        self.service = OversightService(reads=database)
         self._keys: dict[int, StoredKey] = {}
         self.app = build_app(
-            [OversightController],
+            [OversightController, LivesController],
             authenticator=Authenticator(self._load),
             is_ready=_is_ready,
-            state={"oversight": self.service},
+            state={
+                "oversight": self.service,
+                "lives": Lives(reads=database),
+                "questions": Questions(database=database, clock=clock),
+            },
         )
 
     async def _load(self, key_id: int) -> StoredKey | None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from matching.commands import Command
 from matching.order import FillPolicy, Placement, Side, TimeInForce
 from matching.product import Phase, Product
-from tests.strategies import FAR, PRODUCT_ID, Interpreter
+from tests.interpreter import FAR, PRODUCT_ID, Interpreter
 
 _TERMS = [(TimeInForce.GTC, 0, False)] * 24 + [
     (TimeInForce.IOC, 0, False),

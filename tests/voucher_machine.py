@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize
 
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.errors import Refusal
 from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderView
 from exchange.vouchers.models import Voucher, VoucherStatus
-from exchange.vouchers.rules import DAY_US, calendar_year
+from exchange.vouchers.rules import calendar_year
 from tests.market_world import MarketWorld
 from tests.plain_exchange import PlainExchange, WantedBid
 from tests.plain_market import PlainAsk
@@ -125,7 +126,7 @@ class VoucherMachine(RuleBasedStateMachine):
         answer = self.runner.run(self.market.issue(number, buyer, fen))
         assert (answer.code if isinstance(answer, Refusal) else "") == code
         if isinstance(answer, Voucher):
-            until_us = self.market.world.now_us + rules.validity_days * DAY_US
+            until_us = self.market.world.now_us + rules.validity_days * US_PER_DAY
             voucher = PlainVoucher(answer.id, programme.id, buyer.participant_id, fen, until_us)
             self.model.vouchers[answer.id] = voucher
             issued[buyer.participant_id] += fen

@@ -19,12 +19,17 @@ import msgspec
 from msgspec import Meta
 
 from exchange.kit.errors import Fault
-from exchange.kit.fields import CnyText, IdText
+from exchange.kit.fields import CnyText, ProgrammeIdText
+from exchange.vouchers.eligibility_models import RuleAnswer
 
 REASON_CHARACTERS_MAX: Final = 500
 SCORE_MAX: Final = 1_000
 
 ReasonText = Annotated[str, Meta(max_length=REASON_CHARACTERS_MAX)]
+
+
+Asked = Literal["approved", "rejected", "withdrawn"]
+"""What can be asked of an application."""
 
 
 class ApplicationStatus(StrEnum):
@@ -58,6 +63,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     programme_version: int
     issuer_id: int
     buyer_id: int
+    buyer_name: str
     amount_fen: int
     purpose: str
     status: ApplicationStatus = ApplicationStatus.SUBMITTED
@@ -116,7 +122,7 @@ class Allocation(msgspec.Struct, frozen=True, kw_only=True):
 class NewApplication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a company posts to apply for a voucher: how much, and what it needs the computing for."""
 
-    programme_id: IdText
+    programme_id: ProgrammeIdText
     amount_cny: CnyText
     purpose: Annotated[str, Meta(min_length=1, max_length=2_000)]
 
@@ -124,7 +130,7 @@ class NewApplication(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class NewApplicationStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The next step of an application; `amount_cny` goes with approved only; without it, all is granted."""
 
-    to: Literal["approved", "rejected", "withdrawn"]
+    to: Asked
     reason: ReasonText = ""
     amount_cny: CnyText | None = None
 
@@ -136,18 +142,35 @@ class NewScore(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     reason: Annotated[str, Meta(min_length=1, max_length=REASON_CHARACTERS_MAX)]
 
 
+class NextApplicationStep(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be asked of an application where it stands, and by whom.
+
+    Of a large amount, approved brings it to its committee first. A programme that allocates by score approves
+    none singly, but those in committee.
+    """
+
+    to: Asked
+    by: ApplicantRole
+    needs_reason: bool
+
+
 class ApplicationView(msgspec.Struct, frozen=True, kw_only=True):
-    """An application as its company and its programme's issuer see it; `reason` is that of its last step."""
+    """An application as its company and its programme's issuer see it; `reason` is that of its last step.
+
+    `next_steps` are those that the two can take, whoever reads it.
+    """
 
     id: str
     programme_id: str
     programme_code: str
     programme_version: int
     buyer_id: str
+    buyer_name: str
     amount_cny: str
     approved_cny: str | None
     purpose: str
     status: ApplicationStatus
+    next_steps: list[NextApplicationStep]
     score: int | None
     reason: str
     voucher_id: str | None
@@ -168,6 +191,23 @@ class ApplicationStepView(msgspec.Struct, frozen=True, kw_only=True):
     score: int | None
     reason: str
     stepped_at: str
+
+
+class AdmissionView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a company could be granted a voucher now, by each rule that says something of it.
+
+    `closed_because` is why the programme issues nothing at all now, null where it does. Without an objection,
+    what is asked can be `amount_max_cny`, what the cap of the year and the budget leave; 0.00 with one. Up to
+    `at_once_max_cny` an application is approved as it comes; null where each waits for its issuer.
+    """
+
+    programme_id: str
+    programme_version: int
+    is_admitted: bool
+    closed_because: str | None
+    amount_max_cny: str
+    at_once_max_cny: str | None
+    rules: list[RuleAnswer]
 
 
 class AllocationView(msgspec.Struct, frozen=True, kw_only=True):

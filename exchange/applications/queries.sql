@@ -3,10 +3,16 @@
 INSERT INTO application (id, programme_id, programme_version, buyer_id, amount_fen, purpose, status, submitted_at)
 VALUES ($1, $2, $3, $4, $5, $6, 'submitted', $7);
 
+-- part: applications
+-- Applications with the names of whose they are and of what.
+SELECT application.*, buyer.name AS buyer_name, programme.code AS programme_code, programme.issuer_id
+FROM application
+JOIN programme ON programme.id = application.programme_id
+JOIN participant AS buyer ON buyer.id = application.buyer_id
+
 -- name: page_of_applications
 -- Applications submitted before one, newest first; null restricts nothing.
-SELECT application.*, programme.code AS programme_code, programme.issuer_id
-FROM application JOIN programme ON programme.id = application.programme_id
+{applications}
 WHERE application.id < $1
     AND ($2::bigint IS NULL OR application.buyer_id = $2)
     AND ($3::bigint IS NULL OR programme.issuer_id = $3)
@@ -18,15 +24,13 @@ LIMIT $7;
 
 -- name: lock_application
 -- One application, locked.
-SELECT application.*, programme.code AS programme_code, programme.issuer_id
-FROM application JOIN programme ON programme.id = application.programme_id
+{applications}
 WHERE application.id = $1
 FOR NO KEY UPDATE OF application;
 
 -- name: lock_scored_applications
 -- The applications of a programme that have a score and wait for its allocation, locked in order of ids.
-SELECT application.*, programme.code AS programme_code, programme.issuer_id
-FROM application JOIN programme ON programme.id = application.programme_id
+{applications}
 WHERE application.programme_id = $1 AND application.status = 'submitted' AND application.score IS NOT NULL
 ORDER BY application.id
 FOR NO KEY UPDATE OF application;

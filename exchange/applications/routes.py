@@ -3,13 +3,15 @@
 Of the application's state: `database` and `clock`.
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.applications import allocation, service
+from exchange.applications import admission, allocation, service
 from exchange.applications.models import (
+    AdmissionView,
     AllocationView,
     ApplicationStatus,
     ApplicationStepView,
@@ -26,26 +28,26 @@ from exchange.applications.rules import (
     view_of_application,
     view_of_step,
 )
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
 
 _APPLICATIONS: Final = "applications"
 _STEPS: Final = "application_steps"
-_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
 
 class ApplicationQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of applications."""
 
-    programme_id: IdText | None = None
+    programme_id: ProgrammeIdText | None = None
     status: ApplicationStatus | None = None
 
 
@@ -61,7 +63,7 @@ class ApplicationsController(Controller):
 
     @post(
         "",
-        opt=requires(Scope.TRADE, keep_faults=True, once=True),
+        opt=requires(Scope.TRADE, keep_faults=True, once=True) | refuses(HTTPStatus.NOT_FOUND),
         status_code=201,
         summary="Apply for a voucher",
     )
@@ -88,16 +90,14 @@ class ApplicationsController(Controller):
 
         return await once(request, work)
 
-    @get("", opt=requires(*_READERS, query=ApplicationQuery), summary="List applications")
+    @get("", opt=requires(*READERS, query=ApplicationQuery), summary="List applications")
     async def list_all(self, request: ApiRequest) -> Page[ApplicationView]:
         """Return the caller's applications, or as an issuer those to its programmes, newest first."""
         query = request.query(ApplicationQuery)
         faults = Faults("invalid_query")
         programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
         faults.raise_if_any()
-        before_id = ID_MAX
-        if query.cursor is not None:
-            before_id = int(decode_cursor(_APPLICATIONS, query.cursor, Part.ID)[0])
+        before_id = place_in(_APPLICATIONS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_applications(
                 connection,
@@ -107,11 +107,11 @@ class ApplicationsController(Controller):
                 before_id=before_id,
                 limit=query.limit + 1,
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_APPLICATIONS, page[-1].id) if len(found) > query.limit else None
-        return Page([view_of_application(each) for each in page], next_cursor)
+        return page_of(
+            _APPLICATIONS, found, query.limit, lambda application: (application.id,), view_of_application
+        )
 
-    @get("/{application_id:str}", opt=requires(*_READERS), summary="Read an application")
+    @get("/{application_id:str}", opt=requires(*READERS), summary="Read an application")
     async def read(self, request: ApiRequest, application_id: FromPath[str]) -> ApplicationView:
         """Return one application."""
         value = _in_path(application_id)
@@ -120,23 +120,39 @@ class ApplicationsController(Controller):
 
     @get(
         "/{application_id:str}/steps",
-        opt=requires(*_READERS, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List an application's steps",
     )
     async def steps(self, request: ApiRequest, application_id: FromPath[str]) -> Page[ApplicationStepView]:
         """Return every step that an application has taken, in order: who, when and why."""
         query = request.query(PageQuery)
         value = _in_path(application_id)
-        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             application = await service.get_application(connection, request.principal, value)
             found = await service.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
         shows_key = request.principal.participant_id != application.buyer_id
-        return Page([view_of_step(each, shows_key=shows_key) for each in page], next_cursor)
+        return page_of(
+            _STEPS,
+            found,
+            query.limit,
+            lambda step: (step.number,),
+            lambda step: view_of_step(step, shows_key=shows_key),
+        )
+
+    @get(
+        "/{application_id:str}/eligibility",
+        opt=requires(*READERS),
+        summary="Could this application be granted",
+    )
+    async def eligibility(self, request: ApiRequest, application_id: FromPath[str]) -> AdmissionView:
+        """Say whether the company could be granted now, of how much, and if not why, rule by rule."""
+        value = _in_path(application_id)
+        now_us = request.app.state.clock.now_us()
+        async with request.app.state.database.connection() as connection:
+            return await admission.ask_before_deciding(connection, request.principal, value, now_us)
 
     @post(
         "/{application_id:str}/steps",
@@ -192,6 +208,21 @@ class ApplicationsController(Controller):
             )
 
         return await once(request, work, status=200)
+
+
+class AdmissionController(Controller):
+    """Who may apply to a programme."""
+
+    path = "/v1/programmes/{programme_id:str}/eligibility"
+    tags = ("Vouchers",)
+
+    @get("", opt=requires(Scope.READ, Scope.TRADE), summary="May I apply")
+    async def ask(self, request: ApiRequest, programme_id: FromPath[str]) -> AdmissionView:
+        """Say whether the caller may apply now, for how much, and if not why, rule by rule."""
+        value = id_in_path("prg", programme_id, "there is no such programme")
+        now_us = request.app.state.clock.now_us()
+        async with request.app.state.database.connection() as connection:
+            return await admission.ask_before_applying(connection, request.principal, value, now_us)
 
 
 class AllocationController(Controller):

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from exchange.applications.models import (
+    AdmissionView,
     Allocation,
     AllocationView,
     ApplicantRole,
@@ -15,16 +16,19 @@ from exchange.applications.models import (
     ApplicationStep,
     ApplicationStepView,
     ApplicationView,
+    Asked,
     Decision,
+    NextApplicationStep,
 )
 from exchange.kit.clock import format_rfc3339, parse_rfc3339
 from exchange.kit.errors import Fault, Faults
 from exchange.kit.fields import format_cny, is_blank
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant
-from exchange.programmes.judgement import Standing
+from exchange.programmes.judgement import Standing, Verdict, buyer_verdicts, cap_left_fen
 from exchange.programmes.models import Programme, ProgrammeRules
-from exchange.vouchers.issue_rules import issue_objections
+from exchange.vouchers.eligibility_models import RuleAnswer
+from exchange.vouchers.issue_rules import amount_objections, closed_objections, issue_objections
 
 _S = ApplicationStatus
 _BUYER: Final = frozenset({ApplicantRole.BUYER})
@@ -42,6 +46,12 @@ STEPS: Final[Mapping[tuple[ApplicationStatus, ApplicationStatus], frozenset[Appl
 }
 """(from, to) -> who may; from submitted to submitted a score is given. The database has the same table,
 `application_step_allowed`; a test compares the two."""
+
+_ASKED: Final[Mapping[ApplicationStatus, Asked]] = {
+    _S.APPROVED: "approved",
+    _S.REJECTED: "rejected",
+    _S.WITHDRAWN: "withdrawn",
+}
 
 AUDIT_CODES: Final[Mapping[ApplicationStatus, str]] = {
     _S.SUBMITTED: "APPX",
@@ -100,6 +110,42 @@ def window_objections(rules: ProgrammeRules, now_us: int) -> Iterator[Fault]:
     yield Fault("/rules/windows", "no_window_open", f"no window for applications is open now, and {when}")
 
 
+def admission_of(
+    programme: Programme, buyer: Participant, standing: Standing, now_us: int, *, applies: bool
+) -> AdmissionView:
+    """Return whether a company could be granted a voucher of a programme now, and of how much.
+
+    It is by the objections to issuing one, and where the company still `applies`, to applying: an amount has
+    none exactly where the company is admitted and the amount is at most what is told.
+    """
+    rules = programme.rules
+    verdicts = list(buyer_verdicts(rules, buyer, standing, now_us))
+    if applies and rules.windows:
+        closed = next(window_objections(rules, now_us), None)
+        detail = "a window for applications is open now" if closed is None else closed.detail
+        verdicts.append(Verdict("/windows", closed is None, detail))
+    for each in amount_objections(programme, standing, 1, now_us):
+        rule = "/cap_per_year_fen" if each.code == "yearly_cap_exceeded" else "/budget_fen"
+        verdicts.append(Verdict(rule, False, each.detail))  # noqa: FBT003  (a struct's field)
+    shut = next(closed_objections(programme, now_us), None)
+    is_admitted = shut is None and all(each.holds for each in verdicts)
+    cap_fen = cap_left_fen(rules, standing)
+    left_fen = programme.unissued_fen if cap_fen is None else min(programme.unissued_fen, cap_fen)
+    most_fen = left_fen if is_admitted else 0
+    at_once_fen = 0
+    if rules.allocation != "scored" and rules.review.auto_below_fen is not None:
+        at_once_fen = min(most_fen, rules.review.auto_below_fen - 1 - standing.group_issued_fen)
+    return AdmissionView(
+        programme_id=encode_id("prg", programme.id),
+        programme_version=programme.version.number,
+        is_admitted=is_admitted,
+        closed_because=None if shut is None else shut.detail,
+        amount_max_cny=format_cny(most_fen),
+        at_once_max_cny=format_cny(at_once_fen) if at_once_fen > 0 else None,
+        rules=[RuleAnswer(rule=each.rule, holds=each.holds, detail=each.detail) for each in verdicts],
+    )
+
+
 def goes_at_once(rules: ProgrammeRules, standing: Standing, amount_fen: int) -> bool:
     """Whether the rules leave an application of this amount to the venue.
 
@@ -148,6 +194,15 @@ def allocate(
     return decisions
 
 
+def _views_of_next_steps(status: ApplicationStatus) -> list[NextApplicationStep]:
+    return [
+        NextApplicationStep(to=asked, by=role, needs_reason=to is _S.REJECTED)
+        for to, asked in _ASKED.items()
+        for role in STEPS.get((status, to), ())
+        if role is not ApplicantRole.EXCHANGE
+    ]
+
+
 def view_of_application(application: Application) -> ApplicationView:
     """Return an application as its company and its programme's issuer see it."""
     decided_us = application.decided_at_us
@@ -157,10 +212,12 @@ def view_of_application(application: Application) -> ApplicationView:
         programme_code=application.programme_code,
         programme_version=application.programme_version,
         buyer_id=encode_id("par", application.buyer_id),
+        buyer_name=application.buyer_name,
         amount_cny=format_cny(application.amount_fen),
         approved_cny=None if application.approved_fen is None else format_cny(application.approved_fen),
         purpose=application.purpose,
         status=application.status,
+        next_steps=_views_of_next_steps(application.status),
         score=application.score,
         reason=application.reason,
         voucher_id=None if application.voucher_id is None else encode_id("vch", application.voucher_id),

@@ -84,12 +84,17 @@ async def apply(
         programme_version=programme.version.number,
         issuer_id=programme.issuer_id,
         buyer_id=buyer.id,
+        buyer_name=buyer.name,
         amount_fen=amount_fen,
         purpose=purpose,
         submitted_at_us=now_us,
     )
     await store.insert_application(connection, application)
-    detail: dict[str, object] = {"programme_id": programme_id, "amount_fen": amount_fen}
+    detail: dict[str, object] = {
+        "programme_id": programme_id,
+        "programme_version": application.programme_version,
+        "amount_fen": amount_fen,
+    }
     await insert_audit_records(connection, [_record("APPS", application, principal, now_us, detail)])
     if rules.allocation == "scored" or not goes_at_once(rules, standing, amount_fen):
         return application

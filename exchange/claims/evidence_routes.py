@@ -12,10 +12,12 @@ from litestar.params import FromPath
 
 from exchange.claims import evidence
 from exchange.claims.models import EVIDENCE_BYTES_MAX, EvidenceView
-from exchange.claims.routes import CLAIMERS, READERS, claim_in_path
+from exchange.claims.routes import CLAIMERS, claim_in_path
 from exchange.claims.rules import view_of_evidence
+from exchange.kit.auth import READERS
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import produces
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import Page
 from exchange.kit.http_path import id_in_path
@@ -71,7 +73,7 @@ class EvidenceController(Controller):
             found = await evidence.list_evidence(connection, request.principal, value)
         return Page([view_of_evidence(each) for each in found])
 
-    @get("/{evidence_id:str}", opt=requires(*READERS), summary="Read a file of a claim")
+    @get("/{evidence_id:str}", opt=requires(*READERS) | produces("*/*"), summary="Read a file of a claim")
     async def read(
         self, request: ApiRequest, claim_id: FromPath[str], evidence_id: FromPath[str]
     ) -> Response[bytes]:

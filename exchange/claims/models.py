@@ -29,7 +29,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import CnyText, IdText
+from exchange.kit.fields import CnyText, ProgrammeIdText
 
 REASON_CHARACTERS_MAX: Final = 500
 ID_MAX: Final = 2**63 - 1
@@ -100,6 +100,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     asset: str
     issuer_id: int
     claimant_id: int
+    claimant_name: str
     claimant_kind: ClaimantKind
     amount_fen: int
     approved_fen: int | None
@@ -192,14 +193,14 @@ class NewClaim(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     With `submit` false the claim stays open, for evidence to be attached before it is submitted.
     """
 
-    programme_id: IdText
+    programme_id: ProgrammeIdText
     submit: bool = True
 
 
 class NewClaimBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a claimant posts to claim under several programmes at once; none named: all with something."""
 
-    programme_ids: Annotated[tuple[IdText, ...], Meta(max_length=BATCH_MAX)] = ()
+    programme_ids: Annotated[tuple[ProgrammeIdText, ...], Meta(max_length=BATCH_MAX)] = ()
     submit: bool = True
 
 
@@ -230,21 +231,37 @@ class DrawView(msgspec.Struct, frozen=True, kw_only=True):
     is_drawn: bool
 
 
+class NextStep(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a claim can go from where it stands, and who takes it there.
+
+    A step that `needs_reason` is refused without one. A step with `amount_max_cny` is about an amount of its
+    own, above zero and at most this; to others none is given.
+    """
+
+    to: ClaimStatus
+    by: list[ActorRole]
+    needs_reason: bool
+    amount_max_cny: str | None
+
+
 class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
     """A claim as its claimant and its issuer see it; `reason` is that of its last step.
 
-    `claimant_kind` is buyer where a company that paid in full is reimbursed.
+    `claimant_kind` is buyer where a company that paid in full is reimbursed. `next_steps` are those that its
+    claimant and its issuer can take, whoever reads it.
     """
 
     id: str
     programme_id: str
     programme_version: int
     claimant_id: str
+    claimant_name: str
     claimant_kind: ClaimantKind
     amount_cny: str
     approved_cny: str | None
     clawback_cny: str | None
     status: ClaimStatus
+    next_steps: list[NextStep]
     reason: str
     line_count: int
     draw: DrawView | None

@@ -61,14 +61,19 @@ FROM waiting;
 -- The programmes under which something captured is a claimant's and not claimed, in order.
 SELECT DISTINCT programme_id FROM voucher_capture WHERE claimant_id = $1 AND claim_id IS NULL ORDER BY programme_id LIMIT $2;
 
--- name: lock_claim
--- One claim, locked, with its programme's issuer and asset.
-SELECT claim.*, claimant.kind AS claimant_kind, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed,
-    draw.drawn_number, (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
+-- part: claims
+-- Claims with whose they are, their programme's issuer and asset, their draw, and how many lines they have.
+SELECT claim.*, claimant.name AS claimant_name, claimant.kind AS claimant_kind, programme.issuer_id, programme.asset,
+    draw.sample_bps, draw.seed, draw.drawn_number,
+    (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
 FROM claim
 JOIN programme ON programme.id = claim.programme_id
 JOIN participant AS claimant ON claimant.id = claim.claimant_id
 LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
+
+-- name: lock_claim
+-- One claim, locked.
+{claims}
 WHERE claim.id = $1
 FOR NO KEY UPDATE OF claim;
 
@@ -115,12 +120,7 @@ WHERE capture.claim_id = $1 AND capture.lease_id = back.lease_id AND capture.del
 
 -- name: page_of_claims
 -- Claims opened before one, newest first; null restricts nothing. An issuer sees none that are still open.
-SELECT claim.*, claimant.kind AS claimant_kind, programme.issuer_id, programme.asset, draw.sample_bps, draw.seed,
-    draw.drawn_number, (SELECT count(*) FROM voucher_capture WHERE claim_id = claim.id) AS line_count
-FROM claim
-JOIN programme ON programme.id = claim.programme_id
-JOIN participant AS claimant ON claimant.id = claim.claimant_id
-LEFT JOIN claim_draw AS draw ON draw.claim_id = claim.id
+{claims}
 WHERE claim.id < $1
     AND ($2::bigint IS NULL OR claim.claimant_id = $2)
     AND ($3::bigint IS NULL OR programme.issuer_id = $3 AND claim.status <> 'open')
@@ -137,6 +137,18 @@ FROM voucher_capture
 WHERE claim_id = $1 AND (lease_id, delivery_hour, voucher_id) > ($2, $3, $4)
 ORDER BY lease_id, delivery_hour, voucher_id
 LIMIT $5::bigint;
+
+-- name: runs_of_claim
+-- The lines of a claim as runs of hours: of which lease, by which voucher, the first hour and the one after the last.
+SELECT lease_id, voucher_id, min(delivery_hour) AS first_hour, max(delivery_hour) + 1 AS until_hour
+FROM (
+    SELECT lease_id, voucher_id, delivery_hour,
+        delivery_hour - row_number() OVER (PARTITION BY lease_id, voucher_id ORDER BY delivery_hour) AS island
+    FROM voucher_capture
+    WHERE claim_id = $1
+) AS line
+GROUP BY lease_id, voucher_id, island
+ORDER BY lease_id, voucher_id, first_hour;
 
 -- name: steps_of_claim
 -- The history of a claim, in order; it has at most a few steps, but for questions asked again and again.
@@ -184,6 +196,20 @@ WHERE transfer.created_at <= $1
         WHERE own.participant_id = $4 AND own.asset = programme.asset AND own.purpose = 'receivable'))
 GROUP BY 1, 2, 3, 4
 ORDER BY 1, 3 NULLS FIRST, 4;
+
+-- name: moved_between
+-- What moved in the assets of programmes up to the last of some moments in order, by reason and by the first moment that
+-- it had moved at, counted from 0; null restricts nothing. What is only set aside has not moved.
+SELECT width_bucket(transfer.created_at - interval '1 microsecond', $1::timestamptz[]) AS moment, transfer.reason,
+    sum(transfer.amount_fen)::bigint AS amount_fen
+FROM programme
+JOIN ledger_account AS debit ON debit.asset = programme.asset
+JOIN ledger_transfer AS transfer
+    ON transfer.debit_account_id = debit.id AND transfer.kind IN ('posted', 'post_pending')
+WHERE transfer.created_at <= ($1::timestamptz[])[cardinality($1::timestamptz[])]
+    AND ($2::bigint IS NULL OR programme.issuer_id = $2)
+    AND ($3::bigint IS NULL OR programme.id = $3)
+GROUP BY 1, 2;
 
 -- name: claims_as_of
 -- Claims opened before one, newest first, each as its last step up to a moment left it; null restricts nothing. An

@@ -4,6 +4,7 @@ Of the application's state: `database`, `clock` and `accounts` (the ledger's dir
 """
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from litestar import Controller, Response, get, post
@@ -26,13 +27,14 @@ from exchange.claims.models import (
     WantedStep,
 )
 from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_outcome, view_of_step
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 
@@ -40,14 +42,13 @@ _CLAIMS: Final = "claims"
 _LINES: Final = "claim_lines"
 _STEPS: Final = "claim_steps"
 CLAIMERS: Final = (Scope.LIST_CAPACITY, Scope.TRADE)
-READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 _BEFORE_ANY: Final = (0, 0, 0)
 
 
 class ClaimQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of claims."""
 
-    programme_id: IdText | None = None
+    programme_id: ProgrammeIdText | None = None
     status: ClaimStatus | None = None
 
 
@@ -64,7 +65,7 @@ class ClaimsController(Controller):
 
     @post(
         "",
-        opt=requires(*CLAIMERS, keep_faults=True, once=True),
+        opt=requires(*CLAIMERS, keep_faults=True, once=True) | refuses(HTTPStatus.NOT_FOUND),
         status_code=201,
         summary="Claim what vouchers paid",
     )
@@ -121,7 +122,7 @@ class ClaimsController(Controller):
         faults = Faults("invalid_query")
         programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
         faults.raise_if_any()
-        before_id = ID_MAX if query.cursor is None else int(decode_cursor(_CLAIMS, query.cursor, Part.ID)[0])
+        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_claims(
                 connection,
@@ -131,9 +132,7 @@ class ClaimsController(Controller):
                 before_id=before_id,
                 limit=query.limit + 1,
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_CLAIMS, page[-1].id) if len(found) > query.limit else None
-        return Page([view_of_claim(each) for each in page], next_cursor)
+        return page_of(_CLAIMS, found, query.limit, lambda claim: (claim.id,), view_of_claim)
 
     @get("/{claim_id:str}", opt=requires(*READERS), summary="Read a claim")
     async def read(self, request: ApiRequest, claim_id: FromPath[str]) -> ClaimView:
@@ -155,26 +154,25 @@ class ClaimsController(Controller):
             found = await service.list_claim_lines(
                 connection, request.principal, value, after=after, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = None
-        if len(found) > query.limit:
-            last = page[-1]
-            next_cursor = encode_cursor(_LINES, last.lease_id, last.delivery_hour, last.voucher_id)
-        return Page([view_of_line(each) for each in page], next_cursor)
+        return page_of(
+            _LINES,
+            found,
+            query.limit,
+            lambda line: (line.lease_id, line.delivery_hour, line.voucher_id),
+            view_of_line,
+        )
 
     @get("/{claim_id:str}/steps", opt=requires(*READERS, query=PageQuery), summary="List a claim's steps")
     async def steps(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[StepView]:
         """Return every step that a claim has taken, in order: who, when and why."""
         query = request.query(PageQuery)
         value = claim_in_path(claim_id)
-        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await service.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
-        return Page([view_of_step(each) for each in page], next_cursor)
+        return page_of(_STEPS, found, query.limit, lambda step: (step.number,), view_of_step)
 
     @post(
         "/{claim_id:str}/steps",
@@ -223,7 +221,12 @@ class ClaimsController(Controller):
         wanted = WantedStep(to_status=ClaimStatus.REJECTED, reason=data.reason)
         return await _take_step(request, claim_in_path(claim_id), wanted)
 
-    @post("/{claim_id:str}/pay", opt=requires(Scope.ISSUE, once=True), status_code=200, summary="Pay a claim")
+    @post(
+        "/{claim_id:str}/pay",
+        opt=requires(Scope.ISSUE, once=True) | refuses(HTTPStatus.PAYMENT_REQUIRED),
+        status_code=200,
+        summary="Pay a claim",
+    )
     async def pay(self, request: ApiRequest, claim_id: FromPath[str]) -> Response[ClaimView]:
         """Pay an approved or reduced claim from the issuer's cash; the same as a step to paid."""
         wanted = WantedStep(to_status=ClaimStatus.PAID)

@@ -17,6 +17,7 @@ from exchange.claims.models import (
     Evidence,
     EvidenceView,
     Line,
+    NextStep,
     Opened,
     Step,
     StepView,
@@ -123,6 +124,11 @@ def next_steps(status: ClaimStatus) -> list[ClaimStatus]:
     return [to for from_status, to in STEPS if from_status is status]
 
 
+def amount_max_fen(claim: Claim, to: ClaimStatus) -> int:
+    """Return the most that a step of `WITH_AMOUNT` can be about: a reduction leaves less than was claimed."""
+    return claim.amount_fen - 1 if to is _S.REDUCED else claim.approved_fen or 0
+
+
 def find_step_faults(
     to: ClaimStatus, reason: object, *, has_amount: bool, faults: Faults, reason_pointer: str = "/reason"
 ) -> None:
@@ -172,6 +178,20 @@ def view_of_evidence(evidence: Evidence) -> EvidenceView:
     )
 
 
+def _views_of_next_steps(claim: Claim) -> list[NextStep]:
+    """Return the steps that can be taken; a claim of one fen cannot be reduced."""
+    return [
+        NextStep(
+            to=to,
+            by=sorted(STEPS[claim.status, to] - {ActorRole.EXCHANGE}),
+            needs_reason=to not in AGREEING,
+            amount_max_cny=format_cny(amount_max_fen(claim, to)) if to in WITH_AMOUNT else None,
+        )
+        for to in next_steps(claim.status)
+        if to not in WITH_AMOUNT or amount_max_fen(claim, to)
+    ]
+
+
 def view_of_claim(claim: Claim) -> ClaimView:
     """Return a claim as its claimant and its issuer see it."""
     return ClaimView(
@@ -179,11 +199,13 @@ def view_of_claim(claim: Claim) -> ClaimView:
         programme_id=encode_id("prg", claim.programme_id),
         programme_version=claim.programme_version,
         claimant_id=encode_id("par", claim.claimant_id),
+        claimant_name=claim.claimant_name,
         claimant_kind=claim.claimant_kind,
         amount_cny=format_cny(claim.amount_fen),
         approved_cny=None if claim.approved_fen is None else format_cny(claim.approved_fen),
         clawback_cny=None if claim.clawback_fen is None else format_cny(claim.clawback_fen),
         status=claim.status,
+        next_steps=_views_of_next_steps(claim),
         reason=claim.reason,
         line_count=claim.line_count,
         draw=None if claim.draw is None else _view_of_draw(claim.draw),

@@ -15,7 +15,7 @@ the budget last, because an hour that sweeps expired vouchers has all it needs b
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -35,6 +35,7 @@ from exchange.claims.rules import (
     AUDIT_CODES,
     CLAIMANT_KINDS,
     STEPS,
+    amount_max_fen,
     claimant_kind_of,
     drawn_number,
     find_step_faults,
@@ -95,6 +96,7 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
         asset=programme.asset,
         issuer_id=programme.issuer_id,
         claimant_id=principal.participant_id,
+        claimant_name=principal.name,
         claimant_kind=kind,
         amount_fen=opened.amount_fen,
         approved_fen=None,
@@ -109,7 +111,13 @@ async def open_claim(connection: Connection, principal: Principal, programme_id:
         decided_at_us=None,
         paid_at_us=None,
     )
-    record = _record_of(claim, principal, now_us, {"line_count": opened.line_count})
+    # Which lines it has stands nowhere else that never changes: a rejected claim gives them back.
+    detail = {
+        "line_count": opened.line_count,
+        "programme_version": claim.programme_version,
+        "lines": await store.runs_of_claim(connection, claim_id),
+    }
+    record = _record_of(claim, principal, now_us, detail)
     await insert_audit_records(connection, [record])
     return claim
 
@@ -169,7 +177,7 @@ async def take_step(
     elif to is ClaimStatus.PAID:
         changes, transfers = await _pay(connection, claim, now_us, accounts)
     elif to is ClaimStatus.CLAWBACK_OPEN:
-        changes = {"clawback_fen": _amount(wanted, claim.approved_fen or 0, "was paid")}
+        changes = {"clawback_fen": _amount(wanted, amount_max_fen(claim, to), "was paid")}
     elif to is ClaimStatus.RECOVERED:
         transfers = await _recover(connection, claim, now_us, accounts)
     stepped = await _record_step(connection, principal, claim, wanted, now_us, changes)
@@ -253,7 +261,8 @@ async def _decide(
         await store.free_captures(connection, claim.id)
         step = transfer_of(claim, TransferReason.CLAIM_RETURN, claimed_id, receivable_id, claim.amount_fen)
         return changes | {"line_count": 0}, [step]
-    approved_fen = _amount(wanted, claim.amount_fen - 1, "is below what was claimed")
+    most_fen = amount_max_fen(claim, ClaimStatus.REDUCED)
+    approved_fen = _amount(wanted, most_fen, "is below what was claimed")
     cut_fen = claim.amount_fen - approved_fen
     lines = await store.page_of_lines(connection, claim.id)
     await store.reduce_lines(
@@ -411,7 +420,7 @@ async def list_steps(
 
 
 def _record_of(
-    claim: Claim, principal: Principal | None, now_us: int, detail: dict[str, str | int]
+    claim: Claim, principal: Principal | None, now_us: int, detail: Mapping[str, object]
 ) -> AuditRecord:
     return AuditRecord(
         code=AUDIT_CODES[claim.status],

@@ -60,6 +60,22 @@ class ProgrammeStatement(msgspec.Struct, frozen=True, kw_only=True):
     revoked_cny: str
 
 
+class BurnPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a budget had gone at a moment: each figure is what had come at least so far.
+
+    budget >= issued >= committed >= captured >= paid, where issued is without what expired or was revoked,
+    committed what trades took of it, also what was delivered since, and captured what was delivered. Paid is
+    what was redeemed and has not come back.
+    """
+
+    at: str
+    budget_cny: str
+    issued_cny: str
+    committed_cny: str
+    captured_cny: str
+    paid_cny: str
+
+
 class ReceivableStatement(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider, or a company that is reimbursed, had of one programme at a moment.
 

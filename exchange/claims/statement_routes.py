@@ -4,22 +4,28 @@ Of the application's state: `database` and `clock`.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from litestar import Controller, Response, get
 from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
-from exchange.claims import statements
+from exchange.claims import burn, statements
 from exchange.claims.models import ID_MAX
-from exchange.claims.routes import READERS
-from exchange.claims.statement_models import ClaimStatement, ProgrammeStatement, ReceivableStatement
+from exchange.claims.statement_models import (
+    BurnPoint,
+    ClaimStatement,
+    ProgrammeStatement,
+    ReceivableStatement,
+)
+from exchange.kit.auth import READERS
 from exchange.kit.csv_file import CSV_TYPE, csv_bytes
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, TimeText, time_us, typed_id
+from exchange.kit.fields import ProgrammeIdText, TimeText, time_us, typed_id
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_described import produces
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, page_of, place_in
 from exchange.kit.http_request import ApiRequest
 
 _CLAIMS: Final = "statement_claims"
@@ -29,7 +35,7 @@ class StatementQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Of which moment a statement is, now unless told, and of which programme, all unless told."""
 
     as_of: TimeText | None = None
-    programme_id: IdText | None = None
+    programme_id: ProgrammeIdText | None = None
 
 
 class ClaimStatementQuery(StatementQuery, frozen=True, kw_only=True):
@@ -37,6 +43,13 @@ class ClaimStatementQuery(StatementQuery, frozen=True, kw_only=True):
 
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
+
+
+class BurnQuery(StatementQuery, frozen=True, kw_only=True):
+    """How many points of a burn, at the ends of hours or of days; the last is the moment itself."""
+
+    interval: burn.Interval = "day"
+    points: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = burn.POINTS_DEFAULT
 
 
 def _wanted(request: ApiRequest, query: StatementQuery) -> tuple[int, int | None]:
@@ -92,12 +105,36 @@ class StatementsController(Controller):
 
     @get(
         "/programmes/export",
-        opt=requires(*READERS, query=StatementQuery),
+        opt=requires(*READERS, query=StatementQuery) | produces(CSV_TYPE),
         summary="Statement of programmes as CSV",
     )
     async def export_programmes(self, request: ApiRequest) -> Response[bytes]:
         """Return the same as a file."""
         return _file("programmes", ProgrammeStatement, await self._programmes(request))
+
+    async def _burn(self, request: ApiRequest) -> list[BurnPoint]:
+        query = request.query(BurnQuery)
+        as_of_us, programme_id = _wanted(request, query)
+        moments_us = burn.moments_of(as_of_us, query.interval, query.points)
+        async with request.app.state.database.connection() as connection:
+            return await burn.burn_of(connection, request.principal, moments_us, programme_id)
+
+    @get("/programmes/burn", opt=requires(*READERS, query=BurnQuery), summary="How budgets burn")
+    async def programme_burn(self, request: ApiRequest) -> Page[BurnPoint]:
+        """Return how far the budget of an issuer's programmes, or of one, had gone, moment by moment.
+
+        Points begin with the first budget; all are on one page.
+        """
+        return Page(await self._burn(request))
+
+    @get(
+        "/programmes/burn/export",
+        opt=requires(*READERS, query=BurnQuery) | produces(CSV_TYPE),
+        summary="How budgets burn, as CSV",
+    )
+    async def export_burn(self, request: ApiRequest) -> Response[bytes]:
+        """Return the same as a file."""
+        return _file("burn", BurnPoint, await self._burn(request))
 
     @get("/receivables", opt=requires(*READERS, query=StatementQuery), summary="Statement of receivables")
     async def receivables(self, request: ApiRequest) -> Page[ReceivableStatement]:
@@ -106,7 +143,7 @@ class StatementsController(Controller):
 
     @get(
         "/receivables/export",
-        opt=requires(*READERS, query=StatementQuery),
+        opt=requires(*READERS, query=StatementQuery) | produces(CSV_TYPE),
         summary="Statement of receivables as CSV",
     )
     async def export_receivables(self, request: ApiRequest) -> Response[bytes]:
@@ -118,7 +155,7 @@ class StatementsController(Controller):
         """Return the caller's claims as they stood at a moment, newest first."""
         query = request.query(ClaimStatementQuery)
         as_of_us, programme_id = _wanted(request, query)
-        before_id = ID_MAX if query.cursor is None else int(decode_cursor(_CLAIMS, query.cursor, Part.ID)[0])
+        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await statements.claim_statements(
                 connection,
@@ -128,11 +165,19 @@ class StatementsController(Controller):
                 before_id=before_id,
                 limit=query.limit + 1,
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_CLAIMS, page[-1].id) if len(found) > query.limit else None
-        return Page([statements.view_of_claim_then(each, as_of_us) for each in page], next_cursor)
+        return page_of(
+            _CLAIMS,
+            found,
+            query.limit,
+            lambda claim: (claim.id,),
+            lambda claim: statements.view_of_claim_then(claim, as_of_us),
+        )
 
-    @get("/claims/export", opt=requires(*READERS, query=StatementQuery), summary="Statement of claims as CSV")
+    @get(
+        "/claims/export",
+        opt=requires(*READERS, query=StatementQuery) | produces(CSV_TYPE),
+        summary="Statement of claims as CSV",
+    )
     async def export_claims(self, request: ApiRequest) -> Stream:
         """Stream every claim of the caller's as it stood at a moment; the file has no row limit."""
         as_of_us, programme_id = _wanted(request, request.query(StatementQuery))

@@ -51,6 +51,7 @@ def _claim(row: Record) -> Claim:
         asset=row["asset"],
         issuer_id=row["issuer_id"],
         claimant_id=row["claimant_id"],
+        claimant_name=row["claimant_name"],
         claimant_kind=row["claimant_kind"],
         amount_fen=row["amount_fen"],
         approved_fen=row["approved_fen"],
@@ -222,6 +223,11 @@ async def page_of_lines(
     return [Line(**dict(row)) for row in rows]
 
 
+async def runs_of_claim(connection: Connection, claim_id: int) -> list[tuple[int, int, int, int]]:
+    """Return a claim's lines in runs: (lease id, voucher id, first hour, the one after the last)."""
+    return [tuple(row.values()) for row in await connection.fetch(QUERIES.runs_of_claim, claim_id)]
+
+
 async def steps_of_claim(connection: Connection, claim_id: int, after: int, limit: int) -> list[Step]:
     """Return the steps of a claim after a number, in order."""
     return [
@@ -302,6 +308,15 @@ async def movements_as_of(
         )
         for row in rows
     ]
+
+
+async def moved_between(
+    connection: Connection, moments_us: Sequence[int], *, issuer_id: int | None, programme_id: int | None
+) -> dict[tuple[int, TransferReason], int]:
+    """Return what moved by (index of the first of some moments in order that was not before it, reason)."""
+    moments = [from_us(each) for each in moments_us]
+    rows = await connection.fetch(QUERIES.moved_between, moments, issuer_id, programme_id)
+    return {(row["moment"], TransferReason(row["reason"])): row["amount_fen"] for row in rows}
 
 
 async def claims_as_of(

@@ -1,9 +1,10 @@
-"""`exchange vouchers apply`, `applications list|get|steps|step|score`, `programmes allocate`."""
+"""`exchange vouchers apply|may-apply`, `... applications`, and `programmes allocate`."""
 
 import click
 
 from exchange.applications.models import (
     SCORE_MAX,
+    AdmissionView,
     ApplicationStatus,
     ApplicationView,
     NewApplication,
@@ -11,7 +12,7 @@ from exchange.applications.models import (
     NewScore,
 )
 from exchange.cli.options import json_option, with_client, yes_option
-from exchange.cli.output import write_facts, write_json, write_list
+from exchange.cli.output import write_facts, write_json, write_list, write_table
 from exchange.client import ExchangeClient
 
 
@@ -24,8 +25,9 @@ def _show(application: ApplicationView, *, as_json: bool) -> None:
         [
             ("application", application.id),
             ("programme", f"{application.programme_id} ({application.programme_code})"),
-            ("company", application.buyer_id),
+            ("company", f"{application.buyer_id} ({application.buyer_name})"),
             ("status", application.status),
+            ("next", "; ".join(f"{each.to} by the {each.by}" for each in application.next_steps) or None),
             ("amount CNY", application.amount_cny),
             ("approved CNY", application.approved_cny),
             ("purpose", application.purpose),
@@ -68,6 +70,34 @@ async def apply(client: ExchangeClient, programme_id: str, amount: str, purpose:
     _show(await client.apply(new), as_json=as_json)
 
 
+def _show_admission(told: AdmissionView, *, as_json: bool) -> None:
+    if as_json:
+        write_json(told)
+        return
+    write_facts(
+        [
+            ("programme", f"{told.programme_id}, version {told.programme_version}"),
+            ("admitted", "yes" if told.is_admitted else "no"),
+            ("closed because", told.closed_because),
+            ("at most CNY", told.amount_max_cny),
+            ("at once up to CNY", told.at_once_max_cny),
+        ]
+    )
+    write_table(
+        ["rule", "met", "in words"],
+        [(each.rule, "yes" if each.holds else "no", each.detail) for each in told.rules],
+    )
+
+
+@click.command("may-apply")
+@click.argument("programme_id", metavar="PROGRAMME")
+@json_option
+@with_client
+async def may_apply(client: ExchangeClient, programme_id: str, as_json: bool) -> None:
+    """Show whether you may apply to a programme now, for how much, and what each rule says."""
+    _show_admission(await client.may_apply(programme_id), as_json=as_json)
+
+
 @click.group()
 def applications() -> None:
     """Applications for vouchers: companies make them, issuers decide."""
@@ -94,6 +124,15 @@ async def list_applications(
 async def get_application(client: ExchangeClient, application_id: str, as_json: bool) -> None:
     """Show one application."""
     _show(await client.application(application_id), as_json=as_json)
+
+
+@applications.command("eligibility")
+@click.argument("application_id")
+@json_option
+@with_client
+async def may_be_granted(client: ExchangeClient, application_id: str, as_json: bool) -> None:
+    """Show whether an application could be granted now, of how much, and what each rule says."""
+    _show_admission(await client.may_be_granted(application_id), as_json=as_json)
 
 
 @applications.command("steps")

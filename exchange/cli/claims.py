@@ -2,7 +2,7 @@
 
 import click
 
-from exchange.claims.models import ClaimStatus, ClaimView, NewClaim, NewClaimBatch, NewStep
+from exchange.claims.models import ClaimStatus, ClaimView, NewClaim, NewClaimBatch, NewStep, NextStep
 from exchange.cli.evidence import PROVING
 from exchange.cli.options import json_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json, write_list
@@ -14,14 +14,21 @@ def claims() -> None:
     """Claims on what vouchers paid: a provider or a reimbursed company makes them, an issuer decides."""
 
 
+def _said(step: NextStep) -> str:
+    """Return a step that can be taken, in a few words."""
+    most = "" if step.amount_max_cny is None else f", at most {step.amount_max_cny} CNY"
+    return f"{step.to} by the {' or '.join(step.by)}{most}{', with a reason' if step.needs_reason else ''}"
+
+
 def show_claim(claim: ClaimView) -> None:
     """Write a claim for people."""
     write_facts(
         [
             ("claim", claim.id),
             ("programme", claim.programme_id),
-            ("claimant", claim.claimant_id),
+            ("claimant", f"{claim.claimant_id} ({claim.claimant_name})"),
             ("status", claim.status),
+            ("next", "; ".join(map(_said, claim.next_steps)) or None),
             ("amount CNY", claim.amount_cny),
             ("approved CNY", claim.approved_cny),
             ("clawback CNY", claim.clawback_cny),

@@ -8,16 +8,19 @@ import click
 from exchange.cli.failures import FailureGroup
 
 COMMANDS: Final = {
+    "audit": "exchange.cli.audit:audit",
     "bench": "exchange.cli.bench:bench",
     "buy": "exchange.cli.place:buy",
     "claims": "exchange.cli.claims:claims",
     "demo": "exchange.cli.demo.command:demo",
-    "keys": "exchange.cli.database:keys",
+    "keys": "exchange.cli.keys:keys",
     "ledger": "exchange.cli.database:ledger",
     "list-price": "exchange.cli.list_price:list_price",
     "market": "exchange.cli.market:market",
     "migrate": "exchange.cli.database:migrate_command",
+    "openapi": "exchange.cli.openapi:openapi",
     "orders": "exchange.cli.orders:orders",
+    "oversight": "exchange.cli.oversight:oversight",
     "replay": "exchange.cli.replay:replay",
     "sell": "exchange.cli.place:sell",
     "serve": "exchange.cli.serve:serve",
@@ -55,7 +58,8 @@ class LazyGroup(FailureGroup):
 def cli() -> None:
     """Trade GPU-hours: rectangles of GPUs and whole hours, by price and time priority.
 
-    Trading commands speak to EXCHANGE_URL with the key in EXCHANGE_KEY.
+    Trading commands speak to EXCHANGE_URL with the key in EXCHANGE_KEY, and sign with the private key in the
+    file EXCHANGE_SIGNING_KEY where that is set.
     """
 
 

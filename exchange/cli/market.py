@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from exchange.cli.book import ProductGroup, book
+from exchange.cli.market_history import candles, index
 from exchange.cli.options import DURATION, json_option, start_option, with_client
 from exchange.cli.output import write_facts, write_json, write_list, write_table
 from exchange.cli.times import TimeFaultError, parse_start
@@ -12,9 +14,16 @@ from exchange.client import ExchangeClient
 from exchange.kit.fields import format_hour
 
 
-@click.group()
+@click.group(cls=ProductGroup)
 def market() -> None:
-    """Products, prices and depth."""
+    """Products, prices and depth; with a product instead of a command: its order book."""
+
+
+market.add_command(book)
+
+
+market.add_command(candles)
+market.add_command(index)
 
 
 @market.command()

@@ -11,12 +11,15 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 import click
 import httpx
 import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchange.cli.failures import WANTS_JSON, CommandFailure, ExitCode
-from exchange.cli.times import START_FORMS, TimeFaultError, parse_duration
+from exchange.cli.times import START_FORMS, TimeFaultError, parse_duration, parse_moment
 from exchange.client import ExchangeClient
+from exchange.kit.signing_keys import BadKey, read_private_key
 
 _KEY: Final = re.compile(r"[\x21-\x7e]*")
+PORTS: Final = 65_536
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -53,6 +56,24 @@ class DurationType(click.ParamType[int]):
 DURATION: Final = DurationType()
 
 
+class MomentType(click.ParamType[int]):
+    """A moment such as 2026-11-23T09:00:00Z, in microseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the microseconds."""
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_moment(value)
+        except TimeFaultError as fault:
+            self.fail(str(fault), param, ctx)
+
+
+MOMENT: Final = MomentType()
+
+
 def run(command: Callable[P, Awaitable[T]]) -> Callable[P, T]:
     """Make a command of an async function."""
 
@@ -73,7 +94,10 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
 
 
 def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]]) -> Callable[..., T]:
-    """Give an async command a client as its first argument, from --url/EXCHANGE_URL and EXCHANGE_KEY."""
+    """Give an async command a client as its first argument, from --url/EXCHANGE_URL and EXCHANGE_KEY.
+
+    With EXCHANGE_SIGNING_KEY, the file of a private key, its requests are signed.
+    """
 
     @click.option(
         "--url", envvar="EXCHANGE_URL", default=DEFAULT_URL, show_default=True, help="The exchange."
@@ -87,9 +111,13 @@ def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]])
             # Without the text itself: it may be a key and something more.
             raise CommandFailure("EXCHANGE_KEY is no key: one has no spaces and is ASCII", ExitCode.USAGE)
         try:
-            client = ExchangeClient(url, key)
+            _judge_address(url)
+            client = ExchangeClient(url, key, signing_key=_signing_key())
         except httpx.InvalidURL as error:
             raise CommandFailure(f"{url!r} is no address of an exchange: {error}", ExitCode.USAGE) from error
+        except ValueError as error:
+            detail = f"EXCHANGE_SIGNING_KEY needs EXCHANGE_KEY beside it: {error}"
+            raise CommandFailure(detail, ExitCode.USAGE) from error
 
         async def whole() -> T:
             async with client:
@@ -98,6 +126,29 @@ def with_client(command: Callable[Concatenate[ExchangeClient, P], Awaitable[T]])
         return run_to_end(whole())
 
     return runs
+
+
+def _judge_address(text: str) -> None:
+    """Raise `httpx.InvalidURL` where httpx itself would, and where it would only fail to connect."""
+    url = httpx.URL(text)
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise httpx.InvalidURL("it begins with http:// or https:// and names a host")
+    if url.port is not None and not 0 < url.port < PORTS:
+        raise httpx.InvalidURL(f"a port is from 1 to {PORTS - 1}")
+
+
+def _signing_key() -> Ed25519PrivateKey | None:
+    """Return the private key in the file that EXCHANGE_SIGNING_KEY names, None where it names none."""
+    file = os.environ.get("EXCHANGE_SIGNING_KEY", "").strip()
+    if not file:
+        return None
+    try:
+        return read_private_key(Path(file).expanduser().read_bytes())
+    except OSError as error:
+        raise CommandFailure(f"EXCHANGE_SIGNING_KEY: {error}", ExitCode.USAGE) from error
+    except BadKey as error:
+        detail = f"EXCHANGE_SIGNING_KEY: what is in {file} must {error}"
+        raise CommandFailure(detail, ExitCode.USAGE) from error
 
 
 def database_options(command: Callable[P, T]) -> Callable[P, T]:

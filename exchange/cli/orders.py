@@ -1,5 +1,7 @@
-"""`exchange orders list|get|amend|cancel`."""
+"""`exchange orders list|get|watch|amend|cancel`."""
 
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Any, Literal
 
 import click
@@ -9,6 +11,8 @@ from exchange.cli.output import write_json, write_list
 from exchange.cli.place import PRICE_HELP, TIME_IN_FORCE, show_order, starts_hour_of
 from exchange.cli.times import START_FORMS
 from exchange.client import ExchangeClient
+from exchange.client.stream import StreamEvent
+from exchange.feed.models import Delta, OrderNews, OwnOrder, Snapshot
 from exchange.kit.fields import format_hour
 from exchange.orders.models import AmendOrder
 
@@ -32,7 +36,7 @@ async def list_orders(
     as_json: bool,
 ) -> None:
     """List your orders."""
-    found = [order async for order in client.orders(limit=limit, status=status, product=product)]
+    found = [order async for order in client.fetch_orders(limit=limit, status=status, product=product)]
     write_list(
         found,
         ["order", "side", "status", "product", "GPUs", "hours", "from", "to", "limit", "filled GPU-h"],
@@ -58,11 +62,50 @@ async def list_orders(
 @with_client
 async def get_order(client: ExchangeClient, order_id: str, as_json: bool) -> None:
     """Show one order with its fills."""
-    order = await client.order(order_id)
+    order = await client.fetch_order(order_id)
     if as_json:
         write_json(order)
     else:
         show_order(order)
+
+
+@orders.command("watch")
+@click.option("--limit", type=click.IntRange(1), help="End after so many events; else on Ctrl-C.")
+@json_option
+@with_client
+async def watch_orders(client: ExchangeClient, limit: int | None, as_json: bool) -> None:
+    """Show what happens to your orders as it happens, beginning with those that are live.
+
+    A connection that is lost is made anew, and nothing is left out meanwhile.
+    """
+    told = 0
+    async with aclosing(client.watch_orders()) as events:
+        async for event in events:
+            for each in _told(event):
+                if as_json:
+                    write_json(each)
+                else:
+                    click.echo(_line(each))
+                told += 1
+                if told == limit:
+                    return
+
+
+def _told(event: StreamEvent) -> Sequence[OwnOrder | OrderNews]:
+    return event.orders or [] if isinstance(event, Snapshot | Delta) else []
+
+
+def _line(each: OwnOrder | OrderNews) -> str:
+    if isinstance(each, OwnOrder):
+        words = [each.status, each.order_id, each.side, each.product, f"{each.quantity_gpus} GPUs"]
+    else:
+        words = [each.at, each.kind, each.order_id, each.side or "", each.product]
+        if each.quantity_gpus is not None:
+            words.append(f"{each.quantity_gpus} GPUs")
+        words.append(each.reason or "")
+    if each.price_cny_per_gpu_hour:
+        words.append(f"{each.starts_at} to {each.ends_at} at {each.price_cny_per_gpu_hour}")
+    return "  ".join(word for word in words if word)
 
 
 @orders.command("amend")
@@ -112,7 +155,7 @@ async def amend_order(
         raise click.UsageError("name at least one thing to change")
     if not yes:
         click.confirm(f"Amend {order_id}?", abort=True, err=True)
-    order = await client.amend(order_id, AmendOrder(**changes))
+    order = await client.edit_order(order_id, AmendOrder(**changes))
     if as_json:
         write_json(order)
     else:
@@ -144,7 +187,7 @@ async def cancel_order(
             raise click.UsageError("--product and --side go with --all")
         if not yes:
             click.confirm(f"Cancel {order_id}?", abort=True, err=True)
-        order = await client.cancel(order_id)
+        order = await client.cancel_order(order_id)
         if as_json:
             write_json(order)
         else:
@@ -154,7 +197,7 @@ async def cancel_order(
         which = " ".join(word for word in ("all", side, "orders", f"on {product}" if product else "") if word)
         click.confirm(f"Cancel {which}?", abort=True, err=True)
     write_list(
-        await client.cancel_all(product=product, side=side),
+        await client.cancel_all_orders(product=product, side=side),
         ["order", "side", "product", "cancelled GPUs", "cancelled GPU-h", "filled GPU-h"],
         lambda each: (
             each.id,

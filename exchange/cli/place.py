@@ -1,10 +1,11 @@
 """`exchange buy` and `exchange sell`: one order each, in the words a person would use."""
 
 import secrets
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 import click
 
+from exchange.cli.capacity import sell_file
 from exchange.cli.options import DURATION, json_option, start_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json
 from exchange.cli.times import START_FORMS, TimeFaultError, format_duration, parse_start
@@ -106,7 +107,7 @@ async def buy(
         voucher_policy=voucher_policy,
     )
     if preview:
-        show_preview(await client.preview(order), as_json=as_json)
+        show_preview(await client.preview_order(order), as_json=as_json)
         return
     when = (
         f"from {order.starts_at}"
@@ -114,14 +115,20 @@ async def buy(
         else f"{order.starts_at} to {order.ends_at}"
     )
     _confirm(f"Buy {gpus} GPUs of {product} for {format_duration(hours)}, {when}, at {price}?", yes=yes)
-    _show(await client.place(order), as_json=as_json)
+    _show(await client.create_order(order), as_json=as_json)
 
 
 @click.command()
-@product_argument
-@gpus_argument
-@hours_option
-@price_option
+@click.argument("product", required=False)
+@click.argument("gpus", type=click.IntRange(1), required=False)
+@click.option("--for", "hours", type=DURATION, help="How long, such as 6h or 7d.")
+@click.option("--price", help=PRICE_HELP)
+@click.option(
+    "--file",
+    type=click.File("rb"),
+    help="List every ask of a CSV or NDJSON file instead: all of them, or none.",
+)
+@click.option("--partial", is_flag=True, help="With --file, list the good lines and tell of the others.")
 @start_option
 @click.option("--min-hours", type=DURATION, help="The shortest piece to sell.")
 @click.option(
@@ -137,10 +144,12 @@ async def buy(
 @with_client
 async def sell(
     client: ExchangeClient,
-    product: str,
-    gpus: int,
-    hours: int,
-    price: str,
+    product: str | None,
+    gpus: int | None,
+    hours: int | None,
+    price: str | None,
+    file: BinaryIO | None,
+    partial: bool,
     start: str,
     min_hours: int | None,
     reserved_for: tuple[Literal["startup"], ...],
@@ -152,11 +161,19 @@ async def sell(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Offer GPUS of PRODUCT over every hour of a window.
+    """Offer GPUS of PRODUCT over every hour of a window, or all that a file offers.
 
     \b
     exchange sell nvidia-t4.zhangjiakou.pcie3 64 --for 7d --price 2.90 --start "in 6h"
+    exchange sell --file capacity.csv --preview
     """
+    if file is not None:
+        if product is not None or hours is not None or price is not None:
+            raise click.UsageError("--file says what is offered; leave PRODUCT, GPUS, --for and --price out")
+        await sell_file(client, file, partial=partial, preview=preview, yes=yes, as_json=as_json)
+        return
+    if product is None or gpus is None or hours is None or price is None:
+        raise click.UsageError("name PRODUCT, GPUS, --for and --price, or a --file")
     starts_hour = await starts_hour_of(client, start)
     order = NewOrder(
         client_order_id=client_order_id or _fresh_id(),
@@ -173,10 +190,10 @@ async def sell(
         reserved_for=list(reserved_for) or None,
     )
     if preview:
-        show_preview(await client.preview(order), as_json=as_json)
+        show_preview(await client.preview_order(order), as_json=as_json)
         return
     _confirm(f"Offer {gpus} GPUs of {product} from {order.starts_at} to {order.ends_at} at {price}?", yes=yes)
-    _show(await client.place(order), as_json=as_json)
+    _show(await client.create_order(order), as_json=as_json)
 
 
 async def starts_hour_of(client: ExchangeClient, start: str, option: str = "--start") -> int:

@@ -1,4 +1,4 @@
-"""`exchange serve`: the exchange as one process, until it is told to stop."""
+"""`exchange serve`: the exchange as one process, or as one of several, until it is told to stop."""
 
 import asyncio
 import contextlib
@@ -16,15 +16,16 @@ import click
 import msgspec
 import uvicorn
 
-from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
+from exchange.api import create_app
+from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
-from exchange.kit import logs
+from exchange.kit import collector, logs
 from exchange.kit.http_wire import Wire, WireLimits
-from exchange.kit.settings import Settings
+from exchange.kit.settings import ROLES, Settings
 
 DRAIN_TIMEOUT_S = 10
-WEBSOCKET_BYTES_MAX = 256 * 1024
+WEBSOCKET_BYTES_MAX = 1024 * 1024 + 64 * 1024
 """Longest message of a WebSocket that is taken in; what the stream takes is less."""
 FILES_BESIDE = 256
 """Files that a server needs beside its connections."""
@@ -95,6 +96,8 @@ async def serve_until(
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES_MAX,
         ws_per_message_deflate=False,
+        ws_ping_interval=wire.limits.ping_s,
+        ws_ping_timeout=wire.limits.ping_s,
         access_log=False,
         log_config=None,
         lifespan="on",
@@ -128,6 +131,8 @@ def wire_of(settings: Settings) -> Wire:
         reader_s=settings.reader_timeout_s,
         connections_max=min(settings.connections_max, _files(settings.connections_max)),
         connections_per_address_max=settings.connections_per_address_max,
+        refusals=settings.rate_refusals,
+        bytes=settings.rate_bytes,
     )
     return Wire(limits, proxies)
 
@@ -152,12 +157,18 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
 @click.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
+@click.option(
+    "--role",
+    type=click.Choice(ROLES),
+    help="What this process does: all (the default), or as one of several gateway or engine.",
+)
 @click.option("--hour-seconds", type=click.FloatRange(0.01, 3600), help="Scale time: how long an hour lasts.")
 @database_options
 @run
 async def serve(
     host: str | None,
     port: int | None,
+    role: str | None,
     hour_seconds: float | None,
     database_url: str | None,
     data_dir: Path | None,
@@ -166,9 +177,17 @@ async def serve(
 
     Settings come from the environment (EXCHANGE_*, DATABASE_URL); an option given here comes first. Without a
     database an embedded PostgreSQL is started. SIGINT and SIGTERM stop it after answering what is under way.
+
+    Several processes share a database and a Redis (EXCHANGE_REDIS_URL): gateways serve callers, engines lead
+    the market by turns.
     """
     settings = settings_with(
-        host=host, port=port, seconds_per_hour=hour_seconds, database_url=database_url, data_dir=data_dir
+        host=host,
+        port=port,
+        role=role,
+        seconds_per_hour=hour_seconds,
+        database_url=database_url,
+        data_dir=data_dir,
     )
     is_json = logs.configure(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
@@ -196,8 +215,10 @@ async def serve(
 
         watcher = asyncio.create_task(stop_when_ended())
         exchange.watched.connections = wire = wire_of(settings)
+        app = create_app(exchange)
+        collector.calm()
         await serve_until(
-            create_app(exchange),
+            app,
             listener,
             stopping,
             announce,

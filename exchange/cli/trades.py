@@ -4,6 +4,7 @@ from typing import IO, Any
 
 import click
 
+from exchange.cli.bars import ExportBar
 from exchange.cli.options import json_option, with_client
 from exchange.cli.output import write_list
 from exchange.client import ExchangeClient
@@ -34,7 +35,7 @@ async def list_trades(
     """List your trades, newest first."""
     found = [
         trade
-        async for trade in client.trades(
+        async for trade in client.fetch_my_trades(
             limit=limit, product=product, order_id=order_id, traded_from=since, traded_until=until
         )
     ]
@@ -59,9 +60,15 @@ async def list_trades(
 
 
 @trades.command("export")
+@click.option("--reason", required=True, help="Why you ask; it goes to the record.")
 @click.option(
-    "--format", "file_format", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True
+    "--format",
+    "file_format",
+    type=click.Choice(("csv", "ndjson", "parquet")),
+    default="csv",
+    show_default=True,
 )
+@click.option("--zip", "zipped", is_flag=True, help="Put the file into a ZIP.")
 @click.option("--from", "since", help="Trades at or after this time, RFC 3339.")
 @click.option("--to", "until", help="Trades before this time, RFC 3339.")
 @click.option("--product", help="Only trades in this product.")
@@ -71,13 +78,26 @@ async def list_trades(
 @with_client
 async def export_trades(
     client: ExchangeClient,
+    reason: str,
     file_format: str,
+    zipped: bool,
     since: str | None,
     until: str | None,
     product: str | None,
     output: IO[Any],
 ) -> None:
-    """Write trades as they stream in, however many there are."""
-    async for chunk in client.export_trades(file_format, since=since, until=until, product=product):
-        output.write(chunk)
+    """Write trades as they stream in, however many there are; a bar on standard error tells how far it is."""
+    with ExportBar(counts_lines=file_format != "parquet" and not zipped) as bar:
+        chunks = client.export_trades(
+            file_format,
+            reason=reason,
+            since=since,
+            until=until,
+            product=product,
+            zipped=zipped,
+            on_total=bar.expect,
+        )
+        async for chunk in chunks:
+            output.write(chunk)
+            bar.show(chunk)
     output.flush()

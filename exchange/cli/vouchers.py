@@ -8,7 +8,7 @@ from typing import IO, Any, Literal
 import click
 import msgspec
 
-from exchange.cli.applications import allocate, applications, apply
+from exchange.cli.applications import allocate, applications, apply, may_apply
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.issuing import ISSUING
 from exchange.cli.options import DURATION, json_option, with_client, yes_option
@@ -130,6 +130,7 @@ def programmes() -> None:
 
 
 vouchers.add_command(apply)
+vouchers.add_command(may_apply)
 vouchers.add_command(applications)
 for command in ISSUING:
     vouchers.add_command(command)

@@ -2,19 +2,21 @@
 
 A method is one request; lists are async iterators that follow the cursor. Methods raise `ApiProblem` for a
 refusal and `Unreachable` where no usable answer came. A `once_key` is sent as the Idempotency-Key: the same
-key and body have one effect and one answer, however often they are sent.
+key and body have one effect and one answer, however often they are sent. Orders are in `orders`, what is told
+over WebSockets in `watching`, under the names of CCXT where it has one.
 """
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
+from typing import Any, Self
 
 import httpx
 import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchange.applications.models import (
+    AdmissionView,
     AllocationView,
     ApplicationStepView,
     ApplicationView,
@@ -33,40 +35,51 @@ from exchange.claims.models import (
     NewStep,
     StepView,
 )
-from exchange.client.models import OrderOutcome, OrderOutcomes, Ready, VenueTime
-from exchange.client.transport import QueryValue, Transport, Unreachable
+from exchange.client.alerts import AlertCalls
+from exchange.client.calls import PAGE_ROWS, ClientPage, segment
+from exchange.client.market import MarketCalls
+from exchange.client.models import Ready, VenueTime
+from exchange.client.orders import OrderCalls
+from exchange.client.oversight import Oversight
+from exchange.client.problems import Unreachable
+from exchange.client.retrying import PATIENCE_S
+from exchange.client.signing import SignedBy
+from exchange.client.transport import QueryValue, Transport
+from exchange.client.watching import WatchCalls
 from exchange.kit.clock import parse_rfc3339
-from exchange.ledger.models import AccountView, CashMovementView, NewCashMovement
-from exchange.orders.many_models import NewOrders, SwitchView, WithdrawnOrders, WithdrawnView
-from exchange.orders.models import AmendOrder, NewOrder, OrderView
-from exchange.orders.preview_models import PreviewView
+from exchange.ledger.models import CashMovementView, NewCashMovement
+from exchange.orders.capacity_models import ImportView
 from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.products.list_price_models import ListPriceView, NewListPrice
 from exchange.programmes.models import NewProgramme, NewVersion, ProgrammeView, VersionView
 from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
 from exchange.settlement.models import LeaseView, NewOutage
-from exchange.settlement.trade_models import OwnTradeView
 from exchange.vouchers.eligibility_models import EligibilityAnswer, EligibilityQuestion
 from exchange.vouchers.models import NewVoucher, NewVoucherStep, VoucherStepView, VoucherView
 
-PAGE_ROWS: Final = 1000
-T = TypeVar("T")
 
-
-class ClientPage(msgspec.Struct, frozen=True):
-    """One page of a list, its rows still encoded."""
-
-    data: list[msgspec.Raw]
-    next_cursor: str | None = None
-
-
-class ExchangeClient:
+class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
     """One exchange under one key. Use it as an async context manager, or close it."""
 
-    def __init__(self, url: str, key: str = "", http: httpx.AsyncClient | None = None) -> None:
-        """Name the exchange; nothing is sent yet. `http` lets several clients share connections."""
-        self._transport = Transport(url, key, http)
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        http: httpx.AsyncClient | None = None,
+        *,
+        signing_key: Ed25519PrivateKey | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Name the exchange; nothing is sent yet. `http` lets several clients share connections.
+
+        With `signing_key` each request is signed, for a key that was made so; ValueError where `key` is none.
+        What is safe to send again is for `patience_s`, where its answer is lost or says to come back.
+        """
+        signed_by = None if signing_key is None else SignedBy(key, signing_key)
+        super().__init__(Transport(url, key, http, signed_by, patience_s))
         self._owns_http = http is None
+        self.oversight = Oversight(self._transport)
+        """What a regulator asks."""
 
     async def __aenter__(self) -> Self:
         """Return the client."""
@@ -95,48 +108,18 @@ class ExchangeClient:
         """Return whether the exchange takes orders."""
         return await self._transport.call("GET", "/readyz", Ready)
 
-    async def place(self, order: NewOrder) -> OrderView:
-        """Place one order; placing the same `client_order_id` again gives the stored outcome."""
-        return await self._transport.call("POST", "/v1/orders", OrderView, body=order)
+    async def import_capacity(
+        self, content: bytes, media_type: str, *, partial: bool = False, preview: bool = False
+    ) -> ImportView:
+        """List the asks of a file, text/csv or application/x-ndjson: all or none, or with `partial` the good.
 
-    async def order(self, order_id: str) -> OrderView:
-        """Return one of your orders."""
-        return await self._transport.call("GET", f"/v1/orders/{_segment(order_id)}", OrderView)
-
-    async def place_all(self, orders: NewOrders) -> list[OrderOutcome]:
-        """Place up to a thousand orders, and return what each came to, in their order."""
-        answer = await self._transport.call("POST", "/v1/orders/batch", OrderOutcomes, body=orders)
-        return answer.data
-
-    async def preview(self, order: NewOrder) -> PreviewView:
-        """Return what an order would do now; nothing is placed."""
-        return await self._transport.call("POST", "/v1/orders/preview", PreviewView, body=order)
-
-    async def amend(self, order_id: str, wish: AmendOrder, once_key: str | None = None) -> OrderView:
-        """Change an order, or put another in its place; return what goes on, with its `priority`."""
-        return await self._once("PATCH", f"/v1/orders/{_segment(order_id)}", OrderView, wish, once_key)
-
-    async def cancel(self, order_id: str) -> OrderView:
-        """Withdraw what is left of an order."""
-        return await self._transport.call("DELETE", f"/v1/orders/{_segment(order_id)}", OrderView)
-
-    async def cancel_all(self, **filters: QueryValue) -> list[WithdrawnView]:
-        """Withdraw what is left of all your orders (`product`, `side`), and return what that was."""
-        answer = await self._transport.call("DELETE", "/v1/orders", WithdrawnOrders, query=filters)
-        return answer.data
-
-    async def cancel_all_after(self, timeout_s: int) -> SwitchView:
-        """Set, put off or (with 0) take away your dead man's switch."""
-        body = {"timeout_s": timeout_s}
-        return await self._transport.call("POST", "/v1/orders/cancel-all-after", SwitchView, body=body)
-
-    def trades(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OwnTradeView]:
-        """Yield your trades, newest first (`product`, `order_id`, `traded_from`, `traded_until`)."""
-        return self._list("/v1/trades", OwnTradeView, limit, filters)
-
-    def orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
-        """Yield your orders, newest first as the exchange lists them."""
-        return self._list("/v1/orders", OrderView, limit, filters)
+        Raises `ApiProblem` (lines_refused) with every line at fault. Sent again it places nothing twice.
+        """
+        query = {"partial": str(partial).lower(), "preview": str(preview).lower()}
+        headers = {"Content-Type": media_type}
+        return await self._transport.call(
+            "POST", "/v1/capacity/import", ImportView, query=query, body=content, headers=headers
+        )
 
     async def products(self, **filters: QueryValue) -> list[dict[str, Any]]:
         """Return what is traded, as the exchange describes it."""
@@ -147,23 +130,23 @@ class ExchangeClient:
     ) -> dict[str, Any]:
         """Return a product's calendar, depth or ticker."""
         return await self._transport.call(
-            "GET", f"/v1/market/{_segment(product)}/{what}", dict[str, Any], query=query
+            "GET", f"/v1/market/{segment(product)}/{what}", dict[str, Any], query=query
         )
 
     async def publish_list_price(self, product: str, new: NewListPrice) -> ListPriceView:
         """Publish, as a provider, your list price of a product."""
-        path = f"/v1/products/{_segment(product)}/list-price"
-        return await self._transport.call("PUT", path, ListPriceView, body=new)
+        path = f"/v1/products/{segment(product)}/list-price"
+        return await self._transport.call("PUT", path, ListPriceView, body=new, again=True)
 
     def list_prices(self, product: str, *, limit: int) -> AsyncIterator[ListPriceView]:
         """Yield the present list price of every provider that has one for a product."""
-        return self._list(f"/v1/products/{_segment(product)}/list-prices", ListPriceView, limit, {})
+        return self._list(f"/v1/products/{segment(product)}/list-prices", ListPriceView, limit, {})
 
     def list_price_history(
         self, product: str, *, limit: int, **filters: QueryValue
     ) -> AsyncIterator[ListPriceView]:
         """Yield every list price that was published for a product, newest first (`provider_id`)."""
-        path = f"/v1/products/{_segment(product)}/list-prices/history"
+        path = f"/v1/products/{segment(product)}/list-prices/history"
         return self._list(path, ListPriceView, limit, filters)
 
     def leases(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[LeaseView]:
@@ -172,11 +155,7 @@ class ExchangeClient:
 
     async def report_outage(self, lease_id: str, outage: NewOutage) -> None:
         """Say, as its provider, that hours of a lease are not delivered."""
-        await self._once("POST", f"/v1/leases/{_segment(lease_id)}/outages", dict[str, Any], outage)
-
-    def accounts(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[AccountView]:
-        """Yield balances: your own, or as an operator anyone's (`participant_id`)."""
-        return self._list("/v1/accounts", AccountView, limit, filters)
+        await self._once("POST", f"/v1/leases/{segment(lease_id)}/outages", dict[str, Any], outage)
 
     async def deposit(self, movement: NewCashMovement, once_key: str | None = None) -> CashMovementView:
         """Book money in for a participant, as an operator."""
@@ -207,7 +186,7 @@ class ExchangeClient:
     async def eligibility(self, question: EligibilityQuestion) -> EligibilityAnswer:
         """Return by whom an order of yours would be subsidised, how much, and if not why."""
         path = "/v1/vouchers/eligibility"
-        return await self._transport.call("POST", path, EligibilityAnswer, body=question)
+        return await self._transport.call("POST", path, EligibilityAnswer, body=question, again=True)
 
     def programmes(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ProgrammeView]:
         """Yield the venue's programmes, newest first."""
@@ -215,33 +194,33 @@ class ExchangeClient:
 
     def versions(self, programme_id: str, *, limit: int) -> AsyncIterator[VersionView]:
         """Yield the versions of a programme's rules, newest first."""
-        return self._list(f"/v1/programmes/{_segment(programme_id)}/versions", VersionView, limit, {})
+        return self._list(f"/v1/programmes/{segment(programme_id)}/versions", VersionView, limit, {})
 
     async def add_version(self, programme_id: str, new: NewVersion | msgspec.Raw) -> VersionView:
         """Give your programme further rules."""
-        path = f"/v1/programmes/{_segment(programme_id)}/versions"
+        path = f"/v1/programmes/{segment(programme_id)}/versions"
         return await self._once("POST", path, VersionView, new)
 
     async def step_programme(self, programme_id: str, step: NewProgrammeStep) -> ProgrammeView:
         """Open a draft of yours, or close a programme for good."""
-        path = f"/v1/programmes/{_segment(programme_id)}/steps"
+        path = f"/v1/programmes/{segment(programme_id)}/steps"
         return await self._once("POST", path, ProgrammeView, step)
 
     def programme_steps(self, programme_id: str, *, limit: int) -> AsyncIterator[ProgrammeStepView]:
         """Yield the steps that a programme has taken, in order."""
-        return self._list(f"/v1/programmes/{_segment(programme_id)}/steps", ProgrammeStepView, limit, {})
+        return self._list(f"/v1/programmes/{segment(programme_id)}/steps", ProgrammeStepView, limit, {})
 
     async def voucher(self, voucher_id: str) -> VoucherView:
         """Return one of your vouchers, or of your programmes'."""
-        return await self._transport.call("GET", f"/v1/vouchers/{_segment(voucher_id)}", VoucherView)
+        return await self._transport.call("GET", f"/v1/vouchers/{segment(voucher_id)}", VoucherView)
 
     async def step_voucher(self, voucher_id: str, step: NewVoucherStep) -> VoucherView:
         """Suspend, resume or revoke a voucher of your programme."""
-        return await self._once("POST", f"/v1/vouchers/{_segment(voucher_id)}/steps", VoucherView, step)
+        return await self._once("POST", f"/v1/vouchers/{segment(voucher_id)}/steps", VoucherView, step)
 
     def steps_of_voucher(self, voucher_id: str, *, limit: int) -> AsyncIterator[VoucherStepView]:
         """Yield what became of one voucher, in order."""
-        return self._list(f"/v1/vouchers/{_segment(voucher_id)}/steps", VoucherStepView, limit, {})
+        return self._list(f"/v1/vouchers/{segment(voucher_id)}/steps", VoucherStepView, limit, {})
 
     def voucher_steps(self, *, limit: int) -> AsyncIterator[VoucherStepView]:
         """Yield what became of your vouchers, newest first."""
@@ -255,6 +234,16 @@ class ExchangeClient:
         """Apply, as a buyer, to a programme for a voucher."""
         return await self._once("POST", "/v1/applications", ApplicationView, new, once_key)
 
+    async def may_apply(self, programme_id: str) -> AdmissionView:
+        """Return whether you may apply to a programme now, for how much, and each rule that says so."""
+        path = f"/v1/programmes/{segment(programme_id)}/eligibility"
+        return await self._transport.call("GET", path, AdmissionView)
+
+    async def may_be_granted(self, application_id: str) -> AdmissionView:
+        """Return whether an application could be granted now, of how much, and each rule that says so."""
+        path = f"/v1/applications/{segment(application_id)}/eligibility"
+        return await self._transport.call("GET", path, AdmissionView)
+
     def applications(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ApplicationView]:
         """Yield your applications, or as an issuer those to your programmes, newest first."""
         return self._list("/v1/applications", ApplicationView, limit, filters)
@@ -262,28 +251,26 @@ class ExchangeClient:
     async def application(self, application_id: str) -> ApplicationView:
         """Return one application that you made, or that was made to you."""
         return await self._transport.call(
-            "GET", f"/v1/applications/{_segment(application_id)}", ApplicationView
+            "GET", f"/v1/applications/{segment(application_id)}", ApplicationView
         )
 
     def application_steps(self, application_id: str, *, limit: int) -> AsyncIterator[ApplicationStepView]:
         """Yield the steps that an application has taken, in order."""
-        return self._list(
-            f"/v1/applications/{_segment(application_id)}/steps", ApplicationStepView, limit, {}
-        )
+        return self._list(f"/v1/applications/{segment(application_id)}/steps", ApplicationStepView, limit, {})
 
     async def step_application(self, application_id: str, step: NewApplicationStep) -> ApplicationView:
         """Approve or reject an application to you, or withdraw one of yours."""
-        path = f"/v1/applications/{_segment(application_id)}/steps"
+        path = f"/v1/applications/{segment(application_id)}/steps"
         return await self._once("POST", path, ApplicationView, step)
 
     async def score_application(self, application_id: str, score: NewScore) -> ApplicationView:
         """Give an application to you a score."""
-        path = f"/v1/applications/{_segment(application_id)}/score"
+        path = f"/v1/applications/{segment(application_id)}/score"
         return await self._once("POST", path, ApplicationView, score)
 
     async def allocate(self, programme_id: str) -> AllocationView:
         """Decide all scored applications to your programme at once."""
-        path = f"/v1/programmes/{_segment(programme_id)}/allocation"
+        path = f"/v1/programmes/{segment(programme_id)}/allocation"
         return await self._once("POST", path, AllocationView)
 
     async def submit_claim(self, new: NewClaim) -> ClaimView:
@@ -300,35 +287,35 @@ class ExchangeClient:
 
     async def approve_claim(self, claim_id: str) -> ClaimView:
         """Approve a claim on you."""
-        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/approve", ClaimView)
+        return await self._once("POST", f"/v1/claims/{segment(claim_id)}/approve", ClaimView)
 
     async def reject_claim(self, claim_id: str, rejection: NewRejection) -> ClaimView:
         """Reject a claim on you; its lines may be claimed again."""
-        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/reject", ClaimView, rejection)
+        return await self._once("POST", f"/v1/claims/{segment(claim_id)}/reject", ClaimView, rejection)
 
     async def pay_claim(self, claim_id: str) -> ClaimView:
         """Pay an approved claim from your cash."""
-        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/pay", ClaimView)
+        return await self._once("POST", f"/v1/claims/{segment(claim_id)}/pay", ClaimView)
 
     async def step_claim(self, claim_id: str, step: NewStep) -> ClaimView:
         """Take the next step of a claim that is yours to take."""
-        return await self._once("POST", f"/v1/claims/{_segment(claim_id)}/steps", ClaimView, step)
+        return await self._once("POST", f"/v1/claims/{segment(claim_id)}/steps", ClaimView, step)
 
     async def claim(self, claim_id: str) -> ClaimView:
         """Return one claim that you made, or that was made on you."""
-        return await self._transport.call("GET", f"/v1/claims/{_segment(claim_id)}", ClaimView)
+        return await self._transport.call("GET", f"/v1/claims/{segment(claim_id)}", ClaimView)
 
     def claim_steps(self, claim_id: str, *, limit: int) -> AsyncIterator[StepView]:
         """Yield the steps that a claim has taken, in order."""
-        return self._list(f"/v1/claims/{_segment(claim_id)}/steps", StepView, limit, {})
+        return self._list(f"/v1/claims/{segment(claim_id)}/steps", StepView, limit, {})
 
     def claim_lines(self, claim_id: str, *, limit: int) -> AsyncIterator[ClaimLineView]:
         """Yield the delivered hours that a claim is made of, in order."""
-        return self._list(f"/v1/claims/{_segment(claim_id)}/lines", ClaimLineView, limit, {})
+        return self._list(f"/v1/claims/{segment(claim_id)}/lines", ClaimLineView, limit, {})
 
     async def claim_evidence(self, claim_id: str) -> list[EvidenceView]:
         """Return what is attached to a claim, oldest first."""
-        path = f"/v1/claims/{_segment(claim_id)}/evidence"
+        path = f"/v1/claims/{segment(claim_id)}/evidence"
         page = await self._transport.call("GET", path, ClientPage)
         return [msgspec.json.decode(row, type=EvidenceView) for row in page.data]
 
@@ -338,16 +325,17 @@ class ExchangeClient:
         """Attach a file to a claim of yours."""
         return await self._transport.call(
             "POST",
-            f"/v1/claims/{_segment(claim_id)}/evidence",
+            f"/v1/claims/{segment(claim_id)}/evidence",
             EvidenceView,
             query={"name": name},
             body=content,
             headers={"Idempotency-Key": secrets.token_hex(16), "Content-Type": content_type},
+            again=True,
         )
 
     async def read_evidence(self, claim_id: str, evidence_id: str) -> bytes:
         """Return a file that is attached to a claim."""
-        path = f"/v1/claims/{_segment(claim_id)}/evidence/{_segment(evidence_id)}"
+        path = f"/v1/claims/{segment(claim_id)}/evidence/{segment(evidence_id)}"
         return await self._transport.call("GET", path, bytes)
 
     def export_statement(
@@ -355,37 +343,41 @@ class ExchangeClient:
     ) -> AsyncIterator[bytes]:
         """Yield a statement as CSV: `programmes`, `receivables` or `claims`, as of a time or as of now."""
         query = {"as_of": as_of, "programme_id": programme_id}
-        return self._transport.stream(f"/v1/statements/{_segment(name)}/export", query=query)
+        return self._transport.stream(f"/v1/statements/{segment(name)}/export", query=query)
+
+    def export_burn(
+        self, *, as_of: str | None, programme_id: str | None, interval: str, points: int
+    ) -> AsyncIterator[bytes]:
+        """Yield how budgets burnt up to a time or to now, as CSV; points at ends of hours or days."""
+        query = {"as_of": as_of, "programme_id": programme_id, "interval": interval, "points": points}
+        return self._transport.stream("/v1/statements/programmes/burn/export", query=query)
 
     def export_trades(
-        self, file_format: str, *, since: str | None, until: str | None, product: str | None
+        self,
+        file_format: str,
+        *,
+        reason: str,
+        since: str | None = None,
+        until: str | None = None,
+        product: str | None = None,
+        zipped: bool = False,
+        on_total: Callable[[int], None] | None = None,
     ) -> AsyncIterator[bytes]:
-        """Yield the venue's trades as CSV or NDJSON, for a key with the scope `audit`."""
-        query = {"format": file_format, "traded_from": since, "traded_until": until, "product": product}
-        return self._transport.stream("/v1/oversight/trades/export", query=query)
+        """Yield the venue's trades as CSV, NDJSON or Parquet, for a key with the scope `audit`.
 
-    async def _once(
-        self, method: str, path: str, answer: type[T], body: object = None, once_key: str | None = None
-    ) -> T:
-        headers = {"Idempotency-Key": once_key or secrets.token_hex(16)}
-        return await self._transport.call(method, path, answer, body=body, headers=headers)
+        `reason` goes to the record. `on_total` hears how many rows are to come, before the first byte.
+        """
+        query = {
+            "format": file_format,
+            "reason": reason,
+            "traded_from": since,
+            "traded_until": until,
+            "product": product,
+            "zip": "true" if zipped else None,
+        }
 
-    async def _list(
-        self, path: str, row_type: type[T], limit: int, filters: Mapping[str, QueryValue]
-    ) -> AsyncIterator[T]:
-        cursor: str | None = None
-        missing = limit
-        while missing > 0:
-            query = {**filters, "limit": min(missing, PAGE_ROWS), "cursor": cursor}
-            page = await self._transport.call("GET", path, ClientPage, query=query)
-            for row in page.data[:missing]:
-                yield msgspec.json.decode(row, type=row_type)
-            missing -= len(page.data)
-            cursor = page.next_cursor
-            if cursor is None:
-                return
+        def hear(headers: Mapping[str, str]) -> None:
+            if on_total is not None:
+                on_total(int(headers["Export-Rows"]))
 
-
-def _segment(name: str) -> str:
-    """Return an id as one part of a path, whatever it holds."""
-    return quote(name, safe="")
+        return self._transport.stream("/v1/oversight/trades/export", query=query, on_headers=hear)

@@ -5,7 +5,8 @@ Unknown fields of an answer are ignored, so a newer exchange still makes sense t
 
 import msgspec
 
-from exchange.client.transport import Problem
+from exchange.client.problems import Problem
+from exchange.orders.many_models import SwitchView, WithdrawnView
 from exchange.orders.models import OrderView
 
 
@@ -37,3 +38,24 @@ class OrderOutcomes(msgspec.Struct, frozen=True):
     """The outcomes of a batch."""
 
     data: list[OrderOutcome]
+
+
+class StreamResult(msgspec.Struct, frozen=True, kw_only=True, tag="result", tag_field="event"):
+    """What came of a request over the stream: a part of what HTTP would have answered, or the problem."""
+
+    id: str | None = None
+    status: int = 0
+    replayed: bool = False
+    order: OrderView | None = None
+    outcomes: list[OrderOutcome] | None = None
+    withdrawn: list[WithdrawnView] | None = None
+    switch: SwitchView | None = None
+    problem: Problem | None = None
+    retry_after_s: int | None = None
+
+
+class StreamError(msgspec.Struct, frozen=True, kw_only=True, tag="error", tag_field="event"):
+    """Why a message was refused, or why the connection ends."""
+
+    problem: Problem
+    id: str | None = None

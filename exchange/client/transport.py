@@ -1,64 +1,46 @@
 """One request and its answer: encoding, authorisation, and every way it can fail as one of two named errors.
 
-`ApiProblem` is an answer of the exchange (RFC 9457); `Unreachable` is no usable answer at all. Requests are
-never repeated here: an order that got no answer may stand, and repeating it under the same
-`client_order_id` is the caller's decision.
+`ApiProblem` is an answer of the exchange (RFC 9457); `Unreachable` is no usable answer at all. Reads, and
+requests that say that they may be sent `again`, are (`exchange.client.retrying`); no others ever are. Where
+nobody was there from the beginning, that is told at once.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import httpx
 import msgspec
 
+from exchange.client.problems import ApiProblem, Problem, Unreachable
+from exchange.client.retrying import PATIENCE_S, persist
+from exchange.client.signing import SignedBy
+
 TIMEOUT_S: Final = 30.0
 T = TypeVar("T")
-QueryValue = str | int | bool | None
-
-
-class ProblemFault(msgspec.Struct, frozen=True, gc=False):
-    """One field of a request that broke a rule."""
-
-    pointer: str = ""
-    code: str = ""
-    detail: str = ""
-    value: str | int | float | bool | None = None
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The body of an `application/problem+json` answer."""
-
-    title: str = ""
-    status: int = 0
-    detail: str = ""
-    code: str = ""
-    request_id: str = ""
-    outcome: str = ""
-    retryable: bool = False
-    errors: tuple[ProblemFault, ...] = ()
-
-
-class ApiProblem(Exception):
-    """The exchange refused the request; `problem` says why, field by field."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.status} {problem.code}: {problem.detail or problem.title}")
-        self.problem = problem
-
-
-class Unreachable(Exception):
-    """No usable answer came: refused connection, timeout, or something that is not the exchange."""
+GATEWAY_FAULTS: Final = frozenset({502, 503, 504})
+QueryValue = str | int | bool | Sequence[str] | None
 
 
 class Transport:
-    """A connection pool to one exchange under one key."""
+    """A connection pool to one exchange under one key; `signed_by` signs its requests."""
 
-    def __init__(self, url: str, key: str = "", http: httpx.AsyncClient | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        key: str = "",
+        http: httpx.AsyncClient | None = None,
+        signed_by: SignedBy | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        self.patience_s = patience_s
+        """For how long what may be tried again is."""
         self._url = url
+        self._signed_by = signed_by
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = http or httpx.AsyncClient(timeout=TIMEOUT_S)
         self._base = httpx.URL(url)
         self._headers = headers
+        self._has_answered = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -73,14 +55,28 @@ class Transport:
         query: Mapping[str, QueryValue] | None = None,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        again: bool = False,
     ) -> T:
         """Send one request and decode its answer as `answer`; `bytes` gives the body as it came.
 
-        A `body` of bytes is sent as it is, with the Content-Type of `headers`; any other as JSON.
+        A `body` of bytes is sent as it is, with the Content-Type of `headers`; any other as JSON. `again`:
+        the request has one effect however often it is sent, as every GET has.
         """
-        response = await self._send(method, path, query, body, headers)
-        if response.is_error:
-            raise _problem_of(response)
+        tries = 0
+
+        async def attempt() -> httpx.Response:
+            nonlocal tries
+            tries += 1
+            response = await self._send(method, path, query, body, headers)
+            if response.is_error:
+                raise _problem_of(response)
+            return response
+
+        try:
+            response = await persist(attempt, self.patience_s if again or method == "GET" else 0.0)
+        except ApiProblem as refusal:
+            refusal.was_tried_again = tries > 1
+            raise
         if answer is bytes:
             return response.content  # type: ignore[return-value]  # T is bytes here
         try:
@@ -91,16 +87,22 @@ class Transport:
             ) from error
 
     async def stream(
-        self, path: str, *, query: Mapping[str, QueryValue] | None = None
+        self,
+        path: str,
+        *,
+        query: Mapping[str, QueryValue] | None = None,
+        on_headers: Callable[[Mapping[str, str]], None] | None = None,
     ) -> AsyncIterator[bytes]:
-        """Yield the body of a GET as it comes."""
+        """Yield the body of a GET as it comes; `on_headers` hears the answer's headers before it."""
         request = self._request("GET", path, query, None, {})
         try:
-            response = await self._http.send(request, stream=True)
+            response = await self._http.send(request, stream=True, auth=self._signed_by)
             try:
                 if response.is_error:
                     await response.aread()
                     raise _problem_of(response)
+                if on_headers is not None:
+                    on_headers(response.headers)
                 async for chunk in response.aiter_bytes():
                     yield chunk
             finally:
@@ -110,7 +112,18 @@ class Transport:
 
     def _no_answer(self, error: httpx.HTTPError) -> Unreachable:
         # Some of httpx's errors, timeouts above all, have no text.
-        return Unreachable(f"no answer from {self._url}: {str(error) or type(error).__name__}")
+        detail = f"no answer from {self._url}: {str(error) or type(error).__name__}"
+        return Unreachable(detail, is_lost=self._has_answered and isinstance(error, httpx.TransportError))
+
+    def stream_url(self, path: str) -> str:
+        """Return the address of a WebSocket."""
+        address = self._base.join(path)
+        return str(address.copy_with(scheme="wss" if address.scheme == "https" else "ws"))
+
+    def handshake(self, path: str) -> dict[str, str]:
+        """Return the headers that open a WebSocket, once."""
+        signature = {} if self._signed_by is None else self._signed_by.headers("GET", path, self._headers)
+        return {**self._headers, **signature}
 
     async def _send(
         self,
@@ -121,9 +134,14 @@ class Transport:
         headers: Mapping[str, str] | None,
     ) -> httpx.Response:
         try:
-            return await self._http.send(self._request(method, path, query, body, headers or {}))
+            request = self._request(method, path, query, body, headers or {})
+            response = await self._http.send(request, auth=self._signed_by)
         except httpx.HTTPError as error:
+            # Once there is a connection there was somebody, whose answer it is that was lost.
+            self._has_answered |= not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
             raise self._no_answer(error) from error
+        self._has_answered = True
+        return response
 
     def _request(
         self,
@@ -148,6 +166,9 @@ class Transport:
 
 def _problem_of(response: httpx.Response) -> Exception:
     try:
-        return ApiProblem(msgspec.json.decode(response.content, type=Problem))
+        problem = msgspec.json.decode(response.content, type=Problem)
     except msgspec.DecodeError:
-        return Unreachable(f"{response.url} answered {response.status_code} without a problem body")
+        detail = f"{response.url} answered {response.status_code} without a problem body"
+        return Unreachable(detail, is_lost=response.status_code in GATEWAY_FAULTS)
+    retry_after = response.headers.get("Retry-After", "")
+    return ApiProblem(problem, float(retry_after) if retry_after.isdecimal() else 0.0)

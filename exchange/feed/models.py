@@ -5,8 +5,6 @@ is the stream: per channel and partition a `Snapshot`, then deltas that each nam
 Prices are decimal CNY per GPU-hour; null means that there is none.
 """
 
-from typing import Annotated, Literal
-
 import msgspec
 
 STREAM_PATH = "/v1/stream"
@@ -43,6 +41,7 @@ class MinuteVolume(msgspec.Struct, kw_only=True, gc=False):
     notional_fen: int = 0
     low_ticks: int = 0
     high_ticks: int = 0
+    open_ticks: int = 0
 
 
 class CalendarHourView(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +111,8 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     """A product's market in one line.
 
     The best prices are those of the next 24 delivery hours; figures named `_24h` are of the last 24 hours of
-    trading, to the minute.
+    trading, to the minute: the change is from their first price, `open_24h`, to the last one, and `vwap_24h`
+    is their volume-weighted average price.
     """
 
     product: str
@@ -126,6 +126,10 @@ class SummaryView(msgspec.Struct, frozen=True, kw_only=True):
     best_bid_cny_per_gpu_hour: str | None
     low_24h_cny_per_gpu_hour: str | None
     high_24h_cny_per_gpu_hour: str | None
+    open_24h_cny_per_gpu_hour: str | None
+    change_24h_cny_per_gpu_hour: str | None
+    change_24h_percent: str | None
+    vwap_24h_cny_per_gpu_hour: str | None
     trades_24h: int
     gpu_hours_24h: int
     notional_24h_cny: str
@@ -161,17 +165,22 @@ class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What happened to one of the reader's orders.
+    """What happened to one of the reader's orders, by the command of a sequence.
 
     `kind` is accepted, rested, traded, reduced, replaced, cancelled, expired, rejected or
     self_trade_prevented. A trade tells a bid's `remaining_gpus` and an ask's `remaining_gpu_hours`; an order
-    has ended when a trade leaves it nothing, or with replaced, cancelled, expired or rejected.
+    has ended when a trade leaves it nothing, or with replaced, cancelled or expired. Rejected is an order
+    that never came into the book, or an amendment of one that stays as it was. `client_order_id` comes
+    with accepted, `trade_id` with traded.
     """
 
     order_id: str
     kind: str
+    sequence: int
     product: str
     at: str
+    client_order_id: str | None = None
+    trade_id: str | None = None
     side: str | None = None
     reason: str | None = None
     replacement_order_id: str | None = None
@@ -179,33 +188,41 @@ class OrderNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price_cny_per_gpu_hour: str | None = None
     starts_at: str | None = None
     ends_at: str | None = None
+    hours: int | None = None
     remaining_gpus: int | None = None
     remaining_gpu_hours: int | None = None
 
 
 class PartitionOrders(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant's live orders in one partition, as of a sequence."""
+    """A participant's live orders in one partition, as of a sequence.
+
+    `not_resumed` says why they are told although the reader asked for what came after a sequence.
+    """
 
     partition_id: int
     sequence: int
     orders: list[OwnOrder]
     is_complete: bool
+    not_resumed: str | None = None
 
 
-Channel = Annotated[str, msgspec.Meta(max_length=160, description="orders, or trades:<product>")]
+class PartitionNews(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to a participant's orders in one partition after one sequence and through another."""
 
-
-class StreamRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a reader sends."""
-
-    op: Literal["subscribe", "unsubscribe", "resync", "ping"]
-    channels: Annotated[list[Channel], msgspec.Meta(max_length=CHANNELS_MAX)] = []
+    partition_id: int
+    after: int
+    sequence: int
+    news: list[OrderNews]
 
 
 class Snapshot(
     msgspec.Struct, frozen=True, kw_only=True, tag="snapshot", tag_field="event", omit_defaults=True
 ):
-    """A channel as of a sequence of a partition; `trades` or `orders`."""
+    """A channel as of a sequence of a partition; `trades` or `orders`.
+
+    `not_resumed` stands in one that is given instead of what came after a sequence: ahead, where the
+    partition has not reached that yet, or too_many, where too much has come since.
+    """
 
     channel: str
     partition: int
@@ -213,10 +230,11 @@ class Snapshot(
     trades: list[TradeView] | None = None
     orders: list[OwnOrder] | None = None
     is_complete: bool | None = None
+    not_resumed: str | None = None
 
 
 class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta", tag_field="event", omit_defaults=True):
-    """What one sequence added to a channel; it follows `prev_sequence` of the same partition."""
+    """What was added to a channel after `prev_sequence` of a partition and through `sequence`."""
 
     channel: str
     partition: int
@@ -226,14 +244,31 @@ class Delta(msgspec.Struct, frozen=True, kw_only=True, tag="delta", tag_field="e
     orders: list[OrderNews] | None = None
 
 
-class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True, tag="unsubscribed", tag_field="event"):
+class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resumed", tag_field="event"):
+    """The reader has everything of a channel through this sequence of a partition, and goes on from there."""
+
+    channel: str
+    partition: int
+    sequence: int
+
+
+class Unsubscribed(
+    msgspec.Struct, frozen=True, kw_only=True, tag="unsubscribed", tag_field="event", omit_defaults=True
+):
     """These channels will say nothing more."""
 
     channels: list[str]
+    id: str | None = None
 
 
-class Pong(msgspec.Struct, frozen=True, kw_only=True, tag="pong", tag_field="event"):
+class Pong(msgspec.Struct, frozen=True, kw_only=True, tag="pong", tag_field="event", omit_defaults=True):
     """The answer to a ping."""
+
+    id: str | None = None
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", tag_field="event"):
+    """There was nothing else to say."""
 
 
 class ServerShutdown(msgspec.Struct, frozen=True, kw_only=True, tag="server_shutdown", tag_field="event"):

@@ -3,7 +3,7 @@
 Nobody hears of another's order: a trade is told to each side with its own order only.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from exchange.feed.models import OrderNews
@@ -24,39 +24,57 @@ from matching.events import (
 )
 from matching.order import Ask, Side
 
+_Owned = OrderRested | OrderReduced | OrderReplaced | OrderCancelled | OrderExpired | OrderRejected
 _Remaining = OrderRested | OrderReduced | OrderReplaced | OrderCancelled | OrderExpired
 _Told = tuple[int, int, str, dict[str, Any]]
 """Whom, about which order, the kind of news, and the fields that go with it."""
 
 
 def news_by_participant(
-    product_id: str, event_at_us: int, events: Iterable[Event], wants: Callable[[int], bool]
+    product_id: str,
+    event_at_us: int,
+    events: Iterable[Event],
+    wants: Callable[[int], bool],
+    client_order_id: str = "",
+    trade_ids: Sequence[int] = (),
 ) -> dict[int, list[OrderNews]]:
-    """Return the news of one command for each participant that wants any, in order."""
+    """Return the news of one command for each participant that wants any, in order.
+
+    What events do not say is given as in `exchange.orders.models.Step`; what is not known is not told.
+    """
     news: dict[int, list[OrderNews]] = {}
+    trades = iter(trade_ids)
     for event in events:
-        tell = _TELLERS.get(type(event))
-        # Otherwise a matter of the whole book, or of nobody here.
-        if tell is None or not any(map(wants, _owners(event))):
+        beside: dict[str, Any] = {}
+        if isinstance(event, Traded):
+            trade_id = next(trades, 0)
+            beside = {"trade_id": encode_id("trd", trade_id)} if trade_id else {}
+        elif isinstance(event, OrderAccepted) and client_order_id:
+            beside = {"client_order_id": client_order_id}
+        if not any(map(wants, owners_of(event))):
             continue
-        for participant_id, order_id, kind, fields in tell(event):
+        for participant_id, order_id, kind, fields in _TELLERS[type(event)](event):
             if wants(participant_id):
                 told = OrderNews(
                     order_id=encode_id("ord", order_id),
                     kind=kind,
+                    sequence=event.sequence,
                     product=product_id,
                     at=format_rfc3339(event_at_us),
+                    **beside,
                     **fields,
                 )
                 news.setdefault(participant_id, []).append(told)
     return news
 
 
-def _owners(event: Any) -> tuple[int, ...]:
-    """Return whom a teller would tell: cheaper than to tell."""
+def owners_of(event: Event) -> tuple[int, ...]:
+    """Return whose orders an event is about; nobody's, where it is a matter of the whole book."""
     if isinstance(event, Traded | SelfTradePrevented):
         return (event.buyer, event.seller)
-    return (event.order.participant if isinstance(event, OrderAccepted) else event.participant,)
+    if isinstance(event, OrderAccepted):
+        return (event.order.participant,)
+    return (event.participant,) if isinstance(event, _Owned) else ()
 
 
 def _remaining(event: _Remaining) -> dict[str, Any]:
@@ -69,14 +87,16 @@ def _accepted(event: OrderAccepted) -> list[_Told]:
     if isinstance(order, Ask):
         side, price_ticks = Side.SELL, order.price_ticks
         starts_hour, ends_hour = order.starts_hour, order.ends_hour
+        hours = ends_hour - starts_hour
     else:
         side, price_ticks = Side.BUY, order.limit_ticks
-        starts_hour, ends_hour = order.earliest_hour, order.latest_hour
+        starts_hour, ends_hour, hours = order.earliest_hour, order.latest_hour, order.hours
     fields |= {
         "side": side,
         "price_cny_per_gpu_hour": format_cny(price_ticks),
         "starts_at": format_hour(starts_hour),
         "ends_at": format_hour(ends_hour),
+        "hours": hours,
     }
     return [(order.participant, order.order_id, "accepted", fields)]
 
@@ -87,6 +107,7 @@ def _traded(event: Traded) -> list[_Told]:
         "price_cny_per_gpu_hour": format_cny(event.price_ticks),
         "starts_at": format_hour(event.starts_hour),
         "ends_at": format_hour(event.starts_hour + event.hours),
+        "hours": event.hours,
     }
     bid = {"side": Side.BUY, "remaining_gpus": event.bid_remaining_gpus}
     ask = {"side": Side.SELL, "remaining_gpu_hours": event.ask_remaining_gpu_hours}

@@ -1,14 +1,15 @@
 """Hop 6: from the journal to whoever listens, in commit order.
 
 The journal is the outbox: what a commit did stands there, in the order of the partition's sequences. A
-partition of this process hands over what it has committed (`tell`), so that nothing need be read back; what
-another process committed is read from the journal, at the latest `IDLE_S` later. What was committed before
+partition of this process hands over what it has committed (`tell`), so that nothing need be read back; so
+does whoever hears of it from another process, and what nobody tells is read from the journal, at the latest
+`IDLE_S` later. What was committed before
 the start is known from the tables (`_seed`) and not told: nobody listened yet.
 
 Invariants: a sequence is told once a process, after its commit, and after every smaller one of its partition:
 a gap is filled from the journal first. Where more than `STEPS_FILLED_MAX` are missing, or a fault of ours has
 left one told in part, the tables are read anew and every reader is closed, to come back for a snapshot.
-Losing the database delays and loses nothing.
+Losing the database delays and loses nothing. Batches may be told twice, late, or in any order.
 """
 
 import asyncio
@@ -16,33 +17,56 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from exchange.feed import rules, store
+from exchange.feed.bars import DAY_HOURS
+from exchange.feed.history import DAYS_KEPT, History
 from exchange.feed.hub import Closing, Hub, orders_key
+from exchange.feed.journal import owners_among, with_names
 from exchange.feed.models import ORDERS_CHANNEL, TRADES_CHANNEL, Delta, TapeTrade
 from exchange.feed.news import news_by_participant
+from exchange.feed.spot import SPOT_HOURS
 from exchange.feed.tape import TRADES_KEPT, Tape
-from exchange.kit.database import ConnectionLost, Database, unhurried
+from exchange.kit.database import Connection, ConnectionLost, Database, unhurried
 from exchange.kit.meters import Counts
 from exchange.orders.models import Step
 
 STEPS_READ_AT_ONCE: Final = 500
 STEPS_FILLED_MAX: Final = 10_000
+BATCHES_TOLD_MAX: Final = 10_000
+"""Told and not handed on yet, because the database does not say what came before; the oldest give way."""
 IDLE_S: Final = 1.0
 RETRY_S: Final = 0.2
 
 _log = logging.getLogger(__name__)
 
 
+class NotInJournal(LookupError):
+    """A sequence that was told or is a head's, and that the journal does not have."""
+
+
+class Follower(Protocol):
+    """Who keeps a state of its own by what is committed."""
+
+    def take(self, partition_id: int, step: Step) -> None:
+        """Take in the next step of a partition; must not raise."""
+
+    def miss(self) -> None:
+        """Hear that steps were passed over: they stand in the journal."""
+
+
 class Relay:
-    """Feeds `tape` and `hub`. `start` before use; `tell` after every commit; `stop` at the end."""
+    """Feeds `tape`, `history` and `hub`. `start` before use; `tell` after every commit; `stop` at the end."""
 
     def __init__(self, database: Database) -> None:
         self.tape = Tape()
+        self.history = History()
         self.hub = Hub()
         self.events: Counts[str] = Counts()
         """Committed events told, by their kind."""
+        self.followers: list[Follower] = []
+        """Told of every step before readers are."""
         self.is_cut_off = False
         """Whether the database could not be reached when it was last asked, a second ago at most."""
         self._database = database
@@ -59,9 +83,11 @@ class Relay:
         self._task = asyncio.create_task(self._run(), name="relay")
 
     def tell(self, partition_id: int, steps: Sequence[Step]) -> None:
-        """Take in what a partition of this process has just committed."""
+        """Take in what a partition has committed: steps that follow each other without a gap."""
         if steps:
             self._told.append((partition_id, steps))
+            if len(self._told) > BATCHES_TOLD_MAX:
+                self._told.popleft()
             self._wake.set()
 
     def halt(self) -> None:
@@ -90,12 +116,18 @@ class Relay:
             sequences = await store.heads(connection)
             trades = await store.last_trades(connection, TRADES_KEPT)
             minutes = await store.minute_volumes(connection)
+            by_trade = await store.bars_by_trade(connection, DAYS_KEPT)
+            by_delivery = await store.bars_by_delivery(connection, DAYS_KEPT)
+            spot = await store.spot_trades(connection, DAYS_KEPT + SPOT_HOURS // DAY_HOURS, SPOT_HOURS)
         self.hub.sequences.update(sequences)
         for product_id, latest in trades.items():
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
+        await self.history.seed(by_trade=by_trade, by_delivery=by_delivery, spot=spot)
 
     async def _begin_anew(self) -> None:
         await self._seed()
+        for follower in self.followers:
+            follower.miss()
         self.hub.close_all(Closing.MISSED)
         self._is_torn = False
 
@@ -129,8 +161,12 @@ class Relay:
     async def _publish_told(self) -> None:
         while self._told:
             partition_id, steps = self._told[0]
-            await self._reach(partition_id, steps[0].sequence - 1)
-            self._publish(partition_id, steps)
+            try:
+                await self._reach(partition_id, steps[0].sequence - 1)
+                self._publish(partition_id, steps)
+            except NotInJournal as error:
+                # Whoever told of it knows another journal than ours.
+                _log.error("steps that were told are passed over: %s", error)
             self._told.popleft()
             await asyncio.sleep(0)  # readers take what they were given before the next commit is told
 
@@ -153,10 +189,25 @@ class Relay:
                 steps = await store.steps(
                     connection, partition_id, last, through_sequence, STEPS_READ_AT_ONCE
                 )
-            if not steps:
-                raise LookupError(f"the journal of partition {partition_id} ends at {last}, before its head")
+                if not steps:
+                    raise NotInJournal(
+                        f"the journal of partition {partition_id} ends at {last}, before {through_sequence}"
+                    )
+                steps = await self._with_names(connection, partition_id, steps)
             self._publish(partition_id, steps)
             await asyncio.sleep(0)
+
+    async def _with_names(self, connection: Connection, partition_id: int, steps: list[Step]) -> list[Step]:
+        """Put names to what readers will be told; some may begin to read meanwhile."""
+        owners = owners_among(steps)
+        named: set[int] = set()
+        while not (wanted := {each for each in owners if self._is_read(each)}) <= named:
+            steps = await with_names(connection, partition_id, steps, wanted)
+            named = wanted
+        return steps
+
+    def _is_read(self, owner_id: int) -> bool:
+        return self.hub.has_readers(orders_key(owner_id))
 
     def _publish(self, partition_id: int, steps: Sequence[Step]) -> None:
         for step in steps:
@@ -166,10 +217,13 @@ class Relay:
             for event in step.events:
                 self.events.add(type(event).__name__)
             self.hub.sequences[partition_id] = step.sequence
+            for follower in self.followers:
+                follower.take(partition_id, step)
             trades = rules.tape_trades(partition_id, step.event_at_us, step.events)
             for trade in trades:
                 self.tape.add(step.product_id, trade)
             if trades:
+                self.history.take(step)
                 self._publish_trades(partition_id, step, trades)
             self._publish_news(partition_id, step)
             self._is_torn = False
@@ -190,15 +244,16 @@ class Relay:
             )
 
     def _publish_news(self, partition_id: int, step: Step) -> None:
-        hub = self.hub
         told = news_by_participant(
             step.product_id,
             step.event_at_us,
             step.events,
-            lambda owner_id: hub.has_readers(orders_key(owner_id)),
+            self._is_read,
+            step.client_order_id,
+            step.trade_ids,
         )
         for participant_id, news in told.items():
-            hub.publish(
+            self.hub.publish(
                 orders_key(participant_id),
                 Delta(
                     channel=ORDERS_CHANNEL,

@@ -1,32 +1,39 @@
 """Market data over HTTP and WebSocket.
 
 Public: prices and volumes of an open venue are everyone's; who trades is only the regulator's business. Needs
-`market` (`MarketService`), `relay` (`Relay`), `database` and `authenticator` in the application's state.
-
-Known limit: a key is looked at when its connection opens; revoking it does not end an open stream.
+`market` (`MarketService`), `relay` (`Relay`), `books` (`BookFeed`), `orders`, `switches`, `withdrawals`,
+`limits`, `database`, `authenticator`, `sessions` and `key_ends` (`KeyEnds`) in the application's state. A key
+that signs its requests signs the one that opens the stream; one with a cookie must come from the exchange's
+own pages.
 """
 
+from contextlib import ExitStack
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, WebSocket, get, websocket
 from litestar.datastructures import State
-from litestar.exceptions import WebSocketDisconnect, WebSocketException
+from litestar.exceptions import WebSocketDisconnect
 from litestar.params import FromPath
+from litestar.response import Response
 
+from exchange.feed.desk import Services
 from exchange.feed.models import STREAM_PATH, CalendarView, DepthView, MarketView, TapeView, TickerView
-from exchange.feed.service import QUANTITY_GPUS_MAX, MarketService, live_orders
+from exchange.feed.own_orders import own_orders
+from exchange.feed.service import QUANTITY_GPUS_MAX, MarketService
 from exchange.feed.stream import Gone, Session, Sources
 from exchange.feed.tape import TRADES_KEPT
 from exchange.kit.auth import Authenticator, Principal
 from exchange.kit.errors import Refusal
 from exchange.kit.fields import TimeText
-from exchange.kit.http_auth import public
+from exchange.kit.http_auth import principal_of, public, websocket_refusal
+from exchange.kit.http_cached import answer_unless_known
+from exchange.kit.http_described import revalidates
+from exchange.kit.http_limits import address_of
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.http_scope import header, request_id_of
-
-_CLOSE_REFUSED: Final = 4000
+from exchange.kit.http_scope import request_id_of
+from exchange.kit.key_ends import KeyEnds
 
 
 class CalendarQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,36 +68,38 @@ class MarketController(Controller):
 
     path = "/v1/market"
     tags = ("Market data",)
-    opt = public()
+    opt = public() | revalidates()
 
     @get("", summary="Summarise all products with activity")
-    async def summary(self, request: ApiRequest) -> MarketView:
+    async def summary(self, request: ApiRequest) -> Response[MarketView]:
         """Every product that has live orders or has traded, in one line each."""
-        return _market(request).summary()
+        return answer_unless_known(request, _market(request).summary())
 
     @get("/{product:str}/calendar", opt=public(query=CalendarQuery), summary="Read prices hour by hour")
-    async def calendar(self, request: ApiRequest, product: FromPath[str]) -> CalendarView:
+    async def calendar(self, request: ApiRequest, product: FromPath[str]) -> Response[CalendarView]:
         """For each delivery hour the cheapest ask, the best bid and the free GPUs."""
         query = request.query(CalendarQuery)
-        return _market(request).calendar(product, query.starts_at, query.ends_at)
+        found = _market(request).calendar(product, query.starts_at, query.ends_at)
+        return answer_unless_known(request, found)
 
     @get("/{product:str}/depth", opt=public(query=DepthQuery), summary="Read what would fill at which price")
-    async def depth(self, request: ApiRequest, product: FromPath[str]) -> DepthView:
+    async def depth(self, request: ApiRequest, product: FromPath[str]) -> Response[DepthView]:
         """What a bid for the window would fill now, price by price, without capacity reserved for others."""
         query = request.query(DepthQuery)
-        return _market(request).depth(
+        found = _market(request).depth(
             product, query.starts_at, query.ends_at, query.hours, query.quantity_gpus
         )
+        return answer_unless_known(request, found)
 
     @get("/{product:str}/trades", opt=public(query=TapeQuery), summary="Read the latest trades")
-    async def trades(self, request: ApiRequest, product: FromPath[str]) -> TapeView:
+    async def trades(self, request: ApiRequest, product: FromPath[str]) -> Response[TapeView]:
         """The tape, newest first."""
-        return _market(request).tape(product, request.query(TapeQuery).limit)
+        return answer_unless_known(request, _market(request).tape(product, request.query(TapeQuery).limit))
 
     @get("/{product:str}/ticker", summary="Read a product's market in short")
-    async def ticker(self, request: ApiRequest, product: FromPath[str]) -> TickerView:
+    async def ticker(self, request: ApiRequest, product: FromPath[str]) -> Response[TickerView]:
         """Last price, best prices of the next 24 delivery hours, and the last 24 hours of trading."""
-        return _market(request).ticker(product)
+        return answer_unless_known(request, _market(request).ticker(product))
 
 
 class _LitestarSocket:
@@ -123,28 +132,44 @@ class _LitestarSocket:
 
 async def _principal_of(socket: WebSocket[Any, Any, State]) -> Principal | None:
     """Return whose key the connection came with, None without one; a bad key ends the connection."""
-    authorization = header(socket.scope, b"authorization")
-    if authorization is None:
-        return None
     authenticator: Authenticator = socket.app.state.authenticator
-    client = socket.scope["client"]
+    sessions: Authenticator | None = socket.app.state.get("sessions")
     try:
-        return await authenticator.authenticate(authorization, client[0] if client else None)
+        return await principal_of(socket.scope, authenticator, sessions)
     except Refusal as refusal:
-        raise WebSocketException(detail=refusal.title, code=_CLOSE_REFUSED + refusal.status) from None
+        raise websocket_refusal(refusal) from None
 
 
 @websocket(STREAM_PATH, opt=public())
 async def stream(socket: WebSocket[Any, Any, State]) -> None:
-    """Serve live market data, and with a key its owner's orders."""
+    """Serve live market data, and with a key its owner's orders: those to read, and those to place."""
     principal = await _principal_of(socket)
     state = socket.app.state
     sources = Sources(
         hub=state.relay.hub,
         tape=state.relay.tape,
         products=state.market.products,
-        live_orders=partial(live_orders, state.database),
+        own_orders=partial(own_orders, state.database),
+        books=state.books,
+        services=Services(
+            orders=state.orders,
+            switches=state.switches,
+            withdrawals=state.withdrawals,
+            limits=state.limits,
+        ),
     )
     await socket.accept()
-    session = Session(_LitestarSocket(socket), sources, principal, request_id=request_id_of(socket.scope))
-    await session.run()
+    session = Session(
+        _LitestarSocket(socket),
+        sources,
+        principal,
+        request_id=request_id_of(socket.scope),
+        address=address_of(socket.scope),
+    )
+    key_ends: KeyEnds = state.key_ends
+    with ExitStack() as held:
+        if principal is not None:
+            held.enter_context(key_ends.held(principal.key_id))
+            if principal.session_id is not None:
+                held.enter_context(key_ends.held(principal.session_id))
+        await session.run()

@@ -22,6 +22,12 @@ def price_text(price_ticks: int) -> str | None:
     return format_cny(price_ticks) if price_ticks else None
 
 
+def percent_text(change: int, base: int) -> str:
+    """Return a change as per cent of a base above zero, with two decimals, half away from zero."""
+    hundredths = (abs(change) * 20_000 + base) // (2 * base)
+    return format_cny(-hundredths if change < 0 else hundredths)
+
+
 def tape_trades(partition_id: int, event_at_us: int, events: Sequence[Event]) -> list[TapeTrade]:
     """Return the trades among the events of one command, in order."""
     traded = [event for event in events if isinstance(event, Traded)]

@@ -1,7 +1,8 @@
 """Market data: questions about the present are answered from the books and the tape in memory.
 
 Known limit: a book is read as it stands between two commands, which can be the few milliseconds of a commit
-ahead of what is committed. Trades, the tape and the stream tell only what was committed.
+ahead of what is committed; a gateway's is as much behind. Trades, the tape and the stream tell only what was
+committed.
 """
 
 from collections.abc import Mapping
@@ -9,19 +10,17 @@ from typing import Final
 
 import msgspec
 
-from exchange.feed import rules, store
+from exchange.feed import rules
 from exchange.feed.models import (
     CalendarView,
     DepthView,
     MarketView,
-    PartitionOrders,
     SummaryView,
     TapeView,
     TickerView,
 )
 from exchange.feed.tape import Tape
 from exchange.kit.clock import Clock, format_rfc3339
-from exchange.kit.database import Database
 from exchange.kit.errors import Faults, NotFound
 from exchange.kit.fields import format_cny, format_hour, whole_hour
 from exchange.orders.rules import average_price
@@ -33,7 +32,6 @@ from matching.depth import CalendarHour, best_start, calendar, depth
 CALENDAR_HOURS_DEFAULT: Final = 7 * 24
 TICKER_HOURS: Final = 24
 QUANTITY_GPUS_MAX: Final = 1_000_000
-SNAPSHOT_ORDERS_MAX: Final = 1000
 
 
 class _NextHours(msgspec.Struct, frozen=True):
@@ -64,7 +62,7 @@ class MarketService:
 
         Raises `NotFound`, `InvalidInput`.
         """
-        product, book = self._book(product_id)
+        product, book = self.book(product_id)
         faults = Faults("invalid_query")
         starts_hour, ends_hour = _window(product, book, starts_at, ends_at, faults)
         faults.raise_if_any()
@@ -88,7 +86,7 @@ class MarketService:
 
         Without a quantity everything that can be had is listed. Raises `NotFound`, `InvalidInput`.
         """
-        product, book = self._book(product_id)
+        product, book = self.book(product_id)
         faults = Faults("invalid_query")
         if quantity_gpus is not None and quantity_gpus % product.lot_gpus:
             detail = f"must be a multiple of the lot, {product.lot_gpus}"
@@ -124,7 +122,7 @@ class MarketService:
 
     def ticker(self, product_id: str) -> TickerView:
         """Return a product's market with its next hours; raises `NotFound`."""
-        product, book = self._book(product_id)
+        product, book = self.book(product_id)
         hours = [rules.calendar_hour_view(hour) for hour in self._hours(product_id, book)]
         return TickerView(**msgspec.structs.asdict(self._summary(product, book)), next_hours=hours)
 
@@ -132,7 +130,7 @@ class MarketService:
         """Return every product that has live orders or trades on the tape, by id."""
         found = []
         for product_id in sorted(self.products):
-            product, book = self._book(product_id)
+            product, book = self.book(product_id)
             if book.orders or self._tape.latest(product_id, 1):
                 found.append(self._summary(product, book))
         return MarketView(data=found)
@@ -143,7 +141,8 @@ class MarketService:
             raise NotFound(detail="there is no product of this id; GET /v1/products lists them")
         return product
 
-    def _book(self, product_id: str) -> tuple[ProductSpec, OrderBook]:
+    def book(self, product_id: str) -> tuple[ProductSpec, OrderBook]:
+        """Return a product and its book, to read and not to keep; raises `NotFound`, `Unavailable`."""
         product = self._product(product_id)
         book = self._orders.book(product_id)
         first_hour = self._clock.hour() + 1
@@ -168,6 +167,7 @@ class MarketService:
         day = self._tape.day(product.id, self._clock.now_us())
         hours = self._hours(product.id, book)
         asks = [hour.ask_price_ticks for hour in hours if hour.ask_price_ticks]
+        change = last.price_ticks - day.open_ticks if last is not None and day.trades else None
         return SummaryView(
             product=product.id,
             accelerator=product.accelerator_id,
@@ -180,6 +180,10 @@ class MarketService:
             best_bid_cny_per_gpu_hour=rules.price_text(max(hour.bid_price_ticks for hour in hours)),
             low_24h_cny_per_gpu_hour=rules.price_text(day.low_ticks),
             high_24h_cny_per_gpu_hour=rules.price_text(day.high_ticks),
+            open_24h_cny_per_gpu_hour=rules.price_text(day.open_ticks),
+            change_24h_cny_per_gpu_hour=None if change is None else format_cny(change),
+            change_24h_percent=None if change is None else rules.percent_text(change, day.open_ticks),
+            vwap_24h_cny_per_gpu_hour=average_price(day.notional_fen, day.gpu_hours),
             trades_24h=day.trades,
             gpu_hours_24h=day.gpu_hours,
             notional_24h_cny=format_cny(day.notional_fen),
@@ -202,22 +206,3 @@ def _window(
         detail = f"must be after {format_hour(first_hour)} and at most {format_hour(horizon_hour)}"
         faults.add("?ends_at", "out_of_range", detail, ends_at)
     return first_hour, ends_hour or min(first_hour + CALENDAR_HOURS_DEFAULT, horizon_hour)
-
-
-async def live_orders(database: Database, participant_id: int) -> list[PartitionOrders]:
-    """Return a participant's live orders by partition, each with the sequence it is as of."""
-    async with database.transaction(isolation="repeatable_read") as connection:
-        heads = await store.heads(connection)
-        rows = await store.live_orders_of_participant(connection, participant_id, SNAPSHOT_ORDERS_MAX + 1)
-    kept = rows[:SNAPSHOT_ORDERS_MAX]
-    return [
-        PartitionOrders(
-            partition_id=partition_id,
-            sequence=sequence,
-            orders=[
-                rules.own_order(dict(row.items())) for row in kept if row["partition_id"] == partition_id
-            ],
-            is_complete=len(kept) == len(rows),
-        )
-        for partition_id, sequence in heads.items()
-    ]

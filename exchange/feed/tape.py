@@ -37,7 +37,12 @@ class Tape:
         # Venue time never goes back within a partition, so the trade is of the last minute or a later one.
         if not minutes or minutes[-1].minute < minute:
             minutes.append(
-                MinuteVolume(minute=minute, low_ticks=trade.price_ticks, high_ticks=trade.price_ticks)
+                MinuteVolume(
+                    minute=minute,
+                    low_ticks=trade.price_ticks,
+                    high_ticks=trade.price_ticks,
+                    open_ticks=trade.price_ticks,
+                )
             )
         volume = minutes[-1]
         volume.trades += 1
@@ -62,4 +67,5 @@ class Tape:
             notional_fen=sum(each.notional_fen for each in minutes),
             low_ticks=min((each.low_ticks for each in minutes), default=0),
             high_ticks=max((each.high_ticks for each in minutes), default=0),
+            open_ticks=minutes[0].open_ticks if minutes else 0,
         )

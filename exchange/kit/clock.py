@@ -8,14 +8,17 @@ Hours are whole hours since the epoch; hour `h` is the window `[h, h + 1)` of ve
 """
 
 import asyncio
+import os
 import re
 import time
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 US_PER_SECOND = 1_000_000
 US_PER_HOUR = 3_600 * US_PER_SECOND
+US_PER_DAY = 24 * US_PER_HOUR
 SLEEP_S_MAX = 60.0
 
 TIMES_REMEMBERED = 4096
@@ -28,6 +31,8 @@ _US_MAX = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_PROC_STAT = Path("/proc/stat")
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Clock(Protocol):
@@ -140,6 +145,21 @@ def wall_now_us() -> int:
 def monotonic_s() -> float:
     """Return seconds that only differences of mean anything: for durations and deadlines, never for money."""
     return time.monotonic()
+
+
+def process_s() -> float:
+    """Return how long this process has computed, on all cores together."""
+    return time.process_time()
+
+
+def idle_s() -> float | None:
+    """Return how long this machine's cores together had nothing to do; None where it does not tell."""
+    try:
+        with _PROC_STAT.open(encoding="ascii") as stat:
+            fields = stat.readline().split()
+    except OSError:
+        return None
+    return (int(fields[4]) + int(fields[5])) / _TICKS_PER_S
 
 
 def monotonic_us() -> int:

@@ -5,7 +5,8 @@ The only module, with `migrate`, that knows asyncpg. Times cross as exact micros
 Invariants:
 
 - A session keeps nothing between two uses: no SET without LOCAL, no session advisory lock, no LISTEN. So a
-  connection goes back to the pool without a round trip to clean it.
+  connection goes back to the pool without a round trip to clean it. What must keep something has a connection
+  beside the pool (`alone`).
 - What changes anything goes through `transaction`. So `ConnectionLost` can say whether it was done: only a
   loss during COMMIT leaves that unknown.
 - A connection on which a loss showed is closed at once, never lent again: the server's last word can come
@@ -27,8 +28,10 @@ from exchange.kit.clock import datetime_of, us_of
 Record: TypeAlias = asyncpg.Record
 if TYPE_CHECKING:
     Connection: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+    LoneConnection: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Connection = PoolConnectionProxy  # generic in its stubs only
+    LoneConnection = asyncpg.Connection
 
 UniqueViolation: Final = asyncpg.UniqueViolationError
 CheckViolation: Final = asyncpg.CheckViolationError
@@ -113,9 +116,12 @@ class _Transaction(Protocol):
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
-        """Take a pool made by `connect`."""
+    def __init__(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", connect: Callable[[], Awaitable[LoneConnection]]
+    ) -> None:
+        """Take a pool made by `connect`, and how it connects."""
         self._pool = pool
+        self._connect = connect
         self._endings: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -127,11 +133,26 @@ class Database:
         connections_max: int = 20,
         application_name: str = "compute-exchange",
         statement_timeout_s: int = 0,
+        idle_transaction_s: int = 0,
     ) -> Self:
         """Open a pool. ConnectionLost where the server does not answer or does not let us in.
 
-        A statement that takes longer than `statement_timeout_s` raises `StatementTimeout`; 0 is no limit.
+        A statement that takes longer than `statement_timeout_s` raises `StatementTimeout`; 0 is no limit. A
+        transaction in which nothing is asked for `idle_transaction_s` is ended, with its connection: what a
+        process holds that has stopped, another one may need.
         """
+        settings = {
+            "timezone": "UTC",
+            "jit": "off",
+            "bytea_output": "hex",
+            "application_name": application_name,
+            # Nobody here holds a lock for long; who waits longer had better fail and say so.
+            "lock_timeout": LOCK_TIMEOUT,
+            "statement_timeout": f"{statement_timeout_s}s",
+            "idle_in_transaction_session_timeout": f"{idle_transaction_s}s",
+            # A statement whose caller has hung up ends, and lets go of its locks.
+            "client_connection_check_interval": "1s",
+        }
         try:
             pool = await asyncpg.create_pool(
                 url,
@@ -144,22 +165,30 @@ class Database:
                 max_cached_statement_lifetime=STATEMENT_LIFETIME_S,
                 max_queries=2**62,
                 reset=_keep_session,
-                server_settings={
-                    "timezone": "UTC",
-                    "jit": "off",
-                    "bytea_output": "hex",
-                    "application_name": application_name,
-                    # Nobody here holds a lock for long; who waits longer had better fail and say so.
-                    "lock_timeout": LOCK_TIMEOUT,
-                    "statement_timeout": f"{statement_timeout_s}s",
-                    # A statement whose caller has hung up ends, and lets go of its locks.
-                    "client_connection_check_interval": "1s",
-                },
+                server_settings=settings,
             )
         except (OSError, asyncpg.PostgresError) as error:
-            detail = f"the database does not let us in: {error}"
-            raise ConnectionLost(detail, outcome="not_applied") from error
-        return cls(pool)
+            raise _not_let_in(error) from error
+        return cls(pool, lambda: asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings))
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[LoneConnection]:
+        """Open a connection beside the pool, for what a session must keep; it is cut at the block's end.
+
+        ConnectionLost where none is to be had, or where it is lost.
+        """
+        try:
+            connection = await self._connect()
+        except (OSError, asyncpg.PostgresError) as error:
+            raise _not_let_in(error) from error
+        try:
+            yield connection
+        except _MAY_BE_LOST as error:
+            if not _is_loss(error, connection):
+                raise
+            raise _lost(connection, "not_applied") from error
+        finally:
+            connection.terminate()
 
     @asynccontextmanager
     async def connection(self, *, after_commit: bool = False) -> AsyncIterator[Connection]:
@@ -180,6 +209,21 @@ class Database:
             raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
+
+    @asynccontextmanager
+    async def snapshot(self, *, after_commit: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection as `connection` does, but all its statements see the database at one moment."""
+        outcome: Outcome = "unknown" if after_commit else "not_applied"
+
+        async def lend() -> tuple[Connection, _Transaction]:
+            connection = await self.acquire(outcome)
+            return connection, connection.transaction(isolation="repeatable_read", readonly=True)
+
+        try:
+            async with self.transaction_on(lend, is_kept=False) as connection:
+                yield connection
+        except ConnectionLost as lost:  # what became of its COMMIT is all the same
+            raise ConnectionLost(str(lost), outcome=outcome) from lost
 
     @property
     def usage(self) -> PoolUsage:
@@ -273,12 +317,24 @@ class Database:
             raise ConnectionLost("no connection to the database is to be had", outcome=outcome) from error
 
 
+async def take_process_number(connection: Connection) -> int:
+    """Return a number that no process has taken in the last 65,536 starts, for `ids.use_number`."""
+    number: int = await connection.fetchval("SELECT nextval('process_number')")
+    return number
+
+
 async def unhurried(connection: Connection) -> None:
-    """Let the statements of the transaction that is open take as long as they need."""
-    await connection.execute("SET LOCAL statement_timeout = 0")
+    """Let the statements of the transaction that is open take as long as they need, and us between them."""
+    await connection.execute(
+        "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
+    )
 
 
-def _is_loss(error: BaseException, connection: Connection) -> bool:
+def _not_let_in(error: Exception) -> ConnectionLost:
+    return ConnectionLost(f"the database does not let us in: {error}", outcome="not_applied")
+
+
+def _is_loss(error: BaseException, connection: Connection | LoneConnection) -> bool:
     """Tell whether an error is the end of its connection, not of a statement or a misuse of ours."""
     if isinstance(error, _LOST):
         return True
@@ -287,14 +343,14 @@ def _is_loss(error: BaseException, connection: Connection) -> bool:
     return isinstance(error, asyncpg.InterfaceError) and is_closed(connection)
 
 
-def _lost(connection: Connection, outcome: Outcome) -> ConnectionLost:
+def _lost(connection: Connection | LoneConnection, outcome: Outcome) -> ConnectionLost:
     """Close a lost connection, so that the pool does not lend it again, and return what to raise."""
     if not is_closed(connection):
         connection.terminate()
     return ConnectionLost("the connection to the database was lost", outcome=outcome)
 
 
-def is_closed(connection: Connection) -> bool:
+def is_closed(connection: Connection | LoneConnection) -> bool:
     """Tell whether a lent connection is closed; the pool takes one that breaks back at once."""
     try:
         return connection.is_closed()

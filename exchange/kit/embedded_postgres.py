@@ -68,7 +68,7 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_min_messages": "warning",
-    "log_line_prefix": "%m [%p] %q%a@%d ",
+    "log_line_prefix": "%m [%p] %q%u@%d %a ",
 }
 
 

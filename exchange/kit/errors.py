@@ -129,6 +129,15 @@ class Unauthenticated(Refusal):
         )
 
 
+class BadSignature(Unauthenticated):
+    """The key is right but signs its requests, and this one is not signed as it must be (401)."""
+
+    title = "The request is not signed as the key must sign"
+
+    def __init__(self, code: str, detail: str) -> None:
+        Refusal.__init__(self, code, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 class Forbidden(Refusal):
     """The key is valid but may not do this (403)."""
 

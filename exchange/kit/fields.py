@@ -10,14 +10,13 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exchange.kit.clock import format_rfc3339, parse_rfc3339, us_of_hour
+from exchange.kit.clock import US_PER_HOUR, format_rfc3339, parse_rfc3339, us_of_hour
 from exchange.kit.errors import Fault, Faults, InvalidInput
-from exchange.kit.ids import decode_id
+from exchange.kit.ids import decode_id, id_pattern
 
 FEN_MAX: Final = 10**15 - 1
 """Largest amount a caller may name, in fen; sums of nine thousand of them still fit 63 bits."""
 
-_HOUR_US: Final = 3_600_000_000
 _TEXT_MAX: Final = 40
 
 Readable = str | msgspec.UnsetType | None
@@ -51,8 +50,22 @@ TimeText = Annotated[
 ]
 """A time; whether it exists and is on the hour is for `time_us` and `whole_hour` to say."""
 
-IdText = Annotated[str, msgspec.Meta(max_length=_TEXT_MAX, description="an identifier with its prefix")]
-"""An identifier such as `prg_01hzx0d9k3e7q`; `typed_id` reads it."""
+
+def _id_meta(prefix: str) -> msgspec.Meta:
+    """Return what holds for an identifier; its form is in the API page, and `typed_id` checks it."""
+    return msgspec.Meta(
+        max_length=_TEXT_MAX,
+        description=f"an identifier that begins with {prefix}_",
+        extra_json_schema={"pattern": exact(id_pattern(prefix))},
+    )
+
+
+AccountIdText = Annotated[str, _id_meta("acc")]
+OrderIdText = Annotated[str, _id_meta("ord")]
+ParticipantIdText = Annotated[str, _id_meta("par")]
+ProgrammeIdText = Annotated[str, _id_meta("prg")]
+TradeGroupIdText = Annotated[str, _id_meta("grp")]
+VoucherIdText = Annotated[str, _id_meta("vch")]
 
 ClientText = Annotated[
     str,
@@ -124,8 +137,7 @@ def money_fen(faults: Faults, pointer: str, text: Readable) -> int | None:
 
 def format_cny(fen: int) -> str:
     """Return fen as a decimal string of CNY with two decimals; 1235 gives 12.35."""
-    sign = "-" if fen < 0 else ""
-    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+    return f"{fen // 100}.{fen % 100:02d}" if fen >= 0 else f"-{format_cny(-fen)}"
 
 
 def time_us(faults: Faults, pointer: str, text: Readable) -> int | None:
@@ -143,10 +155,10 @@ def whole_hour(faults: Faults, pointer: str, text: Readable) -> int | None:
     at_us = time_us(faults, pointer, text)
     if at_us is None:
         return None
-    if at_us % _HOUR_US:
+    if at_us % US_PER_HOUR:
         faults.add(pointer, "not_on_the_hour", "must be on a whole hour, such as 2026-11-23T09:00:00Z", text)
         return None
-    return at_us // _HOUR_US
+    return at_us // US_PER_HOUR
 
 
 def format_hour(hour: int) -> str:

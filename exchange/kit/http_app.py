@@ -1,13 +1,13 @@
 """The HTTP application put together: limits, keys, refusals, headers, documentation, health.
 
-`build_app` is given the controllers; the composition root `exchange.app` decides which. What holds for every
+`build_app` is given the controllers; `exchange.api` decides which. What holds for every
 answer is added here once: the request id, no sniffing, no storing unless the handler says otherwise, what is
 left of the budgets it was counted against; and each answer is counted here.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from litestar import Litestar, get, post
@@ -15,25 +15,32 @@ from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import DefineMiddleware
 from litestar.params import JSONBody
+from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler, Message
 from litestar.types import Scope as AsgiScope
 
 from exchange.kit.auth import Authenticator, Scope
 from exchange.kit.errors import Unavailable
 from exchange.kit.http_auth import AuthMiddleware, check_declared, public, requires
+from exchange.kit.http_coding import Compressing
 from exchange.kit.http_limits import Limits, unlimited
 from exchange.kit.http_openapi import openapi_config, openapi_routes
 from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.http_scope import request_id_of
+from exchange.kit.http_scope import REFUSED, request_id_of
 from exchange.kit.logs import REQUEST
 from exchange.kit.meters import Counts
+
+if TYPE_CHECKING:
+    from exchange.kit.telemetry import Traces
 
 BODY_BYTES_MAX: Final = 1024 * 1024
 """Largest body of a route; larger is answered 413 before it is read."""
 IMPORT_BYTES_MAX: Final = 32 * 1024 * 1024
 """For import routes: `@post(..., request_max_body_size=IMPORT_BYTES_MAX)`."""
 UNMATCHED: Final = "unmatched"
+REFUSALS: Final = frozenset({400, 401, 403, 413, 415, 429})
+"""What is answered before anybody looks at what a request says: more of these than `Wire` lets pass wait."""
 
 AnswerCounts = Counts[tuple[str, str, int]]
 """Answers by method, path template (`UNMATCHED` where there is no such path) and status."""
@@ -47,8 +54,13 @@ class Health(msgspec.Struct, frozen=True):
     status: str
 
 
-def _finish(limits: Limits, answers: AnswerCounts) -> Callable[[Message, AsgiScope], Awaitable[None]]:
-    """Build the hook that adds to every answer what every answer carries, and counts it."""
+def _finish(
+    limits: Limits, answers: AnswerCounts, methods: Mapping[str, bytes]
+) -> Callable[[Message, AsgiScope], Awaitable[None]]:
+    """Build the hook that adds to every answer what every answer carries, and counts it.
+
+    `methods` has what OPTIONS tells of each path: Litestar tells those of one of the path's handlers.
+    """
 
     async def finish(message: Message, scope: Any) -> None:
         if message["type"] != "http.response.start":
@@ -56,7 +68,11 @@ def _finish(limits: Limits, answers: AnswerCounts) -> Callable[[Message, AsgiSco
         path = scope.get("path_template") or UNMATCHED
         status = message["status"]
         answers.add((scope["method"], path, status))
+        if status in REFUSALS or path is UNMATCHED:
+            scope[REFUSED] = True
         headers = list(message["headers"])
+        if scope["method"] == "OPTIONS" and path in methods:
+            headers = [(name, methods[path] if name == b"allow" else value) for name, value in headers]
         if all(name != b"cache-control" for name, _ in headers):
             headers.append((b"cache-control", b"no-store"))
         headers.append((b"x-content-type-options", b"nosniff"))
@@ -89,16 +105,21 @@ def healthz() -> Health:
 
 
 def _readyz(
-    is_ready: Callable[[], Awaitable[bool]], troubles: Callable[[], Sequence[str]] | None
+    is_ready: Callable[[], Awaitable[bool]],
+    troubles: Callable[[], Sequence[str]] | None,
+    standing: Callable[[], str],
 ) -> HTTPRouteHandler:
     @get("/readyz", opt=public() | unlimited(), tags=["Health"], summary="Can the service take requests")
     async def readyz() -> Health:
-        """Answer whether the service can take requests; 503, with the reasons, while it cannot."""
+        """Answer whether the service can take requests; 503, with the reasons, while it cannot.
+
+        An engine that stands by for the one that leads is well, and says `standby`.
+        """
         if not await is_ready():
             reasons = troubles() if troubles is not None else ()
             detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
             raise Unavailable("not_ready", detail)
-        return Health("ready")
+        return Health(standing())
 
     return readyz
 
@@ -137,17 +158,22 @@ def build_app(
     troubles: Callable[[], Sequence[str]] | None = None,
     limits: Limits | None = None,
     answers: AnswerCounts | None = None,
+    traces: "Traces | None" = None,
+    standing: Callable[[], str] = lambda: "ready",
+    sessions: Authenticator | None = None,
 ) -> Litestar:
     """Build the application; raises TypeError when a route does not say who may call it.
 
-    `troubles` tells why `is_ready` says no. Without `limits` nobody is limited. `answers` is counted into.
+    `troubles` tells why `is_ready` says no, `standing` in one word how the service stands while it says yes.
+    Without `limits` nobody is limited. `answers` is counted into. With `traces` each request leaves a span;
+    without, no line is run for it. Without `sessions` no cookie opens anything.
 
     `state` becomes `request.app.state`; `lifespan` are async context managers taking the application. With
     `echo_type` the benchmark route `POST /v1/bench/echo` exists and reads that struct.
     """
     routes: list[ControllerRouterHandler] = [
         healthz,
-        _readyz(is_ready, troubles),
+        _readyz(is_ready, troubles, standing),
         ProblemsController,
         *openapi_routes,
         *controllers,
@@ -155,18 +181,27 @@ def build_app(
     if echo_type is not None:
         routes.append(_echo(echo_type))
     limits = limits or Limits()
+    methods: dict[str, bytes] = {}
     app = Litestar(
         routes,
         state=State(state or {}),
         lifespan=list(lifespan),
         request_class=ApiRequest,
         request_max_body_size=BODY_BYTES_MAX,
-        middleware=[DefineMiddleware(AuthMiddleware, authenticator=authenticator, limits=limits)],
+        middleware=[
+            DefineMiddleware(AuthMiddleware, authenticator=authenticator, limits=limits, sessions=sessions),
+            DefineMiddleware(Compressing),
+        ],
         exception_handlers=EXCEPTION_HANDLERS,
-        before_send=[_finish(limits, Counts() if answers is None else answers)],
+        before_send=[_finish(limits, Counts() if answers is None else answers, methods)],
         openapi_config=openapi_config(),
         logging_config=None,
         include_in_schema=True,
     )
     check_declared(app)
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            methods[route.path_format] = ", ".join(sorted(route.methods)).encode()
+    if traces is not None:
+        app.asgi_handler = traces.around(app.asgi_handler)
     return app

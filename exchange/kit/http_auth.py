@@ -5,6 +5,12 @@ A route that declares nothing stops the application when it is built (`check_dec
 the declaration after routing, so a request that may not come in costs neither a body nor a handler. It also
 refuses parameters of a query where a route declares none: one that is ignored may have been meant.
 
+The signature of a key that signs its requests is looked at in the same place: that over the head with the
+key; then, once the budgets let the request in, that it is new; at last that the body is the one signed.
+
+A request without a key may come with a session's cookie instead (`kit.http_session`), and is then judged as
+one with the session's key is, once it is known not to come from another site.
+
 One plain ASGI middleware is the cheapest place: a Litestar guard copies its handler for every request.
 """
 
@@ -21,10 +27,12 @@ from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from exchange.kit.auth import Authenticator, IpNetwork, Principal, Scope, is_within
-from exchange.kit.errors import Forbidden, Refusal
+from exchange.kit.errors import Forbidden, Refusal, Unauthenticated
 from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_query import NoParameters, decode_query
 from exchange.kit.http_scope import header
+from exchange.kit.http_session import cleared_cookie, must_be_same_origin, session_text
+from exchange.kit.http_signed import checked_body
 from exchange.kit.logs import REQUEST
 
 SCOPES: Final = "exchange_scopes"
@@ -33,6 +41,7 @@ KEEP_FAULTS: Final = "exchange_keep_faults"
 EACH: Final = "exchange_each"
 ONCE: Final = "exchange_once"
 RAW_BODY: Final = "exchange_raw_body"
+SAME_ORIGIN: Final = "exchange_same_origin"
 _ANY_QUERY: Final = "exchange_any_query"
 _NETWORKS: Final = "exchange_networks"
 _WEBSOCKET_REFUSED: Final = 4000
@@ -94,6 +103,11 @@ def open_to(networks: tuple[IpNetwork, ...]) -> dict[str, Any]:
     return {_NETWORKS: networks}
 
 
+def from_own_pages() -> dict[str, Any]:
+    """Declare that a route takes requests of the exchange's own pages only, beside `public()`."""
+    return {SAME_ORIGIN: True}
+
+
 class RouteAccess(msgspec.Struct, frozen=True, order=True):
     """What one route declares; `scopes` is None when it declares nothing and empty when it is public."""
 
@@ -126,30 +140,45 @@ def check_declared(app: Litestar) -> None:
         raise TypeError(f"routes without opt=requires(...) or opt=public(): {', '.join(missing)}")
 
 
+def check_scopes(principal: Principal, declared: dict[str, Any]) -> None:
+    """Raise `Forbidden` unless the key has one of the scopes of what `requires(...)` gave."""
+    scopes: frozenset[Scope] = declared[SCOPES]
+    if scopes.isdisjoint(principal.scopes):
+        names = " or ".join(sorted(scope_.value for scope_ in scopes))
+        raise Forbidden(detail=f"this path needs a key with the scope {names}")
+
+
 class AuthMiddleware:
     """Puts the `Principal` into `scope["user"]`, or refuses; public routes have no user."""
 
-    def __init__(self, app: ASGIApp, authenticator: Authenticator, limits: Limits) -> None:
+    def __init__(
+        self, app: ASGIApp, authenticator: Authenticator, limits: Limits, sessions: Authenticator | None
+    ) -> None:
         self.app = app
         self.authenticator = authenticator
         self.limits = limits
+        self.sessions = sessions
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Let the request through, or raise `Unauthenticated`, `Forbidden`, `RateLimited`, `InvalidInput`."""
         declared: dict[str, Any] = scope["route_handler"].opt
         REQUEST.set(scope)
+        is_signed = False
         try:
-            if (scopes := declared.get(SCOPES)) and not self._is_open(scope, declared):
-                scope["user"] = await self._admitted(scope, scopes, declared)
+            if declared.get(SCOPES) and not self._is_open(scope, declared):
+                scope["user"] = principal = await self._admitted(scope, declared)
+                is_signed = principal.signs_requests
             else:
                 self.limits.admit_address(scope, declared)
+                if SAME_ORIGIN in declared:
+                    must_be_same_origin(scope)
             if scope["query_string"]:
                 _refuse_undeclared_query(scope, declared)
+            if is_signed and scope["type"] != ScopeType.WEBSOCKET:
+                receive = await checked_body(scope, receive)
         except Refusal as refusal:
             if scope["type"] == ScopeType.WEBSOCKET:
-                raise WebSocketException(
-                    detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status
-                ) from None
+                raise websocket_refusal(refusal) from None
             raise
         await self.app(scope, receive, send)
 
@@ -157,20 +186,56 @@ class AuthMiddleware:
         networks: tuple[IpNetwork, ...] = declared.get(_NETWORKS, ())
         return bool(networks) and is_within(address_of(scope), networks)
 
-    async def _admitted(
-        self, scope: AsgiScope, scopes: frozenset[Scope], declared: dict[str, Any]
-    ) -> Principal:
+    async def _admitted(self, scope: AsgiScope, declared: dict[str, Any]) -> Principal:
         """Return who sends this, or raise."""
         authorization = header(scope, b"authorization")
+        principal = None
         if authorization is None:
-            self.limits.admit_address(scope, declared)
-        client = scope["client"]
-        principal = await self.authenticator.authenticate(authorization, client[0] if client else None)
+            principal = await session_principal(scope, self.sessions)
+            if principal is None:
+                self.limits.admit_address(scope, declared)
+        if principal is None:
+            principal = await self.authenticator.authenticate(authorization, address_of(scope), scope)
         await self.limits.admit(scope, principal, declared)
-        if scopes.isdisjoint(principal.scopes):
-            names = " or ".join(sorted(scope_.value for scope_ in scopes))
-            raise Forbidden(detail=f"this path needs a key with the scope {names}")
+        if principal.signs_requests:
+            await self.authenticator.spend_signature(principal, scope)
+        check_scopes(principal, declared)
         return principal
+
+
+def websocket_refusal(refusal: Refusal) -> WebSocketException:
+    """Return what ends a connection that may not be opened: 4000 and the status that HTTP would answer."""
+    return WebSocketException(detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status)
+
+
+async def session_principal(scope: AsgiScope, sessions: Authenticator | None) -> Principal | None:
+    """Return who sends a request with a session's cookie, None without one.
+
+    Raises `Forbidden` (cross_site) where another site may have made a browser send it, and `Unauthenticated`,
+    which takes the cookie away, where the session has ended.
+    """
+    text = None if sessions is None else session_text(scope)
+    if sessions is None or text is None:
+        return None
+    must_be_same_origin(scope)
+    try:
+        return await sessions.open(text, address_of(scope))
+    except Unauthenticated as refusal:
+        refusal.headers["Set-Cookie"] = cleared_cookie(scope)
+        raise
+
+
+async def principal_of(
+    scope: AsgiScope, authenticator: Authenticator, sessions: Authenticator | None = None
+) -> Principal | None:
+    """Return whose key or session a request to a public route came with, None without; raises if bad."""
+    authorization = header(scope, b"authorization")
+    if authorization is None:
+        return await session_principal(scope, sessions)
+    principal = await authenticator.authenticate(authorization, address_of(scope), scope)
+    if principal.signs_requests:
+        await authenticator.spend_signature(principal, scope)
+    return principal
 
 
 def _refuse_undeclared_query(scope: AsgiScope, declared: dict[str, Any]) -> None:

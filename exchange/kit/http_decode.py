@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
-from exchange.kit.http_faults import collect, collect_each
+from exchange.kit.http_faults import collect, collect_each, collect_part
 from exchange.kit.http_kinds import unwrap
 from exchange.kit.http_shape import check_bounded
 
@@ -36,27 +36,35 @@ _VALUES_COUNTED_FROM_BYTES: Final = 65_536
 
 def _members(value: object) -> int:
     """Count the object members in a read JSON value, at all depths."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(_members, filter(_holds, value.values())))
-    return sum(map(_members, filter(_holds, value))) if isinstance(value, list) else 0
-
-
-def _holds(value: object) -> bool:
-    return type(value) is dict or type(value) is list
+    members = 0
+    left: list[Any] = [value]
+    while left:
+        each = left.pop()
+        if type(each) is dict:
+            members += len(each)
+            each = each.values()
+        elif type(each) is not list:
+            continue
+        left += [part for part in each if type(part) is dict or type(part) is list]
+    return members
 
 
 def _keys_are_single(body: bytes, value: object) -> bool:
     """Whether no object of valid JSON text `body`, read as `value`, has a key twice."""
+    members = None
     if b" :" not in body and b"\n:" not in body and b"\t:" not in body and b"\r:" not in body:
         # Every key is followed by '":' at once, so there are at least as many of these as keys, doubled ones
-        # included, and at least as many keys as members of the outermost object. Where the ends are equal, no
-        # key is doubled.
+        # included, and at least as many keys as members. Where the ends are equal, no key is doubled.
         bound = body.count(b'":')
         if type(value) is dict and bound == len(value):
             return True
+        members = _members(value)
+        if bound == members:
+            return True
     if b"\\" in body:
         body = _ESCAPE.sub(b"", body)
-    return b"".join(body.split(b'"')[::2]).count(b":") == _members(value)
+    colons = b"".join(body.split(b'"')[::2]).count(b":")
+    return colons == (_members(value) if members is None else members)
 
 
 def _check_size(body: bytes) -> None:
@@ -96,13 +104,8 @@ class Decoder(Generic[T]):
         """
         if len(body) > _VALUES_COUNTED_FROM_BYTES:
             _check_size(body)
-        try:
-            value: Any = msgspec.json.decode(body)
-            if _NUL not in body and _keys_are_single(body, value):
-                return msgspec.convert(value, self.type)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass
-        return collect(body, self.type, faults)
+        found = self.decode_fast(body)
+        return collect(body, self.type, faults) if found is None else found
 
     def decode_each(self, body: bytes, name: str, faults: Faults) -> tuple[T, list[Faults]]:
         """Return `body` as the type, and for each item of its list `name` what is wrong with that alone.
@@ -110,27 +113,54 @@ class Decoder(Generic[T]):
         `faults` takes what is wrong around the items. An item at fault has holes, as in `decode_with_holes`,
         or is `msgspec.UNSET` as a whole.
         """
+        whole = self.decode_fast(body)
+        if whole is not None:
+            return whole, [Faults() for _ in getattr(whole, name)]
+        return collect_each(body, self.type, _item_type(self.type, name), name, faults)
+
+    def decode_part(self, body: bytes, name: str, faults: Faults) -> tuple[T, Faults]:
+        """Return `body` as the type, and what is wrong with its member `name` alone, pointers from there.
+
+        `faults` takes what is wrong around it. The member has holes where it is at fault, as in
+        `decode_with_holes`, or is `msgspec.UNSET` as a whole.
+        """
+        whole = self.decode_fast(body)
+        if whole is not None:
+            return whole, Faults()
+        return collect_part(body, self.type, _part_type(self.type, name), name, faults)
+
+    def decode_fast(self, body: bytes) -> T | None:
+        """Take the fast lane: the type, or None where anything is wrong, of which nothing is told."""
         try:
             value: Any = msgspec.json.decode(body)
             if _NUL not in body and _keys_are_single(body, value):
-                whole = msgspec.convert(value, self.type)
-                return whole, [Faults() for _ in getattr(whole, name)]
+                return msgspec.convert(value, self.type)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-        return collect_each(body, self.type, _item_type(self.type, name), name, faults)
+        return None
+
+
+def _field_type(type_: Any, name: str) -> inspect.Type | None:
+    struct = inspect.type_info(type_)
+    fields = struct.fields if isinstance(struct, inspect.StructType) else ()
+    return next((unwrap(field.type) for field in fields if field.encode_name == name), None)
 
 
 def _item_type(type_: Any, name: str) -> type[msgspec.Struct]:
     """Return the type of the items of a struct's list."""
-    struct = inspect.type_info(type_)
-    if isinstance(struct, inspect.StructType):
-        for field in struct.fields:
-            many = unwrap(field.type)
-            if field.encode_name == name and isinstance(many, inspect.ListType):
-                item = unwrap(many.item_type)
-                if isinstance(item, inspect.StructType):
-                    return item.cls
+    many = _field_type(type_, name)
+    item = unwrap(many.item_type) if isinstance(many, inspect.ListType) else None
+    if isinstance(item, inspect.StructType):
+        return item.cls
     raise TypeError(f"{type_} has no list of structs named {name}")
+
+
+def _part_type(type_: Any, name: str) -> type[msgspec.Struct]:
+    """Return the type of a struct's member that is a struct."""
+    part = _field_type(type_, name)
+    if isinstance(part, inspect.StructType):
+        return part.cls
+    raise TypeError(f"{type_} has no struct named {name}")
 
 
 _decoders: dict[Any, Decoder[Any]] = {}

@@ -8,6 +8,8 @@ were incomplete.
 
 import json
 import math
+from collections.abc import Callable
+from functools import cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -15,7 +17,7 @@ from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
 from exchange.kit.http_kinds import HugeNumber, JsonObject
-from exchange.kit.http_walk import walk, walk_around
+from exchange.kit.http_walk import below, items_around, walk, walk_around
 
 T = TypeVar("T")
 
@@ -23,6 +25,9 @@ DEPTH_MAX: Final = 32
 """Deepest nesting of arrays and objects; no request of this exchange needs more than six."""
 
 _NUMBER_CHARACTERS_MAX: Final = 40
+
+_info_of: Final[Callable[[Any], inspect.Type]] = cache(inspect.type_info)
+"""What a type says of itself: most of the work of explaining a small body, and always the same."""
 
 
 def _number(text: str) -> int | HugeNumber:
@@ -100,7 +105,7 @@ def collect(body: bytes, type_: type[T], faults: Faults) -> T:
     """Read a body that the fast lane did not take, recording every fault; see `Decoder.decode_with_holes`."""
     value = read_json(body)
     found = Faults()
-    walk(value, inspect.type_info(type_), "", found)
+    walk(value, _info_of(type_), "", found)
     if not found:
         try:
             return msgspec.convert(value, type_)
@@ -118,19 +123,43 @@ def collect_each(
 ) -> tuple[T, list[Faults]]:
     """Read a body of many things that the fast lane did not take; see `Decoder.decode_each`."""
     value = read_json(body)
-    items = walk_around(value, inspect.type_info(type_), name, faults) or []
+    items = items_around(value, _info_of(type_), name, faults)
+    read = [collect_item(item, item_type, is_escaped=b"\\u" in body) for item in items]
+    return _around(value, type_, name, [item for item, _ in read], faults), [found for _, found in read]
+
+
+def collect_part(
+    body: bytes, type_: type[T], part_type: type[msgspec.Struct], name: str, faults: Faults
+) -> tuple[T, Faults]:
+    """Read a body around one thing that the fast lane did not take; see `Decoder.decode_part`."""
+    value = read_json(body)
+    found = Faults()
+    part = walk_around(value, _info_of(type_), name, faults)
+    if part is not msgspec.UNSET:
+        part, found = collect_item(part, part_type, is_escaped=b"\\u" in body)
+        if "" in found:  # it is no object: then that is wrong with what is around it
+            faults.extend(
+                msgspec.structs.replace(fault, pointer=below("", name) + fault.pointer)
+                for fault in found.faults
+            )
+            found = Faults()
+    return _around(value, type_, name, part, faults), found
+
+
+def _around(value: Any, type_: type[T], name: str, inner: Any, faults: Faults) -> T:
+    """Return what holds `inner` as its member `name`, which was read apart."""
     if not isinstance(value, JsonObject):
         raise faults.refusal()
-    # Texts that no column can hold come as escapes, and converting does not see them.
-    is_escaped = b"\\u" in body
-    read = [_collect_item(item, item_type, is_escaped=is_escaped) for item in items]
     rest = JsonObject([(key, each) for key, each in value.items() if key != name])
-    whole = msgspec.structs.replace(_fill(rest, type_, faults), **{name: [item for item, _ in read]})
-    return whole, [found for _, found in read]
+    filled: T = msgspec.structs.replace(_fill(rest, type_, faults), **{name: inner})
+    return filled
 
 
-def _collect_item(value: Any, type_: type[msgspec.Struct], *, is_escaped: bool) -> tuple[Any, Faults]:
-    """Read one of many: with holes where it is at fault, or `UNSET` where it is no object at all."""
+def collect_item(value: Any, type_: type[msgspec.Struct], *, is_escaped: bool) -> tuple[Any, Faults]:
+    """Read one of many: with holes where it is at fault, or `UNSET` where it is no object at all.
+
+    Texts that no column can hold come as escapes (`is_escaped`), and converting does not see them.
+    """
     found = Faults()
     is_object = isinstance(value, JsonObject)
     if is_object and not value.doubled and not is_escaped:
@@ -138,7 +167,7 @@ def _collect_item(value: Any, type_: type[msgspec.Struct], *, is_escaped: bool) 
             return msgspec.convert(value, type_), found
         except msgspec.ValidationError:
             pass
-    walk(value, inspect.type_info(type_), "", found)
+    walk(value, _info_of(type_), "", found)
     if not found:
         try:
             return msgspec.convert(value, type_), found

@@ -57,6 +57,11 @@ def unlimited() -> dict[str, Any]:
     return {_UNLIMITED: True}
 
 
+def is_unlimited(declared: dict[str, Any]) -> bool:
+    """Whether a route counts against nothing."""
+    return _UNLIMITED in declared
+
+
 class Budget:
     """Policies that are counted together, and how answers tell of them. Without any, nobody is limited."""
 
@@ -120,6 +125,11 @@ class Limits:
         self._address = Budget(("address", rates.address, 1))
         self._failures = Budget(("failures", rates.failures, 1))
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether what keys and participants send to other processes counts too, at this moment."""
+        return self._shared.is_shared
+
     async def admit(self, scope: Any, principal: Principal, declared: dict[str, Any]) -> None:
         """Count a request with a key, or raise `RateLimited`."""
         budget = self._cancels if _CANCELS in declared else self._orders
@@ -132,7 +142,7 @@ class Limits:
     async def charge(self, scope: Any, principal: Principal, cost: int) -> None:
         """Count the n - 1 further steps of a request of n before any is done, or raise `RateLimited`."""
         budget = self._orders
-        if budget.policies and cost:
+        if budget.policies and cost > 0:
             decision = await self._count(principal, budget, cost, again=1)
             self._raise_if_refused(budget, decision, {})
             scope[_DECISION] = budget, decision
@@ -146,10 +156,10 @@ class Limits:
             return self._local.take_now(claims, cost, again)
         return await self._shared.take(claims, cost, again)
 
-    def admit_address(self, scope: Any, declared: dict[str, Any]) -> None:
-        """Count a request that needs no key, or raise `RateLimited`."""
-        if self._address and _UNLIMITED not in declared:
-            decision = self._take(self._address, address_of(scope), 1)
+    def admit_address(self, scope: Any, declared: dict[str, Any], cost: int = 1) -> None:
+        """Count a request that needs no key, or one that costs as several; raises `RateLimited`."""
+        if self._address and not is_unlimited(declared):
+            decision = self._take(self._address, address_of(scope), cost)
             self._raise_if_refused(self._address, decision, {})
             scope[_DECISION] = self._address, decision
 
@@ -163,10 +173,14 @@ class Limits:
             return True
         return self._take(self._failures, address, 0).refused_by is None
 
-    def count_failure(self, address: str) -> None:
-        """Count a failed authentication."""
-        if self._failures:
-            self._take(self._failures, address, 1)
+    def count_failure(self, address: str) -> bool:
+        """Count a failed authentication; False where the address may not fail again, which counts nothing."""
+        return not self._failures or self._take(self._failures, address, 1).refused_by is None
+
+    def give_failure_back(self, address: str) -> None:
+        """Undo a `count_failure` that was counted before it was known, and did not come."""
+        caller = caller_of(address)
+        self._local.give_back([(policy, caller) for policy in self._failures.policies])
 
     def refuse_failures(self, address: str) -> None:
         """Raise `RateLimited` where the address may not fail again; its connection ends with that."""

@@ -1,51 +1,44 @@
 """The OpenAPI 3.1 description at `/schema/openapi.json` and its interactive page at `/schema`.
 
-Litestar describes the routes; what it cannot know is added from the routes' own declarations: who may call,
-the query parameters, the Idempotency-Key, the exact body schema (bounds, patterns, no further fields) and the
-problem answer. The page is Swagger UI from our own static files; its Content-Security-Policy forbids loading
-anything from elsewhere.
+Litestar describes the routes; what it cannot know is added from the routes' own declarations, in
+`http_described`. The page is Swagger UI from our own static files; its Content-Security-Policy forbids
+loading anything from elsewhere.
 """
 
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-from litestar import Litestar, MediaType, Request, Response, Router
+from litestar import MediaType, Request, Response, Router
 from litestar.datastructures import CacheControlHeader
 from litestar.enums import OpenAPIMediaType
-from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
-from litestar.routes import HTTPRoute
 from litestar.static_files import create_static_files_router
 from litestar.types import ControllerRouterHandler
 
 from exchange.kit.errors import NotFound
-from exchange.kit.http_auth import ONCE, QUERY, RAW_BODY, SCOPES, public
-from exchange.kit.http_problems import PROBLEM_TYPE, Problem
-from exchange.kit.http_request import IDEMPOTENCY_KEY_PATTERN
+from exchange.kit.http_auth import public
+from exchange.kit.http_described import completed
 
 _STATIC: Final = Path(__file__).parent / "static"
-_REF: Final = "#/components/schemas/{name}"
 _PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DESCRIPTION: Final = (
     "Rent and sell GPU-hours on an open exchange. Money is decimal strings of CNY, times are RFC 3339, "
-    "windows start and end on whole hours. Errors are problem+json; every code is explained at /problems."
+    "windows start and end on whole hours. Errors are problem+json; every code is explained at /problems. "
+    "What is no request of HTTP/1.1, or does not come in time, is answered 400, 408 or 431 before it has a "
+    "path."
 )
-_IDEMPOTENCY_KEY: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": True,
-    "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY_PATTERN}$"},
-    "description": (
-        "A fresh value for each request; the same request sent again under it has no second effect, and its "
-        "answer carries `Idempotent-Replayed: true`."
-    ),
-}
+_KEY: Final = (
+    "An API key, such as cx_01hzx0d9k3e7q_... A key that was made with `signing_public_key` also signs each "
+    "request, by HTTP Message Signatures (RFC 9421) with Ed25519: the headers `Signature-Input`, `Signature` "
+    "and, with a body, `Content-Digest` (RFC 9530, sha-256). The signature covers `@method`, `@path`, "
+    "`@query` and, where they are sent, `content-digest`, `content-type` and `idempotency-key`. It has "
+    "`created` (within 30 s), `nonce` (used once) and `keyid` (the key's id). docs/keys.md has an example."
+)
 _PAGE: Final = b"""<!doctype html>
 <html lang="en">
 <head>
@@ -85,70 +78,6 @@ class CompletedJsonRenderPlugin(OpenAPIRenderPlugin):
         return self._rendered
 
 
-def _described(operation: dict[str, Any], handler: HTTPRouteHandler, components: dict[str, Any]) -> None:
-    """Complete one operation from its handler's declarations."""
-    scopes = sorted(scope.value for scope in handler.opt.get(SCOPES) or ())
-    operation["security"] = [{"bearer": []}] if scopes else []
-    if scopes:
-        needed = f"Needs a key with the scope `{'` or `'.join(scopes)}`."
-        operation["description"] = "\n\n".join(filter(None, [operation.get("description"), needed]))
-    if (query := handler.opt.get(QUERY)) is not None:
-        operation.setdefault("parameters", []).extend(_parameters(query, components))
-    if handler.opt.get(ONCE):
-        operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-    if handler.opt.get(RAW_BODY):
-        file = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": True, "content": {"*/*": file}}
-    field = handler.parsed_data_field
-    if (
-        field is not None
-        and isinstance(field.annotation, type)
-        and issubclass(field.annotation, msgspec.Struct)
-    ):
-        (schema,), found = msgspec.json.schema_components([field.annotation], ref_template=_REF)
-        components.update(found)
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    responses = operation.setdefault("responses", {})
-    responses.pop("400", None)
-    responses["default"] = {
-        "description": "Refused",
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
-    }
-
-
-def _parameters(query: type[msgspec.Struct], components: dict[str, Any]) -> list[dict[str, Any]]:
-    _, found = msgspec.json.schema_components([query], ref_template=_REF)
-    own = found.pop(query.__name__)
-    components.update(found)
-    required = own.get("required", [])
-    return [
-        {
-            "name": name,
-            "in": "query",
-            "required": name in required,
-            "schema": schema,
-            **({"description": schema["description"]} if "description" in schema else {}),
-        }
-        for name, schema in own["properties"].items()
-    ]
-
-
-def completed(app: Litestar, document: dict[str, Any]) -> dict[str, Any]:
-    """Complete Litestar's description in place and return it."""
-    components = document.setdefault("components", {}).setdefault("schemas", {})
-    _, found = msgspec.json.schema_components([Problem], ref_template=_REF)
-    components.update(found)
-    for route in app.routes:
-        if not isinstance(route, HTTPRoute):
-            continue
-        path = document["paths"].get(route.path_format, {})
-        for handler in route.route_handlers:
-            for method in handler.http_methods:
-                if method.lower() in path:
-                    _described(path[method.lower()], handler, components)
-    return document
-
-
 def _refuse_html_404(response: Response[Any]) -> Response[Any]:
     """Answer unknown pages below /schema like unknown paths elsewhere; Litestar has an HTML page for them."""
     if response.status_code == 404:  # noqa: PLR2004
@@ -165,11 +94,7 @@ def openapi_config() -> OpenAPIConfig:
         description=_DESCRIPTION,
         use_handler_docstrings=True,
         components=Components(
-            security_schemes={
-                "bearer": SecurityScheme(
-                    type="http", scheme="bearer", description="An API key, such as cx_01hzx0d9k3e7q_..."
-                )
-            }
+            security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description=_KEY)}
         ),
         render_plugins=[
             PageRenderPlugin(path="/", media_type=MediaType.HTML, favicon="", style=""),

@@ -8,6 +8,7 @@ or text that its column cannot hold.
 
 import base64
 import binascii
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from typing import Annotated, Final, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from exchange.kit.clock import is_time_us
 from exchange.kit.errors import Fault, InvalidInput
 
 T = TypeVar("T")
+Row = TypeVar("Row")
 
 LIMIT_MAX: Final = 1000
 LIMIT_DEFAULT: Final = 100
@@ -51,6 +53,32 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     data: list[T]
     next_cursor: str | None = None
+
+
+def as_it_is(row: T) -> T:
+    """Show a row that is a view already."""
+    return row
+
+
+def page_of(
+    list_name: str,
+    found: Sequence[Row],
+    limit: int,
+    place: Callable[[Row], tuple[CursorPart, ...]],
+    view: Callable[[Row], T],
+) -> Page[T]:
+    """Return the page of `limit` rows, of which one more was asked for: where it was found, there is a next.
+
+    `place` are a row's sort values, which its list goes on after.
+    """
+    page = found[:limit]
+    next_cursor = encode_cursor(list_name, *place(page[-1])) if len(found) > limit else None
+    return Page([view(each) for each in page], next_cursor)
+
+
+def place_in(list_name: str, cursor: str | None, kind: Part, *, otherwise: int) -> int:
+    """Return the number that a list sorted by one goes on after; without a cursor, from where it begins."""
+    return otherwise if cursor is None else int(decode_cursor(list_name, cursor, kind)[0])
 
 
 def encode_cursor(list_name: str, *after: CursorPart) -> str:

@@ -80,7 +80,7 @@ def answer_refusal(request: Request[Any, Any, Any], refusal: Refusal) -> Respons
 def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Answer what Litestar itself refused: unknown path, wrong method, body too large, bad request line."""
     if error.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return answer_failure(request, error)
+        return answer_error(request, error)
     code = _CODE_OF_STATUS.get(HTTPStatus(error.status_code), "bad_request")
     path = request.scope["path"]
     headers = {}
@@ -109,56 +109,55 @@ def answer_http_exception(request: Request[Any, Any, Any], error: HTTPException)
     return _answer(problem, headers)
 
 
-def answer_failure(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer a fault of ours with 500, and log it."""
-    request_id = request_id_of(request.scope)
-    method, path = request.scope["method"], request.scope["path"]
-    _log.error("request %s failed: %s %s", request_id, method, path, exc_info=error)
-    problem = Problem(
-        type="/problems/internal_error",
-        title="The exchange failed",
-        status=HTTPStatus.INTERNAL_SERVER_ERROR,
-        detail=f"the exchange failed; the fault is logged under request {request_id}",
-        instance=path,
-        code="internal_error",
-        request_id=request_id,
-        outcome="unknown",
-        retryable=True,
-    )
-    return _answer(problem, {})
+class Failed(Refusal):
+    """A fault of ours (500), told by nothing but the id under which it is logged."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    title = "The exchange failed"
+    default_code = "internal_error"
+    retryable_by_default = True
 
 
-def answer_connection_lost(request: Request[Any, Any, Any], error: ConnectionLost) -> Response[bytes]:
-    """Answer that the database was lost from sight, and whether that leaves the outcome open."""
-    _log.warning("request %s lost the database: %s", request_id_of(request.scope), error)
-    detail = "the exchange has lost its database for now"
-    if error.outcome == "unknown":
-        detail += "; look whether the request took effect before sending another one"
-    return answer_refusal(request, Unavailable(detail=detail, outcome=error.outcome))
+def refusal_of(error: Exception, what: str, request_id: str) -> Refusal:
+    """Return what the caller is told of an error, and log it where it is none of the caller's own.
+
+    `what` names the request in the log.
+    """
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, ConnectionLost):
+        _log.warning("request %s lost the database: %s", request_id, error)
+        detail = "the exchange has lost its database for now"
+        if error.outcome == "unknown":
+            detail += "; look whether the request took effect before sending another one"
+        return Unavailable(detail=detail, outcome=error.outcome)
+    if isinstance(error, StatementTimeout):
+        _log.warning("request %s took the database too long: %s", request_id, error)
+        detail = "the database took too long over this; ask for less at a time"
+        return Unavailable("statement_timeout", detail)
+    if isinstance(error, LockTimeout | Deadlock):
+        _log.warning("request %s found its rows locked: %s", request_id, error)
+        detail = "others were at work on the same things for too long; nothing was done, try again"
+        return Unavailable("contended", detail)
+    _log.error("request %s failed: %s", request_id, what, exc_info=error)
+    detail = f"the exchange failed; the fault is logged under request {request_id}"
+    return Failed(detail=detail, outcome="unknown")
 
 
-def answer_statement_timeout(request: Request[Any, Any, Any], error: StatementTimeout) -> Response[bytes]:
-    """Answer that a question took the database too long."""
-    _log.warning("request %s took the database too long: %s", request_id_of(request.scope), error)
-    detail = "the database took too long over this; ask for less at a time"
-    return answer_refusal(request, Unavailable("statement_timeout", detail))
-
-
-def answer_contention(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """Answer that others held for too long what the request needs; its transaction was rolled back."""
-    _log.warning("request %s found its rows locked: %s", request_id_of(request.scope), error)
-    detail = "others were at work on the same things for too long; nothing was done, try again"
-    return answer_refusal(request, Unavailable("contended", detail))
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer what is no refusal: a database that is lost, slow or contended, or a fault of ours."""
+    what = f"{request.scope['method']} {request.scope['path']}"
+    return answer_refusal(request, refusal_of(error, what, request_id_of(request.scope)))
 
 
 EXCEPTION_HANDLERS: Final[dict[int | type[Exception], Any]] = {
     Refusal: answer_refusal,
-    StatementTimeout: answer_statement_timeout,
-    LockTimeout: answer_contention,
-    Deadlock: answer_contention,
-    ConnectionLost: answer_connection_lost,
+    StatementTimeout: answer_error,
+    LockTimeout: answer_error,
+    Deadlock: answer_error,
+    ConnectionLost: answer_error,
     HTTPException: answer_http_exception,
-    Exception: answer_failure,
+    Exception: answer_error,
 }
 
 

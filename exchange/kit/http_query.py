@@ -53,11 +53,11 @@ def _pairs(query: bytes, faults: Faults) -> list[tuple[str, str]]:
     return pairs
 
 
-def _value_of(text: str, node: inspect.Type) -> Any:
+def value_of(text: str, node: inspect.Type) -> Any:
     """Return what the text means for its type; text without meaning stays text, which the type refuses."""
     node = unwrap(node)
     if isinstance(node, inspect.UnionType):
-        return next((value for member in node.types if (value := _value_of(text, member)) is not text), text)
+        return next((value for member in node.types if (value := value_of(text, member)) is not text), text)
     if isinstance(node, inspect.IntType) and _WHOLE.fullmatch(text):
         return int(text)
     if isinstance(node, inspect.FloatType) and _FRACTION.fullmatch(text):
@@ -84,11 +84,11 @@ def decode_query(query: bytes, type_: type[T]) -> T:
         node = fields.get(name)
         item = None if node is None else _item_of(node)
         if item is not None:
-            values.setdefault(name, []).append(_value_of(text, item))
+            values.setdefault(name, []).append(value_of(text, item))
         elif name in values:
             faults.add(f"?{name[:100]}", "repeated", "may be given once only", text)
         else:
-            values[name] = text if node is None else _value_of(text, node)
+            values[name] = text if node is None else value_of(text, node)
     found = Faults()
     walk(values, inspect.type_info(type_), "", found)
     for fault in found.faults:

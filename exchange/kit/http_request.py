@@ -32,6 +32,13 @@ _JSON_TYPE: Final = re.compile(
 _IDEMPOTENCY_KEY: Final = re.compile(IDEMPOTENCY_KEY_PATTERN)
 
 
+def fingerprint_of(method: str, path: str, body: bytes, query: bytes = b"") -> bytes:
+    """Return what tells two requests under one Idempotency-Key apart: 32 bytes."""
+    digest = hashlib.sha256(f"{method} {path}?".encode())
+    digest.update(query + b"\n" + body)
+    return digest.digest()
+
+
 class ApiRequest(Request[Principal, Any, State]):
     """A request with its principal, its faults and its query struct."""
 
@@ -97,6 +104,15 @@ class ApiRequest(Request[Principal, Any, State]):
         self._refuse_compressed()
         return super().stream()
 
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the body as it comes, for routes that need not hold all of it; raises as `content`."""
+        try:
+            async for piece in self.stream():
+                yield piece
+        except InternalServerException:
+            detail = "the connection ended before the whole body had come"
+            raise MalformedInput("body_cut", detail) from None
+
     def _refuse_compressed(self) -> None:
         coding = header(self.scope, b"content-encoding")
         if coding is not None and coding.strip().lower() not in {"", "identity"}:
@@ -140,6 +156,5 @@ class ApiRequest(Request[Principal, Any, State]):
 
     async def fingerprint(self) -> bytes:
         """Return the SHA-256 of method, path, query and body: equal for two sendings of the same request."""
-        digest = hashlib.sha256(f"{self.scope['method']} {self.scope['path']}?".encode())
-        digest.update(self.scope["query_string"] + b"\n" + await self.body())
-        return digest.digest()
+        scope = self.scope
+        return fingerprint_of(scope["method"], scope["path"], await self.body(), scope["query_string"])

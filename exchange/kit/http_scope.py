@@ -9,6 +9,8 @@ import secrets
 from itertools import count
 from typing import Any, Final
 
+REFUSED: Final = "exchange.refused"
+"""Set in the scope of a request that was refused before anybody looked at what it says."""
 _REQUEST_ID_KEY: Final = "exchange.request_id"
 _PROCESS: Final = f"req_{secrets.token_hex(6)}"
 _numbers: Final = count(1)

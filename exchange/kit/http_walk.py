@@ -43,33 +43,41 @@ def walk(value: Any, node: inspect.Type, pointer: str, faults: Faults) -> None:
     faults.add(pointer, "wrong_type", f"must be {expected(bare)}, not {kind_of(value)}", value)
 
 
-def walk_around(value: Any, node: inspect.Type, name: str, faults: Faults) -> list[Any] | None:
-    """Walk an object, but for the items of its list `name`, and return those; None where there are none.
+def walk_around(value: Any, node: inspect.Type, name: str, faults: Faults) -> Any:
+    """Walk an object, but for its member `name`, and return that; `msgspec.UNSET` where there is none.
 
-    For bodies of many things of which each has an outcome of its own.
+    For bodies that hold things which are judged, or have an outcome, of their own.
     """
     struct = unwrap(node)
     if not isinstance(struct, inspect.StructType):
         raise TypeError(f"{node} is not a struct")
     if not accepts(struct, value):
         faults.add("", "wrong_type", f"must be {expected(struct)}, not {kind_of(value)}", value)
-        return None
+        return msgspec.UNSET
     _report_doubled(value, "", faults)
     others = tuple(field for field in struct.fields if field.encode_name != name)
     rest = {key: item for key, item in value.items() if key != name}
     _check_struct(rest, msgspec.structs.replace(struct, fields=others), "", faults)
-    pointer = below("", name)
     if name not in value:
-        faults.add(pointer, "required", "is required")
-        return None
-    [many] = (unwrap(field.type) for field in struct.fields if field.encode_name == name)
-    if not isinstance(many, inspect.ListType):
+        faults.add(below("", name), "required", "is required")
+        return msgspec.UNSET
+    return value[name]
+
+
+def items_around(value: Any, node: inspect.Type, name: str, faults: Faults) -> list[Any]:
+    """Walk an object, but for the items of its list `name`, and return those; none where it is no list."""
+    many = walk_around(value, node, name, faults)
+    if many is msgspec.UNSET:
+        return []
+    pointer = below("", name)
+    struct = unwrap(node)
+    [type_] = (unwrap(field.type) for field in getattr(struct, "fields", ()) if field.encode_name == name)
+    if not isinstance(type_, inspect.ListType):
         raise TypeError(f"{name} of {node} is not a list")
-    if not accepts(many, value[name]):
-        found = kind_of(value[name])
-        faults.add(pointer, "wrong_type", f"must be {expected(many)}, not {found}", value[name])
-        return None
-    return value[name] if _check_count(len(value[name]), many, pointer, faults) else None
+    if not accepts(type_, many):
+        faults.add(pointer, "wrong_type", f"must be {expected(type_)}, not {kind_of(many)}", many)
+        return []
+    return many if _check_count(len(many), type_, pointer, faults) else []
 
 
 def _words_of(node: inspect.Type) -> str:

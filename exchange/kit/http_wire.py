@@ -10,8 +10,11 @@ Invariants:
 - a head comes whole within `head_s`; a body within `body_s` and a second more for each
   `body_bytes_per_s` of it; what is sent is taken within `reader_s`; else the connection is cut. So
   is one that was closed and whose other side does not take the last of it;
+- a WebSocket is pinged every `ping_s`, and cut where the other side does not answer within as much again;
 - there are at most `connections_max` connections, WebSockets included, and from one address that is no
-  trusted proxy at most `connections_per_address_max`.
+  trusted proxy at most `connections_per_address_max`;
+- who sends faster than its pace is read later (`http_pace`), a trusted proxy apart. What comes over a
+  WebSocket is read by its own protocol and counts for no pace here: its session slows it (`feed.stream`).
 
 Deadlines are looked at for all connections together (`Wire.look`), a few times per deadline, so a request
 costs no timer. One that is due is noticed up to two looks later.
@@ -27,13 +30,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from exchange.kit.auth import IpNetwork, is_within
 from exchange.kit.errors import Refusal, Unavailable
 from exchange.kit.http_limits import caller_of
+from exchange.kit.http_pace import HeldFlow, Pace, Rate
 from exchange.kit.http_problems import PROBLEM_TYPE, problem_of
-from exchange.kit.http_scope import request_id_of
+from exchange.kit.http_scope import REFUSED, request_id_of
 from exchange.kit.meters import Counts
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Longest request line and headers together."""
 HEADERS_MAX: Final = 100
+SMALL_BYTES_MAX: Final = 4 * 1024
+"""Pieces up to this are a request or a few, which other limits count: the pace of bytes is of larger ones."""
 LOOK_S_MAX: Final = 1.0
 LOOKS_PER_DEADLINE: Final = 4
 
@@ -48,8 +54,13 @@ class WireLimits(msgspec.Struct, frozen=True, kw_only=True):
     body_s: float = 30.0
     body_bytes_per_s: int = 16 * 1024
     reader_s: float = 30.0
+    ping_s: float = 20.0
     connections_max: int = 4_096
     connections_per_address_max: int = 1_024
+    refusals: Rate | None = None
+    """Requests of an address that are refused unread, (so many at once, seconds in which they come back)."""
+    bytes: Rate | None = None
+    """Bytes of an address, the same."""
 
 
 class Unreadable(Refusal):
@@ -85,8 +96,11 @@ class Wire:
         self.connections: set[ProblemProtocol] = set()
         self.cut: Counts[str] = Counts()
         """Connections refused or cut, by the reason."""
+        self.held: Counts[str] = Counts()
+        """Connections read from later than they sent, by the pace that they exceeded."""
         self.now_s = 0.0
         self.is_stopping = False
+        self.refusals, self.bytes = Pace(self.limits.refusals), Pace(self.limits.bytes)
         self._proxies = proxies
         self._by_address: dict[str, int] = {}
 
@@ -128,9 +142,10 @@ class Wire:
         self.connections.add(connection)
         who = connection.counted_as = caller_of(address)
         count = self._by_address[who] = self._by_address.get(who, 0) + 1
+        connection.is_paced = not (self._proxies and is_within(address, self._proxies))
         if len(self.connections) > self.limits.connections_max:
             return False
-        return count <= self.limits.connections_per_address_max or is_within(address, self._proxies)
+        return count <= self.limits.connections_per_address_max or not connection.is_paced
 
     def leave(self, connection: "ProblemProtocol") -> None:
         """Forget a connection that has ended."""
@@ -148,6 +163,8 @@ class ProblemProtocol(HttpToolsProtocol):
     """The server's side of a connection."""
 
     counted_as = ""
+    is_paced = True
+    flow: HeldFlow
     _waits_for = HEAD
     _since_s = 0.0
     _paused_s: float | None = None
@@ -161,6 +178,7 @@ class ProblemProtocol(HttpToolsProtocol):
     _holds_other = False
     _is_shared = False
     _is_over = False
+    _unread = b""
 
     def __init__(self, wire: Wire, **given: Any) -> None:
         super().__init__(**given)
@@ -172,6 +190,8 @@ class ProblemProtocol(HttpToolsProtocol):
         self._since_s = self.wire.now_s
         if self.wire.join(self, peer[0] if peer else ""):
             super().connection_made(transport)
+            self.flow = HeldFlow(transport)
+            self._hold("refusals", self.wire.refusals.wait_s(self.counted_as))
             return
         self.transport = transport
         self._is_over = True
@@ -238,15 +258,23 @@ class ProblemProtocol(HttpToolsProtocol):
         """Note that an answer was given."""
         if self._waits_for == ANSWER:
             self._waits_for = IDLE
+        if self.is_paced and self.cycle.scope.get(REFUSED):
+            self._hold("refusals", self.wire.refusals.count(self.counted_as, 1))
         super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Take the next bytes, unless the connection only waits for its last answers."""
         if self._is_over:
             return
+        if self.flow.is_held:  # reading begins with a connection, whatever was said of it before
+            self._unread += data
+            self.flow.pause_anyway()
+            return
         self._is_shared, self._holds_other = False, self._in_message
         self._piece_bytes = len(data)
         super().data_received(data)
+        if len(data) > SMALL_BYTES_MAX and self.is_paced:
+            self._hold("bytes", self.wire.bytes.count(self.counted_as, len(data)))
         if self._waits_for == IDLE:
             self._wait_for(HEAD)  # blank lines between requests end the server's own wait for the next
         if self._in_head and not self._is_shared:
@@ -271,7 +299,7 @@ class ProblemProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             self._look_at_end(now_s)
         elif self._waits_for in {HEAD, BODY} and not self._is_over:
-            if self.flow.read_paused:
+            if self.flow.read_paused or self.flow.is_held:
                 self._wait_for(self._waits_for)  # it is we who do not read
                 self._body_bytes = 0
             elif self._waits_for == HEAD:
@@ -303,6 +331,20 @@ class ProblemProtocol(HttpToolsProtocol):
             return
         detail = f"the {part} of the request did not come whole within {within_s:g} s and its share of time"
         self._refuse(TooSlow(detail=detail))
+
+    def _hold(self, pace: str, wait_s: float) -> None:
+        """Read nothing for some seconds; a WebSocket is read by its own protocol, slowed by its session."""
+        if wait_s and self._waits_for != UPGRADED and not self.flow.is_held:
+            self.wire.held.add(pace)
+            self.flow.hold()
+            self.loop.call_later(wait_s, self._go_on)
+
+    def _go_on(self) -> None:
+        """Read on after a hold, what came with its beginning first."""
+        self.flow.release()
+        unread, self._unread = self._unread, b""
+        if unread and not self.transport.is_closing():
+            self.data_received(unread)
 
     def _wait_for(self, part: int) -> None:
         self._waits_for = part
@@ -348,6 +390,8 @@ class ProblemProtocol(HttpToolsProtocol):
             **refusal.headers,
             "connection": "close",
         }
+        if self.is_paced:
+            self.wire.refusals.count(self.counted_as, 1)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         self.transport.write(STATUS_LINE[refusal.status] + lines.encode() + b"\r\n" + body)
         self.transport.close()

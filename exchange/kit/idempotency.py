@@ -4,8 +4,9 @@ The stored answer is written in the transaction of its effect, so either both ex
 at the same moment are told apart by an advisory lock that ends with the transaction: the second is not made
 to wait but answered 409, retryable. Keys are kept for ever and belong to a participant.
 
-A single writer, which sees every sending in its turn, needs no lock: it asks for the `known_answers` of many
-keys, and keeps new ones by `store_all`, each in one statement.
+A writer that works on many requests at a time makes all their keys its own by `lock_all`, asks for the
+`known_answers` of them, and keeps new ones by `store_all`, each in one statement. The lock has a statement of
+its own: a statement sees the tables as they were before it took any lock.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,10 +16,15 @@ import msgspec
 
 from exchange.kit.bundle import Read, Writer
 from exchange.kit.clock import wall_now_us
-from exchange.kit.database import Connection, bytes_of, from_us
+from exchange.kit.database import Connection, UniqueViolation, bytes_of, from_us
 from exchange.kit.errors import Conflict, InvalidInput
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
+_LOCK_MANY = """
+SELECT asked.name
+FROM unnest($1::text[]) AS asked (name)
+WHERE NOT pg_try_advisory_xact_lock(hashtextextended(asked.name, 0))
+"""
 _READ = """
 SELECT fingerprint, status, response
 FROM idempotency_record
@@ -71,6 +77,26 @@ def reused() -> InvalidInput:
     return InvalidInput("idempotency_key_reused", "this Idempotency-Key was used before with another request")
 
 
+def in_flight() -> Conflict:
+    """Return the refusal of a key under which a request is being worked on elsewhere."""
+    return Conflict(
+        "in_flight", "a request with this Idempotency-Key is still being worked on", retryable=True
+    )
+
+
+def lock_name(participant_id: int, idempotency_key: str) -> str:
+    """Return what a participant's key is called among the advisory locks."""
+    return f"{participant_id}:{idempotency_key}"
+
+
+async def lock_all(connection: Connection, names: Collection[str]) -> frozenset[str]:
+    """Make names this transaction's own, each if it can be; return those that are another transaction's.
+
+    Never waits. What the holder before has committed is seen by the statements after this one.
+    """
+    return frozenset(row["name"] for row in await connection.fetch(_LOCK_MANY, list(names)))
+
+
 def known_answers(keys: Collection[tuple[int, str]]) -> Read[KnownAnswer]:
     """Ask for the answers kept under (participant, key) pairs."""
     return Read(_READ_MANY, ([key[0] for key in keys], [key[1] for key in keys]), _known_answers)
@@ -79,7 +105,7 @@ def known_answers(keys: Collection[tuple[int, str]]) -> Read[KnownAnswer]:
 async def store_all(
     connection: Writer, status: int, answers: Sequence[tuple[int, str, bytes, bytes]]
 ) -> None:
-    """Keep (participant, key, fingerprint, encoded answer) of several keys, all new."""
+    """Keep (participant, key, fingerprint, encoded answer) of several keys, all new and locked."""
     await connection.execute(
         _INSERT_MANY,
         [answer[0] for answer in answers],
@@ -99,10 +125,8 @@ async def claim(
     Call it first in the transaction, and `store` last. Raises `InvalidInput` (422) when the key was used with
     another payload and `Conflict` (409, retryable) while another transaction works on it.
     """
-    if not await connection.fetchval(_LOCK, f"{participant_id}:{idempotency_key}"):
-        raise Conflict(
-            "in_flight", "a request with this Idempotency-Key is still being worked on", retryable=True
-        )
+    if not await connection.fetchval(_LOCK, lock_name(participant_id, idempotency_key)):
+        raise in_flight()
     record = await connection.fetchrow(_READ, participant_id, idempotency_key)
     if record is None:
         return None
@@ -118,13 +142,19 @@ async def store(
     fingerprint: bytes,
     answer: StoredAnswer,
 ) -> None:
-    """Keep the answer of the key that `claim` made this transaction's own."""
-    await connection.execute(
-        _INSERT,
-        participant_id,
-        idempotency_key,
-        fingerprint,
-        answer.status,
-        answer.body,
-        from_us(wall_now_us()),
-    )
+    """Keep the answer of the key that `claim` made this transaction's own.
+
+    Raises `Conflict` (409, retryable) where a writer that did not ask for the lock has kept one meanwhile.
+    """
+    try:
+        await connection.execute(
+            _INSERT,
+            participant_id,
+            idempotency_key,
+            fingerprint,
+            answer.status,
+            answer.body,
+            from_us(wall_now_us()),
+        )
+    except UniqueViolation as error:
+        raise in_flight() from error

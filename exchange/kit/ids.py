@@ -1,10 +1,12 @@
 """Ids: positive 63-bit integers inside, a prefix and 13 letters outside.
 
-41 bits of milliseconds since 2020-01-01 by the wall clock, 10 bits that tell processes apart, a 12-bit
-counter. Ids of one process strictly increase, also when the wall clock is set back, and end in 2089.
+41 bits of milliseconds since 2020-01-01 by the wall clock, 16 bits that tell processes apart, a 6-bit
+counter. Ids of one process strictly increase, also when the wall clock is set back, and end in 2089. A full
+counter flows into the next millisecond: who makes more than 64,000 a second is a little ahead of the clock.
 
-Known limit: the process bits are drawn at random, so two processes share them once in 1,024 pairs and could
-then make the same id in the same millisecond. The primary keys refuse the second one.
+Processes that serve or lead have numbers from the database, which gives each of 65,536 in turn
+(`use_number`). Known limit: a tool that has none draws one, so two could make the same id in the same
+millisecond; the primary keys refuse the second one.
 """
 
 import os
@@ -14,7 +16,7 @@ import threading
 from exchange.kit.clock import wall_now_us
 
 PREFIXES = frozenset(
-    {"par", "grp", "key", "ord", "trd", "lse", "vch", "prg", "app", "clm", "evd", "trf", "acc"}
+    {"par", "grp", "key", "ord", "trd", "lse", "vch", "prg", "app", "clm", "evd", "trf", "acc", "qry", "alr"}
 )
 ID_MAX = (1 << 63) - 1
 EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z
@@ -25,8 +27,8 @@ _VALUE_OF = {letter: value for value, letter in enumerate(_ALPHABET)}
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _LENGTH = 13
 
-_NODE_BITS = 10
-_COUNTER_BITS = 12
+_NODE_BITS = 16
+_COUNTER_BITS = 6
 
 
 class _Generator:
@@ -36,6 +38,12 @@ class _Generator:
         self._lock = threading.Lock()
         self._node = secrets.randbelow(1 << _NODE_BITS)
         self._last_tick = 0  # milliseconds and counter in one number: a full counter flows into the next ms
+
+    def use(self, node: int) -> None:
+        with self._lock:
+            self._node = node
+            # Within a millisecond a smaller number would make smaller ids.
+            self._last_tick |= (1 << _COUNTER_BITS) - 1
 
     def next(self) -> int:
         now_ms = wall_now_us() // 1000 - EPOCH_MS
@@ -62,6 +70,13 @@ def new_id() -> int:
     return _generator.next()
 
 
+def use_number(number: int) -> None:
+    """Make ids from now on under a number that no other process has; ValueError from 65,536 on."""
+    if not 0 <= number < 1 << _NODE_BITS:
+        raise ValueError(f"{number} is not a number of a process")
+    _generator.use(number)
+
+
 def encode_id(prefix: str, value: int) -> str:
     """Write an id for the outside: `encode_id("ord", 5)` is `ord_0000000000005`.
 
@@ -77,6 +92,11 @@ def encode_id(prefix: str, value: int) -> str:
         f"{_PAIRS[value >> 30 & 1023]}{_PAIRS[value >> 20 & 1023]}{_PAIRS[value >> 10 & 1023]}"
         f"{_PAIRS[value & 1023]}"
     )
+
+
+def id_pattern(prefix: str) -> str:
+    """Return the regular expression of exactly what `encode_id` writes for this prefix."""
+    return rf"{prefix}_(?!0{{{_LENGTH}}})[0-7][0-9a-hjkmnp-tv-z]{{{_LENGTH - 1}}}"
 
 
 def decode_id(prefix: str, text: str) -> int | None:

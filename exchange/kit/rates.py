@@ -1,4 +1,4 @@
-"""Rate limits by the generic cell rate algorithm (GCRA), in the memory of one process.
+"""Rate limits by the generic cell rate algorithm (GCRA), and the limiter for one process.
 
 A policy of quota q and window w lets q come at once and regains them evenly over w seconds. One number per
 caller says it all: the time at which the caller's whole quota is back. Times are microseconds times q, so
@@ -10,8 +10,8 @@ Invariants:
 - memory is bounded: a caller that was silent for a window has its whole quota back and is forgotten, and
   where more than `CALLERS_MAX` are active those that are new share one quota.
 
-`RateLimiter` is what the rest knows; for several processes the same sums can be done in Redis, one script a
-request, under the key `<policy>:<caller>`. Known limit: each process counts for itself until then.
+`RateLimiter` is what the rest knows; for several processes `exchange.kit.rates_redis` does the same sums in
+Redis. Known limit: a `MemoryLimiter` counts for its own process.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,6 +54,10 @@ class Decision(NamedTuple):
 
 class RateLimiter(Protocol):
     """Counts what callers send."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether what other processes let in counts too, at this moment."""
 
     async def take(self, claims: Sequence[Claim], cost: int = 1, again: int = 0) -> Decision:
         """Count `cost` against every claim, or against none where one of them has not that much left.
@@ -117,6 +121,11 @@ class MemoryLimiter:
         self._meters: dict[str, _Meter] = {}
 
     @property
+    def is_shared(self) -> bool:
+        """Never: what other processes let in is not known here."""
+        return False
+
+    @property
     def callers(self) -> int:
         """How many entries are remembered."""
         return sum(meter.callers for meter in self._meters.values())
@@ -151,10 +160,22 @@ class MemoryLimiter:
                 table[who] = full_at
         return Decision(claims, debts)
 
+    def give_back(self, claims: Sequence[Claim]) -> None:
+        """Undo a `take_now` of 1 that was granted."""
+        now_us = self._now_us()
+        for policy, caller in claims:
+            meter = self._meter_of(policy)
+            counted, debt = meter.place(caller, now_us)
+            if debt:
+                meter.full_at[counted] = now_us * meter.quota + max(0, debt - meter.window_us)
+
     def may_owe(self, policy: Policy, caller: Caller) -> bool:
         """Whether a caller may have used anything of its quota: False is certain, and cheap."""
         meter = self._meters.get(policy.name)
         return meter is not None and caller in meter
+
+    def _meter_of(self, policy: Policy) -> _Meter:
+        return self._meters.get(policy.name) or self._meter(policy)
 
     def _meter(self, policy: Policy) -> _Meter:
         meter = self._meters[policy.name] = _Meter(policy, self._callers_max)
@@ -162,12 +183,18 @@ class MemoryLimiter:
 
     def _refusal(self, claims: Sequence[Claim], refusing: Policy, cost: int, now_us: int) -> Decision:
         debts = []
-        retry_after_s: int | None = None
         for policy, caller in claims:
-            meter = self._meters[policy.name] if policy.name in self._meters else self._meter(policy)
+            meter = self._meter_of(policy)
             _, debt = meter.place(caller, now_us)
             debts.append(debt)
-            if policy is refusing and cost <= policy.quota:
-                excess = debt + (cost - policy.quota) * meter.window_us
-                retry_after_s = max(1, -(-excess // (policy.quota * US_PER_SECOND)))
-        return Decision(claims, debts, refusing, retry_after_s)
+        return refusal(claims, debts, refusing, cost)
+
+
+def refusal(claims: Sequence[Claim], debts: list[int], refusing: Policy, cost: int) -> Decision:
+    """Return a policy's no, and when so much as `cost` will be there, by the debts as they stand."""
+    retry_after_s: int | None = None
+    for (policy, _), debt in zip(claims, debts, strict=True):
+        if policy is refusing and cost <= policy.quota:
+            excess = debt + (cost - policy.quota) * policy.window_s * US_PER_SECOND
+            retry_after_s = max(1, -(-excess // (policy.quota * US_PER_SECOND)))
+    return Decision(claims, debts, refusing, retry_after_s)

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from exchange.kit.fields import CnyText, IdText, exact
+from exchange.kit.fields import CnyText, ParticipantIdText, exact
 
 CNY: Final = "CNY"
 """The asset that is money. Every voucher programme is an asset of its own beside it."""
@@ -81,7 +81,7 @@ class Purpose(StrEnum):
     CLAIMED = "claimed"
 
 
-class Transfer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Transfer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of the ledger; `group_id` is shared by the transfers that are one all-or-none set."""
 
     group_id: int
@@ -209,7 +209,7 @@ class CashMovement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class NewCashMovement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Money an operator books in from outside (a deposit) or out (a withdrawal)."""
 
-    participant_id: IdText
+    participant_id: ParticipantIdText
     amount_cny: CnyText
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX, description="such as the bank's reference")] = ""
 

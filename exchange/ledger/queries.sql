@@ -415,3 +415,15 @@ SELECT programme_id, balance_fen, left_fen
 FROM remaining
 WHERE balance_fen <> left_fen
 ORDER BY programme_id;
+
+-- name: income_by_hour
+-- What delivered hours ($2 to before $3) brought a participant: cash, and what it may claim.
+SELECT transfer.delivery_hour,
+    coalesce(sum(transfer.amount_fen) FILTER (WHERE account.purpose = 'cash'), 0)::BIGINT AS cash_fen,
+    coalesce(sum(transfer.amount_fen) FILTER (WHERE account.purpose = 'receivable'), 0)::BIGINT AS receivable_fen
+FROM ledger_account AS account
+JOIN ledger_transfer AS transfer ON transfer.credit_account_id = account.id AND transfer.reason = 'delivery'
+    AND transfer.delivery_hour >= $2 AND transfer.delivery_hour < $3
+WHERE account.participant_id = $1 AND account.purpose IN ('cash', 'receivable')
+GROUP BY transfer.delivery_hour
+ORDER BY transfer.delivery_hour;

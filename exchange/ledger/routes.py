@@ -3,6 +3,8 @@
 Needs `database` (kit.database.Database) and `clock` (kit.clock.Clock) in the application's state.
 """
 
+from http import HTTPStatus
+
 import msgspec
 from litestar import Controller, Response, get, post
 from litestar.params import JSONBody
@@ -11,10 +13,20 @@ from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock, format_rfc3339
 from exchange.kit.database import Connection, Database
 from exchange.kit.errors import NotFound
-from exchange.kit.fields import IdText, format_cny, format_hour, money_fen, typed_id
+from exchange.kit.fields import AccountIdText, ParticipantIdText, format_cny, format_hour, money_fen, typed_id
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import (
+    LIMIT_DEFAULT,
+    CursorText,
+    Limit,
+    Page,
+    Part,
+    decode_cursor,
+    page_of,
+    place_in,
+)
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import encode_id
 from exchange.ledger import rules, service
@@ -35,7 +47,7 @@ from exchange.participants.service import find_participant
 class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of the list of accounts; `participant_id` is for operators."""
 
-    participant_id: IdText | None = None
+    participant_id: ParticipantIdText | None = None
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
 
@@ -43,8 +55,8 @@ class ListAccounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 class ListTransfers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of a statement; `participant_id` is for operators."""
 
-    participant_id: IdText | None = None
-    account_id: IdText | None = None
+    participant_id: ParticipantIdText | None = None
+    account_id: AccountIdText | None = None
     asset: AssetText | None = None
     reason: TransferReason | None = None
     limit: Limit = LIMIT_DEFAULT
@@ -103,23 +115,35 @@ class AccountsController(Controller):
     tags = ("Money",)
     opt = requires(*Scope)
 
-    @get("/v1/accounts", opt=requires(*Scope, query=ListAccounts), summary="Read balances")
+    @get(
+        "/v1/accounts",
+        opt=requires(*Scope, query=ListAccounts) | refuses(HTTPStatus.NOT_FOUND),
+        summary="Read balances",
+    )
     async def list_accounts(self, request: ApiRequest) -> Page[AccountView]:
         """List the caller's accounts with their balances: cash, escrow, and those of vouchers and claims."""
         query = request.query(ListAccounts)
-        after_id = 0 if query.cursor is None else int(decode_cursor("accounts", query.cursor, Part.ID)[0])
+        after_id = place_in("accounts", query.cursor, Part.ID, otherwise=0)
         owner_id = _owner_of(request, query.participant_id)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             if await find_participant(connection, owner_id) is None:
                 raise NotFound(detail="there is no such participant")
             found = await service.balances(connection, owner_id, after_id=after_id, limit=query.limit + 1)
-        page = found[: query.limit]
-        more = encode_cursor("accounts", page[-1].account_id) if len(found) > len(page) else None
-        shown = rules.with_cash(page) if not after_id and more is None else page
-        return Page([rules.account_view(balance) for balance in shown], more)
+        is_all = not after_id and len(found) <= query.limit
+        return page_of(
+            "accounts",
+            rules.with_cash(found) if is_all else found,
+            query.limit,
+            lambda balance: (balance.account_id,),
+            rules.account_view,
+        )
 
-    @get("/v1/transfers", opt=requires(*Scope, query=ListTransfers), summary="Read the statement")
+    @get(
+        "/v1/transfers",
+        opt=requires(*Scope, query=ListTransfers) | refuses(HTTPStatus.NOT_FOUND),
+        summary="Read the statement",
+    )
     async def list_transfers(self, request: ApiRequest) -> Page[TransferView]:
         """List every transfer from or to the caller's accounts, newest first."""
         query = request.query(ListTransfers)
@@ -134,9 +158,7 @@ class AccountsController(Controller):
             if await find_participant(connection, owner_id) is None:
                 raise NotFound(detail="there is no such participant")
             found = await service.statement(connection, owner_id, wanted, query.limit + 1)
-        page = found[: query.limit]
-        more = encode_cursor("transfers", page[-1].transfer_id) if len(found) > len(page) else None
-        return Page([_transfer_view(line) for line in page], more)
+        return page_of("transfers", found, query.limit, lambda line: (line.transfer_id,), _transfer_view)
 
 
 class CashController(Controller):
@@ -159,7 +181,7 @@ class CashController(Controller):
 
     @post(
         "/v1/withdrawals",
-        opt=requires(Scope.OPERATE, keep_faults=True, once=True),
+        opt=requires(Scope.OPERATE, keep_faults=True, once=True) | refuses(HTTPStatus.PAYMENT_REQUIRED),
         status_code=201,
         summary="Book a withdrawal",
     )

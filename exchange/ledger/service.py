@@ -37,6 +37,15 @@ from exchange.ledger.models import (
 )
 from exchange.participants.service import get_participant
 
+# Whoever can reach the database acts as the exchange itself, and the audit trail says so.
+EXCHANGE_ITSELF: Final = Principal(
+    key_id=0,
+    participant_id=EXCHANGE_ID,
+    kind="operator",
+    name="exchange",
+    trade_group_id=None,
+    scopes=frozenset(Scope),
+)
 _NOT_OVERDRAWN: Final = "ledger_account_not_overdrawn"
 
 
@@ -258,6 +267,13 @@ async def statement(
 ) -> list[StatementLine]:
     """Return a participant's transfers, newest first; none where the filter names another's account."""
     return await store.statement_before(connection, participant_id, wanted, limit)
+
+
+async def income_by_hour(
+    connection: Connection, participant_id: int, starts_hour: int, ends_hour: int
+) -> list[tuple[int, int, int]]:
+    """Return (hour, cash, receivables), in fen, that delivered hours of a span brought a participant."""
+    return await store.income_by_hour(connection, participant_id, starts_hour, ends_hour)
 
 
 async def check(connection: Connection) -> list[Difference]:

@@ -280,3 +280,13 @@ async def budget_differences(connection: Connection) -> AsyncIterator[Difference
     """Give the programmes whose budget account is not what must be left of the budget."""
     async for row in connection.cursor(QUERIES.budget_differences, prefetch=ROWS_AT_A_TIME):
         yield rules.not_left(row["programme_id"], row["balance_fen"], row["left_fen"])
+
+
+async def income_by_hour(
+    connection: Connection, participant_id: int, starts_hour: int, ends_hour: int
+) -> list[tuple[int, int, int]]:
+    """What delivered hours brought a participant: (hour, cash, receivables)."""
+    return [
+        (row["delivery_hour"], row["cash_fen"], row["receivable_fen"])
+        for row in await connection.fetch(QUERIES.income_by_hour, participant_id, starts_hour, ends_hour)
+    ]

@@ -8,20 +8,25 @@ from typing import Protocol
 
 import msgspec
 
+from exchange.alerts.watch import AlertWatch
 from exchange.feed.relay import Relay
 from exchange.kit.auth_guard import FailureRecord
-from exchange.kit.clock import US_PER_SECOND, Clock, us_of_hour
+from exchange.kit.clock import US_PER_SECOND, Clock, monotonic_s, us_of_hour
 from exchange.kit.database import Database
 from exchange.kit.http_limits import Limits
 from exchange.kit.meters import Counts, Exposition, Histogram, Labels
+from exchange.kit.notices import Notices
+from exchange.kit.redis import Redis
 from exchange.orders.meters import SequencerMeters, SequencerState
 from exchange.orders.service import OrderService
+from exchange.transparency.sealer import Sealer
 
 
 class Connections(Protocol):
     """The server's connections, as far as they are counted."""
 
     cut: Counts[str]
+    held: Counts[str]
 
     @property
     def count(self) -> int:
@@ -37,6 +42,10 @@ class Watched(msgspec.Struct, kw_only=True):
     clock: Clock
     limits: Limits
     failures: FailureRecord
+    notices: Notices
+    alerts: AlertWatch
+    sealer: Sealer
+    redis: Redis | None = None
     answers: Counts[tuple[str, str, int]] = msgspec.field(default_factory=Counts)
     connections: Connections | None = None
 
@@ -62,6 +71,31 @@ def exposition(watched: Watched) -> str:
     told.gauge(
         "exchange_stream_readers", "Open connections of the stream.", [({}, watched.relay.hub.readers)]
     )
+    told.counter(
+        "exchange_stream_answers_total",
+        "Answers over the stream, by what was asked and status.",
+        [
+            ({"op": op, "status": str(status)}, count)
+            for (op, status), count in sorted(watched.relay.hub.answers.items())
+        ],
+    )
+    told.gauge(
+        "exchange_notices_heard",
+        "1 while changes that other processes commit are heard.",
+        [({}, watched.notices.is_listening)],
+    )
+    told.gauge(
+        "exchange_alerts_reading",
+        "1 while this process reads the record for alerts.",
+        [({}, watched.alerts.is_leading)],
+    )
+    told.gauge(
+        "exchange_alerts_read_record",
+        "The last record read here for alerts.",
+        [({}, watched.alerts.read_id)],
+    )
+    told.counter("exchange_alerts_found_total", "Alerts raised here.", [({}, watched.alerts.found)])
+    _tell_sealing(told, watched.sealer)
     usage = watched.database.usage
     told.gauge(
         "exchange_database_connections",
@@ -70,6 +104,27 @@ def exposition(watched: Watched) -> str:
     )
     told.gauge("exchange_database_connections_max", "As many as the pool opens at most.", [({}, usage.most)])
     return told.text()
+
+
+def _tell_sealing(told: Exposition, sealer: Sealer) -> None:
+    told.counter("exchange_audit_sealed_total", "Records sealed here.", [({}, sealer.sealed)])
+    told.gauge(
+        "exchange_audit_size", "Records under signed checkpoints, as last seen here.", [({}, sealer.size)]
+    )
+    told.gauge(
+        "exchange_audit_published_size",
+        "The size of the last checkpoint in the folder outside of the database.",
+        [({}, sealer.published)],
+    )
+    waiting_s = 0.0 if sealer.waiting_since_s is None else monotonic_s() - sealer.waiting_since_s
+    told.gauge(
+        "exchange_audit_unsealed_seconds", "How long records have waited for their seal.", [({}, waiting_s)]
+    )
+    told.gauge(
+        "exchange_audit_doubt",
+        "1 while nothing is sealed because database and folder contradict each other.",
+        [({}, sealer.doubt is not None)],
+    )
 
 
 def _tell_door(told: Exposition, watched: Watched) -> None:
@@ -84,6 +139,11 @@ def _tell_door(told: Exposition, watched: Watched) -> None:
     told.counter(
         "exchange_rate_limited_total", "Requests refused, by limit.", _by("limit", watched.limits.refused)
     )
+    told.gauge(
+        "exchange_limits_shared",
+        "1 while keys and participants are counted by all processes together.",
+        [({}, watched.limits.is_shared)],
+    )
     told.counter(
         "exchange_authentication_failures_total",
         "Keys that opened nothing.",
@@ -96,6 +156,11 @@ def _tell_door(told: Exposition, watched: Watched) -> None:
             "Connections refused or cut, by reason.",
             _by("reason", watched.connections.cut),
         )
+        told.counter(
+            "exchange_connections_held_total",
+            "Connections read from later than they sent, by the pace that they exceeded.",
+            _by("pace", watched.connections.held),
+        )
 
 
 def _tell_partitions(told: Exposition, watched: Watched) -> None:
@@ -105,7 +170,7 @@ def _tell_partitions(told: Exposition, watched: Watched) -> None:
     told.gauge(
         "exchange_partition_ready",
         "1 while the partition takes requests.",
-        [(_of(each), not state.trouble) for each, state in states.items()],
+        [(_of(each), state.is_leading and not state.trouble) for each, state in states.items()],
     )
     told.gauge(
         "exchange_queue_requests",

@@ -10,8 +10,9 @@ Invariants: each caller gets one answer, an outcome as it was committed or a ref
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +20,7 @@ from exchange.kit.clock import monotonic_s
 from exchange.kit.errors import Unavailable
 from exchange.kit.meters import SECONDS, Histogram
 from exchange.orders.models import Request
+from exchange.orders.outcomes import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,12 +30,54 @@ if TYPE_CHECKING:
 ANSWERED_WITHIN_S: Final = 0.01
 
 
-class Waiting(msgspec.Struct, kw_only=True):
-    """A queued request and who waits for its outcome."""
+class Answer(Protocol):
+    """Who waits for an outcome: a future, or what stands for another process."""
 
-    request: Request
-    answer: asyncio.Future[Outcome]
+    def done(self) -> bool:
+        """Whether there is nobody to tell any more."""
+
+    def set_result(self, outcome: Outcome, /) -> None:
+        """Take the outcome as it was committed."""
+
+    def set_exception(self, refusal: Unavailable, /) -> None:
+        """Take the reason why this process gives no outcome."""
+
+
+class Waiting(msgspec.Struct, kw_only=True):
+    """A queued request and who waits for its outcome; or what refused it, which is then its outcome.
+
+    `offset` is how far its stream is followed once it has had its effect, '' where it came from none. After
+    `expires_s`, by `monotonic_s`, it may have none any more.
+    """
+
+    request: Request | Refused
+    answer: Answer
     since_s: float = 0.0
+    offset: str = ""
+    expires_s: float = math.inf
+
+    def due(self, now_s: float) -> Request | Refused:
+        """What is to be done about it now."""
+        if now_s <= self.expires_s or isinstance(self.request, Refused):
+            return self.request
+        detail = "the request waited until nobody waits for its answer any more; nothing was done"
+        return Refused(refusal=Unavailable("too_late", detail))
+
+
+def awaited(requests: Sequence[Request]) -> tuple[list[Waiting], list[asyncio.Future[Outcome]]]:
+    """Requests of this process, and the futures that their outcomes will come to."""
+    create_future, since_s = asyncio.get_running_loop().create_future, monotonic_s()
+    answers: list[asyncio.Future[Outcome]] = [create_future() for _ in requests]
+    waiting = [
+        Waiting(request=request, answer=answer, since_s=since_s)
+        for request, answer in zip(requests, answers, strict=True)
+    ]
+    return waiting, answers
+
+
+def last_offset(waiting: Sequence[Waiting]) -> str:
+    """How far a stream is followed once these have had their effects; '' where none came from one."""
+    return next((each.offset for each in reversed(waiting) if each.offset), "")
 
 
 class Answers:

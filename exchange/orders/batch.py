@@ -10,17 +10,17 @@ and what it would free counts for what it asks for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from msgspec.structs import replace
 
 from exchange.kit.audit import AuditRecord
 from exchange.kit.errors import Conflict, Faults, Refusal
-from exchange.kit.idempotency import reused
+from exchange.kit.idempotency import in_flight, reused
 from exchange.orders import amending
 from exchange.orders.execution import Asker, Execution
-from exchange.orders.forms import book_order, order_detail
+from exchange.orders.forms import book_order, denial_detail, order_detail
 from exchange.orders.funding import fund
 from exchange.orders.models import (
     AmendRequest,
@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from exchange.orders.rules import ParsedOrder
     from exchange.settlement.service import Taken
 
+# Reading a member off its class is slow, and every order asks.
+_BUY: Final = Side.BUY
+
 
 class KeptAmendment(msgspec.Struct, frozen=True, gc=False):
     """The outcome of an amendment as it is kept under its Idempotency-Key."""
@@ -78,6 +81,7 @@ class Batch(Execution):
 
     def run(self, request: Request) -> Outcome:
         """Carry out one request."""
+        self._received_at_us = request.received_at_us
         if isinstance(request, PlaceRequest):
             return self._place(request)
         if isinstance(request, CancelRequest):
@@ -98,12 +102,14 @@ class Batch(Execution):
             AuditRecord(
                 code="PHAS",
                 event_at_us=self._at_us,
+                received_at_us=self._received_at_us,
                 partition_id=self._partition.partition_id,
                 sequence=self._sequence,
                 actor_participant_id=request.participant_id,
                 key_id=request.key_id,
                 product_id=request.product_id,
-                detail={"phase": request.phase},
+                detail={"phase": request.phase}
+                | ({} if request.reason is None else {"reason": request.reason}),
             )
         )
         return PhaseSet(phase=request.phase)
@@ -116,12 +122,15 @@ class Batch(Execution):
         here = self._placed_here.get(key)
         if here is not None:
             return Duplicate(order_id=here.order_id, fingerprint=here.fingerprint)
+        if key in self._means.placed_elsewhere:
+            detail = "an order with this client order id is still being placed in another market"
+            return Refused(refusal=Conflict("in_flight", detail, retryable=True))
         order = new_order(request, self._at_us)
         self._placed_here[key] = order
         self._answered_here.add(order.order_id)
         self._orders[order.order_id] = order
         needs = request.needs_mask
-        if order.side is Side.BUY:
+        if order.side is _BUY:
             denial = self._fund(order, request, self._settlement)
             if denial is not None:
                 return self._deny(order, denial)
@@ -148,7 +157,7 @@ class Batch(Execution):
         order.status = OrderStatus.REJECTED
         order.reason = denial.reason
         order.denial = denial
-        detail = {**order_detail(order), "reason": denial.reason}
+        detail = {**order_detail(order), **denial_detail(denial)}
         self._record("REMO", order, is_before_the_book=True, detail=detail)
         return Placed(order=order)
 
@@ -161,7 +170,7 @@ class Batch(Execution):
             CancelOrder(
                 sequence=self._sequence + 1, order_id=request.order_id, participant=request.participant_id
             ),
-            Asker(key_id=request.key_id),
+            Asker(key_id=request.key_id, cause=request.cause),
         )
         return Cancelled(order=order)
 
@@ -173,10 +182,8 @@ class Batch(Execution):
         """Withdraw with one command a book, and none to a book that has nothing to withdraw."""
         orders = {
             order.order_id: order
-            for order in self._partition.live.values()
-            if order.participant_id == request.participant_id
-            and request.product_id in (None, order.product_id)
-            and request.side in (None, order.side)
+            for order in self._partition.live.of(request.participant_id)
+            if request.product_id in (None, order.product_id) and request.side in (None, order.side)
         }
         withdrawn = []
         for product_id in sorted({order.product_id for order in orders.values()}):
@@ -227,6 +234,8 @@ class Batch(Execution):
             return kept
         known = self._means.amended.get(key)
         if known is None:
+            if key in self._means.amended_elsewhere:
+                raise in_flight()
             return None
         return msgspec.json.decode(known.body_for(request.fingerprint), type=KeptAmendment)
 
@@ -256,11 +265,11 @@ class Batch(Execution):
         new = new_order(placed, self._at_us)
         new.amendment, new.replaces_id = old.amendment + 1, old.order_id
         needs = placed.needs_mask
-        if new.side is Side.BUY:
+        if new.side is _BUY:
             taken = self._settlement if old.funded is None else self._settlement.without(old.funded)
             denial = self._fund(new, placed, taken)
             if denial is not None:
-                detail = {"amendment": changes, "reason": denial.reason}
+                detail = {"amendment": changes, **denial_detail(denial)}
                 self._record("REMO", old, is_before_the_book=True, key_id=request.key_id, detail=detail)
                 raise amendment_denied(old.order_id, denial)
             needs |= admitted_only(new)
@@ -344,4 +353,5 @@ def replacing_request(
         is_mask=request.is_mask,
         needs_mask=needs_mask(wanted),
         voucher_ids=parsed.voucher_ids,
+        received_at_us=request.received_at_us,
     )

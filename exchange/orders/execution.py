@@ -13,7 +13,7 @@ its reason, and the order itself goes on as it was.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -34,10 +34,11 @@ from exchange.orders.models import (
 )
 from exchange.orders.rules import journal_hash
 from exchange.settlement.service import Settlement
-from matching.codec import encode_command, encode_events
-from matching.commands import AdvanceHour, PlaceOrder
+from matching.codec import encode_step
+from matching.commands import AdvanceHour, PlaceOrder, ReplaceOrder
 from matching.engine import execute
 from matching.events import (
+    OrderAccepted,
     OrderCancelled,
     OrderExpired,
     OrderReduced,
@@ -65,6 +66,12 @@ class Asker(msgspec.Struct, frozen=True, gc=False):
 
 
 NOBODY = Asker()
+# Reading a member off its class is slow, and every order asks.
+_RESTING: Final = OrderStatus.RESTING
+_PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
+_FILLED: Final = OrderStatus.FILLED
+BRINGING: Final = (PlaceOrder, ReplaceOrder)
+"""The commands that bring an order."""
 
 
 class Execution:
@@ -73,6 +80,8 @@ class Execution:
     def __init__(self, partition: Partition, *, at_us: int, first_hour: int, fee_bps: int) -> None:
         self.steps: list[Step] = []
         """What there will be to tell once this batch has committed."""
+        self.intake_offset = partition.head.intake_offset
+        """How far the partition's stream of requests is followed once this batch has committed."""
         self._partition = partition
         self._first_hour = first_hour
         self._at_us = at_us
@@ -84,6 +93,8 @@ class Execution:
         self._answered_here: set[int] = set()
         self._once: list[tuple[int, str, bytes, bytes]] = []
         self._records: list[AuditRecord] = []
+        self._received_at_us: int | None = None
+        """When the request came whose steps are taken; None while it is the hour's."""
 
     @property
     def head(self) -> Head:
@@ -93,6 +104,7 @@ class Execution:
             last_sequence=self._sequence,
             last_hash=self._hash,
             last_event_at_us=self._at_us,
+            intake_offset=self.intake_offset,
         )
 
     @property
@@ -130,7 +142,9 @@ class Execution:
 
     def _reach_first_hour(self, product_id: str) -> None:
         if self._partition.books[product_id].hour < self._first_hour:
+            received_at_us, self._received_at_us = self._received_at_us, None
             self._execute(product_id, AdvanceHour(sequence=self._sequence + 1, hour=self._first_hour))
+            self._received_at_us = received_at_us
 
     def _execute(self, product_id: str, command: Command, asker: Asker = NOBODY) -> tuple[Event, ...]:
         events = execute(self._partition.books[product_id], command)
@@ -139,12 +153,14 @@ class Execution:
             command.sequence,
             product_id,
             self._at_us,
-            encode_command(command),
-            encode_events(events),
+            *encode_step(command, events),
         )
         self._hash = journal_hash(self._hash, *written)
         self._journal.append(JournalRow(*written, self._hash))
-        self.steps.append(Step(command.sequence, product_id, self._at_us, events))
+        trades = self._settlement.trades
+        trades_before, client_order_id = len(trades), ""
+        if isinstance(command, BRINGING):
+            client_order_id = self._partition.live[command.order.order_id].client_order_id
         if isinstance(command, PlaceOrder):
             if isinstance(events[0], OrderRejected):
                 # It has nothing set aside, and never had.
@@ -153,6 +169,9 @@ class Execution:
                 self._set_aside(self._partition.live[command.order.order_id])
         for index, event in enumerate(events):
             self._follow(event, index, product_id, asker)
+        trade_ids = tuple(trade.trade_id for trade in trades[trades_before:])
+        told_beside = (client_order_id, trade_ids)
+        self.steps.append(Step(command.sequence, product_id, self._at_us, events, written[-1], *told_beside))
         return events
 
     def _set_aside(self, order: LiveOrder) -> None:
@@ -161,11 +180,13 @@ class Execution:
 
     def _follow(self, event: Event, index: int, product_id: str, asker: Asker) -> None:
         """Carry one event over to its orders and their money."""
+        if isinstance(event, OrderAccepted):
+            return  # every order begins with one, and stands as it was placed
         if isinstance(event, Traded):
             self._trade(event, index, product_id)
         elif isinstance(event, OrderRested):
             order = self._partition.live[event.order_id]
-            order.status = OrderStatus.PARTIALLY_FILLED if order.filled_gpu_hours else OrderStatus.RESTING
+            order.status = _PARTIALLY_FILLED if order.filled_gpu_hours else _RESTING
             self._touch(order)
         elif isinstance(event, OrderCancelled):
             self._end(event.order_id, OrderStatus.CANCELLED, event.reason, "CAME", index, asker)
@@ -218,7 +239,7 @@ class Execution:
         for order in (bid, ask):
             order.filled_gpu_hours += gpu_hours
             order.filled_notional_fen += gpu_hours * event.price_ticks
-            order.status = OrderStatus.PARTIALLY_FILLED
+            order.status = _PARTIALLY_FILLED
             self._touch(order)
         bid.filled_gpus += event.quantity_gpus
         bid.run_starts_hour = event.starts_hour
@@ -245,19 +266,24 @@ class Execution:
             # Only the answers to this batch's own requests are made from memory.
             if order.order_id in self._answered_here:
                 order.fills.append(fill)
-        for order, remaining in ((bid, event.bid_remaining_gpus), (ask, event.ask_remaining_gpu_hours)):
+        for order, remaining, unit in (
+            (bid, event.bid_remaining_gpus, "remaining_gpus"),
+            (ask, event.ask_remaining_gpu_hours, "remaining_gpu_hours"),
+        ):
             code = "PARF" if remaining else "FILL"
             detail = {
                 "quantity_gpus": event.quantity_gpus,
                 "price_ticks": event.price_ticks,
                 "starts_hour": event.starts_hour,
                 "hours": event.hours,
+                unit: remaining,
                 "voucher_fen": trade.voucher_fen,
                 "reimbursable_fen": trade.reimbursable_fen,
+                "fee_bps": trade.fee_bps,
             }
             self._record(code, order, index, trade_id=trade.trade_id, detail=detail)
             if not remaining:
-                order.status = OrderStatus.FILLED
+                order.status = _FILLED
                 self._forget(order)
 
     def _end(
@@ -309,6 +335,7 @@ class Execution:
             AuditRecord(
                 code=code,
                 event_at_us=self._at_us,
+                received_at_us=self._received_at_us,
                 partition_id=self._partition.partition_id,
                 sequence=None if is_before_the_book else sequence or self._sequence,
                 event_index=index,

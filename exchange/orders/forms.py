@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
+from exchange.orders.preview_models import RestingAsk
 from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
 
 if TYPE_CHECKING:
-    from exchange.orders.models import LiveOrder
+    from exchange.orders.models import Denial, LiveOrder
+
+# Asking a class for its member by value, or reading one off it, is slow, and every order asks.
+_FILL_POLICIES: Final = {each.value: each for each in FillPolicy}
+_PLACEMENTS: Final = {each.value: each for each in Placement}
+_TIMES_IN_FORCE: Final = {each.value: each for each in TimeInForce}
+_SELL: Final = Side.SELL
 
 
 def order_detail(order: LiveOrder) -> dict[str, object]:
@@ -22,7 +27,7 @@ def order_detail(order: LiveOrder) -> dict[str, object]:
         "ends_hour": order.ends_hour,
         "hours": order.hours,
         "price_ticks": order.price_ticks,
-        "terms": msgspec.to_builtins(order.terms),
+        "terms": order.terms,
     }
     if order.funded is not None:
         detail["held_cash_fen"] = order.funded.cash.placed_fen
@@ -32,10 +37,15 @@ def order_detail(order: LiveOrder) -> dict[str, object]:
     return detail
 
 
+def denial_detail(denial: Denial) -> dict[str, object]:
+    """Return what the audit trail says of why a bid never reached its book, vouchers and rules included."""
+    return {"reason": denial.reason, "denial": denial}
+
+
 def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
     """Return the order as its book knows it; `needs_mask` is what it demands of its counterparties."""
     terms = order.terms
-    if order.side is Side.SELL:
+    if order.side is _SELL:
         return Ask(
             order_id=order.order_id,
             participant=order.participant_id,
@@ -46,7 +56,7 @@ def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
             ends_hour=order.ends_hour,
             price_ticks=order.price_ticks,
             min_hours=terms.min_hours,
-            time_in_force=TimeInForce(terms.time_in_force),
+            time_in_force=_TIMES_IN_FORCE[terms.time_in_force],
             expire_hour=terms.expire_hour,
             post_only=terms.post_only,
             is_mask=order.is_mask,
@@ -62,11 +72,16 @@ def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
         earliest_hour=order.starts_hour,
         latest_hour=order.ends_hour,
         limit_ticks=order.price_ticks,
-        fill=FillPolicy(terms.fill),
-        placement=Placement(terms.placement),
-        time_in_force=TimeInForce(terms.time_in_force),
+        fill=_FILL_POLICIES[terms.fill],
+        placement=_PLACEMENTS[terms.placement],
+        time_in_force=_TIMES_IN_FORCE[terms.time_in_force],
         expire_hour=terms.expire_hour,
         post_only=terms.post_only,
         is_mask=order.is_mask,
         needs_mask=needs_mask,
     )
+
+
+def resting_ask(order: LiveOrder) -> RestingAsk:
+    """An ask as the money of its fills needs it."""
+    return RestingAsk(order.participant_id, order.is_mask, order.terms.list_price_ticks)

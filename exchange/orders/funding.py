@@ -22,7 +22,7 @@ from exchange.vouchers.choice import choose
 from exchange.vouchers.models import VoucherChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from exchange.kit.idempotency import KnownAnswer
     from exchange.ledger.models import CashAccounts
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 class Means(msgspec.Struct, kw_only=True):
     """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers.
 
-    `amended` are the amendments that were carried out before, by participant and Idempotency-Key.
+    `amended` are the amendments that were carried out before, by participant and Idempotency-Key. On what
+    is `amended_elsewhere` (by the same) or `placed_elsewhere` (by participant and client order id) another
+    writer is working: what comes of that is not known yet.
     """
 
     known: Mapping[tuple[int, str], tuple[int, bytes]] = {}
@@ -43,6 +45,8 @@ class Means(msgspec.Struct, kw_only=True):
     available_fen: Mapping[int, int] = {}
     vouchers: Mapping[int, Sequence[UsableVoucher]] = {}
     amended: Mapping[tuple[int, str], KnownAnswer] = {}
+    amended_elsewhere: Collection[tuple[int, str]] = frozenset()
+    placed_elsewhere: Collection[tuple[int, str]] = frozenset()
 
 
 def fund(

@@ -5,7 +5,7 @@ Facts that never change (participants, products) are remembered in memory.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -40,6 +40,14 @@ if TYPE_CHECKING:
     from exchange.products.list_prices import ListPrices
     from exchange.products.models import ProductSpec
     from exchange.programmes.registry import ProgrammeRegistry
+
+# Reading a member off its class is slow, and every order asks.
+_BUY: Final = Side.BUY
+_SELL: Final = Side.SELL
+_BUYER: Final = ParticipantKind.BUYER
+_PROVIDER: Final = ParticipantKind.PROVIDER
+_TRADE: Final = Scope.TRADE
+_LIST_CAPACITY: Final = Scope.LIST_CAPACITY
 
 
 class Intake:
@@ -84,14 +92,14 @@ class Intake:
         participant, may not place an order of this side; the role is looked at last.
         """
         if was_read(order.side):
-            principal.must_have(Scope.TRADE if order.side is Side.BUY else Scope.LIST_CAPACITY)
+            principal.must_have(_TRADE if order.side is _BUY else _LIST_CAPACITY)
         parsed = self.judge(order, faults)
         if parsed is None:
             return None
         product = self._products[order.product]
         _judge_role(participant, order)
         terms = parsed.terms
-        if order.side is Side.SELL:
+        if order.side is _SELL:
             list_price_ticks = self._list_prices.of(participant.id, product.id)
             terms = msgspec.structs.replace(terms, list_price_ticks=list_price_ticks)
         return PlaceRequest(
@@ -113,6 +121,7 @@ class Intake:
             is_mask=self._is_mask(participant, product, terms.list_price_ticks),
             needs_mask=needs_mask(order),
             voucher_ids=parsed.voucher_ids,
+            received_at_us=self._clock.now_us(),
         )
 
     def amendment_of(
@@ -140,11 +149,12 @@ class Intake:
             list_price_ticks=list_price_ticks,
             once_key=once_key,
             fingerprint=payload,
+            received_at_us=self._clock.now_us(),
         )
 
     def _is_mask(self, participant: Participant, product: ProductSpec, list_price_ticks: int | None) -> int:
         """The eligibility bits of an order: what its counterparties may demand."""
-        if participant.kind is ParticipantKind.BUYER:
+        if participant.kind is _BUYER:
             return STARTUP_BIT if is_startup(participant, self._clock.now_us()) else 0
         mask: int = self._programmes.ask_mask(participant, product, list_price_ticks)
         if product.origin is Origin.DOMESTIC:
@@ -156,7 +166,7 @@ class Intake:
 
 def _judge_role(participant: Participant, order: NewOrder) -> None:
     """Providers sell, buyers buy."""
-    if order.side is Side.SELL and participant.kind is not ParticipantKind.PROVIDER:
+    if order.side is _SELL and participant.kind is not _PROVIDER:
         raise Forbidden("wrong_role", "only a provider may place a sell order")
-    if order.side is Side.BUY and participant.kind is not ParticipantKind.BUYER:
+    if order.side is _BUY and participant.kind is not _BUYER:
         raise Forbidden("wrong_role", "only a buyer may place a buy order")

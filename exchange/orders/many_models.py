@@ -49,3 +49,12 @@ class SwitchView(msgspec.Struct, frozen=True, kw_only=True):
 
     timeout_s: int
     cancels_at: str | None
+
+
+class DueSwitch(msgspec.Struct, frozen=True, gc=False):
+    """A dead man's switch whose time has come: in which partition, whose, and by which of its keys."""
+
+    partition_id: int
+    participant_id: int
+    key_id: int
+    fires_at_us: int

@@ -1,6 +1,10 @@
 """What a batch of requests needs to be read before it runs, read together: one statement for all of it.
 
-One more follows for new accounts. What vouchers may need beside it, `exchange.vouchers.wallet` says.
+One more goes before it for new accounts, and one for names that other writers may be working on at the same
+time: the Idempotency-Keys of amendments, which are the routes' too, and the client order ids of placed orders
+where there are other partitions. It is at most one lock a request, and PostgreSQL has room for those of full
+batches of as many partitions as one process leads. What vouchers may need beside it,
+`exchange.vouchers.wallet` says.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from exchange.kit.bundle import read_each
-from exchange.kit.idempotency import known_answers
+from exchange.kit.idempotency import known_answers, lock_all, lock_name
 from exchange.kit.ids import decode_id
 from exchange.ledger.service import lock_available
 from exchange.orders import store
@@ -45,26 +49,34 @@ async def read_means(
     accounts: AccountDirectory,
     programmes: ProgrammeRegistry,
     at_us: int,
+    is_alone: bool,
 ) -> Means:
     """Read what the requests need; the money of their buyers stays locked.
 
     `live` are the partition's orders; of yearly caps, those of the year of `at_us` are counted.
+    `is_alone`: no other partition places orders.
     """
     places = [request for request in requests if isinstance(request, PlaceRequest)]
     amends = [request for request in requests if isinstance(request, AmendRequest)]
     if not places and not amends:
         return Means()
+    once = {lock_name(each.participant_id, each.once_key): _once(each) for each in amends}
+    named = (
+        {}
+        if is_alone
+        else {f"order:{each.participant_id}:{each.client_order_id}": _own(each) for each in places}
+    )
+    elsewhere = await lock_all(connection, [*once, *named]) if once or named else frozenset()
     buyers = _buyers(places, amends, live)
     cash = await accounts.cash_of(connection, buyers.with_cash) if buyers.with_cash else {}
-    keys = [(request.participant_id, request.client_order_id) for request in places]
     reads: list[Read[Any]] = [
-        store.known_outcomes(keys),
+        store.known_outcomes([_own(each) for each in places]),
         lock_available([each.cash_id for each in cash.values()]),
     ]
     if buyers.with_vouchers:
         reads.append(lock_wallets(buyers.with_vouchers, buyers.named))
     if amends:
-        reads.append(known_answers([(each.participant_id, each.once_key) for each in amends]))
+        reads.append(known_answers(once.values()))
     known, available, *rest = await read_each(connection, *reads)
     amended = rest.pop() if amends else ()
     return Means(
@@ -73,7 +85,17 @@ async def read_means(
         available_fen={each.id: each.available_fen for each in available},
         vouchers=await opened(connection, rest[0], programmes, at_us) if rest else {},
         amended={(each.participant_id, each.idempotency_key): each for each in amended},
+        amended_elsewhere={key for name, key in once.items() if name in elsewhere},
+        placed_elsewhere={key for name, key in named.items() if name in elsewhere},
     )
+
+
+def _once(request: AmendRequest) -> tuple[int, str]:
+    return request.participant_id, request.once_key
+
+
+def _own(request: PlaceRequest) -> tuple[int, str]:
+    return request.participant_id, request.client_order_id
 
 
 def _buyers(

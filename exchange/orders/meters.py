@@ -21,13 +21,15 @@ class SequencerState(msgspec.Struct, frozen=True):
     """Where a partition stands.
 
     `trouble` says why no requests are taken, and is empty while they are; `queued` requests wait; `hour` is
-    the one reached, -1 before the first; `sequence` the last committed, 0 while there is no book.
+    the one reached, -1 before the first; `sequence` the last committed, 0 while there is no book. Where not
+    `is_leading`, this process stands by for the one that leads.
     """
 
     trouble: str
     queued: int
     hour: int
     sequence: int
+    is_leading: bool = True
 
 
 class SequencerMeters:

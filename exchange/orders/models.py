@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
-from exchange.kit.fields import ClientText, CnyText, IdText, SlugText, TimeText
+from exchange.kit.fields import ClientText, CnyText, SlugText, TimeText, VoucherIdText
 from exchange.participants.models import Participant
 from exchange.products.models import ProductSpec
+from exchange.settlement.models import FundedOrder
 from exchange.vouchers.models import Share, VoucherRefusal
 from matching.order import Side
 from matching.product import Phase
 
 if TYPE_CHECKING:
-    from exchange.settlement.models import FundedOrder
     from matching.events import Event
 
 
@@ -55,6 +55,8 @@ class Denial(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     refusals: tuple[VoucherRefusal, ...] = ()
 
 
+VoucherIds = Annotated[list[VoucherIdText], msgspec.Meta(min_length=1, max_length=50)]
+
 Priority = Literal["kept", "lost"]
 """What an amendment did to an order's place in its queue."""
 
@@ -62,7 +64,7 @@ REPLACED = "replaced"
 """The reason of an order that ended because an amendment put another in its place."""
 
 
-class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """An order as a participant sends it.
 
     A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid)
@@ -84,7 +86,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     fill: Literal["partial", "all_or_none"] | None = None
     placement: Literal["any", "single_site"] | None = None
     require: Annotated[list[Literal["domestic", "state_owned"]], msgspec.Meta(max_length=2)] | None = None
-    vouchers: Literal["auto", "none"] | Annotated[list[IdText], msgspec.Meta(max_length=50)] | None = None
+    vouchers: Literal["auto", "none"] | VoucherIds | None = None
     voucher_policy: Literal["only_eligible", "prefer"] | None = None
     min_hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | None = None
     reserved_for: Annotated[list[Literal["startup"]], msgspec.Meta(max_length=1)] | None = None
@@ -111,9 +113,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     require: (
         Annotated[list[Literal["domestic", "state_owned"]], msgspec.Meta(max_length=2)] | msgspec.UnsetType
     ) = msgspec.UNSET
-    vouchers: (
-        Literal["auto", "none"] | Annotated[list[IdText], msgspec.Meta(max_length=50)] | msgspec.UnsetType
-    ) = msgspec.UNSET
+    vouchers: Literal["auto", "none"] | VoucherIds | msgspec.UnsetType = msgspec.UNSET
     voucher_policy: Literal["only_eligible", "prefer"] | msgspec.UnsetType = msgspec.UNSET
     min_hours: Annotated[int, msgspec.Meta(ge=1, le=8784)] | msgspec.UnsetType = msgspec.UNSET
     reserved_for: Annotated[list[Literal["startup"]], msgspec.Meta(max_length=1)] | msgspec.UnsetType = (
@@ -124,7 +124,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     )
 
 
-class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`.
 
     `shares` is what voucher programmes pay of a bid, set once its money is.
@@ -150,10 +150,11 @@ class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.voucher_policy == "only_eligible" and self.vouchers != "none"
 
 
-class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
+class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A valid order of a known participant, ready for its partition.
 
-    `participant` and `product` are the facts by which rules of programmes judge it.
+    `participant` and `product` are the facts by which rules of programmes judge it. As in all requests,
+    `received_at_us` is the venue time at which it came; None where nobody sent it.
     """
 
     order_id: int
@@ -173,6 +174,7 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_mask: int
     needs_mask: int
     voucher_ids: tuple[int, ...] = ()
+    received_at_us: int | None = None
 
     @property
     def participant_id(self) -> int:
@@ -186,11 +188,13 @@ class PlaceRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A participant's wish to withdraw one of its orders."""
+    """A participant's wish to withdraw one of its orders; `cause` as in `CancelAllRequest`."""
 
     order_id: int
     participant_id: int
     key_id: int
+    cause: str = ""
+    received_at_us: int | None = None
 
 
 class CancelAllRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +208,7 @@ class CancelAllRequest(msgspec.Struct, frozen=True, kw_only=True):
     product_id: str | None = None
     side: Side | None = None
     cause: str = ""
+    received_at_us: int | None = None
 
 
 class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +229,7 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
     list_price_ticks: int | None
     once_key: str
     fingerprint: bytes
+    received_at_us: int | None = None
 
     @property
     def participant_id(self) -> int:
@@ -236,8 +242,10 @@ class PhaseRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     product_id: str
     phase: Phase
+    reason: str | None
     participant_id: int
     key_id: int
+    received_at_us: int | None = None
 
 
 Request = PlaceRequest | CancelRequest | CancelAllRequest | AmendRequest | PhaseRequest
@@ -255,7 +263,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reimbursable_fen: int
 
 
-class LiveOrder(msgspec.Struct, kw_only=True):
+class LiveOrder(msgspec.Struct, kw_only=True, gc=False):
     """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say.
 
     `eligible_fen` is, for each share of its terms, the part of what was filled that the programme pays of.
@@ -296,12 +304,22 @@ class LiveOrder(msgspec.Struct, kw_only=True):
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Where a partition stands: the row that every commit moves."""
+    """Where a partition stands: the row that every commit moves.
+
+    `intake_offset` is how far its stream of requests in Redis has been followed, where it has one: a request
+    has its effect in the commit that moves the offset past it.
+    """
 
     epoch: int
     last_sequence: int
     last_hash: bytes
     last_event_at_us: int
+    intake_offset: str = ""
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """What differs after every commit that had a command, or a request of the stream."""
+        return self.last_sequence, self.intake_offset
 
 
 class JournalRow(msgspec.Struct, frozen=True, gc=False):
@@ -316,29 +334,36 @@ class JournalRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Step(msgspec.Struct, frozen=True, gc=False):
-    """A command's events as they are told to the world; in the journal they stand encoded."""
+    """A command's events as they are told to the world, and as they stand in the journal.
+
+    What events do not say is told beside them: the client order id of the order that the command brought, if
+    it brought one, and the ids of its trades, in the order of its `Traded` events.
+    """
 
     sequence: int
     product_id: str
     event_at_us: int
     events: tuple[Event, ...]
+    encoded: bytes = b""
+    client_order_id: str = ""
+    trade_ids: tuple[int, ...] = ()
 
 
-class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True):
+class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an order still sets aside of one voucher."""
 
     voucher_id: str
     held_cny: str
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What an order still sets aside."""
 
     cash_cny: str
     vouchers: list[HeldVoucher]
 
 
-class FillView(msgspec.Struct, frozen=True, kw_only=True):
+class FillView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A fill in an order's answer: of its price, `voucher_cny` is paid by vouchers.
 
     `reimbursable_cny` of the buyer's own part can be claimed once the hours are delivered.
@@ -353,7 +378,7 @@ class FillView(msgspec.Struct, frozen=True, kw_only=True):
     reimbursable_cny: str
 
 
-class ShareView(msgspec.Struct, frozen=True, kw_only=True):
+class ShareView(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a voucher programme pays of a bid, under which version of its rules; in spending order.
 
     `instant`: a part of the price itself; `reimburse`: claimed by the buyer, who pays the price at first.
@@ -365,7 +390,7 @@ class ShareView(msgspec.Struct, frozen=True, kw_only=True):
     mode: Literal["instant", "reimburse"]
 
 
-class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """An order as its owner sees it.
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
@@ -413,7 +438,7 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fills: list[FillView] = []
 
 
-class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True):
+class PlacedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What came of placing or amending an order, and whether this was a replay of an earlier answer."""
 
     view: OrderView

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from copy import copy
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.errors import Refusal
 from exchange.orders.models import LIVE_STATUSES, LiveOrder, Priority
@@ -12,7 +13,7 @@ from exchange.orders.views import open_holds_of
 from matching.product import Phase
 
 
-class Placed(msgspec.Struct, frozen=True, kw_only=True):
+class Placed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The order has its outcome: accepted by the book, rejected by it, or denied before it.
 
     `open_holds`: what it sets aside, (voucher id, 0 for cash; fen) pairs, once `as_committed`.
@@ -78,16 +79,18 @@ class PhaseSet(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 Outcome = Placed | Duplicate | Cancelled | AllCancelled | Amended | AmendedBefore | Refused | PhaseSet
 
+_STILL_CHANGING: Final = (Placed, Amended)
+"""What speaks of an order that may go on; as a tuple, since every order asks and a union is made anew."""
+
 
 def as_committed(outcome: Outcome) -> Outcome:
     """An outcome as it stands now: the next batch changes the order that memory keeps, and its money."""
-    if not isinstance(outcome, Placed | Amended):
+    if not isinstance(outcome, _STILL_CHANGING):
         return outcome  # what was cancelled changes no more
     order = outcome.order
     if order.status not in LIVE_STATUSES:
         return outcome  # it has left memory, and sets nothing aside
-    kept = copy(order)
-    kept.funded = None
+    kept = replace(order, funded=None)
     holds = open_holds_of(order)
     if isinstance(outcome, Placed):
         return Placed(order=kept, open_holds=holds)

@@ -7,6 +7,7 @@ at start-up, after a commit that failed, and after one whose outcome is unknown;
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -25,7 +26,7 @@ from matching.snapshot import SnapshotError, restore, snapshot
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from exchange.kit.database import Connection
     from exchange.orders.models import LiveOrder
@@ -37,6 +38,45 @@ _JOURNAL_PAGE_ROWS: Final = 5_000
 _log = logging.getLogger(__name__)
 
 
+class LiveOrders(Mapping[int, "LiveOrder"]):
+    """The live orders of a partition by id, and those of each participant without a look at the others'."""
+
+    def __init__(self, orders: Iterable[LiveOrder] = ()) -> None:
+        self._orders: dict[int, LiveOrder] = {}
+        self._of: dict[int, dict[int, LiveOrder]] = {}
+        for order in orders:
+            self[order.order_id] = order
+
+    def __getitem__(self, order_id: int) -> LiveOrder:
+        """Return an order; KeyError where no such one is live."""
+        return self._orders[order_id]
+
+    def __setitem__(self, order_id: int, order: LiveOrder) -> None:
+        """Take an order in: a new one, whose participant never changes."""
+        self._orders[order_id] = order
+        self._of.setdefault(order.participant_id, {})[order_id] = order
+
+    def __delitem__(self, order_id: int) -> None:
+        """Let an order go; KeyError where no such one is live."""
+        order = self._orders.pop(order_id)
+        own = self._of[order.participant_id]
+        del own[order_id]
+        if not own:
+            del self._of[order.participant_id]
+
+    def __iter__(self) -> Iterator[int]:
+        """Go through all ids, oldest first."""
+        return iter(self._orders)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._orders)
+
+    def of(self, participant_id: int) -> Iterable[LiveOrder]:
+        """Return a participant's orders, oldest first; to be read before the next change."""
+        return self._of.get(participant_id, {}).values()
+
+
 class Partition(msgspec.Struct, kw_only=True):
     """What a leader knows. `books` is by product, `live` by order id; both change only through a `Batch`."""
 
@@ -44,7 +84,7 @@ class Partition(msgspec.Struct, kw_only=True):
     head: Head
     snapshot_sequence: int
     books: dict[str, OrderBook]
-    live: dict[int, LiveOrder]
+    live: LiveOrders
 
 
 async def recover(
@@ -60,8 +100,41 @@ async def recover(
         return await _recover_from(connection, partition_id, books, snapshot_sequence, head)
     except (BookCorrupt, SnapshotError) as error:
         _log.warning("the stored books of partition %d are not used: %s", partition_id, error)
-    books = {product_id: OrderBook(product) for product_id, product in products.items()}
-    return await _recover_from(connection, partition_id, books, 0, head)
+    return await _recover_from(connection, partition_id, _new_books(products), 0, head)
+
+
+async def read_books(
+    connection: Connection, partition_id: int, products: Mapping[str, Product]
+) -> tuple[dict[str, OrderBook], int]:
+    """Return a partition's books as of its last commit, and its sequence: to read, for who does not lead it.
+
+    Built as `recover` builds them, without orders and money. Run it in a repeatable read: nothing is locked.
+    """
+    try:
+        books, sequence = await _stored_books(connection, partition_id, products)
+        return books, await read_on(connection, partition_id, books, sequence)
+    except (BookCorrupt, SnapshotError) as error:
+        _log.warning("the stored books of partition %d are not used: %s", partition_id, error)
+    books = _new_books(products)
+    return books, await read_on(connection, partition_id, books, 0)
+
+
+async def read_on(
+    connection: Connection, partition_id: int, books: dict[str, OrderBook], sequence: int
+) -> int:
+    """Bring books that stand at a sequence to the last commit, and return its sequence.
+
+    Raises `BookCorrupt`; whatever it raises, the books are then of no use.
+    """
+    head = await store.peek_head(connection, partition_id)
+    if head is None:
+        return sequence
+    await _fold_journal(connection, partition_id, books, sequence, head)
+    return head.last_sequence
+
+
+def _new_books(products: Mapping[str, Product]) -> dict[str, OrderBook]:
+    return {product_id: OrderBook(product) for product_id, product in products.items()}
 
 
 async def _recover_from(
@@ -75,7 +148,13 @@ async def _recover_from(
         differing = sorted(resting ^ live.keys())
         raise BookCorrupt(f"books and orders disagree about {len(differing)} orders, first {differing[0]}")
     await _attach_holds(connection, partition_id, live, books)
-    return Partition(partition_id=partition_id, head=head, snapshot_sequence=sequence, books=books, live=live)
+    return Partition(
+        partition_id=partition_id,
+        head=head,
+        snapshot_sequence=sequence,
+        books=books,
+        live=LiveOrders(live.values()),
+    )
 
 
 async def _stored_books(
@@ -177,7 +256,7 @@ async def verify(connection: Connection, partition_id: int, products: Mapping[st
     """
     head = await store.read_head(connection, partition_id)
     recovered = await recover(connection, partition_id, products, head)
-    folded = {product_id: OrderBook(product) for product_id, product in products.items()}
+    folded = _new_books(products)
     await _fold_journal(connection, partition_id, folded, 0, head)
     for product_id, book in recovered.books.items():
         check_book(book)
@@ -194,3 +273,8 @@ async def store_snapshot(connection: Connection, partition: Partition) -> None:
     books = {product_id: snapshot(book) for product_id, book in partition.books.items()}
     await store.put_snapshots(connection, partition.partition_id, partition.head, books)
     partition.snapshot_sequence = partition.head.last_sequence
+
+
+async def latest_event_at_us(connection: Connection) -> int | None:
+    """The latest venue time that was ever committed; None on a new database."""
+    return await store.latest_event_at_us(connection)

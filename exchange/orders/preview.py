@@ -2,7 +2,9 @@
 
 The book is asked with `decide`, which changes nothing; a bid is funded by `fund` and its fills are settled by
 a `Settlement` that is never written. Pure, on what was read for it without a lock: the live book may be one
-batch ahead of what is committed, and by the time the order is sent all of it may be different.
+batch ahead of what is committed, or, where another process leads it, one behind; and by the time the order is
+sent all of it may be different. It takes two steps, because which asks have to be known is known only once
+the book was asked: `look_ahead`, then `preview_of`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,13 @@ from exchange.orders.batch import admitted_only, new_order
 from exchange.orders.forms import book_order
 from exchange.orders.funding import Means, fund
 from exchange.orders.models import Denial, OrderStatus
-from exchange.orders.preview_models import PreviewFill, PreviewRefusal, PreviewView, PreviewVoucher
+from exchange.orders.preview_models import (
+    PreviewFill,
+    PreviewRefusal,
+    PreviewView,
+    PreviewVoucher,
+    RestingAsk,
+)
 from exchange.orders.rejections import book_fault, voucher_faults
 from exchange.orders.rules import average_price
 from exchange.orders.views import held_view, open_holds_of, share_view
@@ -31,7 +39,7 @@ from matching.events import OrderCancelled, OrderExpired, OrderRejected, OrderRe
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from exchange.orders.models import LiveOrder, PlaceRequest
     from exchange.settlement.models import Trade
@@ -43,11 +51,10 @@ _NO_ACCOUNT: Final = 0
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a preview looks at: a book, its live orders by id, and the terms of settlement."""
+    """What a preview looks at: a book, and the terms of settlement."""
 
     book: OrderBook
     first_hour: int
-    live_order: Callable[[int], LiveOrder]
     partition_id: int
     fee_bps: int
     at_us: int
@@ -62,8 +69,22 @@ def means_of(participant_id: int, free_fen: int, vouchers: Sequence[UsableVouche
     )
 
 
-def preview_order(request: PlaceRequest, means: Means, venue: Venue) -> PreviewView:
-    """Return what would come of placing an order."""
+class Prospect(msgspec.Struct, frozen=True, kw_only=True):
+    """What would become of an order in its book, before its fills are settled."""
+
+    order: LiveOrder
+    events: tuple[Event, ...]
+    fills: list[Traded]
+    settlement: Settlement
+
+    @property
+    def ask_ids(self) -> set[int]:
+        """The asks that a bid would be settled with."""
+        return {event.ask_order_id for event in self.fills} if self.order.funded is not None else set()
+
+
+def look_ahead(request: PlaceRequest, means: Means, venue: Venue) -> Prospect | PreviewView:
+    """Return what would come of placing an order; the preview itself where it would be refused."""
     order = new_order(request, venue.at_us)
     settlement = Settlement(partition_id=venue.partition_id, fee_bps=venue.fee_bps)
     needs = request.needs_mask
@@ -92,9 +113,14 @@ def preview_order(request: PlaceRequest, means: Means, venue: Venue) -> PreviewV
         for event in events
         if isinstance(event, Traded) and order.order_id in (event.bid_order_id, event.ask_order_id)
     ]
-    trades = _settle(order, fills, settlement, venue)
-    rested = _follow(order, events, settlement)
-    return _view(order, fills, trades, rested, venue.fee_bps)
+    return Prospect(order=order, events=events, fills=fills, settlement=settlement)
+
+
+def preview_of(prospect: Prospect, asks: Mapping[int, RestingAsk], fee_bps: int) -> PreviewView:
+    """Settle a prospect's fills with `asks`, all that it names by their ids, and show it."""
+    trades = _settle(prospect, asks)
+    rested = _follow(prospect.order, prospect.events, prospect.settlement)
+    return _view(prospect.order, prospect.fills, trades, rested, fee_bps)
 
 
 def _reached(book: OrderBook, hour: int) -> OrderBook:
@@ -106,12 +132,13 @@ def _reached(book: OrderBook, hour: int) -> OrderBook:
     return empty
 
 
-def _settle(order: LiveOrder, fills: Sequence[Traded], settlement: Settlement, venue: Venue) -> list[Trade]:
+def _settle(prospect: Prospect, asks: Mapping[int, RestingAsk]) -> list[Trade]:
     """Count the fills in the order, and settle those of a bid."""
+    order, settlement = prospect.order, prospect.settlement
     if order.funded is not None:
         settlement.place(order.funded)
     trades = []
-    for event in fills:
+    for event in prospect.fills:
         gpu_hours = event.quantity_gpus * event.hours
         order.filled_gpu_hours += gpu_hours
         order.filled_notional_fen += gpu_hours * event.price_ticks
@@ -119,16 +146,16 @@ def _settle(order: LiveOrder, fills: Sequence[Traded], settlement: Settlement, v
             continue
         order.filled_gpus += event.quantity_gpus
         order.run_starts_hour = event.starts_hour
-        ask = venue.live_order(event.ask_order_id)
+        ask = asks[event.ask_order_id]
         trades.append(
             settlement.trade(
                 event,
                 order.funded,
                 sequence=event.sequence,
                 product_id=order.product_id,
-                provider_id=ask.participant_id,
+                provider_id=ask.provider_id,
                 ask_mask=ask.is_mask,
-                list_price_ticks=ask.terms.list_price_ticks,
+                list_price_ticks=ask.list_price_ticks,
                 open_gpus=order.quantity_gpus - order.filled_gpus,
             )
         )

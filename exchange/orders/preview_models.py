@@ -66,3 +66,11 @@ class PreviewView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     shares: list[ShareView] = []
     needed_cny: str | None = None
     held: Held | None = None
+
+
+class RestingAsk(msgspec.Struct, frozen=True, gc=False):
+    """What the money of a fill asks of the ask that it is with."""
+
+    provider_id: int
+    is_mask: int
+    list_price_ticks: int | None

@@ -1,9 +1,15 @@
 -- name: known_outcomes
--- Orders already placed under some (participant, client order id) pairs, as they were placed at first.
-SELECT orders.id, orders.participant_id, orders.client_order_id, orders.fingerprint
-FROM unnest($1::bigint[], $2::text[]) AS asked (participant_id, client_order_id)
-JOIN orders USING (participant_id, client_order_id)
-WHERE orders.amendment = 0;
+-- Orders already placed under some (participant, client order id) pairs, as they were placed at first. LIMIT keeps it a
+-- look-up for each pair: a join would be planned to read every order while there are few, and go on to when there are many.
+SELECT first.id, asked.participant_id, asked.client_order_id, first.fingerprint
+FROM json_to_recordset($1::json) AS asked (participant_id bigint, client_order_id text)
+CROSS JOIN LATERAL (
+    SELECT orders.id, orders.fingerprint
+    FROM orders
+    WHERE orders.participant_id = asked.participant_id AND orders.client_order_id = asked.client_order_id
+        AND orders.amendment = 0
+    LIMIT 1
+) AS first;
 
 -- name: write_orders
 -- Orders as the batch left them: new ones whole, those of earlier commits by what can change.
@@ -36,27 +42,39 @@ ON CONFLICT (id) DO UPDATE SET
 -- 0: another leader has taken over.
 WITH moved AS (
     UPDATE partition_head
-    SET last_sequence = $4, last_hash = $5, last_event_at = $6
+    SET last_sequence = $4, last_hash = $5, last_event_at = $6, intake_offset = $7
     WHERE partition_id = $1 AND epoch = $2 AND last_sequence = $3
     RETURNING partition_id
 ), written AS (
-    INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)
-    SELECT moved.partition_id, sent.sequence, sent.product_id, $6, sent.command, sent.events, sent.hash
-    FROM moved, unnest($7::bigint[], $8::text[], $9::bytea[], $10::bytea[], $11::bytea[]) AS sent (
-        sequence, product_id, command, events, hash)
+    INSERT INTO journal (partition_id, sequence, epoch, product_id, event_at, command, events, hash)
+    SELECT moved.partition_id, sent.sequence, $2, sent.product_id, $6, sent.command, sent.events, sent.hash
+    FROM moved, unnest($8::bigint[], $9::text[], $10::bytea[], $11::bytea[], $12::bytea[])
+        AS sent (sequence, product_id, command, events, hash)
 )
 SELECT count(*) FROM moved;
 
 -- name: take_partition
--- Become the leader: the next epoch fences every older one.
-INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)
-VALUES ($1, 1, 0, $2, $3)
-ON CONFLICT (partition_id) DO UPDATE SET epoch = partition_head.epoch + 1
-RETURNING epoch, last_sequence, last_hash, last_event_at;
+-- Become the leader: the next epoch fences every older one. Its term is written down.
+WITH taken AS (
+    INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)
+    VALUES ($1, 1, 0, $2, $3)
+    ON CONFLICT (partition_id) DO UPDATE SET epoch = partition_head.epoch + 1
+    RETURNING partition_id, epoch, last_sequence, last_hash, last_event_at, intake_offset
+), term AS (
+    INSERT INTO partition_term (partition_id, epoch, after_sequence, began_at, engine_version)
+    SELECT partition_id, epoch, last_sequence, $3, $4 FROM taken
+)
+SELECT epoch, last_sequence, last_hash, last_event_at, intake_offset FROM taken;
 
 -- name: read_head
 -- Where a partition stands, once a commit that may still be under way has ended.
-SELECT epoch, last_sequence, last_hash, last_event_at FROM partition_head WHERE partition_id = $1 FOR UPDATE;
+SELECT epoch, last_sequence, last_hash, last_event_at, intake_offset
+FROM partition_head WHERE partition_id = $1
+FOR UPDATE;
+
+-- name: peek_head
+-- Where a partition stands as of the last commit, for who only reads.
+SELECT epoch, last_sequence, last_hash, last_event_at, intake_offset FROM partition_head WHERE partition_id = $1;
 
 -- name: latest_event_at
 -- The latest venue time that any partition has committed.
@@ -121,6 +139,43 @@ SELECT * FROM orders WHERE id = $1 AND participant_id = $2;
 -- Some orders, those that are the participant's own.
 SELECT * FROM orders WHERE id = ANY ($1::bigint[]) AND participant_id = $2;
 
+-- name: list_prices_of_asks
+-- The list price that some asks were placed with; of all participants, for the exchange's own sums.
+SELECT id, (terms ->> 'list_price_ticks')::bigint AS list_price_ticks FROM orders WHERE id = ANY ($1::bigint[]);
+
 -- name: place_of_order
 -- Where an order of the participant is traded.
-SELECT partition_id, product_id, side FROM orders WHERE id = $1 AND participant_id = $2;
+SELECT partition_id, product_id FROM orders WHERE id = $1 AND participant_id = $2;
+
+-- name: live_among
+-- Those of a participant's orders with some client order ids that can still change, oldest first.
+SELECT id, partition_id, client_order_id
+FROM orders
+WHERE participant_id = $1 AND status IN ('accepted', 'resting', 'partially_filled')
+    AND client_order_id = ANY ($2::text[])
+ORDER BY id;
+
+-- name: set_switch
+-- Set, put off or (without seconds) take away a participant's switch in some partitions; when it fires.
+WITH due AS MATERIALIZED (
+    SELECT clock_timestamp() + $4::integer * INTERVAL '1 second' AS fires_at
+)
+INSERT INTO cancel_switch (participant_id, partition_id, key_id, fires_at)
+SELECT $1, partition_id, $2, due.fires_at FROM unnest($3::integer[]) AS partition_id, due
+ON CONFLICT (participant_id, partition_id) DO UPDATE SET key_id = EXCLUDED.key_id, fires_at = EXCLUDED.fires_at
+RETURNING fires_at;
+
+-- name: due_switches
+-- The switches of some partitions whose time has come, the longest due first.
+SELECT partition_id, participant_id, key_id, fires_at
+FROM cancel_switch
+WHERE partition_id = ANY ($1::integer[]) AND fires_at <= clock_timestamp()
+ORDER BY fires_at
+LIMIT $2;
+
+-- name: end_switches
+-- Take switches away that have fired, where they are still as they were seen.
+UPDATE cancel_switch SET fires_at = NULL
+FROM unnest($1::bigint[], $2::integer[], $3::timestamptz[]) AS fired (participant_id, partition_id, fires_at)
+WHERE cancel_switch.participant_id = fired.participant_id AND cancel_switch.partition_id = fired.partition_id
+    AND cancel_switch.fires_at = fired.fires_at;

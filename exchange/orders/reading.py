@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from exchange.kit.database import Connection, Database
-    from exchange.orders.models import NewOrder, OrderView, Priority
+    from exchange.orders.models import NewOrder, OrderView, PlaceRequest, Priority
     from exchange.products.models import ProductSpec
 
 LATEST_ID: Final = 2**63 - 1
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
+
+
+def is_replayed(refusal: Refusal) -> bool:
+    """Whether a refusal is the answer that was given before."""
+    return REPLAYED.keys() <= refusal.headers.keys()
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +36,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 
     order_id: int
     fingerprint: bytes
+    is_first: bool = False
+    """Whether it is this very request that placed it: its commit was lost from sight, and found done."""
 
 
 class OrderReader:
@@ -42,7 +49,7 @@ class OrderReader:
 
     async def get(self, participant_id: int, order_id: int, priority: Priority | None = None) -> OrderView:
         """An own order; raises `NotFound`."""
-        async with self._database.connection(after_commit=priority is not None) as connection:
+        async with self._database.snapshot(after_commit=priority is not None) as connection:
             order = await store.order_of_participant(connection, order_id, participant_id)
             if order is None:
                 raise NotFound(detail="no such order")
@@ -61,7 +68,7 @@ class OrderReader:
         limit: int,
     ) -> list[OrderView]:
         """Own orders, newest first."""
-        async with self._database.connection() as connection:
+        async with self._database.snapshot() as connection:
             orders = await store.orders_of_participant(
                 connection,
                 participant_id,
@@ -91,9 +98,23 @@ class OrderReader:
             found.append(Known(*before) if before is not None and is_same else None)
         return found
 
+    async def placed_before(
+        self, participant_id: int, requests: Mapping[int, PlaceRequest]
+    ) -> dict[int, Known]:
+        """Of some requests, those whose client order id has an order already, the same one or another."""
+        keys = {(participant_id, request.client_order_id) for request in requests.values()}
+        async with self._database.connection() as connection:
+            [rows] = await read_each(connection, store.known_outcomes(keys))
+        found = store.by_key(rows)
+        return {
+            place: Known(before[0], request.fingerprint)
+            for place, request in requests.items()
+            if (before := found.get((participant_id, request.client_order_id))) is not None
+        }
+
     async def replays(self, participant_id: int, known: Sequence[Known]) -> list[PlacedOrder | Refusal]:
         """The stored outcomes of client order ids, in order: the order, or its refusal again."""
-        async with self._database.connection(after_commit=True) as connection:
+        async with self._database.snapshot(after_commit=True) as connection:
             ids = {each.order_id for each in known}
             orders = {
                 order.order_id: order for order in await store.own_orders(connection, ids, participant_id)
@@ -111,8 +132,9 @@ class OrderReader:
                 errors=[fault],
             )
         if order.status is OrderStatus.REJECTED:
-            return rejection_of(order, self._products[order.product_id], REPLAYED)
-        return PlacedOrder(view=view, replayed=True)
+            headers = {} if known.is_first else REPLAYED
+            return rejection_of(order, self._products[order.product_id], headers)
+        return PlacedOrder(view=view, replayed=not known.is_first)
 
     async def _views(self, connection: Connection, orders: Sequence[LiveOrder]) -> list[OrderView]:
         """Orders with their fills and holds: two statements, however many orders."""
@@ -135,3 +157,8 @@ class OrderReader:
                 if order_id in fills:
                     fills[order_id].append(fill)
         return [view_of(order, fills[order.order_id], holds.get(order.order_id, [])) for order in orders]
+
+
+async def list_prices_of_asks(connection: Connection, order_ids: Collection[int]) -> dict[int, int | None]:
+    """The list price in ticks that each of some asks was placed with, None where its provider had none."""
+    return await store.list_prices_of_asks(connection, order_ids)

@@ -1,4 +1,4 @@
-"""Why an order, or an amendment of one, was rejected, as its owner is told. Pure.
+"""What came of placing an order, and why one, or its amendment, was rejected, as its owner is told. Pure.
 
 A rejected order stays on record under its id, and so does this answer: the same request gets it again. Of a
 refused amendment only the audit trail knows: the order is as it was, and the same wish may be sent again.
@@ -6,19 +6,38 @@ refused amendment only the audit trail knows: the order is as it was, and the sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exchange.kit.errors import Conflict, Fault, NotEnoughMoney
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
-from exchange.orders.models import DenialReason
+from exchange.orders.models import DenialReason, OrderStatus, PlacedOrder
+from exchange.orders.outcomes import Placed, Refused
+from exchange.orders.views import view_of
 from matching.events import RejectReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exchange.kit.errors import Refusal
     from exchange.orders.models import Denial, LiveOrder
+    from exchange.orders.outcomes import Outcome
     from exchange.products.models import ProductSpec
+
+# Reading a member off its class is slow, and every order asks.
+_REJECTED: Final = OrderStatus.REJECTED
+
+
+def placed_of(outcome: Outcome, products: Mapping[str, ProductSpec]) -> PlacedOrder | Refusal:
+    """Return the answer to an order's first sending; TypeError for what does not come of placing one."""
+    if isinstance(outcome, Refused):
+        return outcome.refusal
+    if not isinstance(outcome, Placed):
+        raise TypeError(f"placing an order came to {outcome}")
+    placed = outcome.order
+    if placed.status is _REJECTED:
+        return rejection_of(placed, products[placed.product_id], {})
+    return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
 
 
 def rejection_of(

@@ -1,5 +1,6 @@
 """Orders over HTTP: place, amend, cancel one or all, get, list, and the operators' phase switch. Hop 1."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
@@ -7,16 +8,16 @@ from litestar import Controller, Response, delete, get, patch, post, put
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import Scope
-from exchange.kit.fields import ClientText, SlugText
+from exchange.kit.fields import ClientText, SlugText, refuse_blank_reason
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_limits import cancels
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, as_it_is, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import encode_id
-from exchange.orders.many_models import WithdrawnOrders, WithdrawnView
+from exchange.orders.many import withdrawn_view
+from exchange.orders.many_models import WithdrawnOrders
 from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
-from exchange.orders.outcomes import Withdrawn
 from exchange.orders.reading import LATEST_ID, REPLAYED
 from exchange.orders.service import OrderService
 from matching.order import Side
@@ -34,10 +35,16 @@ class ListOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cursor: CursorText | None = None
 
 
+PhaseReasonText = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=500, description="why a product's phase is changed")
+]
+
+
 class NewPhase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The phase a product shall be in."""
+    """The phase a product shall be in, and why: that stands in the record."""
 
     phase: Phase
+    reason: PhaseReasonText | None = None
 
 
 class CancelOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,7 +72,8 @@ class OrdersController(Controller):
 
     @post(
         "",
-        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True),
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True)
+        | refuses(HTTPStatus.PAYMENT_REQUIRED),
         summary="Place an order",
         status_code=201,
     )
@@ -82,9 +90,7 @@ class OrdersController(Controller):
     async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
         """A page of own orders; `cursor` is the `next_cursor` of the page before."""
         query = request.query(ListOrders)
-        before_id = LATEST_ID
-        if query.cursor is not None:
-            before_id = int(decode_cursor("orders", query.cursor, Part.ID)[0])
+        before_id = place_in("orders", query.cursor, Part.ID, otherwise=LATEST_ID)
         orders = await _service(request).page(
             request.principal,
             before_id=before_id,
@@ -94,9 +100,7 @@ class OrdersController(Controller):
             client_order_id=query.client_order_id,
             limit=query.limit + 1,
         )
-        page = orders[: query.limit]
-        more = len(orders) > query.limit
-        return Page(page, encode_cursor("orders", _order_id(page[-1].id)) if more else None)
+        return page_of("orders", orders, query.limit, lambda order: (_order_id(order.id),), as_it_is)
 
     @get("/{order_id:str}", summary="Get an own order")
     async def get_order(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
@@ -115,11 +119,12 @@ class OrdersController(Controller):
         withdrawn = await _service(request).cancel_all(
             request.principal, product_id=query.product, side=query.side
         )
-        return WithdrawnOrders(data=[_withdrawn(each) for each in withdrawn])
+        return WithdrawnOrders(data=[withdrawn_view(each) for each in withdrawn])
 
     @patch(
         "/{order_id:str}",
-        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True, once=True),
+        opt=requires(Scope.TRADE, Scope.LIST_CAPACITY, keep_faults=True, once=True)
+        | refuses(HTTPStatus.PAYMENT_REQUIRED),
         summary="Amend an own order",
     )
     async def amend(
@@ -156,19 +161,6 @@ class OrdersController(Controller):
         return await _service(request).cancel(request.principal, _order_id(order_id))
 
 
-def _withdrawn(withdrawn: Withdrawn) -> WithdrawnView:
-    order = withdrawn.order
-    return WithdrawnView(
-        id=encode_id("ord", order.order_id),
-        client_order_id=order.client_order_id,
-        product=order.product_id,
-        side=order.side,
-        filled_gpu_hours=order.filled_gpu_hours,
-        cancelled_gpus=withdrawn.remaining_gpus,
-        cancelled_gpu_hours=withdrawn.remaining_gpu_hours,
-    )
-
-
 class PhasesController(Controller):
     """The operators' switch over each product's market."""
 
@@ -179,6 +171,12 @@ class PhasesController(Controller):
     async def set_phase(
         self, request: ApiRequest, product_id: FromPath[str], data: JSONBody[NewPhase]
     ) -> NewPhase:
-        """`open` takes everything, `cancel_only` cancels and reductions, `halted` cancels."""
-        await _service(request).set_phase(request.principal, product_id, data.phase)
+        """`open` takes everything, `cancel_only` cancels and reductions, `halted` cancels.
+
+        Orders stay in the book, hours pass and leases run in every phase. Each call stands in the record,
+        with its `reason`.
+        """
+        if data.reason is not None:
+            refuse_blank_reason(data.reason, "must say why the phase is changed, or be left out")
+        await _service(request).set_phase(request.principal, product_id, data.phase, data.reason)
         return data

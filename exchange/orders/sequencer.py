@@ -11,7 +11,9 @@ Invariants:
 - a commit that failed leaves nothing: memory is dropped and rebuilt by the path that start-up uses. One whose
   outcome is unknown is looked up by the head's hash, so its callers are told the truth where the database
   still answers;
-- after a failed batch its requests run again one by one, so that a request the database refuses fails alone.
+- after a failed batch its requests run again one by one, so that a request the database refuses fails alone;
+- a request that came from a stream has its effect, or its refusal, in the commit that moves the stream's
+  offset past it: whoever leads next does not see it again. Without that commit it is not answered at all.
 
 Known limit: partitions of one process are separate writers; a buyer trading in several at once queues on its
 own account rows.
@@ -24,31 +26,32 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from exchange.kit.clock import hour_of, monotonic_s, us_of_hour
 from exchange.kit.database import ConnectionLost, unhurried
 from exchange.kit.errors import Unavailable
 from exchange.kit.session import Session
 from exchange.orders import store
-from exchange.orders.answers import Answers, Waiting, refuse
+from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse
 from exchange.orders.batch import Batch
+from exchange.orders.forms import resting_ask
 from exchange.orders.funding import Means
+from exchange.orders.leader import Fenced, HourPassed, SequencerSettings, check_epoch
 from exchange.orders.means import read_means
 from exchange.orders.meters import SequencerMeters, SequencerState
-from exchange.orders.models import Head, LiveOrder, Request, Step
-from exchange.orders.outcomes import Outcome, as_committed
+from exchange.orders.models import Head, Request, Step
+from exchange.orders.outcomes import Outcome, Refused, as_committed
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
 from exchange.settlement.delivery import settle_due_hours
 from exchange.vouchers.service import expire_due
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exchange.kit.clock import Clock
     from exchange.kit.database import Connection, Database
     from exchange.ledger.service import AccountDirectory
+    from exchange.orders.preview_models import RestingAsk
     from exchange.programmes.registry import ProgrammeRegistry
     from matching.book import OrderBook
     from matching.product import Product
@@ -58,25 +61,9 @@ QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
 RETRY_SECONDS: Final = 0.2
 ADVANCE_FAILURES_MAX: Final = 300
-NO_HOUR: Final = -1
+_NOT_COMMITTED: Final = "the request could not be committed; nothing was done"
 
 _log = logging.getLogger(__name__)
-
-
-class Fenced(Exception):
-    """Another leader has taken the partition: this one must write no more."""
-
-
-class HourPassed(Exception):
-    """An hour began while the batch waited for the database: nothing was done, and the hour goes first."""
-
-
-class SequencerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sequencer is told: its partition, and the terms of settlement."""
-
-    partition_id: int
-    fee_bps: int
-    settlement_delay_hours: int
 
 
 class Sequencer:
@@ -111,6 +98,8 @@ class Sequencer:
         self._session = Session(database, is_next_near=lambda: bool(self._queue))
         self._answers = Answers()
         self.meters = SequencerMeters(settings.partition_id, self._answers.acknowledged_seconds)
+        self.ended_by: BaseException | None = None
+        """What ended the writer by itself."""
         self._trouble = "it is starting"
         self._wake = asyncio.Event()
         self._advanced = asyncio.Condition()
@@ -118,13 +107,13 @@ class Sequencer:
         self._since_hour = 0
         self._failures = 0
         self._partition: Partition | None = None
-        self._epoch = 0
+        self.epoch = 0  # until `start`
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_ready(self) -> bool:
-        """Whether requests are taken: rebuilt, leading, and no hour that has begun fails to be reached."""
+        """Whether requests are taken: rebuilt, leading, no hour that has begun fails to be reached."""
         return self._partition is not None and not self._stopping and self._failures == 0
 
     @property
@@ -147,27 +136,37 @@ class Sequencer:
         """What the exchange takes of a delivered hour."""
         return self._settings.fee_bps
 
-    def live_order(self, order_id: int) -> LiveOrder:
-        """A live order as memory has it, to read between commits and not to keep."""
-        return self._led().live[order_id]
+    async def asks(self, order_ids: Collection[int]) -> dict[int, RestingAsk]:
+        """Some asks of the live books as memory has them; nothing runs between the call and its answer."""
+        live = self._led().live
+        return {order_id: resting_ask(live[order_id]) for order_id in order_ids}
+
+    @property
+    def head(self) -> Head:
+        """Where the last commit left the partition; raises `Unavailable` as `book`."""
+        return self._led().head
 
     async def submit(self, request: Request) -> Outcome:
         """Queue a request and wait for its committed outcome."""
-        [answer] = self.enqueue([request])
+        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.take([Waiting(request=request, answer=answer, since_s=monotonic_s())])
         # A caller that goes away cancels its future, not its request: the answer is then simply not given.
         return await answer
 
     def enqueue(self, requests: Sequence[Request]) -> list[asyncio.Future[Outcome]]:
         """Queue requests behind each other and return their outcomes to come; all or none are taken."""
+        waiting, answers = awaited(requests)
+        self.take(waiting)
+        return answers
+
+    def take(self, waiting: Sequence[Waiting]) -> None:
+        """Queue requests behind each other, whoever waits for them; all or none are taken."""
         if self._stopping or self._partition is None:
             raise Unavailable("rebuilding", "the partition takes no requests now")
-        if len(self._queue) + len(requests) > QUEUE_REQUESTS_MAX:
+        if len(self._queue) + len(waiting) > QUEUE_REQUESTS_MAX:
             raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
-        create_future, since_s = asyncio.get_running_loop().create_future, monotonic_s()
-        waiting = [Waiting(request=request, answer=create_future(), since_s=since_s) for request in requests]
         self._queue.extend(waiting)
         self._wake.set()
-        return [each.answer for each in waiting]
 
     async def reach_hour(self, hour: int) -> None:
         """Wait until the partition has settled and advanced to a venue hour that the clock has reached."""
@@ -180,7 +179,7 @@ class Sequencer:
     async def start(self) -> None:
         """Become the leader, rebuild, reach the present hour, and begin to take requests."""
         await self._lead()
-        self._since_hour = self._clock.hour()
+        self._since_hour = hour_of(self._now_us())
         await self._advance_if_due()
         self._tasks = [
             asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
@@ -212,10 +211,10 @@ class Sequencer:
                 self._wake.clear()
                 await self._advance_if_due()
                 while self._queue:
-                    await self._commit(self._take())
+                    await self._commit(self._next_batch())
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
-            self._partition = None
+            self._partition, self.ended_by = None, error
             self._trouble = f"it has stopped: {error}"
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -231,7 +230,7 @@ class Sequencer:
             async with self._advanced:
                 self._advanced.notify_all()
 
-    def _take(self) -> list[Waiting]:
+    def _next_batch(self) -> list[Waiting]:
         queue = self._queue
         return [queue.popleft() for _ in range(min(len(queue), BATCH_REQUESTS_MAX))]
 
@@ -249,19 +248,24 @@ class Sequencer:
             if outcomes is None and len(waiting) > 1:
                 for place, each in enumerate(waiting):
                     undecided = waiting[place:]
-                    self._answer([each], await self._try_in_time([each]))
+                    await self._answer([each], await self._try_in_time([each]))
             else:
-                self._answer(waiting, outcomes)
-        except Fenced:
-            refuse(undecided, "another leader has taken over; nothing was done")
+                await self._answer(waiting, outcomes)
+        except Fenced as fenced:
+            refuse(undecided, fenced.told, outcome=fenced.outcome)
             raise
         except BaseException:
             refuse(undecided, "the partition stopped before the outcome was known", outcome="unknown")
             raise
 
-    def _answer(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome] | None) -> None:
+    async def _answer(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome] | None) -> None:
+        """Answer a batch that was committed, or one request that could not be."""
+        if outcomes is None and waiting[0].offset:
+            # Whoever leads next would find it in the stream: its refusal needs a commit as well.
+            waiting[0].request = Refused(refusal=Unavailable("not_committed", _NOT_COMMITTED))
+            outcomes = await self._try_in_time(waiting)
         if outcomes is None:
-            refuse(waiting, "the request could not be committed; nothing was done")
+            refuse(waiting, _NOT_COMMITTED)
         else:
             self._answers.add(waiting, outcomes, is_urgent=not self._queue)
 
@@ -277,20 +281,22 @@ class Sequencer:
     async def _try(self, waiting: Sequence[Waiting]) -> list[Outcome] | None:
         """The outcomes once they are committed; None when nothing was. Raises `Fenced`, `HourPassed`."""
         partition = self._led()
-        requests = [each.request for each in waiting]
+        previous = partition.head
+        begun_s = monotonic_s()
+        requests = [each.due(begun_s) for each in waiting]
         batch: Batch | None = None
         outcomes: list[Outcome] = []
-        begun_s = monotonic_s()
         try:
             async with self._session.transaction() as connection:
                 means = await read_means(
                     connection,
-                    requests,
+                    [request for request in requests if not isinstance(request, Refused)],
                     partition.live,
                     accounts=self._accounts,
                     programmes=self._programmes,
                     # A year begins on an hour, and the batch happens within this one.
                     at_us=us_of_hour(self._hour),
+                    is_alone=self._settings.is_alone,
                 )
                 # Only now, with every lock held, is it known when the batch happens.
                 at_us = self._time_within_hour()
@@ -302,7 +308,10 @@ class Sequencer:
                     fee_bps=self._settings.fee_bps,
                 )
                 matched_s = monotonic_s()
-                outcomes = [batch.run(request) for request in requests]
+                outcomes = [
+                    request if isinstance(request, Refused) else batch.run(request) for request in requests
+                ]
+                batch.intake_offset = last_offset(waiting) or previous.intake_offset
                 self.meters.matching_seconds.observe(monotonic_s() - matched_s)
                 self._answers.give()
                 await self._write(batch, connection)
@@ -311,13 +320,15 @@ class Sequencer:
         except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
             _log.exception("a batch of %d requests was not committed", len(requests))
             self.meters.failures.add("batch")
-            previous_sequence = partition.head.last_sequence
-            await self._rebuild()
             unknown = isinstance(error, ConnectionLost) and error.outcome == "unknown"
-            # A batch without commands left no trace in the head; to try it again is safe, as its orders, if
-            # they were stored after all, are found by their client order ids.
-            moved = batch is not None and batch.head.last_sequence > previous_sequence
-            if batch is None or not (unknown and moved and self._led().head == batch.head):
+            await self._rebuild(unknown=unknown)
+            if batch is None:
+                return None
+            if unknown and batch.head.place == previous.place:
+                # Without commands it left no trace in the head; to try it again is safe, as its orders, if
+                # they were stored after all, are found by their client order ids.
+                return await self._try_in_time(waiting)
+            if not (unknown and self._led().head == batch.head):
                 return None
         else:
             partition.head = batch.head
@@ -326,9 +337,9 @@ class Sequencer:
         return [as_committed(outcome) for outcome in outcomes]
 
     async def _write(self, batch: Batch, connection: Connection) -> None:
-        if not await batch.write(connection, self._epoch):
+        if not await batch.write(connection, self.epoch):
             raise Fenced(
-                f"partition {self._settings.partition_id} has another leader than epoch {self._epoch}"
+                f"partition {self._settings.partition_id} has another leader than epoch {self.epoch}"
             )
 
     def _now_us(self) -> int:
@@ -340,15 +351,12 @@ class Sequencer:
             raise HourPassed
         return at_us
 
-    def _own(self, head: Head) -> Head:
-        if head.epoch != self._epoch:
-            partition_id = self._settings.partition_id
-            raise Fenced(f"partition {partition_id} is led by epoch {head.epoch}, not {self._epoch}")
-        return head
-
     async def _advance_if_due(self) -> None:
-        """Bring the partition to the clock's hour: its books, then the money of the hours that ended."""
-        while (hour := max(self._clock.hour(), self._hour)) > self._hour:
+        """Bring the partition to venue time's hour: books, then the money of hours that ended.
+
+        That is the hour of the last commit where this clock is behind the last leader's.
+        """
+        while (hour := hour_of(self._now_us())) > self._hour:
             if await self._try_advance(hour):
                 self._failures = 0
                 self._hour = hour
@@ -380,7 +388,7 @@ class Sequencer:
                     connection,
                     self._accounts,
                     partition_id=self._settings.partition_id,
-                    through_hour=self._settle_through(hour),
+                    through_hour=self._settings.settle_through(hour, self._since_hour),
                     at_us=at_us,
                     also_moved=batch.account_ids,
                 )
@@ -399,14 +407,6 @@ class Sequencer:
         self._on_commit(self._settings.partition_id, batch.steps)
         return True
 
-    def _settle_through(self, hour: int) -> int:
-        """The last hour whose money is due: ended for as long as its provider may report that it failed.
-
-        The time in which nobody could report, because the service was down, does not count.
-        """
-        delay_hours = self._settings.settlement_delay_hours
-        return hour - 1 - delay_hours if hour >= self._since_hour + delay_hours else NO_HOUR
-
     def _led(self) -> Partition:
         if self._partition is None:
             raise Unavailable("rebuilding", "the partition is being rebuilt")
@@ -418,10 +418,13 @@ class Sequencer:
             await unhurried(connection)
             head = await store.take_partition(connection, partition_id, GENESIS_HASH, self._clock.now_us())
             self._partition = await recover(connection, partition_id, self._products, head)
-        self._epoch = head.epoch
+        self.epoch = head.epoch
 
-    async def _rebuild(self) -> None:
-        """Drop memory and build it again from the truth; as long as it takes. Raises `Fenced`."""
+    async def _rebuild(self, *, unknown: bool = False) -> None:
+        """Drop memory and build it again from the truth; as long as it takes. Raises `Fenced`.
+
+        `unknown`: a commit was lost from sight, and may have been done before another leader came.
+        """
         self._partition = None
         self._trouble = "its books are being rebuilt from the journal"
         partition_id = self._settings.partition_id
@@ -429,7 +432,8 @@ class Sequencer:
             try:
                 async with self._database.transaction() as connection:
                     await unhurried(connection)
-                    head = self._own(await store.read_head(connection, partition_id))
+                    head = await store.read_head(connection, partition_id)
+                    check_epoch(head.epoch, self.epoch, unknown=unknown)
                     self._partition = await recover(connection, partition_id, self._products, head)
             except (Fenced, BookCorrupt):
                 raise

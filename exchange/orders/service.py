@@ -21,13 +21,12 @@ from exchange.kit.errors import (
     Unavailable,
 )
 from exchange.ledger.service import free_cash
-from exchange.orders import store
 from exchange.orders.amending import names_nothing
+from exchange.orders.checking import Checker
 from exchange.orders.intake import Intake
 from exchange.orders.models import (
     CancelAllRequest,
     CancelRequest,
-    OrderStatus,
     PhaseRequest,
     PlacedOrder,
     PlaceRequest,
@@ -39,29 +38,32 @@ from exchange.orders.outcomes import (
     Cancelled,
     Duplicate,
     Outcome,
-    Placed,
     Refused,
     Withdrawn,
 )
 from exchange.orders.partition import Verified, verify
-from exchange.orders.preview import Venue, means_of, preview_order
+from exchange.orders.places import OrderPlaces
+from exchange.orders.preview import Venue, look_ahead, means_of, preview_of
+from exchange.orders.preview_models import PreviewView
 from exchange.orders.reading import LATEST_ID, Known, OrderReader
-from exchange.orders.rejections import rejection_of
+from exchange.orders.rejections import placed_of
 from exchange.orders.rules import judge_wish
+from exchange.orders.turns import submit
 from exchange.orders.views import open_holds_of, view_of
+from exchange.products.rules import products_of_partition
 from exchange.vouchers.wallet import vouchers_of_buyer
 from matching.order import Side
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 
     from exchange.kit.auth import Principal
     from exchange.kit.clock import Clock
-    from exchange.kit.database import Connection, Database
+    from exchange.kit.database import Database
+    from exchange.orders.leader import Leader
     from exchange.orders.meters import SequencerMeters, SequencerState
     from exchange.orders.models import AmendOrder, NewOrder, OrderView
-    from exchange.orders.preview_models import PreviewView
-    from exchange.orders.sequencer import Sequencer
+    from exchange.orders.turns import Turn
     from exchange.products.list_prices import ListPrices
     from exchange.products.models import ProductSpec
     from exchange.programmes.registry import ProgrammeRegistry
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
 
 
 class OrderService:
-    """The use cases of orders over all partitions of this process."""
+    """The use cases of orders over all partitions, in whichever process their sequencers are."""
 
     def __init__(
         self,
@@ -78,7 +80,7 @@ class OrderService:
         database: Database,
         clock: Clock,
         products: Mapping[str, ProductSpec],
-        sequencers: Mapping[int, Sequencer],
+        sequencers: Mapping[int, Leader],
         programmes: ProgrammeRegistry,
         list_prices: ListPrices,
     ) -> None:
@@ -91,12 +93,17 @@ class OrderService:
             database=database, clock=clock, products=products, programmes=programmes, list_prices=list_prices
         )
         self._reader = OrderReader(database, products)
+        self._places = OrderPlaces(database, products, sequencers)
+        self.checker = Checker(judge=self._judge_all, reader=self._reader, sequencers=sequencers, clock=clock)
 
-    async def place(self, principal: Principal, order: NewOrder, faults: Faults | None = None) -> PlacedOrder:
+    async def place(
+        self, principal: Principal, order: NewOrder, faults: Faults | None = None, turn: Turn | None = None
+    ) -> PlacedOrder:
         """Place an order and return it as committed, or as it was answered before under its client order id.
 
-        `faults` carries what decoding already found. Raises `InvalidInput` with every fault, `Forbidden`,
-        `NotEnoughMoney`, `Conflict` (rejected by the book, or no usable voucher), `Unavailable`.
+        `faults` carries what decoding already found; it is queued in its `turn`. Raises `InvalidInput` with
+        every fault, `Forbidden`, `NotEnoughMoney`, `Conflict` (rejected by the book, or no usable voucher),
+        `Unavailable`.
         """
         faults = Faults() if faults is None else faults
         is_well_formed = not faults
@@ -108,10 +115,10 @@ class OrderService:
             if known is None:
                 raise faults.refusal()
         else:
-            outcome = await self._sequencers[request.product.partition_id].submit(request)
+            outcome = await submit(self._sequencers[request.product.partition_id], request, turn)
             if not isinstance(outcome, Duplicate):
-                return _or_raise(self._placed(outcome))
-            known = Known(outcome.order_id, request.fingerprint)
+                return _or_raise(placed_of(outcome, self.products))
+            known = _known(outcome, request)
         [replay] = await self._reader.replays(participant_id, [known])
         return _or_raise(replay)
 
@@ -130,11 +137,13 @@ class OrderService:
         }
         requests = {place: each for place, each in judged.items() if isinstance(each, PlaceRequest)}
         known = {place: each for place, each in judged.items() if isinstance(each, Known)}
-        for place, outcome in (await self._submit_all(requests)).items():
+        async for place, outcome in self._submit_all(requests):
             if isinstance(outcome, Duplicate):
-                known[place] = Known(outcome.order_id, requests[place].fingerprint)
+                known[place] = _known(outcome, requests[place])
             else:
-                answers[place] = outcome if isinstance(outcome, Refusal) else self._placed(outcome)
+                answers[place] = (
+                    outcome if isinstance(outcome, Refusal) else placed_of(outcome, self.products)
+                )
         if known:
             answers |= zip(
                 known, await self._reader.replays(participant_id, list(known.values())), strict=True
@@ -167,34 +176,33 @@ class OrderService:
             judged |= ((place, known) for place, known in zip(unclear, found, strict=True) if known)
         return judged
 
-    async def _submit_all(self, requests: Mapping[int, PlaceRequest]) -> dict[int, Outcome | Refusal]:
-        """Hand requests to their partitions, all at once, and wait for every outcome."""
+    async def _submit_all(
+        self, requests: Mapping[int, PlaceRequest]
+    ) -> AsyncGenerator[tuple[int, Outcome | Refusal], None]:
+        """Hand requests to their partitions, all at once, and give every outcome as it is committed."""
         by_partition: dict[int, dict[int, PlaceRequest]] = {}
         for place, request in requests.items():
             by_partition.setdefault(request.product.partition_id, {})[place] = request
-        outcomes: dict[int, Outcome | Refusal] = {}
         waited: dict[int, asyncio.Future[Outcome]] = {}
-        for partition_id, own in by_partition.items():
-            try:
-                answers = self._sequencers[partition_id].enqueue(list(own.values()))
-            except Unavailable as refusal:
-                outcomes |= dict.fromkeys(own, refusal)
-            else:
-                waited |= zip(own, answers, strict=True)
-        found = await asyncio.gather(*waited.values(), return_exceptions=True)
-        for place, outcome in zip(waited, found, strict=True):
-            if isinstance(outcome, BaseException) and not isinstance(outcome, Refusal):
-                raise outcome
-            outcomes[place] = outcome
-        return outcomes
-
-    def _placed(self, outcome: Outcome) -> PlacedOrder | Refusal:
-        if not isinstance(outcome, Placed):
-            raise TypeError(f"placing an order came to {outcome}")
-        placed = outcome.order
-        if placed.status is OrderStatus.REJECTED:
-            return rejection_of(placed, self.products[placed.product_id], {})
-        return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
+        try:
+            for partition_id, own in by_partition.items():
+                try:
+                    answers = self._sequencers[partition_id].enqueue(list(own.values()))
+                except Unavailable as refusal:
+                    for place in own:
+                        yield place, refusal
+                else:
+                    waited |= zip(own, answers, strict=True)
+            # One after the other: all of a commit are there when its first is, and cost no wake-up.
+            for place, answer in waited.items():
+                try:
+                    outcome: Outcome | Refusal = await answer
+                except Refusal as refused:
+                    outcome = refused
+                yield place, outcome
+        finally:
+            for answer in waited.values():
+                answer.cancel()  # nobody waits for those that are left
 
     async def amend(
         self,
@@ -205,6 +213,7 @@ class OrderService:
         once_key: str,
         payload: bytes,
         faults: Faults | None = None,
+        turn: Turn | None = None,
     ) -> PlacedOrder:
         """Change an own order, or put another in its place; return what goes on, and its priority.
 
@@ -212,11 +221,7 @@ class OrderService:
         `Conflict` (not live, changed meanwhile, refused by the book, unevenly sold), `NotEnoughMoney`,
         `Unavailable`. The same `once_key` and `payload` have one effect.
         """
-        async with self._database.connection() as connection:
-            place = await store.place_of_order(connection, order_id, principal.participant_id)
-        if place is None:
-            raise NotFound(detail="no such order")
-        partition_id, product_id, _ = place
+        partition_id, product_id = await self._places.of(principal.participant_id, order_id)
         faults = Faults() if faults is None else faults
         if not faults and names_nothing(wish):
             faults.add("", "required", "must name at least one field to change")
@@ -226,7 +231,7 @@ class OrderService:
         request = self._intake.amendment_of(
             principal, participant, order_id, product_id, wish, once_key=once_key, payload=payload
         )
-        outcome = await self._sequencers[partition_id].submit(request)
+        outcome = await submit(self._sequencers[partition_id], request, turn)
         if isinstance(outcome, Refused):
             raise outcome.refusal
         if isinstance(outcome, AmendedBefore):
@@ -246,19 +251,21 @@ class OrderService:
             raise Unavailable("amended_not_read", detail, retryable=False, outcome="applied") from error
         return PlacedOrder(view=view, replayed=False)
 
-    async def cancel(self, principal: Principal, order_id: int) -> OrderView:
+    async def cancel(self, principal: Principal, order_id: int, turn: Turn | None = None) -> OrderView:
         """Withdraw what is left of an own order; raises `NotFound`, or `Conflict` when nothing is left.
 
         Memory holds the order but not its earlier fills: those are read again, and where they cannot be,
         `Unavailable` says that the cancel was applied.
         """
-        async with self._database.connection() as connection:
-            place = await store.place_of_order(connection, order_id, principal.participant_id)
-        if place is None:
-            raise NotFound(detail="no such order")
-        outcome = await self._sequencers[place[0]].submit(
-            CancelRequest(order_id=order_id, participant_id=principal.participant_id, key_id=principal.key_id)
+        received_at_us = self._clock.now_us()
+        partition_id, _ = await self._places.of(principal.participant_id, order_id)
+        request = CancelRequest(
+            order_id=order_id,
+            participant_id=principal.participant_id,
+            key_id=principal.key_id,
+            received_at_us=received_at_us,
         )
+        outcome = await submit(self._sequencers[partition_id], request, turn)
         if not isinstance(outcome, Cancelled):
             raise TypeError(f"cancelling an order came to {outcome}")
         cancelled = outcome.order
@@ -296,6 +303,7 @@ class OrderService:
             product_id=product_id,
             side=side,
             cause=cause,
+            received_at_us=self._clock.now_us(),
         )
         asked = sorted(self._sequencers) if product is None else [product.partition_id]
         outcomes = await asyncio.gather(
@@ -341,12 +349,14 @@ class OrderService:
         venue = Venue(
             book=sequencer.book(request.product_id),
             first_hour=self._clock.hour() + 1,
-            live_order=sequencer.live_order,
             partition_id=partition_id,
             fee_bps=sequencer.fee_bps,
             at_us=now_us,
         )
-        return preview_order(request, means_of(participant.id, free_fen, vouchers), venue)
+        prospect = look_ahead(request, means_of(participant.id, free_fen, vouchers), venue)
+        if isinstance(prospect, PreviewView):
+            return prospect
+        return preview_of(prospect, await sequencer.asks(prospect.ask_ids), sequencer.fee_bps)
 
     async def get(self, principal: Principal, order_id: int) -> OrderView:
         """An own order; raises `NotFound`."""
@@ -374,8 +384,10 @@ class OrderService:
             limit=limit,
         )
 
-    async def set_phase(self, principal: Principal, product_id: str, phase: Phase) -> None:
-        """Open, restrict or halt a product; raises `NotFound`."""
+    async def set_phase(
+        self, principal: Principal, product_id: str, phase: Phase, reason: str | None = None
+    ) -> None:
+        """Open, restrict or halt a product; the record says why. Raises `NotFound`, `Unavailable`."""
         product = self.products.get(product_id)
         if product is None:
             raise NotFound(detail="no such product")
@@ -383,8 +395,10 @@ class OrderService:
             PhaseRequest(
                 product_id=product_id,
                 phase=phase,
+                reason=reason,
                 participant_id=principal.participant_id,
                 key_id=principal.key_id,
+                received_at_us=self._clock.now_us(),
             )
         )
 
@@ -404,11 +418,7 @@ class OrderService:
         """Check every partition's books against the fold of its journal; raises `BookCorrupt`."""
         found = []
         for partition_id in sorted(self._sequencers):
-            books = {
-                product.id: product.book_product()
-                for product in self.products.values()
-                if product.partition_id == partition_id
-            }
+            books = products_of_partition(self.products, partition_id)
             async with self._database.transaction() as connection:
                 found.append(await verify(connection, partition_id, books))
         return found
@@ -433,6 +443,6 @@ def _or_raise(outcome: PlacedOrder | Refusal) -> PlacedOrder:
     return outcome
 
 
-async def latest_event_at_us(connection: Connection) -> int | None:
-    """The latest venue time that was ever committed; None on a new database."""
-    return await store.latest_event_at_us(connection)
+def _known(outcome: Duplicate, request: PlaceRequest) -> Known:
+    is_first = outcome.order_id == request.order_id
+    return Known(outcome.order_id, request.fingerprint, is_first)

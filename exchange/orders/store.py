@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from exchange.kit.bundle import Read
 from exchange.kit.database import bytes_of, from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
+from exchange.orders.many_models import DueSwitch
 from exchange.orders.models import Denial, Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Record
 
 QUERIES = load_queries("exchange.orders")
+ENGINE_VERSION: Final = version("compute-exchange")
 
 
 class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -52,6 +55,13 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     replaced_by_id: int | None = None
 
 
+class _Key(msgspec.Struct, frozen=True, gc=False):
+    """Under what an order was placed, as `known_outcomes` asks for it."""
+
+    participant_id: int
+    client_order_id: str
+
+
 class KnownOutcome(msgspec.Struct, frozen=True, gc=False):
     """An order that was placed before under a client order id; `fingerprint` as PostgreSQL writes bytes."""
 
@@ -66,7 +76,7 @@ _known_outcomes: Final = msgspec.json.Decoder(list[KnownOutcome])
 
 def known_outcomes(keys: Collection[tuple[int, str]]) -> Read[KnownOutcome]:
     """Ask for the orders of (participant, client order id) pairs; `by_key` is for the answer."""
-    return Read(QUERIES.known_outcomes, ([key[0] for key in keys], [key[1] for key in keys]), _known_outcomes)
+    return Read(QUERIES.known_outcomes, (json_rows([_Key(*key) for key in keys]),), _known_outcomes)
 
 
 def by_key(known: Iterable[KnownOutcome]) -> dict[tuple[int, str], tuple[int, bytes]]:
@@ -135,6 +145,8 @@ async def append(
         head.last_sequence,
         head.last_hash,
         from_us(head.last_event_at_us),
+        head.intake_offset,
+        # As arrays, because in JSON bytes are twice as long, and read twice.
         [row.sequence for row in rows],
         [row.product_id for row in rows],
         [row.command for row in rows],
@@ -145,15 +157,23 @@ async def append(
 
 
 async def take_partition(connection: Connection, partition_id: int, genesis_hash: bytes, at_us: int) -> Head:
-    """Become the partition's leader by starting its next epoch."""
+    """Become the partition's leader by starting its next epoch, a term of this version of the engine."""
     return _head(
-        await connection.fetchrow(QUERIES.take_partition, partition_id, genesis_hash, from_us(at_us))
+        await connection.fetchrow(
+            QUERIES.take_partition, partition_id, genesis_hash, from_us(at_us), ENGINE_VERSION
+        )
     )
 
 
 async def read_head(connection: Connection, partition_id: int) -> Head:
-    """Where the partition stands."""
+    """Where the partition stands, once a commit that may still be under way has ended; it is held still."""
     return _head(await connection.fetchrow(QUERIES.read_head, partition_id))
+
+
+async def peek_head(connection: Connection, partition_id: int) -> Head | None:
+    """Where the partition stands as of the last commit; None before it was ever led."""
+    row = await connection.fetchrow(QUERIES.peek_head, partition_id)
+    return None if row is None else _head(row)
 
 
 def _head(row: Record | None) -> Head:
@@ -164,6 +184,7 @@ def _head(row: Record | None) -> Head:
         last_sequence=row["last_sequence"],
         last_hash=row["last_hash"],
         last_event_at_us=to_us(row["last_event_at"]),
+        intake_offset=row["intake_offset"],
     )
 
 
@@ -295,9 +316,51 @@ async def own_orders(
     return [_order(row) for row in rows]
 
 
+async def list_prices_of_asks(connection: Connection, order_ids: Collection[int]) -> dict[int, int | None]:
+    """The list price in ticks that each of some asks was placed with."""
+    rows = await connection.fetch(QUERIES.list_prices_of_asks, list(order_ids))
+    return {row["id"]: row["list_price_ticks"] for row in rows}
+
+
 async def place_of_order(
     connection: Connection, order_id: int, participant_id: int
-) -> tuple[int, str, Side] | None:
-    """The partition, product and side of an order of the participant; None where it has no such order."""
+) -> tuple[int, str] | None:
+    """The partition and product of an order of the participant; None where it has no such order."""
     row = await connection.fetchrow(QUERIES.place_of_order, order_id, participant_id)
-    return None if row is None else (row["partition_id"], row["product_id"], Side(row["side"]))
+    return None if row is None else (row["partition_id"], row["product_id"])
+
+
+async def live_among(
+    connection: Connection, participant_id: int, client_order_ids: Collection[str]
+) -> list[tuple[int, int, str]]:
+    """(id, partition, client order id) of those of a participant's orders under some names that are live."""
+    rows = await connection.fetch(QUERIES.live_among, participant_id, list(client_order_ids))
+    return [(row["id"], row["partition_id"], row["client_order_id"]) for row in rows]
+
+
+async def set_switch(
+    connection: Connection, participant_id: int, key_id: int, partition_ids: Sequence[int], timeout_s: int
+) -> int | None:
+    """Set a participant's switch, or take it away (0); return when it fires, by the database's clock."""
+    at = await connection.fetchval(
+        QUERIES.set_switch, participant_id, key_id, list(partition_ids), timeout_s or None
+    )
+    return None if at is None else to_us(at)
+
+
+async def due_switches(connection: Connection, partition_ids: Sequence[int], limit: int) -> list[DueSwitch]:
+    """The switches of some partitions whose time has come, the longest due first."""
+    return [
+        DueSwitch(row["partition_id"], row["participant_id"], row["key_id"], to_us(row["fires_at"]))
+        for row in await connection.fetch(QUERIES.due_switches, list(partition_ids), limit)
+    ]
+
+
+async def end_switches(connection: Connection, fired: Sequence[DueSwitch]) -> None:
+    """Take away switches that have fired; one that was set again meanwhile stays."""
+    await connection.execute(
+        QUERIES.end_switches,
+        [each.participant_id for each in fired],
+        [each.partition_id for each in fired],
+        [from_us(each.fires_at_us) for each in fired],
+    )

@@ -1,11 +1,19 @@
 """Dead man's switches: a participant's live orders are withdrawn unless it is heard of again in time.
 
-One switch a participant, whichever of its keys set it; setting it again puts it off, 0 takes it away. It runs
-by the wall clock, because what it guards against (a client that has died, a line that is cut) happens there,
-however fast venue time passes.
+One switch a participant, whichever of its keys set it; setting it again puts it off, 0 takes it away. It
+stands in the database, one row for each partition, and runs by the database's clock: what it guards against
+(a client that has died, a line that is cut) happens in real time, however fast venue time passes, and every
+process must agree on it. `Switches` sets it, in any process; the process that leads a partition fires what is
+due there (`SwitchWatch`), each partition by itself: one whose books are being rebuilt delays no other.
 
-Known limit: a switch lives in the memory of its process and survives nothing: a restart takes it away and
-leaves the orders. Where a partition cannot be reached when it fires, it tries until it is done.
+Invariants:
+- a switch that was answered for survives every process; one that came due while nobody led a partition fires
+  once somebody does;
+- it is taken away only after its cancel was committed, and only as it was seen: one that was set again
+  meanwhile stays. Where taking it away fails, it is tried again without firing anew.
+
+Known limits: it fires up to `POLL_S` late, later where the partition has to be reached first. A leader that
+ends between the cancel and taking the switch away leaves it to the next one, which withdraws once more.
 """
 
 from __future__ import annotations
@@ -14,96 +22,119 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final, Protocol
 
-import msgspec
-
-from exchange.kit.clock import US_PER_SECOND, wall_now_us
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
+from exchange.kit.tasks import end
+from exchange.orders import store
+from exchange.orders.models import CancelAllRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Collection, Mapping, Sequence
 
     from exchange.kit.auth import Principal
+    from exchange.kit.database import Database
+    from exchange.orders.many_models import DueSwitch
+    from exchange.orders.models import Request
+    from exchange.orders.outcomes import Outcome
 
-RETRY_SECONDS: Final = 0.2
+POLL_S: Final = 0.25
+RETRY_S: Final = 1.0
+FIRED_AT_ONCE_MAX: Final = 500
 CAUSE: Final = "cancel_all_after"
 
 _log = logging.getLogger(__name__)
 
 
-class Timer(Protocol):
-    """A call that is due later."""
+class Leader(Protocol):
+    """The writer of a partition, as far as switches need it."""
 
-    def cancel(self) -> None:
-        """Let it not happen."""
+    @property
+    def is_ready(self) -> bool:
+        """Whether it takes requests."""
 
-
-def call_later(delay_s: float, callback: Callable[[], None]) -> Timer:
-    """Call back once some seconds of real time have passed."""
-    return asyncio.get_running_loop().call_later(delay_s, callback)
-
-
-class Switch(msgspec.Struct, frozen=True):
-    """A switch that is set: when it fires by the wall clock, unless it is put off."""
-
-    fires_at_us: int
-    timer: Timer
+    async def submit(self, request: Request) -> Outcome:
+        """Queue a request and wait for its committed outcome."""
 
 
 class Switches:
-    """The switches of this process; `close` before what `cancel_all` needs is taken down."""
+    """Sets the switches of participants in all partitions."""
 
-    def __init__(
-        self,
-        cancel_all: Callable[[Principal], Awaitable[object]],
-        *,
-        later: Callable[[float, Callable[[], None]], Timer] = call_later,
-    ) -> None:
-        """Fire by `cancel_all`; `later` says when that is."""
-        self._cancel_all = cancel_all
-        self._later = later
-        self._set: dict[int, Switch] = {}
-        self._firing: set[asyncio.Task[None]] = set()
+    def __init__(self, database: Database, partition_ids: Collection[int]) -> None:
+        self._database = database
+        self._partition_ids = sorted(partition_ids)
 
-    def set(self, principal: Principal, timeout_s: int) -> int | None:
+    async def set(self, principal: Principal, timeout_s: int) -> int | None:
         """Set, put off or (with 0) take away a participant's switch; return when it fires, in wall time."""
-        before = self._set.pop(principal.participant_id, None)
-        if before is not None:
-            before.timer.cancel()
-        if not timeout_s:
-            return None
-        switch = Switch(
-            fires_at_us=wall_now_us() + timeout_s * US_PER_SECOND,
-            timer=self._later(timeout_s, lambda: self._fire(principal)),
-        )
-        self._set[principal.participant_id] = switch
-        return switch.fires_at_us
+        async with self._database.transaction() as connection:
+            return await store.set_switch(
+                connection, principal.participant_id, principal.key_id, self._partition_ids, timeout_s
+            )
 
-    async def close(self) -> None:
-        """Take all switches away, and let those that have fired end."""
-        for switch in self._set.values():
-            switch.timer.cancel()
-        self._set.clear()
-        for task in self._firing:
-            task.cancel()
-        await asyncio.gather(*self._firing, return_exceptions=True)
 
-    def _fire(self, principal: Principal) -> None:
-        del self._set[principal.participant_id]
-        task = asyncio.create_task(self._cancel(principal), name=f"switch-{principal.participant_id}")
-        self._firing.add(task)
-        task.add_done_callback(self._firing.discard)
+class SwitchWatch:
+    """Fires the switches of the partitions that are led here; `stop` before their leaders stop."""
 
-    async def _cancel(self, principal: Principal) -> None:
-        _log.warning("the dead man's switch of participant %d fires", principal.participant_id)
+    def __init__(self, database: Database, leaders: Mapping[int, Leader]) -> None:
+        self._database = database
+        self._leaders = leaders
+        self._fired: dict[int, list[DueSwitch]] = {each: [] for each in leaders}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to look for what is due."""
+        self._tasks = [
+            asyncio.create_task(self._run(each), name=f"switches-{each}") for each in self._leaders
+        ]
+
+    async def stop(self) -> None:
+        """Look no more; what has fired is carried out, and taken away at the next start at the latest."""
+        await end(self._tasks)
+
+    async def _run(self, partition_id: int) -> None:
         while True:
+            wait_s = POLL_S
             try:
-                await self._cancel_all(principal)
+                await self.fire_due(partition_id)
             except (Unavailable, ConnectionLost) as error:
-                _log.warning("the orders of %d are not withdrawn yet: %s", principal.participant_id, error)
-                await asyncio.sleep(RETRY_SECONDS)
-            except Exception:  # noqa: BLE001 - logged; nobody waits for this task
-                _log.exception("the orders of participant %d were not withdrawn", principal.participant_id)
-                return
-            else:
-                return
+                _log.warning("switches that may be due are not fired yet: %s", error)
+            except Exception:  # noqa: BLE001 - logged; the others must fire all the same
+                _log.exception("switches that are due were not fired")
+                wait_s = RETRY_S
+            await asyncio.sleep(wait_s)
+
+    async def fire_due(self, partition_id: int) -> None:
+        """Fire what is due in a partition that is led here, and take it away.
+
+        Raises what kept one from it, once all were tried.
+        """
+        if not self._leaders[partition_id].is_ready:
+            return
+        async with self._database.connection() as connection:
+            due = await store.due_switches(connection, [partition_id], FIRED_AT_ONCE_MAX)
+        fired = self._fired[partition_id]
+        new = [each for each in due if each not in fired]
+        outcomes = await asyncio.gather(*(self._fire(each) for each in new), return_exceptions=True)
+        failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        self._fired[partition_id] = fired = [each for each in due if each in fired] + [
+            each
+            for each, outcome in zip(new, outcomes, strict=True)
+            if not isinstance(outcome, BaseException)
+        ]
+        await self._take_away(fired)
+        if failed:
+            raise failed[0]
+
+    async def _fire(self, due: DueSwitch) -> None:
+        _log.warning(
+            "the dead man's switch of participant %d fires in partition %d",
+            due.participant_id,
+            due.partition_id,
+        )
+        await self._leaders[due.partition_id].submit(
+            CancelAllRequest(participant_id=due.participant_id, key_id=due.key_id, cause=CAUSE)
+        )
+
+    async def _take_away(self, fired: Sequence[DueSwitch]) -> None:
+        if fired:
+            async with self._database.transaction() as connection:
+                await store.end_switches(connection, fired)

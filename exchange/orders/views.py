@@ -5,7 +5,7 @@ Both ways give the same answer for the same state; a replayed request is answere
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny, format_hour
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from exchange.orders.models import Fill, LiveOrder, Priority
     from exchange.vouchers.models import Share
 
+# Reading a member off its class is slow, and every order asks.
+_BUY: Final = Side.BUY
+
 
 def view_of(
     order: LiveOrder,
@@ -33,7 +36,7 @@ def view_of(
     `priority` is what an amendment did to it, in the answer to that.
     """
     terms = order.terms
-    is_bid = order.side is Side.BUY
+    is_bid = order.side is _BUY
     created_at = format_rfc3339(order.created_at_us)
     is_new = order.updated_at_us == order.created_at_us
     return OrderView(

@@ -1,6 +1,7 @@
 """What a regulator asks for and gets: trades with everything about them, and the life of an order.
 
-`TradeQuery` is the query string, `TradeFilter` the same in the tables' own values. A `TradeRow` is one line
+`TradeQuery` is the query string, `TradeFilter` the same in the tables' own values; every question may say why
+it is asked, and one about somebody must (`questions`). A `TradeRow` is one line
 of an answer or an export: flat, so that CSV and NDJSON have the same names.
 
 Known limit: size class, region, ownership and trade group are as registered now; the audit record has the
@@ -8,15 +9,39 @@ group as it was at each step.
 """
 
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
-from exchange.kit.fields import CnyText, IdText, SlugText, TimeText
+from exchange.kit.fields import (
+    CnyText,
+    ParticipantIdText,
+    ProgrammeIdText,
+    SlugText,
+    TimeText,
+    TradeGroupIdText,
+    exact,
+)
 from exchange.products.models import Origin
 from exchange.settlement.models import Aggressor
 
 VENUE: Final = "compute-exchange"
+
+ReasonText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=500,
+        description="why this is asked, for the record: a case number or a sentence",
+        examples=["case 2026-118: wash trades"],
+    ),
+]
+RegionText = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=exact(r"[a-z][a-z0-9-]{1,39}"),
+        description="a region as participants register it, such as guizhou",
+    ),
+]
 
 
 class Row(Protocol):
@@ -38,37 +63,56 @@ class ExportFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    PARQUET = "parquet"
 
 
-class TradeQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which trades; a parameter left out does not narrow, and all that are given must hold.
+class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every question may carry: why it is asked."""
 
-    `traded_from` is included and `traded_until` is not; `participant` and `trade_group` hold for either side;
-    `side` is the aggressor's; prices are included at both ends.
+    reason: ReasonText | None = None
+
+
+class AboutSomebody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question about somebody, which says why it is asked."""
+
+    reason: ReasonText
+
+
+class MarketQuery(Asked, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What trades and records are narrowed by; a parameter left out does not, all that are given must hold.
+
+    `participant`, `trade_group` and `region` hold for either side of a trade. Prices are included at both
+    ends. With a participant or a trade group the `reason` is needed.
     """
 
-    traded_from: TimeText | None = None
-    traded_until: TimeText | None = None
     product: SlugText | None = None
     accelerator: SlugText | None = None
     origin: Origin | None = None
     hub: SlugText | None = None
-    participant: IdText | None = None
-    buyer: IdText | None = None
-    provider: IdText | None = None
-    trade_group: IdText | None = None
+    participant: ParticipantIdText | None = None
+    trade_group: TradeGroupIdText | None = None
+    region: RegionText | None = None
     side: Aggressor | None = None
     price_min_cny_per_gpu_hour: CnyText | None = None
     price_max_cny_per_gpu_hour: CnyText | None = None
-    programme: IdText | None = None
+    programme: ProgrammeIdText | None = None
     voucher_funded: bool | None = None
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A `TradeQuery` with its texts read, before its names are looked up."""
+class TradeQuery(MarketQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which trades; `traded_from` is included and `traded_until` is not; `side` is the aggressor's."""
 
-    traded_from_us: int | None = None
-    traded_until_us: int | None = None
+    traded_from: TimeText | None = None
+    traded_until: TimeText | None = None
+    buyer: ParticipantIdText | None = None
+    provider: ParticipantIdText | None = None
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A `MarketQuery` with its texts read, before its names are looked up."""
+
+    from_us: int | None = None
+    until_us: int | None = None
     product_id: str | None = None
     accelerator_id: str | None = None
     origin: str | None = None
@@ -77,7 +121,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     buyer_id: int | None = None
     provider_id: int | None = None
     trade_group_id: int | None = None
-    aggressor: str | None = None
+    region: str | None = None
+    order_id: int | None = None
+    side: str | None = None
+    code: str | None = None
     price_ticks_min: int | None = None
     price_ticks_max: int | None = None
     programme_id: int | None = None
@@ -89,6 +136,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     product_ids: tuple[str, ...]
     group_member_ids: tuple[int, ...]
+    region_member_ids: tuple[int, ...]
     is_known: dict[str, bool]
 
 
@@ -100,6 +148,7 @@ class TradeFilter(msgspec.Struct, frozen=True, kw_only=True):
     product_ids: tuple[str, ...] | None = None
     participant_id: int | None = None
     group_member_ids: tuple[int, ...] | None = None
+    region_member_ids: tuple[int, ...] | None = None
     buyer_id: int | None = None
     provider_id: int | None = None
     aggressor: str | None = None
@@ -163,53 +212,3 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider_region: str | None
     provider_trade_group_id: str | None
     provider_trade_group_name: str | None
-
-
-class OrderFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as it came in and as it stands; `terms` as it was placed."""
-
-    id: str
-    client_order_id: str
-    participant_id: str
-    participant_name: str
-    trade_group_id: str | None
-    key_id: str
-    partition: int
-    sequence: int | None
-    product: str
-    side: str
-    quantity_gpus: int
-    starts_at: str
-    ends_at: str
-    hours: int
-    price_cny_per_gpu_hour: str
-    terms: msgspec.Raw
-    status: str
-    reason: str
-    filled_gpus: int
-    filled_gpu_hours: int
-    created_at: str
-    updated_at: str
-
-
-class OrderStep(msgspec.Struct, frozen=True, kw_only=True):
-    """One audit record of an order; `detail` as it was written."""
-
-    code: str
-    event_at: str
-    partition: int | None
-    sequence: int | None
-    event_index: int
-    actor_participant_id: str | None
-    key_id: str | None
-    trade_group_id: str | None
-    trade_id: str | None
-    detail: msgspec.Raw
-
-
-class OrderLife(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, every step it took in order, and its trades."""
-
-    order: OrderFacts
-    steps: list[OrderStep]
-    trades: list[TradeRow]

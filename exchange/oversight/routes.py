@@ -1,35 +1,40 @@
-"""Oversight over HTTP, for keys with the scope `audit`.
+"""Trades and records over HTTP, for keys with the scope `audit`.
 
-Needs `oversight` (`OversightService`) in the application's state.
+Needs `oversight` (`OversightService`) and `questions` (`Questions`) in the application's state.
 """
 
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 import msgspec
 from litestar import Controller, get
 from litestar.background_tasks import BackgroundTask
-from litestar.params import FromPath
 from litestar.response import Stream
 
 from exchange.kit.auth import Scope
 from exchange.kit.errors import Faults, InvalidInput
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
-from exchange.kit.http_path import id_in_path
+from exchange.kit.http_described import produces
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, page_of
 from exchange.kit.http_request import ApiRequest
-from exchange.oversight.export import MEDIA_TYPES
+from exchange.oversight.event_models import EventQuery, EventRow
+from exchange.oversight.export import EVERY_TYPE, FileForm, has_parquet
+from exchange.oversight.listing import EVENTS, TRADES
 from exchange.oversight.models import (
     ExportFormat,
-    OrderLife,
+    MarketQuery,
     Place,
+    ReasonText,
     RowOrder,
-    TradeFilter,
     TradeQuery,
     TradeRow,
 )
-from exchange.oversight.service import OversightService
+from exchange.oversight.questions import Questions, check_reason, names_somebody
+from exchange.oversight.service import Export, OversightService
 
-Q = TypeVar("Q", bound=TradeQuery)
+ROWS_HEADER = "Export-Rows"
+Q = TypeVar("Q", bound=MarketQuery)
+F = TypeVar("F")
 
 
 class ListTrades(TradeQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,10 +45,29 @@ class ListTrades(TradeQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cursor: CursorText | None = None
 
 
-class ExportTrades(TradeQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which trades, and how the file is written."""
+class ListEvents(EventQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which records, and which page of them."""
 
+    order: RowOrder = RowOrder.NEWEST_FIRST
+    limit: Limit = LIMIT_DEFAULT
+    cursor: CursorText | None = None
+
+
+class ExportTrades(TradeQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which trades, how the file is written, and why it is asked for."""
+
+    reason: ReasonText
     format: ExportFormat = ExportFormat.CSV
+    zip: bool = False
+    order: RowOrder = RowOrder.OLDEST_FIRST
+
+
+class ExportEvents(EventQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which records, how the file is written, and why it is asked for."""
+
+    reason: ReasonText
+    format: ExportFormat = ExportFormat.CSV
+    zip: bool = False
     order: RowOrder = RowOrder.OLDEST_FIRST
 
 
@@ -52,7 +76,21 @@ def _service(request: ApiRequest) -> OversightService:
     return service
 
 
-async def _filter(request: ApiRequest, type_: type[Q]) -> tuple[Q, TradeFilter]:
+def _rows_of(page: Page[Any]) -> int:
+    return len(page.data)
+
+
+def _questions(request: ApiRequest) -> Questions:
+    questions: Questions = request.app.state.questions
+    return questions
+
+
+async def _filter(
+    request: ApiRequest,
+    type_: type[Q],
+    parameters: type[MarketQuery],
+    resolve: Callable[[Mapping[str, Any], Faults], Awaitable[F]],
+) -> tuple[Q, F]:
     """Read the query string; every parameter at fault is named, whether its form or its meaning is wrong."""
     faults = Faults("invalid_query")
     try:
@@ -60,19 +98,47 @@ async def _filter(request: ApiRequest, type_: type[Q]) -> tuple[Q, TradeFilter]:
     except InvalidInput as refusal:
         faults.extend(refusal.errors)
         # The rest is read as well, so that one answer names everything.
-        fields = TradeQuery.__struct_fields__
         given = {
             name: text
             for name, text in request.query_params.items()
-            if name in fields and f"?{name}" not in faults
+            if name in parameters.__struct_fields__ and f"?{name}" not in faults
         }
-        await _service(request).filter_of(given, faults)
+        check_reason(given.get("reason"), faults, is_needed=names_somebody(given))
+        await resolve(given, faults)
         raise
-    return query, await _service(request).filter_of(msgspec.structs.asdict(query), faults)
+    given = {name: value for name, value in msgspec.structs.asdict(query).items() if value is not None}
+    check_reason(query.reason, faults, is_needed=names_somebody(given))
+    if given.get("format") is ExportFormat.PARQUET and not has_parquet():
+        faults.add("?format", "not_installed", "must be csv or ndjson: Parquet is not installed here")
+    return query, await resolve(given, faults)
+
+
+async def _file(
+    request: ApiRequest, what: str, query: MarketQuery, form: FileForm, begin: Callable[[], Awaitable[Export]]
+) -> Stream:
+    """Write the question down, answer with a file, and write down how much went out, however it ended."""
+    questions = _questions(request)
+    question_id = await questions.ask(request.principal, what, msgspec.to_builtins(query))
+    export = await begin()
+
+    async def over() -> None:
+        # Of a reader that went away as well: nothing else would close what it had left to read.
+        await export.chunks.aclose()
+        await questions.answer(request.principal, question_id, export.rows, is_whole=export.is_whole)
+
+    return Stream(
+        export.chunks,
+        media_type=form.media_type,
+        headers={
+            "Content-Disposition": f'attachment; filename="{form.file_name}"',
+            ROWS_HEADER: str(export.total),
+        },
+        background=BackgroundTask(over),
+    )
 
 
 class OversightController(Controller):
-    """The record of the whole venue, for regulators. Every question is itself recorded."""
+    """The record of the whole venue, for regulators. Every question is itself recorded, with its reason."""
 
     path = "/v1/oversight"
     tags = ("Oversight",)
@@ -81,39 +147,74 @@ class OversightController(Controller):
     @get("/trades", opt=requires(Scope.AUDIT, query=ListTrades), summary="Search trades")
     async def list_trades(self, request: ApiRequest) -> Page[TradeRow]:
         """Trades of all participants; `cursor` is the `next_cursor` of a page in the same `order`."""
-        query, wanted = await _filter(request, ListTrades)
+        service = _service(request)
+        query, wanted = await _filter(request, ListTrades, TradeQuery, service.trade_filter)
         list_name = f"oversight-trades-{query.order}"
         after = None
         if query.cursor is not None:
             traded_at_us, trade_id = decode_cursor(list_name, query.cursor, Part.TIME_US, Part.ID)
             after = Place(int(traded_at_us), int(trade_id))
-        await _service(request).record(request.principal, "trades", msgspec.to_builtins(query))
-        rows = await _service(request).page(wanted, query.order, after, query.limit + 1)
-        page = rows[: query.limit]
-        more = None
-        if len(rows) > len(page):
-            last = page[-1][0]
-            more = encode_cursor(list_name, last.traded_at_us, last.trade_id)
-        return Page([row for _, row in page], more)
 
-    @get("/trades/export", opt=requires(Scope.AUDIT, query=ExportTrades), summary="Export trades as a file")
+        async def answer() -> Page[TradeRow]:
+            rows = await service.page(TRADES, wanted, query.order, after, query.limit + 1)
+            return page_of(
+                list_name,
+                rows,
+                query.limit,
+                lambda placed: (placed[0].traded_at_us, placed[0].trade_id),
+                lambda placed: placed[1],
+            )
+
+        asked = msgspec.to_builtins(query)
+        return await _questions(request).told(request.principal, "trades", asked, answer, _rows_of)
+
+    @get(
+        "/trades/export",
+        opt=requires(Scope.AUDIT, query=ExportTrades) | produces(*EVERY_TYPE, counts_rows=True),
+        summary="Export trades as a file",
+    )
     async def export_trades(self, request: ApiRequest) -> Stream:
-        """Stream every trade that fits, as of one moment, as CSV or NDJSON. The file has no row limit."""
-        query, wanted = await _filter(request, ExportTrades)
+        """Stream every trade that fits, as of one moment. The file has no row limit.
+
+        `Export-Rows` tells beforehand how many rows are to come.
+        """
         service = _service(request)
-        await service.record(request.principal, "trades/export", msgspec.to_builtins(query))
-        chunks = await service.export(wanted, query.order, query.format)
-        return Stream(
-            chunks,
-            media_type=MEDIA_TYPES[query.format],
-            headers={"Content-Disposition": f'attachment; filename="trades.{query.format}"'},
-            # Of a reader that went away as well: nothing else would close what it had left to read.
-            background=BackgroundTask(chunks.aclose),
+        query, wanted = await _filter(request, ExportTrades, TradeQuery, service.trade_filter)
+        form = FileForm("trades", query.format, query.zip)
+        return await _file(
+            request, "trades/export", query, form, lambda: service.export(TRADES, wanted, query.order, form)
         )
 
-    @get("/orders/{order_id:str}", summary="Read the life of an order")
-    async def order_life(self, request: ApiRequest, order_id: FromPath[str]) -> OrderLife:
-        """Return an order of any participant with every step it took, in order, and its trades."""
-        value = id_in_path("ord", order_id, "no such order")
-        await _service(request).record(request.principal, "orders", {"order_id": order_id})
-        return await _service(request).order_life(value)
+    @get("/events", opt=requires(Scope.AUDIT, query=ListEvents), summary="Search the record")
+    async def list_events(self, request: ApiRequest) -> Page[EventRow]:
+        """Steps of all orders, trades, vouchers and claims, by their numbers; pages as those of trades."""
+        service = _service(request)
+        query, wanted = await _filter(request, ListEvents, EventQuery, service.event_filter)
+        list_name = f"oversight-events-{query.order}"
+        after = None if query.cursor is None else int(decode_cursor(list_name, query.cursor, Part.ID)[0])
+
+        async def answer() -> Page[EventRow]:
+            rows = await service.page(EVENTS, wanted, query.order, after, query.limit + 1)
+            return page_of(
+                list_name, rows, query.limit, lambda placed: (placed[0],), lambda placed: placed[1]
+            )
+
+        asked = msgspec.to_builtins(query)
+        return await _questions(request).told(request.principal, "events", asked, answer, _rows_of)
+
+    @get(
+        "/events/export",
+        opt=requires(Scope.AUDIT, query=ExportEvents) | produces(*EVERY_TYPE, counts_rows=True),
+        summary="Export the record as a file",
+    )
+    async def export_events(self, request: ApiRequest) -> Stream:
+        """Stream every record that fits, as of one moment. The file has no row limit.
+
+        `Export-Rows` tells beforehand how many rows are to come.
+        """
+        service = _service(request)
+        query, wanted = await _filter(request, ExportEvents, EventQuery, service.event_filter)
+        form = FileForm("events", query.format, query.zip)
+        return await _file(
+            request, "events/export", query, form, lambda: service.export(EVENTS, wanted, query.order, form)
+        )

@@ -1,9 +1,8 @@
 """Reading what a regulator asks, and showing what the tables answer. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
-
-import msgspec
 
 from exchange.kit.clock import format_rfc3339, us_of
 from exchange.kit.errors import Faults
@@ -12,8 +11,6 @@ from exchange.kit.ids import encode_id
 from exchange.oversight.models import (
     VENUE,
     Found,
-    OrderFacts,
-    OrderStep,
     Row,
     TradeFilter,
     TradeRow,
@@ -25,6 +22,10 @@ _TEXTS: Final = {
     "accelerator": "accelerator_id",
     "origin": "origin",
     "hub": "hub_code",
+    "region": "region",
+    "side": "side",
+    "code": "code",
+    "voucher_funded": "is_voucher_funded",
 }
 _IDS: Final = {
     "participant": ("participant_id", "par"),
@@ -32,7 +33,9 @@ _IDS: Final = {
     "provider": ("provider_id", "par"),
     "trade_group": ("trade_group_id", "grp"),
     "programme": ("programme_id", "prg"),
+    "order_id": ("order_id", "ord"),
 }
+_TIMES: Final = (("traded_from", "traded_until"), ("event_from", "event_until"))
 _PRICES: Final = {
     "price_min_cny_per_gpu_hour": "price_ticks_min",
     "price_max_cny_per_gpu_hour": "price_ticks_max",
@@ -42,18 +45,19 @@ _PRICES: Final = {
 def read_query(given: Mapping[str, Any], faults: Faults) -> Wanted:
     """Read the parameters that were given; what is wrong with them goes to `faults`, all of it."""
     values: dict[str, Any] = {field: given.get(name) for name, field in _TEXTS.items()}
-    values["aggressor"] = given.get("side")
-    values["is_voucher_funded"] = given.get("voucher_funded")
-    for name in ("traded_from", "traded_until"):
-        values[f"{name}_us"] = time_us(faults, f"?{name}", given.get(name))
+    for from_name, until_name in _TIMES:
+        if from_name in given or until_name in given:
+            values["from_us"] = time_us(faults, f"?{from_name}", given.get(from_name))
+            values["until_us"] = time_us(faults, f"?{until_name}", given.get(until_name))
     for name, (field, prefix) in _IDS.items():
         values[field] = typed_id(faults, f"?{name}", prefix, given.get(name))
     for name, field in _PRICES.items():
         values[field] = money_fen(faults, f"?{name}", given.get(name))
     wanted = Wanted(**values)
-    from_us, until_us = wanted.traded_from_us, wanted.traded_until_us
+    from_us, until_us = wanted.from_us, wanted.until_us
     if from_us is not None and until_us is not None and from_us >= until_us:
-        faults.add("?traded_until", "out_of_range", "must be later than traded_from", given["traded_until"])
+        (from_name, until_name) = next(names for names in _TIMES if names[1] in given)
+        faults.add(f"?{until_name}", "out_of_range", f"must be later than {from_name}", given[until_name])
     ticks_min, ticks_max = wanted.price_ticks_min, wanted.price_ticks_max
     if ticks_min is not None and ticks_max is not None and ticks_min > ticks_max:
         name = "price_max_cny_per_gpu_hour"
@@ -69,17 +73,17 @@ def check_names(given: Mapping[str, Any], found: Found, faults: Faults) -> None:
 
 
 def filter_of(wanted: Wanted, found: Found) -> TradeFilter:
-    """Return what is wanted, in the tables' values."""
-    narrows_products = any((wanted.product_id, wanted.accelerator_id, wanted.origin, wanted.hub_code))
+    """Return which trades are wanted, in the tables' values."""
     return TradeFilter(
-        traded_from_us=wanted.traded_from_us,
-        traded_until_us=wanted.traded_until_us,
-        product_ids=found.product_ids if narrows_products else None,
+        traded_from_us=wanted.from_us,
+        traded_until_us=wanted.until_us,
+        product_ids=product_ids(wanted, found),
         participant_id=wanted.participant_id,
-        group_member_ids=None if wanted.trade_group_id is None else found.group_member_ids,
+        group_member_ids=group_members(wanted, found),
+        region_member_ids=region_members(wanted, found),
         buyer_id=wanted.buyer_id,
         provider_id=wanted.provider_id,
-        aggressor=wanted.aggressor,
+        aggressor=wanted.side,
         price_ticks_min=wanted.price_ticks_min,
         price_ticks_max=wanted.price_ticks_max,
         programme_id=wanted.programme_id,
@@ -87,8 +91,30 @@ def filter_of(wanted: Wanted, found: Found) -> TradeFilter:
     )
 
 
-def _id(prefix: str, value: int | None) -> str | None:
+def product_ids(wanted: Wanted, found: Found) -> tuple[str, ...] | None:
+    """Return the products that are wanted; None for all."""
+    narrows = any((wanted.product_id, wanted.accelerator_id, wanted.origin, wanted.hub_code))
+    return found.product_ids if narrows else None
+
+
+def group_members(wanted: Wanted, found: Found) -> tuple[int, ...] | None:
+    """Return the members of the trade group that is wanted; None for all participants."""
+    return None if wanted.trade_group_id is None else found.group_member_ids
+
+
+def region_members(wanted: Wanted, found: Found) -> tuple[int, ...] | None:
+    """Return the participants of the region that is wanted; None for all."""
+    return None if wanted.region is None else found.region_member_ids
+
+
+def optional_id(prefix: str, value: int | None) -> str | None:
+    """Show an id that may be missing."""
     return None if value is None else encode_id(prefix, value)
+
+
+def optional_time(at: datetime | None) -> str | None:
+    """Show a time that may be missing."""
+    return None if at is None else format_rfc3339(us_of(at))
 
 
 def trade_row(row: Row) -> TradeRow:
@@ -127,56 +153,12 @@ def trade_row(row: Row) -> TradeRow:
         buyer_name=row["buyer_name"],
         buyer_size_class=row["buyer_size_class"],
         buyer_region=row["buyer_region"],
-        buyer_trade_group_id=_id("grp", row["buyer_trade_group_id"]),
+        buyer_trade_group_id=optional_id("grp", row["buyer_trade_group_id"]),
         buyer_trade_group_name=row["buyer_trade_group_name"],
         provider_id=encode_id("par", row["provider_id"]),
         provider_name=row["provider_name"],
         provider_ownership=row["provider_ownership"],
         provider_region=row["provider_region"],
-        provider_trade_group_id=_id("grp", row["provider_trade_group_id"]),
+        provider_trade_group_id=optional_id("grp", row["provider_trade_group_id"]),
         provider_trade_group_name=row["provider_trade_group_name"],
-    )
-
-
-def order_facts(row: Row) -> OrderFacts:
-    """Show an order with its owner."""
-    return OrderFacts(
-        id=encode_id("ord", row["id"]),
-        client_order_id=row["client_order_id"],
-        participant_id=encode_id("par", row["participant_id"]),
-        participant_name=row["participant_name"],
-        trade_group_id=_id("grp", row["trade_group_id"]),
-        key_id=encode_id("key", row["key_id"]),
-        partition=row["partition_id"],
-        sequence=row["sequence"],
-        product=row["product_id"],
-        side=row["side"],
-        quantity_gpus=row["quantity_gpus"],
-        starts_at=format_hour(row["starts_hour"]),
-        ends_at=format_hour(row["ends_hour"]),
-        hours=row["hours"],
-        price_cny_per_gpu_hour=format_cny(row["price_ticks"]),
-        terms=msgspec.Raw(row["terms"].encode()),
-        status=row["status"],
-        reason=row["reason"],
-        filled_gpus=row["filled_gpus"],
-        filled_gpu_hours=row["filled_gpu_hours"],
-        created_at=format_rfc3339(us_of(row["created_at"])),
-        updated_at=format_rfc3339(us_of(row["updated_at"])),
-    )
-
-
-def order_step(row: Row) -> OrderStep:
-    """Show an audit record of an order."""
-    return OrderStep(
-        code=row["code"],
-        event_at=format_rfc3339(us_of(row["event_at"])),
-        partition=row["partition_id"],
-        sequence=row["sequence"],
-        event_index=row["event_index"],
-        actor_participant_id=_id("par", row["actor_participant_id"]),
-        key_id=_id("key", row["key_id"]),
-        trade_group_id=_id("grp", row["trade_group_id"]),
-        trade_id=_id("trd", row["trade_id"]),
-        detail=msgspec.Raw(row["detail"].encode()),
     )

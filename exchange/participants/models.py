@@ -7,15 +7,19 @@ groups is venue time; the times of keys are wall-clock time, because keys guard 
 import datetime as dt
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from exchange.kit.auth import Scope
-from exchange.kit.fields import IdText, NameText, TimeText, exact
+from exchange.kit.auth import Scope, StoredKey
+from exchange.kit.fields import ClientText, NameText, ParticipantIdText, TimeText, TradeGroupIdText, exact
 
 NETWORKS_MAX = 50
+OVERLAP_S_MAX = 7 * 24 * 3600
 SECTORS_MAX = 20
+LABEL_LENGTH_MAX = 200
+LOGIN_VALID_S = 15 * 60
+LOGIN_VALID_S_MAX = 24 * 3600
 
 Network = IPv4Network | IPv6Network
 
@@ -80,6 +84,30 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     expires_at_us: int | None
     revoked_at_us: int | None
+    signing_public_key: bytes | None = None
+    """The Ed25519 key that must sign its requests, 32 bytes; None where none must."""
+    algorithm: str | None = None
+    """What decides with it, by its owner's name for it; None where a person does."""
+    maker_id: int | None = None
+    """The key of the same participant that made it, or in whose place it was made."""
+    successor_id: int | None = None
+    """The key that was made in its place."""
+    last_used_at_us: int | None = None
+    """To the minute."""
+    last_used_from: str | None = None
+
+    def has_ended(self, wall_now_us: int) -> bool:
+        """Whether it opens nothing any more."""
+        expires_at_us = self.expires_at_us
+        return self.revoked_at_us is not None or (expires_at_us is not None and expires_at_us <= wall_now_us)
+
+
+class KeyUse(NamedTuple):
+    """When a key last opened a process, and from which address; None where that is not known."""
+
+    key_id: int
+    at_us: int
+    address: str | None
 
 
 class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +118,23 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[Scope]
     allowed_networks: tuple[Network, ...] = ()
     expires_at_us: int | None = None
+    signing_public_key: bytes | None = None
+    algorithm: str | None = None
+
+
+class StoredLogin(NamedTuple):
+    """A login code as the database has it, and the key that its session stands for."""
+
+    key_id: int
+    secret_sha256: bytes
+
+
+class StoredSession(NamedTuple):
+    """A session of the console with its key; times are wall-clock time."""
+
+    key: StoredKey
+    expires_at_us: int
+    """When it ends, however it is used: never after its key."""
 
 
 RegionText = Annotated[
@@ -119,13 +164,27 @@ NetworkText = Annotated[
     str, msgspec.Meta(max_length=50, description="an IP network such as 10.0.0.0/8 or one address")
 ]
 
+PublicKeyText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=300,
+        description=(
+            "the Ed25519 public key with which each request must be signed, in PEM or as 32 bytes in base64"
+        ),
+        examples=["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="],
+    ),
+]
+
+
+SecretText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
 
 class NewParticipant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A participant to be registered."""
 
     kind: ParticipantKind
     name: NameText
-    trade_group_id: IdText | None = None
+    trade_group_id: TradeGroupIdText | None = None
     region: RegionText | None = None
     ownership: Ownership | None = None
     size_class: SizeClass | None = None
@@ -140,13 +199,43 @@ class NewTradeGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A key to be made. Without `participant_id` it is for the caller's own participant."""
+    """A key to be made. Without `participant_id` it is for the caller's own participant.
+
+    `algorithm` names the program that decides what is done with the key, where no person does: it is told
+    with each step of the audit record, and never changes.
+    """
 
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=len(Scope))]
-    participant_id: IdText | None = None
-    label: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    participant_id: ParticipantIdText | None = None
+    label: Annotated[str, msgspec.Meta(max_length=LABEL_LENGTH_MAX)] = ""
     expires_at: TimeText | None = None
     allowed_networks: Annotated[tuple[NetworkText, ...], msgspec.Meta(max_length=NETWORKS_MAX)] = ()
+    signing_public_key: PublicKeyText | None = None
+    algorithm: ClientText | None = None
+
+
+class RotateKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A key to be put in the place of another, which goes on working for `overlap_s` seconds.
+
+    Without `signing_public_key` the new key signs as the old one does.
+    """
+
+    overlap_s: Annotated[int, msgspec.Meta(ge=0, le=OVERLAP_S_MAX)]
+    signing_public_key: PublicKeyText | None = None
+
+
+class NewLogin(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A login to be issued: what its session may do, and how many seconds its code is good for."""
+
+    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=len(Scope))]
+    valid_s: Annotated[int, msgspec.Meta(ge=60, le=LOGIN_VALID_S_MAX)] = LOGIN_VALID_S
+
+
+class NewSession(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a session begins with: either a key, or the code of a login that an operator issued."""
+
+    key: SecretText | None = None
+    login_code: SecretText | None = None
 
 
 class ParticipantView(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,19 +262,54 @@ class TradeGroupView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """A key as the API shows it: never its secret."""
+    """A key as the API shows it: never its secret.
+
+    `maker_id` is the key of the same participant that made it, or in whose place it was made; `successor_id`
+    the one made in its place. `last_used_at` is to the minute, and written within a minute or two.
+    """
 
     id: str
     participant_id: str
     label: str
     scopes: list[Scope]
     allowed_networks: list[str]
+    signing_public_key: str | None
+    algorithm: str | None
     created_at: str
     expires_at: str | None
     revoked_at: str | None
+    maker_id: str | None
+    successor_id: str | None
+    last_used_at: str | None
+    last_used_from: str | None
 
 
 class IssuedKey(KeyView, frozen=True, kw_only=True):
     """A key just made. `secret` is the whole key to send; it is shown once and null ever after."""
 
     secret: str | None
+
+
+class SessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the console: for whom, with which key, and until when at most."""
+
+    participant_id: str
+    participant_name: str
+    kind: ParticipantKind
+    scopes: list[Scope]
+    key_id: str
+    expires_at: str
+
+
+class IssuedLogin(msgspec.Struct, frozen=True, kw_only=True):
+    """A login just issued. `login_code` and `login_url` are shown once, and null ever after.
+
+    Who opens the address is logged in, once, until `expires_at`. Revoking the key ends what came of it.
+    """
+
+    participant_id: str
+    key_id: str
+    scopes: list[Scope]
+    login_code: str | None
+    login_url: str | None
+    expires_at: str

@@ -39,14 +39,30 @@ SELECT id, name, created_at FROM trade_group WHERE id > $1 ORDER BY id LIMIT $2;
 -- name: insert_key
 -- A new key; of its secret only the hash.
 INSERT INTO api_key (
-    id, participant_id, label, secret_sha256, scopes, allowed_networks, created_at, expires_at, maker_key_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+    id, participant_id, label, secret_sha256, scopes, allowed_networks, created_at, expires_at, maker_key_id,
+    signing_public_key, algorithm)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+
+-- part: shown_keys
+-- What may be shown of keys.
+SELECT id, participant_id, label, scopes, allowed_networks, created_at, expires_at, revoked_at, signing_public_key,
+    algorithm, successor_key_id, last_used_at, last_used_from, (
+        SELECT maker.id
+        FROM api_key AS maker
+        WHERE maker.id = key.maker_key_id AND maker.participant_id = key.participant_id
+    ) AS maker_key_id
+FROM api_key AS key
 
 -- name: key_by_id
 -- What may be shown of one key.
-SELECT id, participant_id, label, scopes, allowed_networks, created_at, expires_at, revoked_at
-FROM api_key
+{shown_keys}
 WHERE id = $1;
+
+-- name: lock_key
+-- The same, while others wait to change the key.
+{shown_keys}
+WHERE id = $1
+FOR NO KEY UPDATE;
 
 -- name: key_root
 -- The key that a key comes of in the end, following its makers within its participant; a key nobody made is its own.
@@ -54,8 +70,7 @@ SELECT api_key_root($1);
 
 -- name: keys_after
 -- A page of one participant's keys in the order of their ids.
-SELECT id, participant_id, label, scopes, allowed_networks, created_at, expires_at, revoked_at
-FROM api_key
+{shown_keys}
 WHERE participant_id = $1 AND id > $2
 ORDER BY id
 LIMIT $3;
@@ -64,10 +79,33 @@ LIMIT $3;
 -- Revoke a key once; gives no row when it is revoked already.
 UPDATE api_key SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL RETURNING id;
 
+-- name: succeed_key
+-- Put a key in the place of another, which ends at a time.
+UPDATE api_key SET successor_key_id = $2, expires_at = $3 WHERE id = $1;
+
+-- name: ended_keys
+-- Those of the keys that open nothing any more.
+SELECT id FROM api_key WHERE id = ANY ($1::BIGINT[]) AND (revoked_at IS NOT NULL OR expires_at <= $2);
+
+-- name: mark_keys_used
+-- When keys were last used and from where, unless another process knows better; rows in one order, so that two
+-- processes never wait for each other.
+WITH used AS (
+    SELECT key_id, used_at, address
+    FROM unnest($1::BIGINT[], $2::TIMESTAMPTZ[], $3::INET[]) AS used (key_id, used_at, address)
+), locked AS (
+    SELECT id, last_used_at FROM api_key WHERE id IN (SELECT key_id FROM used) ORDER BY id FOR NO KEY UPDATE
+)
+UPDATE api_key AS key
+SET last_used_at = used.used_at, last_used_from = used.address
+FROM used
+JOIN locked ON locked.id = used.key_id
+WHERE key.id = locked.id AND (locked.last_used_at IS NULL OR locked.last_used_at < used.used_at);
+
 -- name: stored_key
 -- What the door needs to know of a key that is not revoked, with its participant.
 SELECT
-    key.id, key.secret_sha256, key.scopes, key.allowed_networks, key.expires_at,
+    key.id, key.secret_sha256, key.signing_public_key, key.scopes, key.allowed_networks, key.expires_at,
     owner.id AS participant_id, owner.kind, owner.name, owner.trade_group_id
 FROM api_key AS key
 JOIN participant AS owner ON owner.id = key.participant_id
@@ -80,3 +118,58 @@ LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE;
 -- name: any_key_exists
 -- Whether any key was ever made.
 SELECT EXISTS (SELECT FROM api_key);
+
+-- name: insert_session
+-- A new session of the console; of what its cookie says only the hash.
+INSERT INTO console_session (id, key_id, secret_sha256, created_at, expires_at, last_used_at)
+VALUES ($1, $2, $3, $4, $5, $4);
+
+-- name: stored_session
+-- What the door needs to know of a session that has not ended, with its key and its participant.
+SELECT
+    session.id AS session_id, session.secret_sha256, least(session.expires_at, key.expires_at) AS expires_at,
+    key.id, key.scopes, key.allowed_networks,
+    owner.id AS participant_id, owner.kind, owner.name, owner.trade_group_id
+FROM console_session AS session
+JOIN api_key AS key ON key.id = session.key_id
+JOIN participant AS owner ON owner.id = key.participant_id
+WHERE session.id = $1 AND session.ended_at IS NULL AND key.revoked_at IS NULL;
+
+-- name: touch_session
+-- Note that a session is used, unless it has ended or was not used since $3.
+UPDATE console_session
+SET last_used_at = greatest(last_used_at, $2)
+WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3
+RETURNING id;
+
+-- name: end_session
+-- End a session once; gives no row when it has ended already.
+UPDATE console_session SET ended_at = $2 WHERE id = $1 AND ended_at IS NULL RETURNING id;
+
+-- name: ended_sessions
+-- Those of the sessions that open nothing any more: ended, expired, or not used since $3.
+SELECT id
+FROM console_session
+WHERE id = ANY ($1::BIGINT[]) AND (ended_at IS NOT NULL OR expires_at <= $2 OR last_used_at <= $3);
+
+-- name: drop_sessions
+-- Drop sessions that expired before a time.
+DELETE FROM console_session
+WHERE id IN (SELECT id FROM console_session WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED);
+
+-- name: insert_login
+-- A new login code; of what it says only the hash.
+INSERT INTO console_login (id, key_id, secret_sha256, created_at, expires_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: login_by_id
+-- A login code that is still good.
+SELECT key_id, secret_sha256 FROM console_login WHERE id = $1 AND used_at IS NULL AND expires_at > $2;
+
+-- name: use_login
+-- Use a login code once; gives no row when it was used, or has expired.
+UPDATE console_login SET used_at = $2 WHERE id = $1 AND used_at IS NULL AND expires_at > $2 RETURNING id;
+
+-- name: drop_logins
+-- Drop login codes that expired before a time.
+DELETE FROM console_login
+WHERE id IN (SELECT id FROM console_login WHERE expires_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED);

@@ -4,6 +4,8 @@ Needs `database` (kit.database.Database), `clock` (kit.clock.Clock) and `authent
 (kit.auth.Authenticator) in the application's state.
 """
 
+from http import HTTPStatus
+
 import msgspec
 from litestar import Controller, Response, delete, get, post
 from litestar.params import FromPath, JSONBody
@@ -12,8 +14,9 @@ from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock, format_rfc3339
 from exchange.kit.database import Connection, Database
 from exchange.kit.errors import NotFound
-from exchange.kit.fields import IdText, time_us, typed_id
+from exchange.kit.fields import ParticipantIdText, time_us, typed_id
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
 from exchange.kit.http_pages import (
     LIMIT_DEFAULT,
@@ -22,13 +25,14 @@ from exchange.kit.http_pages import (
     Page,
     PageQuery,
     Part,
-    decode_cursor,
-    encode_cursor,
+    page_of,
+    place_in,
 )
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import decode_id, encode_id
-from exchange.participants import rules, service
+from exchange.kit.signing_keys import public_text
+from exchange.participants import rotation, rules, service
 from exchange.participants.models import (
     IssuedKey,
     Key,
@@ -40,6 +44,7 @@ from exchange.participants.models import (
     Participant,
     ParticipantKind,
     ParticipantView,
+    RotateKey,
     TradeGroup,
     TradeGroupView,
 )
@@ -56,7 +61,7 @@ class ListParticipants(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 class ListKeys(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Query of the list of keys; `participant_id` is for operators."""
 
-    participant_id: IdText | None = None
+    participant_id: ParticipantIdText | None = None
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
 
@@ -90,18 +95,32 @@ def _key_view(key: Key) -> KeyView:
         label=key.label,
         scopes=sorted(key.scopes),
         allowed_networks=[str(network) for network in key.allowed_networks],
+        signing_public_key=None if key.signing_public_key is None else public_text(key.signing_public_key),
+        algorithm=key.algorithm,
         created_at=format_rfc3339(key.created_at_us),
-        expires_at=None if key.expires_at_us is None else format_rfc3339(key.expires_at_us),
-        revoked_at=None if key.revoked_at_us is None else format_rfc3339(key.revoked_at_us),
+        expires_at=_time(key.expires_at_us),
+        revoked_at=_time(key.revoked_at_us),
+        maker_id=_public_id(key.maker_id),
+        successor_id=_public_id(key.successor_id),
+        last_used_at=_time(key.last_used_at_us),
+        last_used_from=key.last_used_from,
     )
+
+
+def _public_id(key_id: int | None) -> str | None:
+    return None if key_id is None else encode_id("key", key_id)
+
+
+def _time(at_us: int | None) -> str | None:
+    return None if at_us is None else format_rfc3339(at_us)
 
 
 def _issued(key: Key, text: str) -> IssuedKey:
     return IssuedKey(**msgspec.structs.asdict(_key_view(key)), secret=text)
 
 
-def _after(list_name: str, cursor: str | None) -> int:
-    return 0 if cursor is None else int(decode_cursor(list_name, cursor, Part.ID)[0])
+def _without_secret(issued: IssuedKey) -> IssuedKey:
+    return msgspec.structs.replace(issued, secret=None)
 
 
 class ParticipantsController(Controller):
@@ -133,15 +152,13 @@ class ParticipantsController(Controller):
     async def list_participants(self, request: ApiRequest) -> Page[ParticipantView]:
         """List participants, oldest first."""
         query = request.query(ListParticipants)
-        after_id = _after("participants", query.cursor)
+        after_id = place_in("participants", query.cursor, Part.ID, otherwise=0)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             found = await service.list_participants(
                 connection, kind=query.kind, after_id=after_id, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        more = encode_cursor("participants", page[-1].id) if len(found) > len(page) else None
-        return Page([participant_view(each) for each in page], more)
+        return page_of("participants", found, query.limit, lambda each: (each.id,), participant_view)
 
     @get("/me", opt=requires(*Scope), summary="Who am I")
     async def me(self, request: ApiRequest) -> ParticipantView:
@@ -186,13 +203,11 @@ class TradeGroupsController(Controller):
     async def list_trade_groups(self, request: ApiRequest) -> Page[TradeGroupView]:
         """List trade groups, oldest first."""
         query = request.query(PageQuery)
-        after_id = _after("trade_groups", query.cursor)
+        after_id = place_in("trade_groups", query.cursor, Part.ID, otherwise=0)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             found = await service.list_trade_groups(connection, after_id=after_id, limit=query.limit + 1)
-        page = found[: query.limit]
-        more = encode_cursor("trade_groups", page[-1].id) if len(found) > len(page) else None
-        return Page([_group_view(each) for each in page], more)
+        return page_of("trade_groups", found, query.limit, lambda group: (group.id,), _group_view)
 
 
 class KeysController(Controller):
@@ -202,12 +217,18 @@ class KeysController(Controller):
     tags = ("Keys",)
     opt = requires(*Scope)
 
-    @post("", opt=requires(*Scope, keep_faults=True, once=True), status_code=201, summary="Make a key")
+    @post(
+        "",
+        opt=requires(*Scope, keep_faults=True, once=True) | refuses(HTTPStatus.NOT_FOUND),
+        status_code=201,
+        summary="Make a key",
+    )
     async def create(self, request: ApiRequest, data: JSONBody[NewKey]) -> Response[IssuedKey]:
         """Make a key; its `secret` stands in this answer only, and is null when the request is replayed.
 
         Operators make keys for any participant, others for their own, never wider than the key they use: in
-        scopes, expiry and networks.
+        scopes, expiry and networks. With `signing_public_key` each request with the key must be signed by the
+        private one; docs/keys.md tells how.
         """
         clock: Clock = request.app.state.clock
         grant = _read_grant(request, data)
@@ -218,13 +239,13 @@ class KeysController(Controller):
             )
             return _issued(key, text)
 
-        return await once(request, work, remember=lambda issued: msgspec.structs.replace(issued, secret=None))
+        return await once(request, work, remember=_without_secret)
 
-    @get("", opt=requires(*Scope, query=ListKeys), summary="List keys")
+    @get("", opt=requires(*Scope, query=ListKeys) | refuses(HTTPStatus.NOT_FOUND), summary="List keys")
     async def list_keys(self, request: ApiRequest) -> Page[KeyView]:
         """List the caller's keys, or for an operator any participant's; oldest first, revoked ones too."""
         query = request.query(ListKeys)
-        after_id = _after("keys", query.cursor)
+        after_id = place_in("keys", query.cursor, Part.ID, otherwise=0)
         owner_id = typed_id(request.faults, "?participant_id", "par", query.participant_id)
         request.faults.code = "invalid_query"
         request.faults.raise_if_any()
@@ -235,9 +256,7 @@ class KeysController(Controller):
         database: Database = request.app.state.database
         async with database.connection() as connection:
             found = await service.list_keys(connection, owner_id, after_id=after_id, limit=query.limit + 1)
-        page = found[: query.limit]
-        more = encode_cursor("keys", page[-1].id) if len(found) > len(page) else None
-        return Page([_key_view(each) for each in page], more)
+        return page_of("keys", found, query.limit, lambda key: (key.id,), _key_view)
 
     @get("/{key_id:str}", summary="Read a key")
     async def get_key(self, request: ApiRequest, key_id: FromPath[str]) -> KeyView:
@@ -248,13 +267,49 @@ class KeysController(Controller):
 
     @delete("/{key_id:str}", summary="Revoke a key")
     async def revoke(self, request: ApiRequest, key_id: FromPath[str]) -> None:
-        """Revoke a key for good; other processes refuse it within a second."""
+        """Revoke a key for good, in every process: what it has open is closed too."""
         value = _key_id(key_id)
         database: Database = request.app.state.database
         clock: Clock = request.app.state.clock
         async with database.transaction() as connection:
             await service.revoke_key(connection, request.principal, value, clock.now_us())
         request.app.state.authenticator.forget(value)
+
+    @post(
+        "/{key_id:str}/rotate",
+        opt=requires(*Scope, keep_faults=True, once=True),
+        status_code=201,
+        summary="Put a key in the place of another",
+    )
+    async def rotate(
+        self, request: ApiRequest, key_id: FromPath[str], data: JSONBody[RotateKey]
+    ) -> Response[IssuedKey]:
+        """Make a key that can do what this one can; this one ends after `overlap_s`.
+
+        The new key's `secret` stands in this answer only. It lives as long from now on as this one did from
+        its making, but no longer than the key that asks; a key that rotates itself keeps its `expires_at`.
+        Operators rotate any key, others those that come of the same key as their own.
+        """
+        value = _key_id(key_id)
+        clock: Clock = request.app.state.clock
+        faults = request.faults
+        public_key = rules.read_signing_key(faults, "/signing_public_key", data.signing_public_key)
+        faults.raise_if_any()
+
+        async def work(connection: Connection) -> IssuedKey:
+            key, text = await rotation.rotate_key(
+                connection,
+                request.principal,
+                value,
+                overlap_s=data.overlap_s,
+                signing_public_key=public_key,
+                now_us=clock.now_us(),
+            )
+            return _issued(key, text)
+
+        answer = await once(request, work, remember=_without_secret)
+        request.app.state.authenticator.forget(value)
+        return answer
 
 
 def _key_id(text: str) -> int:
@@ -267,6 +322,7 @@ def _read_grant(request: ApiRequest, data: NewKey) -> KeyGrant:
     owner_id = typed_id(faults, "/participant_id", "par", data.participant_id)
     networks = rules.read_networks(faults, "/allowed_networks", rules.present(data.allowed_networks) or ())
     expires_at_us = time_us(faults, "/expires_at", data.expires_at)
+    public_key = rules.read_signing_key(faults, "/signing_public_key", data.signing_public_key)
     if owner_id is None and data.participant_id is not None:
         faults.raise_if_any()  # what a key may do depends on whose it is
     return KeyGrant(
@@ -275,4 +331,6 @@ def _read_grant(request: ApiRequest, data: NewKey) -> KeyGrant:
         scopes=frozenset(rules.present(data.scopes) or ()),
         allowed_networks=networks,
         expires_at_us=expires_at_us,
+        signing_public_key=public_key,
+        algorithm=rules.present(data.algorithm),
     )

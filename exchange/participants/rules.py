@@ -8,8 +8,10 @@ from typing import Final, TypeVar
 import msgspec
 
 from exchange.kit.auth import Scope
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.errors import Faults
 from exchange.kit.fields import Readable
+from exchange.kit.signing_keys import BadKey, read_public_key
 from exchange.participants.models import (
     Key,
     KeyGrant,
@@ -35,7 +37,7 @@ KIND_SCOPES: Final[dict[ParticipantKind, frozenset[Scope]]] = {
 """The most that a key of a participant of each kind may do."""
 
 _EPOCH: Final = dt.date(1970, 1, 1)
-_DAY_US: Final = 86_400_000_000
+_SMALL: Final = frozenset({SizeClass.MICRO, SizeClass.SMALL})
 _FACTS: Final = {
     "ownership": frozenset({ParticipantKind.PROVIDER}),
     "size_class": frozenset({ParticipantKind.BUYER}),
@@ -46,7 +48,7 @@ _FACTS: Final = {
 
 def is_startup(participant: Participant, now_us: int) -> bool:
     """Whether a participant is micro or small and was founded at most `STARTUP_YEARS` years ago."""
-    if participant.size_class not in {SizeClass.MICRO, SizeClass.SMALL} or participant.founded_on is None:
+    if participant.size_class not in _SMALL or participant.founded_on is None:
         return False
     return _date_of(now_us) <= years_after(participant.founded_on, STARTUP_YEARS)
 
@@ -60,7 +62,7 @@ def years_after(date: dt.date, years: int) -> dt.date:
 
 
 def _date_of(at_us: int) -> dt.date:
-    return _EPOCH + dt.timedelta(days=at_us // _DAY_US)
+    return _EPOCH + dt.timedelta(days=at_us // US_PER_DAY)
 
 
 def read_date(faults: Faults, pointer: str, text: Readable, now_us: int) -> dt.date | None:
@@ -103,13 +105,24 @@ def read_networks(faults: Faults, pointer: str, texts: Iterable[str]) -> tuple[N
     return tuple(networks)
 
 
+def read_signing_key(faults: Faults, pointer: str, text: Readable) -> bytes | None:
+    """Return an Ed25519 public key, or record a fault and return None."""
+    if not isinstance(text, str):
+        return None
+    try:
+        return read_public_key(text)
+    except BadKey as error:
+        faults.add(pointer, "bad_signing_key", f"must {error}", text)
+        return None
+
+
 def check_grant(
     faults: Faults, grant: KeyGrant, kind: ParticipantKind, maker_key: Key | None, wall_now_us: int
 ) -> None:
     """Record a fault for each way in which a new key would be able to do too much.
 
     A key never exceeds what its participant's kind may do. With `maker_key`, it never exceeds that key
-    either: not in scopes, not in time, not in the networks it may come from.
+    either: not in scopes, in time, in the networks it may come from; and it signs where that one does.
     """
     beyond_kind = sorted(grant.scopes - KIND_SCOPES[kind])
     if beyond_kind:
@@ -132,6 +145,29 @@ def check_grant(
     if maker_key.allowed_networks and not _are_within(grant.allowed_networks, maker_key.allowed_networks):
         rule = "must lie within the networks of the key that makes it"
         faults.add("/allowed_networks", "bad_network", rule)
+    if maker_key.signing_public_key is not None and grant.signing_public_key is None:
+        rule = "is required of a key that is made by one that signs"
+        if "/signing_public_key" not in faults:
+            faults.add("/signing_public_key", "required", rule)
+
+
+def successor_expires_at_us(
+    key: Key, successor: Key | None, actor_key: Key | None, wall_now_us: int
+) -> int | None:
+    """Return when a key made in the place of `key` ends; None is never.
+
+    It gets the time that `key` was made with, from now on; but nobody gives more than the own key has, and a
+    key that puts another in its own place gives what it had itself. `successor` is one made before in its
+    place: what `key` gave is kept there. `actor_key` is None for the exchange and for operators of others.
+    """
+    given = key if successor is None else successor
+    if actor_key is not None and actor_key.id == key.id:
+        return given.expires_at_us
+    renewed_us = None
+    if given.expires_at_us is not None:
+        renewed_us = wall_now_us + given.expires_at_us - given.created_at_us
+    limit_us = None if actor_key is None else actor_key.expires_at_us
+    return min((each for each in (renewed_us, limit_us) if each is not None), default=None)
 
 
 def _are_within(networks: tuple[Network, ...], allowed: tuple[Network, ...]) -> bool:

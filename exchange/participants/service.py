@@ -1,11 +1,10 @@
 """Participants, trade groups and keys: the use cases. All run inside the caller's transaction.
 
 Every change writes its audit record: PNEW (participant), GNEW (trade group), KNEW (key made), KREV (key
-revoked). Audit records carry venue time, keys themselves wall-clock time.
+revoked), KROT (key rotated, see `rotation`). Audit records carry venue time, keys themselves wall-clock time.
 """
 
-import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
@@ -15,10 +14,12 @@ from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import typed_id
 from exchange.kit.ids import new_id
+from exchange.kit.secret_files import write_secret
 from exchange.participants import rules, store
 from exchange.participants.models import (
     Key,
     KeyGrant,
+    KeyUse,
     NewParticipant,
     Participant,
     ParticipantKind,
@@ -61,7 +62,7 @@ async def create_participant(
         await store.insert_participant(connection, participant)
     except UniqueViolation as error:
         raise Conflict("already_exists", "a participant of this name exists already") from error
-    await _record(
+    await record_step(
         connection,
         "PNEW",
         actor,
@@ -116,7 +117,7 @@ async def create_trade_group(
         await store.insert_trade_group(connection, group)
     except UniqueViolation as error:
         raise Conflict("already_exists", "a trade group of this name exists already") from error
-    await _record(connection, "GNEW", actor, now_us, trade_group_id=group.id, detail={"name": name})
+    await record_step(connection, "GNEW", actor, now_us, trade_group_id=group.id, detail={"name": name})
     return group
 
 
@@ -150,14 +151,25 @@ async def create_key(
     maker_key = None
     if actor is not None and (owner.id == actor.participant_id or owner.kind is ParticipantKind.OPERATOR):
         maker_key = await store.key_by_id(connection, actor.key_id)
-    wall_us = wall_now_us()
-    rules.check_grant(faults, grant, owner.kind, maker_key, wall_us)
+    rules.check_grant(faults, grant, owner.kind, maker_key, wall_now_us())
     faults.raise_if_any()
+    maker_key_id = None if actor is None else actor.key_id
+    return await issue_key(connection, actor, owner, grant, now_us, maker_key_id=maker_key_id)
+
+
+async def issue_key(
+    connection: Connection,
+    actor: Principal | None,
+    owner: Participant,
+    grant: KeyGrant,
+    now_us: int,
+    *,
+    maker_key_id: int | None,
+) -> tuple[Key, str]:
+    """Make a key that was found to be allowed; return it with its whole text."""
     made = new_key()
-    await store.insert_key(
-        connection, made.key_id, grant, made.secret_sha256, wall_us, None if actor is None else actor.key_id
-    )
-    await _record(
+    await store.insert_key(connection, made.key_id, grant, made.secret_sha256, wall_now_us(), maker_key_id)
+    await record_step(
         connection,
         "KNEW",
         actor,
@@ -180,10 +192,11 @@ async def list_keys(
     return await store.keys_after(connection, participant_id, after_id, limit)
 
 
-async def get_key(connection: Connection, actor: Principal, key_id: int) -> Key:
-    """Return a key, or raise `NotFound`: others' keys are for operators only."""
+async def get_key(connection: Connection, actor: Principal | None, key_id: int) -> Key:
+    """Return a key, or raise `NotFound`: others' keys are for operators and the exchange itself only."""
     key = await store.key_by_id(connection, key_id)
-    if key is None or (Scope.OPERATE not in actor.scopes and key.participant_id != actor.participant_id):
+    sees_all = actor is None or Scope.OPERATE in actor.scopes
+    if key is None or (not sees_all and actor is not None and key.participant_id != actor.participant_id):
         raise NotFound(detail="there is no such key")
     return key
 
@@ -204,10 +217,27 @@ async def revoke_key(connection: Connection, actor: Principal, key_id: int, now_
     that can only read must not be able to stop its owner's trading. Operators may revoke any key.
     """
     key = await get_key(connection, actor, key_id)
-    if Scope.OPERATE not in actor.scopes and not key.scopes <= actor.scopes:
-        raise Forbidden(detail="a key may not revoke one that has scopes it lacks")
+    must_cover(actor, key)
     if await store.revoke_key(connection, key_id, wall_now_us()):
-        await _record(connection, "KREV", actor, now_us, participant_id=key.participant_id, subject_id=key_id)
+        await record_step(
+            connection, "KREV", actor, now_us, participant_id=key.participant_id, subject_id=key_id
+        )
+
+
+def must_cover(actor: Principal, key: Key) -> None:
+    """Raise `Forbidden` unless the actor operates, or has all the scopes of the key."""
+    if Scope.OPERATE not in actor.scopes and not key.scopes <= actor.scopes:
+        raise Forbidden(detail="a key may not revoke or rotate one that has scopes it lacks")
+
+
+async def ended_keys(connection: Connection, key_ids: Collection[int]) -> list[int]:
+    """Return those of the keys that open nothing any more: revoked or expired."""
+    return await store.ended_keys(connection, key_ids, wall_now_us())
+
+
+async def mark_keys_used(connection: Connection, uses: Sequence[KeyUse]) -> None:
+    """Store when keys were last used, unless a later use is stored already."""
+    await store.mark_keys_used(connection, uses)
 
 
 async def load_stored_key(connection: Connection, key_id: int) -> StoredKey | None:
@@ -229,29 +259,11 @@ async def first_operator_key(connection: Connection, path: Path) -> str | None:
     operator = await create_participant(connection, None, new, now_us)
     grant = KeyGrant(participant_id=operator.id, label="first operator key", scopes=frozenset(Scope))
     key, text = await create_key(connection, None, grant, now_us)
-    _write_secret(path, text, keep_as=f"{path.name}.before-{key.id}")
+    write_secret(path, f"{text}\n", keep_as=f"{path.name}.before-{key.id}")
     return text
 
 
-def _write_secret(path: Path, text: str, keep_as: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() or path.is_symlink():
-        path.rename(path.with_name(keep_as))
-    # O_EXCL: the file is ours and new, so nobody can hold it open and no link can lead the secret elsewhere.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, f"{text}\n".encode())
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-async def _record(
+async def record_step(
     connection: Connection,
     code: str,
     actor: Principal | None,
@@ -262,6 +274,7 @@ async def _record(
     subject_id: int | None = None,
     detail: dict[str, object] | None = None,
 ) -> None:
+    """Write what was done to a participant, a trade group or a key (`subject_id`) to the audit trail."""
     record = AuditRecord(
         code=code,
         event_at_us=now_us,

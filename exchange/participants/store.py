@@ -1,17 +1,21 @@
 """The tables of participants, trade groups and keys: one typed function for each named query."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from exchange.kit.auth import Principal, Scope, StoredKey
+from exchange.kit.auth import NewKey, Principal, Scope, StoredKey
 from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
 from exchange.participants.models import (
     Key,
     KeyGrant,
+    KeyUse,
     Ownership,
     Participant,
     ParticipantKind,
     SizeClass,
+    StoredLogin,
+    StoredSession,
     TradeGroup,
 )
 
@@ -35,7 +39,7 @@ def _participant(record: Record) -> Participant:
 
 
 def _key(record: Record) -> Key:
-    expires_at, revoked_at = record["expires_at"], record["revoked_at"]
+    signing_public_key, address = record["signing_public_key"], record["last_used_from"]
     return Key(
         id=record["id"],
         participant_id=record["participant_id"],
@@ -43,9 +47,19 @@ def _key(record: Record) -> Key:
         scopes=frozenset(map(Scope, record["scopes"])),
         allowed_networks=tuple(record["allowed_networks"]),
         created_at_us=to_us(record["created_at"]),
-        expires_at_us=None if expires_at is None else to_us(expires_at),
-        revoked_at_us=None if revoked_at is None else to_us(revoked_at),
+        expires_at_us=_us(record["expires_at"]),
+        revoked_at_us=_us(record["revoked_at"]),
+        signing_public_key=None if signing_public_key is None else bytes(signing_public_key),
+        algorithm=record["algorithm"],
+        maker_id=record["maker_key_id"],
+        successor_id=record["successor_key_id"],
+        last_used_at_us=_us(record["last_used_at"]),
+        last_used_from=None if address is None else str(address),
     )
+
+
+def _us(moment: datetime | None) -> int | None:
+    return None if moment is None else to_us(moment)
 
 
 async def insert_participant(connection: Connection, participant: Participant) -> None:
@@ -127,12 +141,20 @@ async def insert_key(
         from_us(created_at_us),
         None if grant.expires_at_us is None else from_us(grant.expires_at_us),
         maker_key_id,
+        grant.signing_public_key,
+        grant.algorithm,
     )
 
 
 async def key_by_id(connection: Connection, key_id: int) -> Key | None:
     """Return what may be shown of a key, or None."""
     record = await connection.fetchrow(QUERIES.key_by_id, key_id)
+    return None if record is None else _key(record)
+
+
+async def lock_key(connection: Connection, key_id: int) -> Key | None:
+    """Return what may be shown of a key, or None, and let nobody change it until the transaction ends."""
+    record = await connection.fetchrow(QUERIES.lock_key, key_id)
     return None if record is None else _key(record)
 
 
@@ -154,26 +176,142 @@ async def revoke_key(connection: Connection, key_id: int, at_us: int) -> bool:
     return await connection.fetchval(QUERIES.revoke_key, key_id, from_us(at_us)) is not None
 
 
+async def succeed_key(connection: Connection, key_id: int, successor_id: int, expires_at_us: int) -> None:
+    """Put a key in the place of another, which ends at a time."""
+    await connection.execute(QUERIES.succeed_key, key_id, successor_id, from_us(expires_at_us))
+
+
+async def ended_keys(connection: Connection, key_ids: Collection[int], now_us: int) -> list[int]:
+    """Return those of the keys that open nothing any more."""
+    records = await connection.fetch(QUERIES.ended_keys, list(key_ids), from_us(now_us))
+    return [record["id"] for record in records]
+
+
+async def mark_keys_used(connection: Connection, uses: Sequence[KeyUse]) -> None:
+    """Store when keys were last used, unless a later use is stored already."""
+    await connection.execute(
+        QUERIES.mark_keys_used,
+        [use.key_id for use in uses],
+        [from_us(use.at_us) for use in uses],
+        [use.address for use in uses],
+    )
+
+
 async def stored_key(connection: Connection, key_id: int) -> StoredKey | None:
     """Return a key that is not revoked, with its participant, or None."""
     record = await connection.fetchrow(QUERIES.stored_key, key_id)
     if record is None:
         return None
-    principal = Principal(
+    signing_public_key = record["signing_public_key"]
+    return StoredKey(
+        principal=_principal(record, signs_requests=signing_public_key is not None),
+        secret_sha256=bytes(record["secret_sha256"]),
+        expires_at_us=_us(record["expires_at"]),
+        allowed_networks=tuple(record["allowed_networks"]),
+        signing_public_key=None if signing_public_key is None else bytes(signing_public_key),
+    )
+
+
+def _principal(record: Record, *, signs_requests: bool = False, session_id: int | None = None) -> Principal:
+    return Principal(
         key_id=record["id"],
         participant_id=record["participant_id"],
         kind=record["kind"],
         name=record["name"],
         trade_group_id=record["trade_group_id"],
         scopes=frozenset(map(Scope, record["scopes"])),
+        signs_requests=signs_requests,
+        session_id=session_id,
     )
-    expires_at = record["expires_at"]
-    return StoredKey(
-        principal=principal,
+
+
+async def insert_session(
+    connection: Connection, session: NewKey, key_id: int, created_at_us: int, expires_at_us: int
+) -> None:
+    """Store a new session that stands for a key."""
+    await connection.execute(
+        QUERIES.insert_session,
+        session.key_id,
+        key_id,
+        session.secret_sha256,
+        from_us(created_at_us),
+        from_us(expires_at_us),
+    )
+
+
+async def stored_session(connection: Connection, session_id: int) -> StoredSession | None:
+    """Return a session that has not ended, with its key and its participant, or None."""
+    record = await connection.fetchrow(QUERIES.stored_session, session_id)
+    if record is None:
+        return None
+    expires_at_us = to_us(record["expires_at"])
+    key = StoredKey(
+        principal=_principal(record, session_id=session_id),
         secret_sha256=bytes(record["secret_sha256"]),
-        expires_at_us=None if expires_at is None else to_us(expires_at),
+        expires_at_us=expires_at_us,
         allowed_networks=tuple(record["allowed_networks"]),
     )
+    return StoredSession(key, expires_at_us)
+
+
+async def touch_session(connection: Connection, session_id: int, now_us: int, unused_since_us: int) -> bool:
+    """Note that a session is used; False where it has ended, or was not used since a time."""
+    found = await connection.fetchval(
+        QUERIES.touch_session, session_id, from_us(now_us), from_us(unused_since_us)
+    )
+    return found is not None
+
+
+async def end_session(connection: Connection, session_id: int, at_us: int) -> bool:
+    """End a session; return whether it had not ended before."""
+    return await connection.fetchval(QUERIES.end_session, session_id, from_us(at_us)) is not None
+
+
+async def ended_sessions(
+    connection: Connection, session_ids: Collection[int], now_us: int, unused_since_us: int
+) -> list[int]:
+    """Return those of the sessions that open nothing any more, their keys apart."""
+    records = await connection.fetch(
+        QUERIES.ended_sessions, list(session_ids), from_us(now_us), from_us(unused_since_us)
+    )
+    return [record["id"] for record in records]
+
+
+async def insert_login(
+    connection: Connection, login: NewKey, key_id: int, created_at_us: int, expires_at_us: int
+) -> None:
+    """Store a new login code, whose session will stand for a key."""
+    await connection.execute(
+        QUERIES.insert_login,
+        login.key_id,
+        key_id,
+        login.secret_sha256,
+        from_us(created_at_us),
+        from_us(expires_at_us),
+    )
+
+
+async def login_by_id(connection: Connection, login_id: int, now_us: int) -> StoredLogin | None:
+    """Return a login code that is still good, or None."""
+    record = await connection.fetchrow(QUERIES.login_by_id, login_id, from_us(now_us))
+    return None if record is None else StoredLogin(record["key_id"], bytes(record["secret_sha256"]))
+
+
+async def use_login(connection: Connection, login_id: int, at_us: int) -> bool:
+    """Use a login code; False where it was used before, or has expired."""
+    return await connection.fetchval(QUERIES.use_login, login_id, from_us(at_us)) is not None
+
+
+async def drop_sessions(connection: Connection, before_us: int, limit: int) -> int:
+    """Drop sessions that expired before a time, so many at most; return how many there were."""
+    status = await connection.execute(QUERIES.drop_sessions, from_us(before_us), limit)
+    return int(status.rpartition(" ")[2])
+
+
+async def drop_logins(connection: Connection, before_us: int, limit: int) -> int:
+    """Drop login codes that expired before a time, so many at most; return how many there were."""
+    status = await connection.execute(QUERIES.drop_logins, from_us(before_us), limit)
+    return int(status.rpartition(" ")[2])
 
 
 async def lock_key_table(connection: Connection) -> None:

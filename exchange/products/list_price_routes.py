@@ -8,11 +8,11 @@ from typing import Final
 from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, typed_id
+from exchange.kit.fields import ParticipantIdText, typed_id
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
 from exchange.kit.http_request import ApiRequest
 from exchange.products import list_prices
 from exchange.products.list_price_models import ListPriceView, NewListPrice
@@ -21,13 +21,12 @@ from exchange.products.rules import view_of_list_price
 
 _PRESENT: Final = "list_prices"
 _HISTORY: Final = "list_price_history"
-_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
 
 class HistoryQuery(PageQuery, frozen=True, kw_only=True):
     """Whose list prices, and which page of them."""
 
-    provider_id: IdText | None = None
+    provider_id: ParticipantIdText | None = None
 
 
 class ListPricesController(Controller):
@@ -60,24 +59,22 @@ class ListPricesController(Controller):
 
     @get(
         "/list-prices",
-        opt=requires(*_READERS, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List the list prices of a product",
     )
     async def list_present(self, request: ApiRequest, product_id: FromPath[str]) -> Page[ListPriceView]:
         """Return the present list price of every provider that has one."""
         query = request.query(PageQuery)
-        after_id = 0 if query.cursor is None else int(decode_cursor(_PRESENT, query.cursor, Part.ID)[0])
+        after_id = place_in(_PRESENT, query.cursor, Part.ID, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await list_prices.list_present(
                 connection, product_id, after_provider_id=after_id, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_PRESENT, page[-1].provider_id) if len(found) > query.limit else None
-        return Page([view_of_list_price(each) for each in page], next_cursor)
+        return page_of(_PRESENT, found, query.limit, lambda price: (price.provider_id,), view_of_list_price)
 
     @get(
         "/list-prices/history",
-        opt=requires(*_READERS, query=HistoryQuery),
+        opt=requires(*READERS, query=HistoryQuery),
         summary="List all list prices of a product that ever were",
     )
     async def list_history(self, request: ApiRequest, product_id: FromPath[str]) -> Page[ListPriceView]:
@@ -94,9 +91,10 @@ class ListPricesController(Controller):
             found = await list_prices.list_history(
                 connection, product_id, provider_id=provider_id, before=before, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = None
-        if len(found) > query.limit:
-            last = page[-1]
-            next_cursor = encode_cursor(_HISTORY, last.listed_at_us, last.provider_id, last.number)
-        return Page([view_of_list_price(each) for each in page], next_cursor)
+        return page_of(
+            _HISTORY,
+            found,
+            query.limit,
+            lambda price: (price.listed_at_us, price.provider_id, price.number),
+            view_of_list_price,
+        )

@@ -5,8 +5,8 @@ keeps the highest number it was ever told, and prices are never changed; so whoe
 called `learn` after its commit, finds at least that, however many do so at a time and in whatever order their
 answers come.
 
-Known limit: a price whose commit was lost from sight, though it held, is known to the order path once its
-provider has sent it again (it is told to), or at the next start.
+Known limit: a price that another process has published, or whose commit was lost from sight, though it held,
+is known to the order path once the database has told of it (channel `list_price`): some milliseconds later.
 """
 
 from collections.abc import Iterable
@@ -27,9 +27,9 @@ class ListPrices:
     def __init__(self) -> None:
         self._prices: dict[tuple[int, str], ListPrice] = {}
 
-    async def refresh(self, connection: Connection) -> None:
-        """Read all list prices; call at start-up."""
-        self.learn(await store.present_list_prices(connection))
+    async def refresh(self, connection: Connection, product_id: str | None = None) -> None:
+        """Read all list prices, or those of a product: call at start-up and after one was published."""
+        self.learn(await store.present_list_prices(connection, product_id=product_id))
 
     def learn(self, prices: Iterable[ListPrice]) -> None:
         """Take in committed list prices; one that is older than what is known changes nothing."""

@@ -8,7 +8,7 @@ from litestar.params import FromPath
 
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import public
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, page_of
 from exchange.kit.http_request import ApiRequest
 from exchange.products import rules, service
 from exchange.products.models import (
@@ -55,9 +55,7 @@ class CatalogueController(Controller):
         )
         async with request.app.state.database.connection() as connection:
             found = await service.list_products(connection, wanted)
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_PRODUCTS, page[-1].id) if len(found) > query.limit else None
-        return Page([rules.view_of_product(each) for each in page], next_cursor)
+        return page_of(_PRODUCTS, found, query.limit, lambda product: (product.id,), rules.view_of_product)
 
     @get("/products/{product_id:str}", opt=public(), summary="Read a product")
     async def get_product(self, request: ApiRequest, product_id: FromPath[str]) -> ProductView:

@@ -33,6 +33,7 @@ from exchange.products.models import (
     ProductView,
     TraceModel,
 )
+from matching.product import Product
 
 T = TypeVar("T")
 
@@ -188,6 +189,19 @@ def contradictions(listed: Mapping[str, ListedProduct], wanted: Iterable[ListedP
                 yield f"{product.id} is listed with {field} {kept} and cannot change to {changed}"
 
 
+def relocations(listed: Mapping[str, ProductSpec], wanted: Catalogue) -> Iterator[str]:
+    """Yield each listed product that would be of another origin, or stand at another hub, than it did."""
+    origins = {each.id: each.origin for each in wanted.accelerators}
+    hubs = {each.code: each.hub_code for each in wanted.clusters}
+    for product in listed.values():
+        origin = origins.get(product.accelerator_id, product.origin)
+        hub_code = hubs.get(product.cluster_code, product.hub_code)
+        if origin != product.origin:
+            yield f"{product.id} is listed with origin {product.origin} and cannot change to {origin}"
+        if hub_code != product.hub_code:
+            yield f"{product.id} is listed at {product.hub_code} and cannot move to {hub_code}"
+
+
 def read_price_ticks(faults: Faults, pointer: str, text: Readable) -> int | None:
     """Return a price per GPU-hour in ticks, or record a fault; one that is too high is returned as well."""
     price_ticks = money_fen(faults, pointer, text)
@@ -248,3 +262,12 @@ def view_of_list_price(price: ListPrice) -> ListPriceView:
         price_cny_per_gpu_hour=format_cny(price.price_ticks),
         listed_at=format_rfc3339(price.listed_at_us),
     )
+
+
+def products_of_partition(products: Mapping[str, ProductSpec], partition_id: int) -> dict[str, Product]:
+    """Return what the books of a partition know of their products, by product id."""
+    return {
+        product.id: product.book_product()
+        for product in products.values()
+        if product.partition_id == partition_id
+    }

@@ -37,7 +37,10 @@ async def seed_catalogue(connection: Connection) -> None:
     catalogue = read_catalogue()
     await store.lock_catalogue(connection)
     listed = {product.id: product for product in await store.select_products(connection, ProductFilter())}
-    if broken := list(rules.contradictions(listed, catalogue.products)):
+    if broken := [
+        *rules.contradictions(listed, catalogue.products),
+        *rules.relocations(listed, catalogue),
+    ]:
         raise CatalogueError("; ".join(broken))
     await store.upsert_accelerators(connection, catalogue.accelerators)
     await store.upsert_hubs(connection, catalogue.hubs)

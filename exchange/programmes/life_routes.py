@@ -8,11 +8,11 @@ from typing import Final
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.programmes import life
@@ -64,19 +64,17 @@ class ProgrammeStepsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List a programme's steps",
     )
     async def list_all(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[ProgrammeStepView]:
         """Return what became of a programme, in order: who, when, why, and what went back to its source."""
         query = request.query(PageQuery)
         value = id_in_path("prg", programme_id, "there is no such programme")
-        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             found = await life.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1, at_us=now_us
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
-        return Page([view_of_programme_step(each) for each in page], next_cursor)
+        return page_of(_STEPS, found, query.limit, lambda step: (step.number,), view_of_programme_step)

@@ -17,7 +17,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import FEN_MAX, IdText, NameText, SlugText, TimeText, exact
+from exchange.kit.fields import FEN_MAX, NameText, ParticipantIdText, SlugText, TimeText, exact
 from exchange.participants.models import DateText, RegionText, SectorText, SizeClass
 
 BASIS_POINTS: Final = 10_000
@@ -128,7 +128,7 @@ class FundingShare(_Rule, frozen=True):
 class ProviderRule(_Rule, frozen=True):
     """Whose capacity the vouchers buy: of those named (all, where none is), who meet the other rules too."""
 
-    admitted: Annotated[tuple[IdText, ...], Meta(max_length=ADMITTED_MAX)] = ()
+    admitted: Annotated[tuple[ParticipantIdText, ...], Meta(max_length=ADMITTED_MAX)] = ()
     ownership: Literal["any", "state", "private"] = "any"
     regions: Annotated[tuple[RegionText, ...], Meta(max_length=100)] = ()
 

@@ -6,8 +6,8 @@ of the version it is held under: so rules that begin or end change nothing about
 
 Known limit: an ask keeps the mask it was placed with. Rules posted later, and programmes opened later, do not
 admit asks that already rest, but for rules that admit the very same ones as the version before them: list
-again. Rules whose commit was lost from sight, though it held, are known to asks once their issuer has sent
-them again (it is told to), or once anything reads all rules again.
+again. Rules that another process has taken in, or whose commit was lost from sight, though it held, are known
+to asks once the database has told of them (channel `programme`): some milliseconds later.
 
 Invariant: whoever has awaited `refresh` finds here all that was committed before it was called, however many
 refresh at a time and in whatever order their answers come.

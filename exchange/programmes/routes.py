@@ -9,11 +9,11 @@ from typing import Final
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -23,23 +23,12 @@ from exchange.programmes.rules import superseded_us, view_of_programme, view_of_
 
 _PROGRAMMES: Final = "programmes"
 _VERSIONS: Final = "programme_versions"
-_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
 
 class ProgrammeQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of programmes."""
 
     code: ProgrammeCode | None = None
-
-
-def _before(list_name: str, cursor: str | None) -> int:
-    """Return the id before which a page of a list begins."""
-    return ID_MAX if cursor is None else int(decode_cursor(list_name, cursor, Part.ID)[0])
-
-
-def _next(list_name: str, ids: list[int], limit: int) -> str | None:
-    """Return the cursor after a page, given the ids found when one more than the page was asked for."""
-    return encode_cursor(list_name, ids[limit - 1]) if len(ids) > limit else None
 
 
 class ProgrammesController(Controller):
@@ -76,11 +65,11 @@ class ProgrammesController(Controller):
             await state.programmes.refresh(connection, made_id)
         return answer
 
-    @get("", opt=requires(*_READERS, query=ProgrammeQuery), summary="List programmes")
+    @get("", opt=requires(*READERS, query=ProgrammeQuery), summary="List programmes")
     async def list_all(self, request: ApiRequest) -> Page[ProgrammeView]:
         """Return programmes with their present rules, newest first."""
         query = request.query(ProgrammeQuery)
-        before_id = _before(_PROGRAMMES, query.cursor)
+        before_id = place_in(_PROGRAMMES, query.cursor, Part.ID, otherwise=ID_MAX)
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             found = await service.list_programmes(
@@ -91,10 +80,9 @@ class ProgrammesController(Controller):
                 viewer=request.principal,
                 limit=query.limit + 1,
             )
-        next_cursor = _next(_PROGRAMMES, [each.id for each in found], query.limit)
-        return Page([view_of_programme(each) for each in found[: query.limit]], next_cursor)
+        return page_of(_PROGRAMMES, found, query.limit, lambda programme: (programme.id,), view_of_programme)
 
-    @get("/{programme_id:str}", opt=requires(*_READERS), summary="Read a programme")
+    @get("/{programme_id:str}", opt=requires(*READERS), summary="Read a programme")
     async def read(self, request: ApiRequest, programme_id: FromPath[str]) -> ProgrammeView:
         """Return one programme with its present rules."""
         value = id_in_path("prg", programme_id, "there is no such programme")
@@ -133,17 +121,21 @@ class ProgrammesController(Controller):
 
     @get(
         "/{programme_id:str}/versions",
-        opt=requires(*_READERS, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List the versions of a programme's rules",
     )
     async def list_versions(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[VersionView]:
         """Return every version of the rules, the newest first."""
         query = request.query(PageQuery)
         value = id_in_path("prg", programme_id, "there is no such programme")
-        before = _before(_VERSIONS, query.cursor)
+        before = place_in(_VERSIONS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_versions(connection, value, request.principal)
         kept = [version for version in reversed(found) if version.number < before]
-        next_cursor = _next(_VERSIONS, [version.number for version in kept], query.limit)
-        page = [view_of_version(each, superseded_us(found, each.number)) for each in kept[: query.limit]]
-        return Page(page, next_cursor)
+        return page_of(
+            _VERSIONS,
+            kept,
+            query.limit,
+            lambda version: (version.number,),
+            lambda version: view_of_version(version, superseded_us(found, version.number)),
+        )

@@ -208,7 +208,13 @@ async def _record(
         key_id=principal.key_id,
         participant_id=principal.participant_id,
         subject_id=programme.id,
-        detail={**detail, "version": version.number, "effective_from_us": version.effective_from_us},
+        detail={
+            **detail,
+            "version": version.number,
+            "effective_from_us": version.effective_from_us,
+            "effective_until_us": version.effective_until_us,
+            "rules": version.rules,
+        },
     )
     await insert_audit_records(connection, [record])
 

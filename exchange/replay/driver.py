@@ -18,7 +18,6 @@ from exchange.kit.clock import ManualClock, hour_of, monotonic_s, us_of_hour
 from exchange.kit.database import Database
 from exchange.kit.errors import Refusal
 from exchange.kit.fields import format_cny, format_hour
-from exchange.ledger.service import AccountDirectory
 from exchange.orders.models import NewOrder
 from exchange.orders.service import OrderService
 from exchange.participants.models import ParticipantKind
@@ -39,7 +38,6 @@ class Driver:
         self,
         *,
         database: Database,
-        accounts: AccountDirectory,
         orders: OrderService,
         clock: ManualClock,
         horizon: Horizon,
@@ -53,7 +51,7 @@ class Driver:
         self.refused: Counter[str] = Counter()
         self.elapsed_s = 0.0
         self._database = database
-        self._cast = Cast(database, accounts)
+        self._cast = Cast(database)
         self._orders = orders
         self._clock = clock
         self._horizon = horizon

@@ -8,9 +8,7 @@ from typing import Final
 
 from exchange.kit.auth import Principal, Scope
 from exchange.kit.database import Connection, Database
-from exchange.kit.ids import new_id
-from exchange.ledger.models import CNY, Transfer, TransferKind, TransferReason
-from exchange.ledger.service import AccountDirectory, post
+from exchange.ledger.service import EXCHANGE_ITSELF, deposit
 from exchange.participants.models import (
     KeyGrant,
     NewParticipant,
@@ -32,10 +30,9 @@ _PARTICIPANTS_MAX: Final = 1_000_000
 class Cast:
     """Finds or registers who acts in a replay."""
 
-    def __init__(self, database: Database, accounts: AccountDirectory) -> None:
+    def __init__(self, database: Database) -> None:
         """Start with nobody; `load` finds those of an earlier run."""
         self._database = database
-        self._accounts = accounts
         self._known: dict[tuple[ParticipantKind, str], Principal] = {}
 
     async def load(self) -> None:
@@ -77,18 +74,8 @@ class Cast:
         grant = KeyGrant(participant_id=participant.id, label="replay", scopes=frozenset({_SCOPE[kind]}))
         key, _ = await create_key(connection, None, grant, now_us)
         if is_buyer:
-            cash = (await self._accounts.cash_of(connection, [participant.id]))[participant.id]
-            money = Transfer(
-                group_id=new_id(),
-                kind=TransferKind.POSTED,
-                reason=TransferReason.DEPOSIT,
-                asset=CNY,
-                debit_account_id=await self._accounts.external_id(connection),
-                credit_account_id=cash.cash_id,
-                amount_fen=BUYER_MONEY_FEN,
-                subject_id=participant.id,
-            )
-            await post(connection, [money], now_us)
+            note = "what a buyer of a replay has"
+            await deposit(connection, EXCHANGE_ITSELF, participant.id, BUYER_MONEY_FEN, note, now_us)
         return _principal(participant, key.id)
 
 

@@ -11,7 +11,7 @@ from exchange.app import Exchange
 from exchange.kit.clock import ManualClock, format_rfc3339, hour_of, us_of_hour
 from exchange.kit.fields import format_cny
 from exchange.kit.settings import Settings
-from exchange.orders.service import latest_event_at_us
+from exchange.orders.partition import latest_event_at_us
 from exchange.products.service import read_catalogue
 from exchange.replay.driver import Driver
 from exchange.replay.models import LineFault, Refused, ReplayError, TraceBid
@@ -76,7 +76,6 @@ class Session:
             await self._go_on(exchange, clock, horizon)
             driver = Driver(
                 database=exchange.database,
-                accounts=exchange.accounts,
                 orders=exchange.orders,
                 clock=clock,
                 horizon=horizon,

@@ -14,9 +14,11 @@ from exchange.settlement.models import DeliveredHour, LeaseDelivery, LeaseView
 from exchange.settlement.rules import lease_status
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from exchange.kit.auth import Principal
     from exchange.kit.database import Connection, Record
-    from exchange.settlement.models import NewOutage
+    from exchange.settlement.models import LeaseStatus, NewOutage
 
 
 def _view(row: Record, hour: int) -> LeaseView:
@@ -46,11 +48,27 @@ def _view(row: Record, hour: int) -> LeaseView:
 
 
 async def page_of_leases(
-    connection: Connection, principal: Principal, *, before_id: int, limit: int, now_us: int
+    connection: Connection,
+    principal: Principal,
+    *,
+    before_id: int,
+    limit: int,
+    now_us: int,
+    product_id: str | None = None,
+    statuses: Collection[LeaseStatus] | None = None,
 ) -> list[LeaseView]:
-    """Own leases, as buyer or provider, newest first."""
-    rows = await store.leases_of_participant(connection, principal.participant_id, before_id, limit)
-    return [_view(row, hour_of(now_us)) for row in rows]
+    """Own leases, as buyer or provider, newest first: all, or of a product, or of some statuses now."""
+    hour = hour_of(now_us)
+    rows = await store.leases_of_participant(
+        connection,
+        principal.participant_id,
+        before_id,
+        limit,
+        product_id=product_id,
+        statuses=statuses,
+        hour=hour,
+    )
+    return [_view(row, hour) for row in rows]
 
 
 async def get_lease(connection: Connection, principal: Principal, lease_id: int, now_us: int) -> LeaseView:

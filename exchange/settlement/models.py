@@ -26,7 +26,7 @@ class Aggressor(StrEnum):
     SELL = "sell"
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class Terms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a bid's money depends on: its limit, and what programmes pay of it, in spending order.
 
     `only_eligible` says that every fill of the bid is with a provider that all its programmes admit;
@@ -39,7 +39,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     only_eligible: bool = False
 
 
-class Hold(msgspec.Struct, kw_only=True, gc=False):
+class Hold(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """Money of one account set aside for one order. open = placed - committed - released, never below 0.
 
     A voucher's names the programme and the version of its rules that it is held under (0 for cash), and the
@@ -65,7 +65,7 @@ class Hold(msgspec.Struct, kw_only=True, gc=False):
         return self.placed_fen - self.committed_fen - self.released_fen
 
 
-class FundedOrder(msgspec.Struct, kw_only=True):
+class FundedOrder(msgspec.Struct, kw_only=True, gc=False):
     """A live bid's money: `cash`, then `vouchers` in the order in which they are spent, share by share.
 
     `eligible_fen` is, for each share of the terms, the part of what was filled that it is of.
@@ -81,7 +81,7 @@ class FundedOrder(msgspec.Struct, kw_only=True):
     eligible_fen: list[int] = []
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One fill; its lease has its id. `notional_fen` is price x quantity x hours, vouchers included.
 
     `voucher_fen` of it is paid by vouchers; of the buyer's own part, `reimbursable_fen` can be claimed from
@@ -108,7 +108,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     fee_bps: int
 
 
-class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A part of a lease's price, and how much of it has gone where.
 
     A `reimbursed` part is no part of the price: it follows the buyer's cash, and is claimed by the buyer.

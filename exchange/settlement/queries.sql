@@ -1,11 +1,12 @@
 -- name: write_batch
--- Holds as they stand ($1), the trades of a batch ($2), the lease of each, and where its money came from ($3).
+-- Holds as they stand ($1), the trades of a batch ($2), the lease of each, and where its money came from ($3). What a
+-- hold or a part of the money has as most do is not sent.
 WITH placed AS (
     INSERT INTO order_hold AS hold (
         order_id, voucher_id, position, programme_version, cap_year, source_account_id, escrow_account_id, placed_fen,
         committed_fen, released_fen)
-    SELECT order_id, voucher_id, position, programme_version, cap_year, source_account_id, escrow_account_id, placed_fen,
-        committed_fen, released_fen
+    SELECT order_id, voucher_id, position, coalesce(programme_version, 0), cap_year, source_account_id, escrow_account_id,
+        placed_fen, coalesce(committed_fen, 0), coalesce(released_fen, 0)
     FROM json_to_recordset($1::JSON) AS sent (
         order_id BIGINT, voucher_id BIGINT, position SMALLINT, programme_version INTEGER, cap_year INTEGER,
         source_account_id BIGINT, escrow_account_id BIGINT, placed_fen BIGINT, committed_fen BIGINT, released_fen BIGINT)
@@ -34,7 +35,8 @@ WITH placed AS (
 )
 INSERT INTO lease_funding (
     lease_id, voucher_id, programme_version, reimbursed, source_account_id, escrow_account_id, committed_fen)
-SELECT lease_id, voucher_id, programme_version, reimbursed, source_account_id, escrow_account_id, committed_fen
+SELECT lease_id, voucher_id, coalesce(programme_version, 0), coalesce(reimbursed, FALSE), source_account_id,
+    escrow_account_id, committed_fen
 FROM json_to_recordset($3::JSON) AS part (
     lease_id BIGINT, voucher_id BIGINT, programme_version INTEGER, reimbursed BOOLEAN, source_account_id BIGINT,
     escrow_account_id BIGINT, committed_fen BIGINT);
@@ -130,7 +132,8 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
 WHERE funding.lease_id = settled.lease_id AND funding.voucher_id = settled.voucher_id;
 
 -- name: leases_of_participant
--- A page of a buyer's or a provider's leases, newest first.
+-- A page of a buyer's or a provider's leases, newest first: all, of a product, or of some statuses at an hour ($6), as
+-- `lease_status` tells them.
 SELECT lease.*, buyer.name AS buyer, provider.name AS provider, money.captured_fen, money.returned_fen
 FROM lease
 JOIN participant AS buyer ON buyer.id = lease.buyer_id
@@ -140,6 +143,12 @@ CROSS JOIN LATERAL (
     FROM lease_funding WHERE lease_funding.lease_id = lease.id
 ) AS money
 WHERE (lease.buyer_id = $1 OR lease.provider_id = $1) AND lease.id < $2
+    AND ($4::text IS NULL OR lease.product_id = $4)
+    AND ($5::text[] IS NULL OR CASE
+        WHEN lease.next_settlement_hour >= lease.ends_hour THEN 'settled'
+        WHEN lease.ends_hour <= $6::integer THEN 'ended'
+        WHEN lease.starts_hour <= $6 THEN 'running'
+        ELSE 'scheduled' END = ANY ($5))
 ORDER BY lease.id DESC
 LIMIT $3;
 
@@ -166,3 +175,46 @@ FOR UPDATE;
 INSERT INTO outage (lease_id, delivery_hour, reason, reported_by, reported_at)
 SELECT $1, hour, $3, $4, $5 FROM unnest($2::integer[]) AS hour
 ON CONFLICT DO NOTHING;
+
+-- name: own_asks
+-- A provider's asks over some hours ($2 to before $3), and until when their hours were on offer: what began before an ask
+-- ended was. With the rectangles that each has sold.
+SELECT ask.product_id, ask.quantity_gpus, ask.starts_hour, ask.ends_hour, ask.is_live,
+    CASE WHEN ask.is_live THEN ask.ends_hour ELSE least(ask.ends_hour, ask.ended_in_hour + 1) END AS offered_until_hour,
+    load.starts_hours, load.ends_hours, load.sold_gpus
+FROM (
+    SELECT id, product_id, quantity_gpus, starts_hour, ends_hour,
+        status IN ('accepted', 'resting', 'partially_filled') AS is_live,
+        floor(extract(epoch FROM updated_at) / 3600)::integer AS ended_in_hour
+    FROM orders
+    WHERE participant_id = $1 AND side = 'sell' AND ends_hour > $2 AND starts_hour < $3 AND status <> 'rejected'
+        AND ($4::text IS NULL OR product_id = $4)
+) AS ask
+CROSS JOIN LATERAL (
+    SELECT array_agg(starts_hour) AS starts_hours, array_agg(ends_hour) AS ends_hours, array_agg(sold_gpus) AS sold_gpus
+    FROM ask_load
+    WHERE ask_load.ask_order_id = ask.id AND ask_load.ends_hour > $2 AND ask_load.starts_hour < $3
+) AS load;
+
+-- name: sold_spans
+-- What a provider's asks sold of some hours ($2 to before $3): leases alike in product, window and settlement together.
+SELECT lease.product_id, lease.starts_hour, lease.ends_hour, lease.next_settlement_hour,
+    sum(lease.quantity_gpus)::bigint AS gpus, sum(lease.quantity_gpus * lease.price_ticks)::bigint AS fen_per_hour
+FROM orders AS ask
+JOIN trade ON trade.ask_order_id = ask.id
+JOIN lease ON lease.id = trade.id
+WHERE ask.participant_id = $1 AND ask.side = 'sell' AND ask.ends_hour > $2 AND ask.starts_hour < $3
+    AND lease.ends_hour > $2 AND lease.starts_hour < $3 AND ($4::text IS NULL OR ask.product_id = $4)
+GROUP BY 1, 2, 3, 4;
+
+-- name: failed_hours
+-- Hours ($2 to before $3) that a provider reported as not delivered, by product, and whether they are settled.
+SELECT lease.product_id, outage.delivery_hour, outage.delivery_hour < lease.next_settlement_hour AS is_settled,
+    sum(lease.quantity_gpus)::bigint AS gpus, sum(lease.quantity_gpus * lease.price_ticks)::bigint AS fen
+FROM orders AS ask
+JOIN trade ON trade.ask_order_id = ask.id
+JOIN lease ON lease.id = trade.id
+JOIN outage ON outage.lease_id = lease.id AND outage.delivery_hour >= $2 AND outage.delivery_hour < $3
+WHERE ask.participant_id = $1 AND ask.side = 'sell' AND ask.ends_hour > $2 AND ask.starts_hour < $3
+    AND ($4::text IS NULL OR ask.product_id = $4)
+GROUP BY 1, 2, 3;

@@ -1,5 +1,7 @@
 """Leases over HTTP."""
 
+from typing import Annotated
+
 import msgspec
 from litestar import Controller, get, post
 from litestar.params import FromPath, JSONBody
@@ -7,12 +9,13 @@ from litestar.params import FromPath, JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock
 from exchange.kit.database import Database
+from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, as_it_is, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
-from exchange.settlement.models import LeaseDelivery, LeaseView, NewOutage
+from exchange.settlement.models import LeaseDelivery, LeaseStatus, LeaseView, NewOutage
 
 _LATEST_ID = 2**63 - 1
 
@@ -20,6 +23,8 @@ _LATEST_ID = 2**63 - 1
 class ListLeases(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which leases to list."""
 
+    product: SlugText | None = None
+    status: Annotated[list[LeaseStatus], msgspec.Meta(max_length=len(LeaseStatus))] | None = None
     limit: Limit = LIMIT_DEFAULT
     cursor: CursorText | None = None
 
@@ -47,11 +52,9 @@ class LeasesController(Controller):
 
     @get("", opt=requires(Scope.READ, query=ListLeases), summary="List own leases, newest first")
     async def list_leases(self, request: ApiRequest) -> Page[LeaseView]:
-        """Leases in which the caller is buyer or provider."""
+        """Leases in which the caller is buyer or provider: all, or of a product, or of some statuses now."""
         query = request.query(ListLeases)
-        before_id = _LATEST_ID
-        if query.cursor is not None:
-            before_id = int(decode_cursor("leases", query.cursor, Part.ID)[0])
+        before_id = place_in("leases", query.cursor, Part.ID, otherwise=_LATEST_ID)
         async with _database(request).connection() as connection:
             leases = await page_of_leases(
                 connection,
@@ -59,10 +62,10 @@ class LeasesController(Controller):
                 before_id=before_id,
                 limit=query.limit + 1,
                 now_us=_now_us(request),
+                product_id=query.product,
+                statuses=query.status,
             )
-        page = leases[: query.limit]
-        more = len(leases) > query.limit
-        return Page(page, encode_cursor("leases", _lease_id(page[-1].id)) if more else None)
+        return page_of("leases", leases, query.limit, lambda lease: (_lease_id(lease.id),), as_it_is)
 
     @get("/{lease_id:str}", summary="Get an own lease")
     async def get_lease(self, request: ApiRequest, lease_id: FromPath[str]) -> LeaseView:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exchange.vouchers.models import Share
 
 
-class Targets(msgspec.Struct, frozen=True):
+class Targets(msgspec.Struct, frozen=True, gc=False):
     """Where an order's holds belong, in fen: its cash kept in all (committed + still open), and its shares'.
 
     `committed_fen` and `kept_fen` have one amount for each share of the terms.

@@ -16,7 +16,7 @@ A programme that reimburses is held and committed like any other, beside the cas
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection
     from matching.events import Traded
+
+# Reading a member off its class is slow, and every order asks.
+_PENDING: Final = TransferKind.PENDING
+_POST_PENDING: Final = TransferKind.POST_PENDING
+_VOID_PENDING: Final = TransferKind.VOID_PENDING
+_HOLD: Final = TransferReason.HOLD
+_HOLD_RELEASE: Final = TransferReason.HOLD_RELEASE
+_TRADE: Final = TransferReason.TRADE
+_BUY: Final = Aggressor.BUY
+_SELL: Final = Aggressor.SELL
 
 
 class Taken(Protocol):
@@ -79,7 +89,7 @@ class Settlement:
         """Set aside everything that the bid's holds say."""
         for hold in (funded.cash, *funded.vouchers):
             self._holds[hold.order_id, hold.voucher_id] = hold
-            self._transfer(hold, TransferKind.PENDING, TransferReason.HOLD, hold.order_id, hold.placed_fen)
+            self._transfer(hold, _PENDING, _HOLD, hold.order_id, hold.placed_fen)
             self._count(funded, hold, hold.placed_fen)
 
     def trade(
@@ -139,7 +149,7 @@ class Settlement:
             ask_order_id=event.ask_order_id,
             buyer_id=funded.buyer_id,
             provider_id=provider_id,
-            aggressor=Aggressor.BUY if event.taker_order_id == event.bid_order_id else Aggressor.SELL,
+            aggressor=_BUY if event.taker_order_id == event.bid_order_id else _SELL,
             quantity_gpus=event.quantity_gpus,
             starts_hour=event.starts_hour,
             ends_hour=event.starts_hour + event.hours,
@@ -190,7 +200,7 @@ class Settlement:
         if not amount_fen:
             return
         hold.committed_fen += amount_fen
-        self._transfer(hold, TransferKind.POST_PENDING, TransferReason.TRADE, trade_id, amount_fen)
+        self._transfer(hold, _POST_PENDING, _TRADE, trade_id, amount_fen)
         self._funding.append(
             LeaseFunding(
                 lease_id=trade_id,
@@ -214,9 +224,7 @@ class Settlement:
         amount_fen = hold.placed_fen - hold.released_fen - kept_fen
         if amount_fen:
             hold.released_fen += amount_fen
-            self._transfer(
-                hold, TransferKind.VOID_PENDING, TransferReason.HOLD_RELEASE, hold.order_id, amount_fen
-            )
+            self._transfer(hold, _VOID_PENDING, _HOLD_RELEASE, hold.order_id, amount_fen)
             self._count(funded, hold, -amount_fen)
 
     def _count(self, funded: FundedOrder, hold: Hold, change_fen: int) -> None:
@@ -238,9 +246,9 @@ class Settlement:
             raise AssertionError(f"hold of order {hold.order_id}: {reason} of {amount_fen} fen")
         if not amount_fen:
             return
-        if kind is TransferKind.PENDING:
+        if kind is _PENDING:
             self.net_held_fen[hold.source_account_id] += amount_fen
-        elif kind is TransferKind.VOID_PENDING:
+        elif kind is _VOID_PENDING:
             self.net_held_fen[hold.source_account_id] -= amount_fen
         self._holds[hold.order_id, hold.voucher_id] = hold
         self._transfers.append(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from exchange.kit.database import from_us, json_rows
 from exchange.kit.queries import load_queries
+from exchange.settlement.capacity_models import FailedHour, OwnAsk, SoldSpan
 from exchange.settlement.models import Aggressor, Hold, LeaseFunding, Trade
 
 if TYPE_CHECKING:
@@ -167,10 +168,25 @@ async def advance_lease_funding(connection: Connection, funding: Sequence[LeaseF
 
 
 async def leases_of_participant(
-    connection: Connection, participant_id: int, before_id: int, limit: int
+    connection: Connection,
+    participant_id: int,
+    before_id: int,
+    limit: int,
+    *,
+    product_id: str | None,
+    statuses: Collection[str] | None,
+    hour: int,
 ) -> list[Record]:
-    """A page of a buyer's or a provider's leases, newest first."""
-    return await connection.fetch(QUERIES.leases_of_participant, participant_id, before_id, limit)
+    """A page of a buyer's or a provider's leases, newest first; None restricts nothing."""
+    return await connection.fetch(
+        QUERIES.leases_of_participant,
+        participant_id,
+        before_id,
+        limit,
+        product_id,
+        None if statuses is None else list(statuses),
+        hour,
+    )
 
 
 async def lease_of_participant(connection: Connection, lease_id: int, participant_id: int) -> Record | None:
@@ -190,3 +206,58 @@ async def insert_outages(
     await connection.execute(
         QUERIES.insert_outages, lease_id, list(hours), reason, reported_by, from_us(at_us)
     )
+
+
+async def own_asks(
+    connection: Connection, provider_id: int, starts_hour: int, ends_hour: int, product_id: str | None
+) -> list[OwnAsk]:
+    """A provider's asks, with what each has sold, over some hours."""
+    return [
+        OwnAsk(
+            product_id=row["product_id"],
+            quantity_gpus=row["quantity_gpus"],
+            starts_hour=row["starts_hour"],
+            ends_hour=row["ends_hour"],
+            offered_until_hour=row["offered_until_hour"],
+            is_live=row["is_live"],
+            loads=tuple(
+                zip(row["starts_hours"] or (), row["ends_hours"] or (), row["sold_gpus"] or (), strict=True)
+            ),
+        )
+        for row in await connection.fetch(QUERIES.own_asks, provider_id, starts_hour, ends_hour, product_id)
+    ]
+
+
+async def sold_spans(
+    connection: Connection, provider_id: int, starts_hour: int, ends_hour: int, product_id: str | None
+) -> list[SoldSpan]:
+    """What a provider has sold of some hours."""
+    return [
+        SoldSpan(
+            product_id=row["product_id"],
+            starts_hour=row["starts_hour"],
+            ends_hour=row["ends_hour"],
+            next_settlement_hour=row["next_settlement_hour"],
+            gpus=row["gpus"],
+            fen_per_hour=row["fen_per_hour"],
+        )
+        for row in await connection.fetch(QUERIES.sold_spans, provider_id, starts_hour, ends_hour, product_id)
+    ]
+
+
+async def failed_hours(
+    connection: Connection, provider_id: int, starts_hour: int, ends_hour: int, product_id: str | None
+) -> list[FailedHour]:
+    """What a provider reported as not delivered in some hours."""
+    return [
+        FailedHour(
+            product_id=row["product_id"],
+            hour=row["delivery_hour"],
+            is_settled=row["is_settled"],
+            gpus=row["gpus"],
+            fen=row["fen"],
+        )
+        for row in await connection.fetch(
+            QUERIES.failed_hours, provider_id, starts_hour, ends_hour, product_id
+        )
+    ]

@@ -6,9 +6,18 @@ from litestar import Controller, get
 from exchange.kit.auth import Scope
 from exchange.kit.database import Database
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, SlugText, TimeText, time_us, typed_id
+from exchange.kit.fields import OrderIdText, SlugText, TimeText, time_us, typed_id
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import (
+    LIMIT_DEFAULT,
+    CursorText,
+    Limit,
+    Page,
+    Part,
+    as_it_is,
+    decode_cursor,
+    page_of,
+)
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.settlement.trade_models import OwnTradeView, TradeFilter
@@ -19,7 +28,7 @@ class ListTrades(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Which of the own trades to list; `traded_from` is included and `traded_until` is not."""
 
     product: SlugText | None = None
-    order_id: IdText | None = None
+    order_id: OrderIdText | None = None
     traded_from: TimeText | None = None
     traded_until: TimeText | None = None
     limit: Limit = LIMIT_DEFAULT
@@ -58,7 +67,10 @@ class TradesController(Controller):
         database: Database = request.app.state.database
         async with database.transaction() as connection:
             trades = await page_of_trades(connection, request.principal, wanted, query.limit + 1)
-        page = trades[: query.limit]
-        more = len(trades) > query.limit
-        last = id_in_path("trd", page[-1].id, "no such trade") if more else 0
-        return Page(page, encode_cursor("trades", last) if more else None)
+        return page_of(
+            "trades",
+            trades,
+            query.limit,
+            lambda trade: (id_in_path("trd", trade.id, "no such trade"),),
+            as_it_is,
+        )

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import CnyText, IdText, SlugText
+from exchange.kit.fields import CnyText, SlugText, VoucherIdText
 
 
 class EligibilityQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -16,7 +16,7 @@ class EligibilityQuestion(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     hours: Annotated[int, Meta(ge=1, le=8784)]
     price_cny_per_gpu_hour: CnyText
     fill: Literal["partial", "all_or_none"] = "partial"
-    vouchers: Literal["auto"] | Annotated[list[IdText], Meta(min_length=1, max_length=50)] = "auto"
+    vouchers: Literal["auto"] | Annotated[list[VoucherIdText], Meta(min_length=1, max_length=50)] = "auto"
 
 
 class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,12 +9,12 @@ from typing import Final
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.clock import us_of
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -38,7 +38,7 @@ class VoucherNewsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List the steps of all vouchers",
     )
     async def list_all(self, request: ApiRequest) -> Page[VoucherStepView]:
@@ -54,12 +54,13 @@ class VoucherNewsController(Controller):
             before = StepPlace(stepped_at_us=stepped_at_us, voucher_id=voucher_id, number=number)
         async with request.app.state.database.connection() as connection:
             found = await life.list_all_steps(connection, request.principal, before, query.limit + 1)
-        page = found[: query.limit]
-        next_cursor = None
-        if len(found) > query.limit:
-            last = page[-1]
-            next_cursor = encode_cursor(_NEWS, last.stepped_at_us, last.voucher_id, last.number)
-        return Page([view_of_step(each) for each in page], next_cursor)
+        return page_of(
+            _NEWS,
+            found,
+            query.limit,
+            lambda step: (step.stepped_at_us, step.voucher_id, step.number),
+            view_of_step,
+        )
 
 
 class VoucherStepsController(Controller):
@@ -96,18 +97,16 @@ class VoucherStepsController(Controller):
 
     @get(
         "",
-        opt=requires(Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT, query=PageQuery),
+        opt=requires(*READERS, query=PageQuery),
         summary="List a voucher's steps",
     )
     async def list_all(self, request: ApiRequest, voucher_id: FromPath[str]) -> Page[VoucherStepView]:
         """Return what became of a voucher, in order: who, when, why, and what went back to its issuer."""
         query = request.query(PageQuery)
         value = id_in_path("vch", voucher_id, "there is no such voucher")
-        after = 0 if query.cursor is None else int(decode_cursor(_STEPS, query.cursor, Part.HOUR)[0])
+        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await life.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1
             )
-        page = found[: query.limit]
-        next_cursor = encode_cursor(_STEPS, page[-1].number) if len(found) > query.limit else None
-        return Page([view_of_step(each) for each in page], next_cursor)
+        return page_of(_STEPS, found, query.limit, lambda step: (step.number,), view_of_step)

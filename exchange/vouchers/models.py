@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from exchange.kit.fields import CnyText, IdText
+from exchange.kit.fields import CnyText, ParticipantIdText, ProgrammeIdText
 from exchange.programmes.models import CapUse, RulesVersion
 
 VoucherWish = Literal["auto", "none"] | tuple[int, ...]
@@ -84,7 +84,7 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
     detail: str
 
 
-class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What one programme pays of an order, fixed when its money is set aside; stored with the order's terms.
 
     `programme_version` is the version of the rules it is held under, `mask_hex` has the bit that an ask must
@@ -182,6 +182,7 @@ class Voucher(msgspec.Struct, frozen=True, kw_only=True):
     programme_version: int
     issuer_id: int
     buyer_id: int
+    buyer_name: str
     face_fen: int
     status: VoucherStatus
     issued_at_us: int
@@ -245,8 +246,8 @@ class NewVoucherStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 class NewVoucher(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an issuer posts to issue a voucher."""
 
-    programme_id: IdText
-    buyer_id: IdText
+    programme_id: ProgrammeIdText
+    buyer_id: ParticipantIdText
     amount_cny: CnyText
 
 
@@ -258,6 +259,7 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
     programme_code: str
     programme_version: int
     buyer_id: str
+    buyer_name: str
     status: VoucherStatus
     face_cny: str
     available_cny: str

@@ -100,7 +100,7 @@ WHERE programme_id = ANY ($1::bigint[]) AND subject_id = ANY ($2::bigint[]) AND 
 
 -- name: page_of_vouchers
 -- Vouchers issued before one, newest first, with balances; null restricts nothing.
-SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
+SELECT voucher.*, buyer.name AS buyer_name, programme.code AS programme_code, programme.issuer_id,
     account.credits_posted_fen - account.debits_posted_fen - account.debits_pending_fen AS available_fen,
     account.debits_pending_fen AS held_fen,
     escrow.credits_posted_fen - escrow.debits_posted_fen AS committed_fen,
@@ -108,6 +108,7 @@ SELECT voucher.*, programme.code AS programme_code, programme.issuer_id,
     returns.expired_fen, returns.revoked_fen
 FROM voucher
 JOIN programme ON programme.id = voucher.programme_id
+JOIN participant AS buyer ON buyer.id = voucher.buyer_id
 JOIN ledger_account AS account ON account.id = voucher.account_id
 JOIN ledger_account AS escrow ON escrow.id = voucher.escrow_account_id
 CROSS JOIN LATERAL (

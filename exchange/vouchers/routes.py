@@ -3,18 +3,20 @@
 Of the application's state: `database`, `clock` and `programmes` (the registry).
 """
 
+from http import HTTPStatus
 from typing import Final
 
 from litestar import Controller, Response, get, post
 from litestar.params import FromPath, JSONBody
 
-from exchange.kit.auth import Scope
+from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.errors import Faults
-from exchange.kit.fields import IdText, money_fen, typed_id
+from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
+from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, encode_cursor
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -24,23 +26,12 @@ from exchange.vouchers.models import NewVoucher, VoucherView
 from exchange.vouchers.rules import view_of_voucher
 
 _VOUCHERS: Final = "vouchers"
-_READERS: Final = (Scope.READ, Scope.ISSUE, Scope.OPERATE, Scope.AUDIT)
 
 
 class VoucherQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of vouchers."""
 
-    programme_id: IdText | None = None
-
-
-def _before(list_name: str, cursor: str | None) -> int:
-    """Return the id before which a page of a list begins."""
-    return ID_MAX if cursor is None else int(decode_cursor(list_name, cursor, Part.ID)[0])
-
-
-def _next(list_name: str, ids: list[int], limit: int) -> str | None:
-    """Return the cursor after a page, given the ids found when one more than the page was asked for."""
-    return encode_cursor(list_name, ids[limit - 1]) if len(ids) > limit else None
+    programme_id: ProgrammeIdText | None = None
 
 
 def _id_in_query(pointer: str, prefix: str, text: str | None) -> int | None:
@@ -57,7 +48,10 @@ class VouchersController(Controller):
     tags = ("Vouchers",)
 
     @post(
-        "", opt=requires(Scope.ISSUE, keep_faults=True, once=True), status_code=201, summary="Issue a voucher"
+        "",
+        opt=requires(Scope.ISSUE, keep_faults=True, once=True) | refuses(HTTPStatus.NOT_FOUND),
+        status_code=201,
+        summary="Issue a voucher",
     )
     async def issue(self, request: ApiRequest, data: JSONBody[NewVoucher]) -> Response[VoucherView]:
         """Issue a voucher out of a programme's budget."""
@@ -98,13 +92,13 @@ class VouchersController(Controller):
                 request.faults,
             )
 
-    @get("", opt=requires(*_READERS, query=VoucherQuery), summary="List vouchers")
+    @get("", opt=requires(*READERS, query=VoucherQuery), summary="List vouchers")
     async def list_all(self, request: ApiRequest) -> Page[VoucherView]:
         """Return the caller's vouchers with their balances, newest first."""
         query = request.query(VoucherQuery)
         now_us = request.app.state.clock.now_us()
         programme_id = _id_in_query("?programme_id", "prg", query.programme_id)
-        before_id = _before(_VOUCHERS, query.cursor)
+        before_id = place_in(_VOUCHERS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_vouchers(
                 connection,
@@ -113,10 +107,15 @@ class VouchersController(Controller):
                 before_id=before_id,
                 limit=query.limit + 1,
             )
-        next_cursor = _next(_VOUCHERS, [each.id for each in found], query.limit)
-        return Page([view_of_voucher(each, now_us) for each in found[: query.limit]], next_cursor)
+        return page_of(
+            _VOUCHERS,
+            found,
+            query.limit,
+            lambda voucher: (voucher.id,),
+            lambda voucher: view_of_voucher(voucher, now_us),
+        )
 
-    @get("/{voucher_id:str}", opt=requires(*_READERS), summary="Read a voucher")
+    @get("/{voucher_id:str}", opt=requires(*READERS), summary="Read a voucher")
     async def read(self, request: ApiRequest, voucher_id: FromPath[str]) -> VoucherView:
         """Return one voucher with its balances."""
         value = id_in_path("vch", voucher_id, "there is no such voucher")

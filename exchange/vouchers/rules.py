@@ -5,7 +5,6 @@ Shares round down to the fen, so the buyer's own share takes every remainder. Wh
 """
 
 import datetime as dt
-from typing import Final
 
 import msgspec
 
@@ -24,8 +23,6 @@ from exchange.vouchers.models import (
     VoucherStepView,
     VoucherView,
 )
-
-DAY_US: Final = 86_400_000_000
 
 
 class Sight(msgspec.Struct, frozen=True, gc=False):
@@ -88,6 +85,7 @@ def view_of_voucher(voucher: Voucher, now_us: int) -> VoucherView:
         programme_code=voucher.programme_code,
         programme_version=voucher.programme_version,
         buyer_id=encode_id("par", voucher.buyer_id),
+        buyer_name=voucher.buyer_name,
         status=status_now(voucher.status, balances, expires_at_us=voucher.expires_at_us, now_us=now_us),
         face_cny=format_cny(voucher.face_fen),
         available_cny=format_cny(balances.available_fen),

@@ -16,6 +16,7 @@ from typing import Final
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
@@ -38,7 +39,7 @@ from exchange.vouchers.models import (
     VoucherStatus,
     VoucherStep,
 )
-from exchange.vouchers.rules import DAY_US, calendar_year, sight_of, year_begins_us
+from exchange.vouchers.rules import calendar_year, sight_of, year_begins_us
 
 EXPIRY_REASON: Final = "its time has passed"
 RELEASE_REASON: Final = "an order gave free what it held"
@@ -111,6 +112,7 @@ async def issue_vouchers(
     """
     if not grants:
         return []
+    buyers = await participants.participants_by_ids(connection, {buyer_id for buyer_id, _ in grants})
     vouchers = [
         Voucher(
             id=new_id(),
@@ -119,10 +121,11 @@ async def issue_vouchers(
             programme_version=programme.version.number,
             issuer_id=programme.issuer_id,
             buyer_id=buyer_id,
+            buyer_name=buyers[buyer_id].name,
             face_fen=amount_fen,
             status=VoucherStatus.ACTIVE,
             issued_at_us=now_us,
-            expires_at_us=now_us + programme.rules.validity_days * DAY_US,
+            expires_at_us=now_us + programme.rules.validity_days * US_PER_DAY,
             balances=Balances(available_fen=amount_fen),
         )
         for buyer_id, amount_fen in grants

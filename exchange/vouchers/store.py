@@ -38,6 +38,7 @@ def _voucher(row: Record) -> Voucher:
         programme_version=row["programme_version"],
         issuer_id=row["issuer_id"],
         buyer_id=row["buyer_id"],
+        buyer_name=row["buyer_name"],
         face_fen=row["face_fen"],
         status=VoucherStatus(row["status"]),
         issued_at_us=to_us(row["issued_at"]),

@@ -1,11 +1,17 @@
-"""Goal: the same commands always give the same events. Method: read matching for what could break it."""
+"""Goal: the same commands always give the same events. Method: read matching for what could break it.
+
+And of the exchange: what says that it is pure takes nothing of the world in, as models and rules do not.
+"""
 
 import ast
+import re
+import tomllib
+from collections.abc import Iterator
 
 import pytest
 
 from tests.architecture.purity import faults
-from tests.architecture.source import trees
+from tests.architecture.source import ROOT, trees
 
 
 def test_matching_contains_nothing_that_depends_on_the_world_or_on_rounding() -> None:
@@ -57,3 +63,26 @@ def test_each_forbidden_thing_is_seen(code: str) -> None:
 )
 def test_what_is_harmless_is_let_pass(code: str) -> None:
     assert list(faults(ast.parse(code))) == []
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_what_says_that_it_is_pure_imports_nothing_of_the_world() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    [world] = [each["forbidden_modules"] for each in contracts if each["name"] == "models and rules are pure"]
+    of_the_world = re.compile("|".join(rf"{re.escape(module)}(?:\.|$)" for module in world))
+    pure = {
+        path: list(_imported(tree))
+        for path, tree in trees("exchange")
+        if re.search(r"\bPure\.", ast.get_docstring(tree) or "")
+    }
+    assert len(pure) > 40
+    found = {path: [each for each in names if of_the_world.match(each)] for path, names in pure.items()}
+    assert {path: names for path, names in found.items() if names} == {}

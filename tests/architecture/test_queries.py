@@ -1,6 +1,7 @@
 """Goal: a domain's SQL and its store match one to one. Method: compare the two files."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,14 @@ def test_every_function_of_a_store_runs_one_statement_and_takes_a_connection_fir
             if len(statements) != 1 or arguments[:1] != ["connection"]:
                 found.append(f"{node.name}({', '.join(arguments)}) runs {statements}")
     assert found == []
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=_domain)
+def test_no_query_orders_by_a_column_that_it_casts(source: Path) -> None:
+    """ORDER BY takes a bare name as what is selected: `xact_id::TEXT` would be ordered by digits."""
+    queries = parse_queries(_domain(source), source.read_text(encoding="utf-8"))
+    for name in dir(queries):
+        statement = getattr(queries, name)
+        cast = set(re.findall(r"(?<![\w.$'])([a-z]\w*)::\w+(?=,|\s+FROM\b)", statement))
+        for clause in re.findall(r"ORDER BY ([^)\n]+)", statement):
+            assert not cast & set(re.findall(r"(?<![\w.])[a-z]\w*(?!\.)\b", clause)), name

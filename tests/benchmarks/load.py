@@ -28,7 +28,10 @@ class LoadClient(msgspec.Struct, frozen=True):
 
 
 class LoadJob(msgspec.Struct, frozen=True):
-    """What to do: `seconds` of load after `warm_up_s` that does not count, on one core."""
+    """What to do: `seconds` of load after `warm_up_s` that does not count, on one core.
+
+    With more than one order a request, each is a client's body with a number of its own, in a batch.
+    """
 
     port: int
     path: str
@@ -37,6 +40,7 @@ class LoadJob(msgspec.Struct, frozen=True):
     warm_up_s: float
     core: int
     expected_status: int
+    orders_a_request: int = 1
 
 
 class LoadResult(msgspec.Struct, frozen=True):
@@ -60,14 +64,18 @@ class Connection(asyncio.Protocol):
         self._samples = samples
         self._ends_s = ends_s
         self._expected = str(job.expected_status).encode()
-        size = len(client.body_before.encode()) + NUMBER_DIGITS + len(client.body_after.encode())
-        self._before = (
+        self._orders = job.orders_a_request
+        # A body has no per cent sign of its own.
+        order = f"{client.body_before}%0{NUMBER_DIGITS}d{client.body_after}"
+        body = order if self._orders == 1 else f'{{"orders":[{",".join([order] * self._orders)}]}}'
+        size = len(body % ((0,) * self._orders))
+        self._request = (
             f"POST {job.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {client.key}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n{client.body_before}"
+            f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n{body}"
         ).encode()
-        self._after = client.body_after.encode()
         self._number = 0
-        self._received = b""
+        self._received = bytearray()
+        self._missing = 0
         self._sent_s = 0.0
         self._transport: Any = None
 
@@ -79,17 +87,22 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take an answer in, and send the next request when it is whole."""
         self._received += data
+        self._missing -= len(data)
+        if self._missing > 0:
+            return
         head, found, body = self._received.partition(b"\r\n\r\n")
         if not found:
             return
-        if len(body) < content_length(head):
+        self._missing = content_length(head) - len(body)
+        if self._missing > 0:
             return
         now_s = time.perf_counter()
         self._samples.append((now_s, now_s - self._sent_s))
-        if head[_STATUS_AT] != self._expected:
+        if head[_STATUS_AT] != self._expected or not self._are_placed(body):
             told = f"{head[_STATUS_AT].decode()} {body[:200].decode(errors='replace')}"
             self.unexpected[told] = self.unexpected.get(told, 0) + 1
-        self._received = b""
+        self._received = bytearray()
+        self._missing = 0
         if now_s < self._ends_s:
             self._send()
         else:
@@ -100,13 +113,19 @@ class Connection(asyncio.Protocol):
         if not self.closed.done():
             self.closed.set_result(None)
 
+    def _are_placed(self, answer: bytearray) -> bool:
+        """Whether each order of a batch was placed."""
+        return self._orders == 1 or answer.count(b'"status":201,') == self._orders
+
     def _send(self) -> None:
-        self._number += 1
+        numbers = tuple(range(self._number, self._number + self._orders))
+        self._number += self._orders
+        request = self._request % numbers
         self._sent_s = time.perf_counter()
-        self._transport.write(b"%b%0*d%b" % (self._before, NUMBER_DIGITS, self._number, self._after))
+        self._transport.write(request)
 
 
-def content_length(head: bytes) -> int:
+def content_length(head: bytes | bytearray) -> int:
     """Return how long the body of an answer with this head is."""
     lower = head.lower()
     at = lower.find(b"content-length:")

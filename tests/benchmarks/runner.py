@@ -3,16 +3,37 @@
 import sys
 from collections.abc import Callable, Iterable
 
-from tests.benchmarks import core, growth, http, ledger, market, replay
+from tests.benchmarks import (
+    abuse,
+    audit,
+    console,
+    core,
+    feed,
+    growth,
+    http,
+    ledger,
+    market,
+    overhead,
+    oversight,
+    replay,
+    scale,
+)
 from tests.benchmarks.result import BenchResult, progress
 
 BENCHES: dict[str, Callable[[], Iterable[BenchResult]]] = {
+    **abuse.BENCHES,
+    **audit.BENCHES,
+    **console.BENCHES,
     **core.BENCHES,
+    **feed.BENCHES,
     **growth.BENCHES,
     **http.BENCHES,
     **ledger.BENCHES,
     **market.BENCHES,
+    **oversight.BENCHES,
+    **overhead.BENCHES,
     **replay.BENCHES,
+    **scale.BENCHES,
 }
 USAGE = 2
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -29,6 +29,7 @@ ASK_CNY = "2.31"
 STANDING_ASKS = 20
 SUPPLY_HOURS = 1_000
 SUPPLY_GPUS = 50_000
+WINDOW_HOURS = 24
 BUYER_MONEY_CNY = "900000000.00"
 BUYER_VOUCHER_CNY = "9000000000.00"
 VOUCHER_ASK_CNY = "2.30"
@@ -61,19 +62,54 @@ class Venue:
         for task in Path(f"/proc/{self._process.pid}/task").iterdir():
             os.sched_setaffinity(int(task.name), {core})
 
-    def furnish(self, buyers: int) -> None:
-        """Register who is needed, fund the buyers, and list standing supply."""
-        asyncio.run(self._furnish(buyers))
+    def resident_bytes(self) -> int:
+        """Return how much memory the server's process has in use."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(kib) * 1024
 
-    async def _furnish(self, buyers: int) -> None:
+    def cpu_s(self) -> float:
+        """Return the CPU time that the server's process has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cpu_with_database_s(self) -> float:
+        """Return the CPU time that the server and the processes of its PostgreSQL have used."""
+        stats = (each / "stat" for each in Path("/proc").iterdir() if each.name.isdigit())
+        used_s: dict[int, float] = {}
+        parents: dict[int, int] = {}
+        for stat in stats:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = stat.read_text().rpartition(")")[2].split()
+                pid = int(stat.parent.name)
+                parents[pid] = int(fields[1])
+                # Of its own, and of those below it that have ended.
+                used_s[pid] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+        own = {self._process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in own} - own:
+            own |= more
+        return sum(used_s.get(pid, 0.0) for pid in own)
+
+    def furnish(self, buyers: int, *, own_providers: bool = False) -> None:
+        """Register who is needed, fund the buyers, and list standing supply of one provider.
+
+        With `own_providers` there is one for each buyer, which lists a window of hours of its own.
+        """
+        asyncio.run(self._furnish(buyers, own_providers=own_providers))
+
+    async def _furnish(self, buyers: int, *, own_providers: bool) -> None:
         async with httpx.AsyncClient(timeout=30.0) as http:
             operator = ExchangeClient(self.url, self.operator_key, http)
             self.provider_key = await _join(operator, ParticipantKind.PROVIDER, 0)
             provider = ExchangeClient(self.url, self.provider_key, http)
             self.operator_id = (await operator.me()).id
             self.first_hour = hour_of(await operator.venue_now_us()) + 2
-            for number in range(STANDING_ASKS):
-                await provider.place(_ask(number, self.first_hour))
+            for number in range(0 if own_providers else STANDING_ASKS):
+                await provider.create_order(_ask(number, self.first_hour))
+            for number in range(1, buyers + 1 if own_providers else 1):
+                own = ExchangeClient(self.url, await _join(operator, ParticipantKind.PROVIDER, number), http)
+                starts_hour = self.first_hour + (number - 1) * WINDOW_HOURS
+                await own.create_order(_ask(number, starts_hour, hours=WINDOW_HOURS))
             self.buyer_keys = [
                 await _join(operator, ParticipantKind.BUYER, number) for number in range(buyers)
             ]
@@ -96,7 +132,7 @@ class Venue:
             # What rests keeps the programmes that there were when it was placed.
             provider = ExchangeClient(self.url, self.provider_key, http)
             for number in range(STANDING_ASKS):
-                await provider.place(_ask(STANDING_ASKS + number, self.first_hour, VOUCHER_ASK_CNY))
+                await provider.create_order(_ask(STANDING_ASKS + number, self.first_hour, VOUCHER_ASK_CNY))
 
 
 def _programme(number: int, rate_bps: int) -> NewProgramme:
@@ -136,30 +172,37 @@ async def _join(operator: ExchangeClient, kind: ParticipantKind, number: int) ->
     return issued.secret
 
 
-def _ask(number: int, first_hour: int, price_cny: str = ASK_CNY) -> NewOrder:
+def _ask(number: int, first_hour: int, price_cny: str = ASK_CNY, *, hours: int = SUPPLY_HOURS) -> NewOrder:
     return NewOrder(
         client_order_id=f"standing-{number}",
         product=PRODUCT,
         side=Side.SELL,
         quantity_gpus=SUPPLY_GPUS,
         starts_at=format_hour(first_hour),
-        ends_at=format_hour(first_hour + SUPPLY_HOURS),
+        ends_at=format_hour(first_hour + hours),
         price_cny_per_gpu_hour=price_cny,
     )
 
 
-@contextlib.contextmanager
-def served_venue() -> Iterator[Venue]:
-    """Give a venue on a fresh data folder, served by `exchange serve` in a process of its own."""
-    environment = {
+def plain_environment() -> dict[str, str]:
+    """Return the environment without any setting of an exchange."""
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("EXCHANGE_", "DATABASE_URL"))
     }
+
+
+@contextlib.contextmanager
+def served_venue(settings: Mapping[str, str] | None = None, *, module: str = "exchange") -> Iterator[Venue]:
+    """Give a venue on a fresh data folder, served by `exchange serve` in a process of its own.
+
+    `settings` of the environment come before the usual ones; another `module` may stand for `exchange`.
+    """
     with tempfile.TemporaryDirectory(prefix="exchange-bench-") as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "exchange", "serve", "--port", "0", "--data-dir", folder],
-            env={**environment, **SERVER_SETTINGS},
+            [sys.executable, "-m", module, "serve", "--port", "0", "--data-dir", folder],
+            env={**plain_environment(), **SERVER_SETTINGS, **(settings or {})},
             stderr=subprocess.PIPE,
             text=True,
         )

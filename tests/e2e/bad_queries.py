@@ -21,6 +21,13 @@ _LISTS: Final = (
     "claim_lines",
     "claim_steps",
     "oversight-trades-newest_first",
+    "oversight-events-newest_first",
+    "oversight-questions",
+    "oversight-voucher-movements",
+    "oversight-book",
+    "checkpoints",
+    "alerts",
+    "alert_rules",
 )
 EXTREMES: Final[tuple[int | str, ...]] = (
     *(sign * 2**bits + step for bits in (31, 32, 53, 58, 62, 63) for sign in (1, -1) for step in (-1, 0, 1)),
@@ -69,7 +76,7 @@ def by_meaning(description: Description, schema: Schema) -> Iterator[str]:
 def required_of(description: Description, operation: Operation) -> dict[str, str]:
     """Return the parameters that a query cannot do without, each with a value of the right form."""
     return {
-        name: quote(example(description, schema))
+        name: quote(str(example(description, schema)))
         for name, schema in operation.query.items()
         if "default" not in schema
     }

@@ -1,11 +1,22 @@
 """The API's own description, read for what a test has to try: routes, bodies, parameters, schemas."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 import msgspec
 
+from exchange.kit.http_auth import RouteAccess
+
 Schema = Mapping[str, Any]
+BY_SCHEMA: Final = frozenset(
+    {"wrong_type", "unknown_field", "pattern", "too_long", "too_short", "bad_id", "bad_amount"}
+)
+"""The codes of faults that a schema can tell in advance."""
+
+
+def path_of(route: RouteAccess) -> str:
+    """Return a route's path with `{name}` where it has `{name:str}`, as the document has it."""
+    return route.path.replace(":str}", "}").replace(":path}", "}")
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +33,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     def title(self) -> str:
         """The route as one speaks of it."""
         return f"{self.method} {self.path}"
+
+
+def undocumented(
+    document: Mapping[str, Any], answers: Iterable[tuple[str, str, int]]
+) -> Iterator[tuple[str, str, int]]:
+    """Yield the answers (method, path, status) whose status does not stand in the document of their route."""
+    for method, path, status in answers:
+        described = document["paths"].get(path, {}).get(method.lower())
+        if described is not None and str(status) not in described["responses"]:
+            yield method, path, status
 
 
 class Description:

@@ -4,8 +4,11 @@ from typing import Any
 
 import msgspec
 
+from exchange.alerts.thresholds import default_rules
 from tests.e2e.served import Caller
 from tests.e2e.stage import Stage, programme
+
+PUBLIC_KEY = "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="
 
 
 class Good(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +36,7 @@ BODIES = (
     "POST /v1/claims/batch",
     "POST /v1/deposits",
     "POST /v1/keys",
+    "POST /v1/keys/{key_id}/rotate",
     "POST /v1/leases/{lease_id}/outages",
     "POST /v1/orders",
     "POST /v1/orders as ask",
@@ -40,10 +44,16 @@ BODIES = (
     "POST /v1/orders/cancel-all-after",
     "POST /v1/orders/preview",
     "PATCH /v1/orders/{order_id}",
+    "POST /v1/oversight/alerts/{alert_id}/review",
+    "POST /v1/oversight/alerts/{alert_id}/notes",
+    "POST /v1/oversight/alerts/{alert_id}/close",
+    "POST /v1/oversight/alert-rules",
     "POST /v1/participants",
     "POST /v1/participants as provider",
+    "POST /v1/participants/{participant_id}/logins",
     "POST /v1/programmes",
     "POST /v1/programmes/{programme_id}/versions",
+    "POST /v1/session",
     "POST /v1/trade-groups",
     "POST /v1/vouchers",
     "POST /v1/vouchers/{voucher_id}/steps",
@@ -109,8 +119,11 @@ async def good(stage: Stage, name: str) -> Good:
                 "label": "desk",
                 "expires_at": "2090-01-01T00:00:00Z",
                 "allowed_networks": ["10.0.0.0/8"],
+                "signing_public_key": PUBLIC_KEY,
+                "algorithm": "buys-at-night.2",
             },
         ),
+        "POST /v1/keys/{key_id}/rotate": (cast.buyer, {"overlap_s": 600, "signing_public_key": PUBLIC_KEY}),
         "POST /v1/leases/{lease_id}/outages": (cast.provider, {"hours": [stage.hour(6)], "reason": "停电"}),
         "POST /v1/orders": (cast.buyer, bid),
         "POST /v1/orders as ask": (cast.provider, stage.order("sell", "good-ask", window, min_hours=2)),
@@ -124,11 +137,23 @@ async def good(stage: Stage, name: str) -> Good:
             cast.buyer,
             {"quantity_gpus": 1, "price_cny_per_gpu_hour": "3.80", "time_in_force": "gtc"},
         ),
+        "POST /v1/oversight/alerts/{alert_id}/review": (cast.regulator, {"text": "值班"}),
+        "POST /v1/oversight/alerts/{alert_id}/notes": (cast.regulator, {"text": "已询问交易方"}),
+        "POST /v1/oversight/alerts/{alert_id}/close": (cast.regulator, {"reason": "有正当理由"}),
+        "POST /v1/oversight/alert-rules": (
+            cast.regulator,
+            {
+                "rules": msgspec.to_builtins(default_rules()),
+                "reason": "季度复核",
+                "effective_from": stage.hour(2),
+            },
+        ),
         "POST /v1/participants": (operator, buyer),
         "POST /v1/participants as provider": (
             operator,
             {"kind": "provider", "name": "数据中心", "region": "hebei", "ownership": "private"},
         ),
+        "POST /v1/participants/{participant_id}/logins": (operator, {"scopes": ["read"], "valid_s": 600}),
         "POST /v1/programmes": (cast.issuer, programme("good", cast.provider.id)),
         "POST /v1/programmes/{programme_id}/versions": (
             cast.issuer,
@@ -138,6 +163,7 @@ async def good(stage: Stage, name: str) -> Good:
             cast.issuer,
             {"to": "closed", "reason": "本年度已结束"},
         ),
+        "POST /v1/session": (cast.buyer, {"key": cast.buyer.key}),
         "POST /v1/trade-groups": (operator, {"name": "集团"}),
         "POST /v1/vouchers": (
             cast.issuer,

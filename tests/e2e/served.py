@@ -15,12 +15,17 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from exchange.app import OPERATOR_KEY_FILE, Exchange, create_app
+from exchange.api import create_app
+from exchange.app import OPERATOR_KEY_FILE, Exchange
 from exchange.cli.serve import bound_socket, serve_until
 from exchange.kit.clock import US_PER_HOUR, ManualClock, monotonic_s
-from exchange.kit.error_codes import FAULT_CODES, PROBLEM_CODES
+from exchange.kit.error_codes import ERROR_CODES, FAULT_CODES, PROBLEM_CODES
+from exchange.kit.http_described import completed
 from exchange.kit.http_wire import Wire
 from exchange.kit.settings import Settings
+from matching.events import RejectReason
+from tests.e2e.document import undocumented
+from tests.stored_state import KEPT_BESIDE
 
 NOW_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z: where venue time begins here."""
@@ -49,7 +54,9 @@ def problem(answer: httpx.Response, status: int | None = None, code: str | None 
     assert body["instance"].startswith("/"), where
     for fault in body["errors"]:
         assert fault["detail"], where
-        assert fault["code"] in FAULT_CODES or body["code"] == "order_rejected", where
+        # A book's reasons are not of the list; a line of a file is told what its order would be, alone.
+        known = FAULT_CODES if body["code"] != "lines_refused" else {*ERROR_CODES, *RejectReason}
+        assert fault["code"] in known or body["code"] == "order_rejected", where
     assert (status or answer.status_code) == answer.status_code, where
     assert (code or body["code"]) == body["code"], where
     return body
@@ -68,8 +75,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
     async def send(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """Send a request as it is, with the key, and a fresh Idempotency-Key where there is none."""
-        headers = {"Authorization": f"Bearer {self.key}"}
+        """Send a request as it is, with the key, and a fresh Idempotency-Key where there is none.
+
+        As from a page of the exchange's own, which is asked of logins only.
+        """
+        headers = {"Authorization": f"Bearer {self.key}", "Sec-Fetch-Site": "same-origin"}
         if method in {"POST", "PATCH"}:
             headers["Idempotency-Key"] = f"e2e-{next(_numbers)}"
         headers |= request.pop("headers", {})
@@ -138,20 +148,26 @@ class Served:
     async def rows(self) -> dict[str, int]:
         """Count what the exchange has stored, table by table.
 
-        The record is left out, because a regulator's question is on it too.
+        The record is left out, because a regulator's question is on it too, and so is what is made of it.
         """
         async with self.exchange.database.connection() as connection:
             tables = [
                 record["relname"]
                 for record in await connection.fetch(
                     "SELECT relname FROM pg_class"
-                    " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+                    " WHERE relkind IN ('r', 'p') AND NOT relispartition"
+                    " AND relnamespace = 'public'::regnamespace"
                 )
             ]
             return {
                 table: await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - a name read from the catalogue
-                for table in sorted(set(tables) - {"audit_record"})
+                for table in sorted(set(tables) - {"audit_record", *KEPT_BESIDE})
             }
+
+
+def description_of(app: Litestar) -> dict[str, Any]:
+    """Return the OpenAPI document as it is served."""
+    return completed(app, app.openapi_schema.to_schema())
 
 
 async def eventually(read: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
@@ -171,17 +187,17 @@ async def served(
     *,
     trusted_proxies: Sequence[str] = (),
     wire: Wire | None = None,
+    clock: ManualClock | None = None,
     **more: Any,
 ) -> AsyncIterator[Served]:
-    """Open an exchange on a new database and serve it on a free port.
+    """Open an exchange on a new database and serve it on a free port, by a clock of its own or another.
 
     Nobody is limited unless `more` settings say so: tests that try every door fail more often than callers.
+    Fails at the end where a route answered with a status that its description does not have.
     """
-    clock = ManualClock(now_us)
-    unlimited = dict.fromkeys(("rate_address", "rate_failures"))
-    settings = Settings(
-        database_url=database_url, data_dir=data_dir, bench_echo=True, **{**unlimited, **more}
-    )
+    clock = clock or ManualClock(now_us)
+    usual = {"rate_address": None, "rate_failures": None, "bench_echo": True}
+    settings = Settings(database_url=database_url, data_dir=data_dir, **{**usual, **more})
     exchange = await Exchange.open(settings, clock)
     exchange.watched.connections = wire = wire or Wire()
     app = create_app(exchange)
@@ -204,6 +220,8 @@ async def served(
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
         async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
             yield Served(exchange, clock, app, http, key, wire=wire, stopping=stopping)
+        unknown = list(undocumented(description_of(app), exchange.watched.answers))
+        assert not unknown, f"not in the description: {unknown}"
     finally:
         stopping.set()
         await server

@@ -12,7 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.alerts import store as alert_store
+from exchange.alerts.models import Figure, Finding
 from exchange.kit.fields import format_hour
+from exchange.kit.ids import decode_id, encode_id, new_id
 from tests.e2e.served import Caller, Served, eventually, served
 
 PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
@@ -20,13 +23,13 @@ LOT_PRODUCT: Final = "nvidia-h100-sxm.guian.ib-ndr400"
 PRICE: Final = "4.20"
 
 PDF: Final = {"Content-Type": "application/pdf"}
-_SCOPES: Final = {
+SCOPES: Final = {
     "provider": ["read", "list_capacity"],
     "buyer": ["read", "trade"],
     "issuer": ["read", "issue"],
     "regulator": ["read", "audit"],
 }
-_FACTS: Final[dict[str, dict[str, object]]] = {
+FACTS: Final[dict[str, dict[str, object]]] = {
     "provider": {"region": "hebei", "ownership": "state"},
     "buyer": {"region": "beijing", "size_class": "micro", "founded_on": "2024-05-01", "sectors": ["ai"]},
 }
@@ -95,7 +98,7 @@ def programme(code: str, provider_id: str, **rules: object) -> dict[str, Any]:
 
 async def join_all(house: Served) -> Cast:
     """Register one participant of each kind."""
-    joined = {kind: await house.join(kind, _SCOPES[kind], **_FACTS.get(kind, {})) for kind in _SCOPES}
+    joined = {kind: await house.join(kind, SCOPES[kind], **FACTS.get(kind, {})) for kind in SCOPES}
     return Cast(**joined)
 
 
@@ -136,13 +139,42 @@ async def set_scene(house: Served) -> Stage:
     await cast.provider.post("/v1/orders", stage.order("sell", "scene-2", (30, 40)))
     ids["key_id"] = (await cast.buyer.get("/v1/keys"))["data"][0]["id"]
     ids["account_id"] = (await cast.buyer.get("/v1/accounts"))["data"][0]["id"]
+    ids["trade_id"] = (await cast.buyer.get("/v1/trades"))["data"][0]["id"]
     ids["product_id"] = ids["product"] = PRODUCT
-    ids["code"] = "not_found"
+    ids["index"] = "foreign"
+    ids["code"], ids["report"] = "not_found", "stacking"
+    ids["alert_id"] = await _raise_alert(stage)
     return stage
 
 
+async def _raise_alert(stage: Stage) -> str:
+    """Store an alert about the cast's order, as the task that reads the record does; return its id."""
+    now_us = stage.house.clock.now_us()
+    order_id = decode_id("ord", stage.ids["order_id"]) or 0
+    async with stage.house.exchange.database.transaction() as connection:
+        record_ids = await connection.fetchval(
+            "SELECT array_agg(id ORDER BY id) FROM audit_record WHERE order_id = $1", order_id
+        )
+        finding = Finding(
+            detector="self_match",
+            rules_version=1,
+            severity="medium",
+            participant_ids=(decode_id("par", stage.cast.buyer.id) or 0,),
+            product_id=PRODUCT,
+            begins_at_us=now_us,
+            ends_at_us=now_us,
+            found_at_us=now_us,
+            figures=(Figure("pairs", 3, 3), Figure("notional_fen", 1_235)),
+            record_ids=tuple(record_ids),
+            order_ids=(order_id,),
+        )
+        alert_id = new_id()
+        await alert_store.insert_findings(connection, [(alert_id, finding)])
+    return encode_id("alr", alert_id)
+
+
 @asynccontextmanager
-async def staged(database_url: str, data_dir: Path) -> AsyncIterator[Stage]:
-    """Serve an exchange with the scene set."""
-    async with served(database_url, data_dir) as house:
+async def staged(database_url: str, data_dir: Path, **more: Any) -> AsyncIterator[Stage]:
+    """Serve an exchange, with these settings, and with the scene set."""
+    async with served(database_url, data_dir, **more) as house:
         yield await set_scene(house)

@@ -29,6 +29,13 @@ CURSOR_LISTS = (
         "orders",
         "trades",
         "oversight-trades-newest_first",
+        "oversight-events-newest_first",
+        "oversight-questions",
+        "oversight-voucher-movements",
+        "oversight-book",
+        "checkpoints",
+        "alerts",
+        "alert_rules",
     ),
     *(
         "participants",
@@ -163,7 +170,7 @@ async def test_what_is_not_there_is_not_found(stage: Stage, description: Descrip
     assert await stage.house.rows() == before
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/nowhere", "/v2/orders", "/v1/orders/a/b", "/%00"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/nowhere", "/v2/orders", "/v1/orders/a/b", "/%00"])
 async def test_other_paths_are_not_found(stage: Stage, path: str) -> None:
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         problem(await stage.operator.send(method, path), 404, "not_found")

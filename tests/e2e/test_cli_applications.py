@@ -62,8 +62,13 @@ def test_a_company_applies_and_two_keys_of_the_city_grant_less(
             )
         )  # fmt: skip
 
+    may = call("vouchers", "may-apply", plan, url=venue.url, key=buyer_key).stdout
+    assert "yes" in may
+    assert "9.99" in may
     assert apply("9.99")["status"] == "approved"
     made = apply("500")["id"]
+    about = call("vouchers", "applications", "eligibility", made, "--json", url=venue.url, key=issuer_keys[0])
+    assert (as_json(about)["amount_max_cny"], as_json(about)["is_admitted"]) == ("990.01", True)
     approve = "vouchers", "applications", "step", made, "approved", "--amount", "400", "-y"
     first = call(*approve, url=venue.url, key=issuer_keys[0])
     assert "in_committee" in first.stdout

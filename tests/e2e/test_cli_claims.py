@@ -64,6 +64,7 @@ async def test_a_claim_is_stepped_to_payment_and_stated(stage: Stage) -> None:
     shown = (await call(provider, "claims", "get", claim_id)).stdout
     assert "a short hour" not in shown  # the reason shown is the last step's
     assert "0.01" in shown
+    assert "clawback_open by the issuer, at most 0.01 CNY, with a reason" in shown
     history = (await call(issuer, "claims", "steps", claim_id)).stdout
     assert "a short hour" in history
     for name, caller in (("programmes", issuer), ("receivables", provider), ("claims", provider)):
@@ -71,6 +72,12 @@ async def test_a_claim_is_stepped_to_payment_and_stated(stage: Stage) -> None:
         [row] = csv.DictReader(io.StringIO(stated.stdout))
         assert row["programme_id"] == stage.ids["programme_id"]
         assert row.get("paid_cny", "0.01") == "0.01"
+    burn = "statements", "burn", "--programme", stage.ids["programme_id"], "--interval", "hour"
+    points = list(csv.DictReader(io.StringIO((await call(issuer, *burn, "--points", "2")).stdout)))
+    assert [(row["budget_cny"], row["paid_cny"]) for row in points][-1] == ("100000.00", "0.01")
+    assert len(points) <= 2
+    refused = await call(issuer, "statements", "claims", "--points", "2")
+    assert (refused.exit_code, refused.stdout) == (ExitCode.USAGE, "")
     past = await call(issuer, "statements", "claims", "--as-of", "2020-01-01T00:00:00Z")
     assert len(past.stdout.splitlines()) == 1
 

@@ -174,12 +174,12 @@ async def the_regulator_sees_it(
         "programmes": ["day"],
     }
     assert trade | expected == trade
-    table = await regulator.send("GET", "/v1/oversight/trades/export?format=csv")
+    table = await regulator.send("GET", "/v1/oversight/trades/export?format=csv&reason=a+day")
     assert table.headers["content-type"].startswith("text/csv")
     assert [as_text(row) for row in csv.DictReader(io.StringIO(table.text))] == [as_text(trade)]
-    lines = await regulator.send("GET", "/v1/oversight/trades/export?format=ndjson")
+    lines = await regulator.send("GET", "/v1/oversight/trades/export?format=ndjson&reason=a+day")
     assert [json.loads(line) for line in lines.text.splitlines()] == [trade]
-    life = await regulator.get(f"/v1/oversight/orders/{bid_id}")
+    life = await regulator.get(f"/v1/oversight/orders/{bid_id}", reason="a day")
     assert life["steps"][0]["code"] == "NEWO"
     assert [each["id"] for each in life["trades"]] == [trade["id"]]
     for path in ("/v1/oversight/trades", "/v1/oversight/trades/export", f"/v1/oversight/orders/{bid_id}"):

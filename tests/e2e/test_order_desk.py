@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.served import Caller, problem
+from tests.e2e.served import Caller, eventually, problem
 from tests.e2e.stage import LOT_PRODUCT, Stage, staged
 
 
@@ -122,12 +122,18 @@ async def test_all_orders_of_a_side_or_a_product_are_withdrawn_at_once(stage: St
     problem(await provider.send("DELETE", "/v1/orders?product=no-such.product"), 422, "invalid_query")
 
 
-async def test_a_dead_mans_switch_says_when_it_fires(stage: Stage) -> None:
+async def test_a_dead_mans_switch_says_when_it_fires_and_does(stage: Stage) -> None:
     provider = stage.strangers.provider
     path = "/v1/orders/cancel-all-after"
     armed = await provider.post(path, {"timeout_s": 86_400}, 200)
     assert armed["cancels_at"] is not None
     assert await provider.post(path, {"timeout_s": 0}, 200) == {"timeout_s": 0, "cancels_at": None}
+    order = await provider.post("/v1/orders", stage.order("sell", "left-alone", (50, 60)))
+    await provider.post(path, {"timeout_s": 1}, 200)
+    withdrawn = await eventually(
+        lambda: provider.get(f"/v1/orders/{order['id']}"), lambda read: read["status"] != "resting"
+    )
+    assert withdrawn["status"] == "cancelled"
 
 
 async def test_a_preview_places_nothing_and_tells_what_would_come(stage: Stage) -> None:

@@ -58,12 +58,13 @@ async def test_the_trade_of_the_readme_happens(database_url: str, tmp_path: Path
             "KEY_BUYER": cast.buyer.key,
         }
         printed = [await run(line, variables) for line in lines_of_the_trade()]
-        assert len(printed) == 4
+        assert len(printed) == 5
         assert PRODUCT in printed[0]
-        assert "resting" in printed[1]
-        assert "filled" in printed[2]
+        assert "nothing rests" in printed[1]
+        assert "resting" in printed[2]
+        assert "filled" in printed[3]
         bid = (await cast.buyer.get("/v1/orders"))["data"][0]
-        assert bid["id"] in printed[3]
+        assert bid["id"] in printed[4]
         assert (bid["status"], bid["filled_gpu_hours"]) == ("filled", 4)
         assert [fill["price_cny_per_gpu_hour"] for fill in bid["fills"]] == ["4.20"]
         leases = (await cast.buyer.get("/v1/leases"))["data"]

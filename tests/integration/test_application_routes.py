@@ -7,20 +7,22 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from exchange.applications.routes import AllocationController, ApplicationsController
+from exchange.applications.routes import AdmissionController, AllocationController, ApplicationsController
 from exchange.kit.auth import Authenticator, Principal, StoredKey, hash_secret
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
 from exchange.kit.http_app import build_app
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
-from exchange.programmes.models import ReviewRule
+from exchange.programmes.models import BuyerRule, ReviewRule
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.programmes.routes import ProgrammesController
 from exchange.vouchers.routes import VouchersController
 from tests.application_world import HOUR_US, ApplicationWorld, another_key
 from tests.voucher_door import SECRET, Caller
 from tests.voucher_world import NOW_US
+
+_RULES = {"budget_fen": 1_000, "rate_tiers": [{"bps": 3_000}], "validity_days": 90, "provider": {}}
 
 
 class Door:
@@ -33,7 +35,13 @@ class Door:
         self._keys: dict[int, StoredKey] = {}
         self._numbers = itertools.count(1)
         app = build_app(
-            [AllocationController, ApplicationsController, ProgrammesController, VouchersController],
+            [
+                AdmissionController,
+                AllocationController,
+                ApplicationsController,
+                ProgrammesController,
+                VouchersController,
+            ],
             authenticator=Authenticator(self._stored_key),
             is_ready=self._is_ready,
             state={"database": database, "clock": self.clock, "programmes": ProgrammeRegistry()},
@@ -101,6 +109,49 @@ async def test_the_way_of_an_application_to_a_voucher_by_two_keys(door: Door) ->
     rest = await buyer.get(f"{path}/steps?cursor={shown['next_cursor']}")
     assert [(each["number"], each["key_id"]) for each in rest["data"]] == [(2, None)]
     assert rest["next_cursor"] is None
+
+
+async def test_whether_one_may_apply_is_told_rule_by_rule_to_its_company_and_its_issuer(door: Door) -> None:
+    world = door.world
+    issuer, buyer = door.caller(world.issuer), door.caller(world.buyer)
+    review = ReviewRule(auto_below_fen=1_000)
+    far = BuyerRule(regions=("atlantis",))
+    shut = await world.plan(allocation="window", windows=(world.window(1, 2),), buyer=far)
+    told = await buyer.get(f"/v1/programmes/{encode_id('prg', shut.id)}/eligibility")
+    assert {each["rule"]: each["holds"] for each in told.pop("rules")} == {
+        "/buyer/regions": False,
+        "/windows": False,
+    }
+    assert told == {
+        "programme_id": encode_id("prg", shut.id),
+        "programme_version": 1,
+        "is_admitted": False,
+        "closed_because": None,
+        "amount_max_cny": "0.00",
+        "at_once_max_cny": None,
+    }
+    body = await wish(door, "300.00", review=review)
+    path = f"/v1/programmes/{body['programme_id']}/eligibility"
+    told = await buyer.get(path)
+    assert (told["is_admitted"], told["amount_max_cny"], told["at_once_max_cny"]) == (True, "500.00", "9.99")
+    made = await buyer.post("/v1/applications", body)
+    about = await issuer.get(f"/v1/applications/{made['id']}/eligibility")
+    assert about == told
+    await issuer.post(f"/v1/applications/{made['id']}/steps", {"to": "approved"}, status=200)
+    for reader in (issuer, buyer):
+        left = await reader.get(f"/v1/applications/{made['id']}/eligibility")
+        assert (left["amount_max_cny"], left["at_once_max_cny"]) == ("200.00", None)
+    no_buyer = await issuer.get(path)
+    assert [(each["rule"], each["holds"]) for each in no_buyer["rules"]] == [("/buyer", False)]
+    assert (no_buyer["is_admitted"], no_buyer["amount_max_cny"]) == (False, "0.00")
+    stranger = door.caller(await world.join(ParticipantKind.BUYER))
+    other = door.caller(await world.join(ParticipantKind.ISSUER))
+    for each in (stranger, other):
+        missing = await each.get(f"/v1/applications/{made['id']}/eligibility", status=404)
+        assert missing["code"] == "not_found"
+    draft = {"code": "secret", "name": "x", "draft": True, "rules": _RULES}
+    hidden = (await issuer.post("/v1/programmes", draft))["id"]
+    assert (await buyer.get(f"/v1/programmes/{hidden}/eligibility", status=404))["code"] == "not_found"
 
 
 async def test_a_list_is_narrowed_by_programme_and_status_and_goes_on_at_its_cursor(door: Door) -> None:

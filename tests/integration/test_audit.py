@@ -4,13 +4,14 @@ import json
 
 import pytest
 
-from exchange.kit.audit import AuditRecord, insert_audit_records
+from exchange.kit.audit import COLUMNS, AuditRecord, insert_audit_records
 from exchange.kit.clock import us_of_hour
 from exchange.kit.database import Database, RefusedChange, to_us
 
 FULL = AuditRecord(
     code="FILL",
     event_at_us=us_of_hour(500_000) + 1,
+    received_at_us=us_of_hour(500_000),
     partition_id=1,
     sequence=7,
     event_index=2,
@@ -35,11 +36,27 @@ async def test_records_are_written_in_order_and_whole(database: Database) -> Non
     first, second = (dict(row) for row in rows)
     assert json.loads(first.pop("detail")) == FULL.detail
     assert to_us(first.pop("event_at")) == FULL.event_at_us
+    assert to_us(first.pop("received_at")) == FULL.received_at_us
     assert first.pop("id") < second["id"]
+    assert first.pop("xact_id") == second["xact_id"]
     assert first == {name: getattr(FULL, name) for name in first}
     assert second["code"] == "NEWO"
     assert second["detail"] == "{}"
     assert second["order_id"] is None
+    assert second["received_at"] is None
+
+
+async def test_the_columns_are_listed_as_the_table_has_them(database: Database) -> None:
+    async with database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute"
+            " WHERE attrelid = 'audit_record'::regclass AND attnum > 0 ORDER BY attnum"
+        )
+    names = {"timestamptz": "timestamp with time zone"}
+    assert {row["attname"]: row["type"] for row in rows} == {
+        name: names.get(type_, type_) for name, type_ in COLUMNS.items()
+    }
+    assert list(COLUMNS) == [row["attname"] for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,17 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.claims import service, statements
+from exchange.claims import burn, service, statements
 from exchange.claims.batch import claim_batch
 from exchange.claims.models import Claim, ClaimStatus
 from exchange.claims.statement_models import ClaimStatement, ProgrammeStatement, ReceivableStatement
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import Database
 from exchange.kit.errors import Forbidden, Refusal
 from exchange.kit.ids import encode_id, new_id
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.rules import DAY_US
 from tests.claim_world import ClaimWorld
 
 S = ClaimStatus
@@ -43,6 +43,25 @@ async def told(world: ClaimWorld, as_of_us: int, principal: Principal | None = N
     return programmes, receivables, [claim async for page in pages for claim in page]
 
 
+async def burnt(
+    world: ClaimWorld, moments_us: list[int], principal: Principal | None = None
+) -> list[tuple[str, ...]]:
+    """Return the points of the programme's burn at some moments, as the issuer unless told otherwise."""
+    async with world.database.connection() as connection:
+        points = await burn.burn_of(connection, principal or world.issuer, moments_us, world.plan.id)
+    for each in points:
+        falling = [each.budget_cny, each.issued_cny, each.committed_cny, each.captured_cny, each.paid_cny]
+        assert sorted(falling, key=Decimal, reverse=True) == falling
+    return [(each.at, each.budget_cny, each.issued_cny, each.captured_cny, each.paid_cny) for each in points]
+
+
+def burnt_by(row: ProgrammeStatement) -> tuple[str, ...]:
+    """Return the point of a burn that a statement of the same moment gives."""
+    issued = Decimal(row.issued_cny) - Decimal(row.expired_cny) - Decimal(row.revoked_cny)
+    captured = sum(Decimal(cny) for cny in parts(row, *CAPTURED).values())
+    return row.as_of, row.budget_cny, f"{issued:.2f}", f"{captured:.2f}", row.paid_cny
+
+
 def parts(row: ProgrammeStatement | ReceivableStatement, *names: str) -> dict[str, str]:
     """Return the parts of a statement that are not zero."""
     found = {name: str(getattr(row, f"{name}_cny")) for name in names}
@@ -65,7 +84,7 @@ async def test_what_stood_at_a_moment_is_told_for_ever(world: ClaimWorld) -> Non
     async def next_day() -> None:
         seen[world.now_us] = await told(world, world.now_us)
         add_up(seen[world.now_us])
-        world.now_us += DAY_US
+        world.now_us += US_PER_DAY
 
     await next_day()
     claim = await world.submit()
@@ -82,6 +101,9 @@ async def test_what_stood_at_a_moment_is_told_for_ever(world: ClaimWorld) -> Non
     days = list(seen)
     assert {at_us: await told(world, at_us) for at_us in days} == seen
     rows = [seen[at_us][0][0] for at_us in days]
+    assert await burnt(world, days) == [burnt_by(row) for row in rows]
+    assert await burnt(world, days, await world.join(ParticipantKind.ISSUER)) == []
+    assert await burnt(world, days, world.provider) == []
     assert [parts(row, *ISSUED) for row in rows] == [
         {"with_buyers": "40.00", "receivable": "60.00"},
         {"with_buyers": "40.00", "receivable": "20.00", "claimed": "40.00"},
@@ -102,7 +124,7 @@ async def test_what_stood_at_a_moment_is_told_for_ever(world: ClaimWorld) -> Non
         ["submitted", "paid"],
         ["rejected", "recovered"],
     ]
-    assert (await told(world, days[0] - DAY_US)) == ([], [], [])
+    assert (await told(world, days[0] - US_PER_DAY)) == ([], [], [])
 
 
 async def test_a_provider_sees_its_own_and_strangers_see_nothing(world: ClaimWorld) -> None:

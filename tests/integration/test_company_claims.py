@@ -13,13 +13,13 @@ from exchange.claims import service, statements
 from exchange.claims.batch import claim_batch
 from exchange.claims.models import ActorRole, Claim, ClaimStatus
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import CheckViolation, Database, ForeignKeyViolation, constraint_name
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound, Refusal
 from exchange.kit.ids import encode_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import CNY, Purpose
 from exchange.participants.models import ParticipantKind
-from exchange.vouchers.rules import DAY_US
 from tests.claim_world import ClaimWorld
 
 S = ClaimStatus
@@ -171,7 +171,7 @@ async def test_a_companys_statements_tell_what_stood_at_a_moment_for_ever(world:
 
     async def next_day() -> None:
         told[world.now_us] = await tell(world.now_us)
-        world.now_us += DAY_US
+        world.now_us += US_PER_DAY
 
     await next_day()
     claim = await world.submit(world.buyer)

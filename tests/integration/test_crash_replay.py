@@ -1,11 +1,11 @@
 """Goal: kill -9 of everything in the middle of a replay, at any moment, loses and doubles nothing.
 
-Method: a replay in a process group of its own, killed twenty times at seeded moments: some orders or some
-fraction of a second after its first new answer, whichever comes first. After each kill the exchange is opened
-on what is left (its recovery is thus part of the test): every answered order is there once, every book is the
-fold of its journal, the ledger's check finds nothing and every asset nets to zero. Answers are read from a
-named pipe, so the test knows exactly what was answered. In the end the replay runs through, and its report's
-checks are exact.
+Method: a replay in a process group of its own, killed ten times (`nightly`: forty) at seeded moments: some
+orders or some fraction of a second after its first new answer, whichever comes first. After each kill the
+exchange is opened on what is left (its recovery is thus part of the test): every answered order is there
+once, every book is the fold of its journal, the ledger's check finds nothing and every asset nets to zero.
+Answers are read from a named pipe, so the test knows exactly what was answered. In the end the replay runs
+through, and its report's checks are exact.
 """
 
 import asyncio
@@ -30,9 +30,10 @@ from exchange.kit.ids import encode_id
 from exchange.kit.settings import Settings
 from exchange.ledger.service import check
 from exchange.replay.store import net_by_asset
+from tests.hypothesis_profiles import is_long
 from tests.replay_traces import FROM, TraceFiles, generated_traces, real_traces
 
-KILLS: Final = 20
+KILLS: Final = 40 if is_long() else 10
 HOURS: Final = 48
 SEED: Final = 20170924
 ORDERS_MAX: Final = 60
@@ -156,8 +157,8 @@ async def check_orders(connection: Connection, answers: Answers) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(540)  # twenty starts and recoveries
-async def test_twenty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+@pytest.mark.timeout(540)  # many starts and recoveries
+async def test_kills_of_everything_lose_and_double_nothing(tmp_path: Path) -> None:
     traces = real_traces() or generated_traces(tmp_path, seed=SEED, bids=3_000, hours=HOURS)
     data_dir, pipe, log = tmp_path / "data", tmp_path / "answers", tmp_path / "log"
     arguments = command(traces, data_dir, pipe)

@@ -291,15 +291,30 @@ async def test_backends_killed_under_running_statements_are_losses_and_nothing_e
     assert len(await _amounts(things)) == 2
 
 
+@pytest.mark.parametrize("way", ["connection", "snapshot"])
 @pytest.mark.parametrize("after_commit, outcome", [(False, "not_applied"), (True, "unknown")])
 async def test_a_read_that_is_lost_has_applied_nothing_unless_it_follows_a_commit(
-    things: Database, *, after_commit: bool, outcome: str
+    things: Database, way: str, *, after_commit: bool, outcome: str
 ) -> None:
+    lend = getattr(things, way)
     with pytest.raises(ConnectionLost) as lost:
-        async with things.connection(after_commit=after_commit) as connection:
+        async with lend(after_commit=after_commit) as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     assert lost.value.outcome == outcome
     assert len(await _amounts(things)) == 2
+
+
+async def test_a_snapshot_is_of_one_moment_and_changes_nothing(things: Database) -> None:
+    async with things.snapshot() as looking:
+        before = await looking.fetchval("SELECT count(*) FROM thing")
+        async with things.transaction() as connection:
+            await connection.execute("INSERT INTO thing VALUES (77, 1)")
+        assert await looking.fetchval("SELECT count(*) FROM thing") == before
+    async with things.snapshot() as looking:
+        assert await looking.fetchval("SELECT count(*) FROM thing") == before + 1
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with things.snapshot() as looking:
+            await looking.execute("INSERT INTO thing VALUES (78, 1)")
 
 
 async def test_nobody_at_the_address_is_said_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import asyncio
 from pathlib import Path
 
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import Database
 from exchange.kit.errors import Conflict
 from exchange.kit.ids import encode_id
@@ -19,7 +20,6 @@ from exchange.programmes.models import Programme
 from exchange.vouchers import life, service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import UsableVoucher, Voucher, VoucherStatus
-from exchange.vouchers.rules import DAY_US
 from tests.market_world import open_market
 from tests.voucher_facts import facts
 from tests.voucher_world import VoucherWorld, transfer_of
@@ -91,7 +91,7 @@ async def test_only_vouchers_that_can_pay_and_those_named_are_read_and_locked(da
     free, held, suspended = await issued(world, issuer, lasting, buyer, 3)
     await world.hold(held, FACE_FEN)
     await spend(world, buyer, spent)
-    world.now_us += 2 * DAY_US
+    world.now_us += 2 * US_PER_DAY
     async with database.transaction() as connection:
         assert len(await service.expire_due(connection, world.now_us)) == EACH
         for voucher in revoked:

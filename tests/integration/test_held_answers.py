@@ -11,11 +11,12 @@ from exchange.kit.errors import Unavailable
 from exchange.kit.ids import decode_id
 from exchange.orders.answers import Waiting
 from exchange.orders.batch import Batch
+from exchange.orders.leader import Fenced, SequencerSettings
 from exchange.orders.models import OrderStatus, PhaseRequest
 from exchange.orders.outcomes import PhaseSet
-from exchange.orders.sequencer import Fenced, Sequencer, SequencerSettings
+from exchange.orders.sequencer import Sequencer
 from matching.product import Phase
-from tests.market_world import open_market
+from tests.market_world import open_market, sequencers
 
 DEADLINE_S = 60.0
 DONE = PhaseSet(phase=Phase.OPEN)
@@ -28,7 +29,7 @@ async def test_an_answer_shows_nothing_of_the_batch_after_it(
     async with open_market(database_url, tmp_path) as world:
         provider, buyer = await world.traders(10**9)
         product = world.product()
-        [sequencer] = world.exchange.orders._sequencers.values()
+        [sequencer] = sequencers(world.exchange).values()
         write = Batch.write
         batches = 0
         bids: list[asyncio.Task[Any]] = []
@@ -78,7 +79,7 @@ def _sequencer() -> Sequencer:
 
 
 def _waiting(count: int) -> list[Waiting]:
-    request = PhaseRequest(product_id="p", phase=Phase.OPEN, participant_id=1, key_id=1)
+    request = PhaseRequest(product_id="p", phase=Phase.OPEN, reason=None, participant_id=1, key_id=1)
     loop = asyncio.get_running_loop()
     return [Waiting(request=request, answer=loop.create_future()) for _ in range(count)]
 
@@ -102,7 +103,9 @@ async def test_what_was_committed_alone_is_never_called_undone(monkeypatch: pyte
     with pytest.raises(Fenced):
         await sequencer._commit(waiting)
     async with asyncio.timeout(DEADLINE_S):
+        assert isinstance(first.answer, asyncio.Future)
         assert await first.answer == DONE
+        assert isinstance(second.answer, asyncio.Future)
         with pytest.raises(Unavailable):
             await second.answer
 

@@ -20,6 +20,7 @@ from exchange.products.list_prices import ListPrices
 from exchange.products.rules import PRICE_TICKS_MAX
 from tests.e2e.served import NOW_US, Caller, Served, pointers, problem, served
 from tests.e2e.stage import PRODUCT, programme
+from tests.market_world import sequencers
 
 OTHER_PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
 PATH = f"/v1/products/{PRODUCT}/list-price"
@@ -248,7 +249,7 @@ async def test_an_ask_keeps_the_list_price_it_was_placed_with_also_after_a_resta
         assert await provider.get(f"/v1/orders/{ask['id']}") == ask
         live = {
             each.client_order_id: each
-            for sequencer in house.exchange._sequencers.values()
+            for sequencer in sequencers(house.exchange).values()
             for each in sequencer._led().live.values()
         }
         assert (live["with"].terms.list_price_ticks, live["before"].terms.list_price_ticks) == (500, None)

@@ -1,7 +1,7 @@
-"""Goal: many orders come and go as one would: batches under faults, mass cancels, dead man's switches.
+"""Goal: many orders come and go as one would: batches under faults, mass cancels.
 
-Method: the whole exchange in one process; connections ended by the server while batches commit, a commit that
-fails, and switches whose timers are driven by hand.
+Method: the whole exchange in one process; connections ended by the server while batches commit, and a commit
+that fails.
 """
 
 import asyncio
@@ -20,7 +20,6 @@ from exchange.kit.ids import decode_id, encode_id
 from exchange.orders.batch import Batch
 from exchange.orders.models import OrderStatus, OrderView, PlacedOrder
 from exchange.orders.outcomes import Withdrawn
-from exchange.orders.switches import Switches
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
 from tests.market_world import MarketWorld, open_market
@@ -213,79 +212,3 @@ def is_single(world: MarketWorld, product_id: str) -> bool:
 
 def ids(withdrawn: list[Withdrawn]) -> list[str]:
     return [encode_id("ord", each.order.order_id) for each in withdrawn]
-
-
-class ManualTimers:
-    """Real time that stands still until it is advanced."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-        self.due: dict[int, tuple[float, Callable[[], None]]] = {}
-
-    def later(self, delay_s: float, callback: Callable[[], None]) -> "ManualTimer":
-        """Call back once the time has been advanced by so much."""
-        number = len(self.due)
-        self.due[number] = (self.now_s + delay_s, callback)
-        return ManualTimer(self, number)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now_s += seconds
-        for number, (at_s, callback) in sorted(self.due.items(), key=lambda each: each[1][0]):
-            if at_s <= self.now_s and number in self.due:
-                del self.due[number]
-                callback()
-
-
-class ManualTimer:
-    """One call that is due."""
-
-    def __init__(self, timers: ManualTimers, number: int) -> None:
-        self.timers = timers
-        self.number = number
-
-    def cancel(self) -> None:
-        """Let it not happen."""
-        self.timers.due.pop(self.number, None)
-
-
-async def test_a_switch_fires_unless_it_is_put_off_or_taken_away(world: MarketWorld) -> None:
-    provider, buyer = await world.traders(10**6)
-    product = world.product()
-    timers = ManualTimers()
-    fired: asyncio.Queue[list[Withdrawn]] = asyncio.Queue()
-    failures = [Unavailable("rebuilding", "not now")]
-
-    async def cancel_all(owner: Principal) -> None:
-        if failures:
-            raise failures.pop()
-        await fired.put(await world.exchange.orders.cancel_all(owner, cause="cancel_all_after"))
-
-    switches = Switches(cancel_all, later=timers.later)
-    bid = await world.bid(buyer, product, price=100)
-    ask = await world.ask(provider, product, price=200)
-    assert switches.set(buyer, 0) is None
-    assert switches.set(buyer, 10) is not None
-    timers.advance(9)
-    switches.set(buyer, 10)
-    switches.set(provider, 5)
-    timers.advance(4)
-    switches.set(provider, 0)
-    timers.advance(5)
-    assert not switches._firing
-    timers.advance(1)
-    async with asyncio.timeout(DEADLINE_S):
-        assert ids(await fired.get()) == [bid.id]
-    assert fired.empty()
-    assert (await world.exchange.orders.get(provider, decode_id("ord", ask.id) or 0)).status == "resting"
-    assert await world.free_fen(buyer) == 10**6
-    async with world.database.connection() as connection:
-        detail = await connection.fetchval(
-            "SELECT detail ->> 'cause' FROM audit_record WHERE code = 'CAME' AND order_id = $1",
-            decode_id("ord", bid.id),
-        )
-    assert detail == "cancel_all_after"
-    switches.set(provider, 5)
-    await switches.close()
-    timers.advance(60)
-    assert not switches._firing

@@ -11,7 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from exchange.app import create_app
+from exchange.api import create_app
 from exchange.kit.auth import Principal
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import encode_id

@@ -14,15 +14,16 @@ import pytest
 
 from exchange.kit.auth import Principal
 from exchange.kit.database import Database
-from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, Unavailable
+from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, NotFound, Unavailable
 from exchange.kit.ids import decode_id, encode_id
+from exchange.orders import store as order_store
 from exchange.orders.models import CancelRequest, OrderStatus, OrderView
 from exchange.orders.outcomes import Outcome
 from exchange.orders.sequencer import Sequencer
 from exchange.orders.service import OrderService
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
-from tests.market_world import MarketWorld, open_market
+from tests.market_world import MarketWorld, open_market, sequencers
 
 
 @pytest.fixture
@@ -99,6 +100,7 @@ class LosingReader:
         """Wrap a sequencer; its own connections stay."""
         self._world = world
         self._sequencer = sequencer
+        self.book = sequencer.book
 
     async def submit(self, request: CancelRequest) -> Outcome:
         """Carry the request out, then close the door."""
@@ -119,15 +121,15 @@ async def losing_reader(world: MarketWorld, database_url: str) -> AsyncIterator[
     database = await Database.connect(
         database_url, connections_min=1, connections_max=1, application_name="reader"
     )
-    sequencers = {
+    readers = {
         partition_id: cast("Sequencer", LosingReader(world, sequencer))
-        for partition_id, sequencer in world.exchange._sequencers.items()
+        for partition_id, sequencer in sequencers(world.exchange).items()
     }
     yield OrderService(
         database=database,
         clock=world.clock,
         products=world.exchange.products,
-        sequencers=sequencers,
+        sequencers=readers,
         programmes=world.exchange.programmes,
         list_prices=world.exchange.list_prices,
     )
@@ -159,3 +161,38 @@ async def test_a_cancel_whose_fills_cannot_be_read_says_that_it_was_applied(
             await orders.cancel(buyer, order_id(bid))
     assert (refused.value.outcome, refused.value.retryable) == ("applied", False)
     assert (await world.exchange.orders.get(buyer, order_id(bid))).status is OrderStatus.CANCELLED
+
+
+async def test_a_live_order_is_withdrawn_without_a_look_into_the_tables(
+    world: MarketWorld, provider: Principal, buyer: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = world.product()
+    mine, other, amended = [await world.ask(provider, place, price=170 + each) for each in range(3)]
+    asked = []
+
+    async def look_up(_: object, order_id: int, __: int) -> None:
+        asked.append(order_id)
+
+    monkeypatch.setattr(order_store, "place_of_order", look_up)
+    orders = world.exchange.orders
+    assert (await orders.cancel(provider, order_id(mine))).status is OrderStatus.CANCELLED
+    assert (await world.amend(provider, amended, price=180)).replaces == amended.id
+    assert asked == []
+    for who, order in ((provider, mine), (buyer, other)):
+        with pytest.raises(NotFound):  # as the tables say, where no book has an order of the caller's
+            await orders.cancel(who, order_id(order))
+    assert asked == [order_id(mine), order_id(other)]
+
+
+async def test_an_order_is_found_in_the_tables_while_there_are_no_books(
+    world: MarketWorld, provider: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = await world.ask(provider, world.product())
+
+    def rebuilding(_: object) -> None:
+        raise Unavailable("rebuilding", "the partition is being rebuilt")
+
+    for sequencer in sequencers(world.exchange).values():
+        monkeypatch.setattr(sequencer, "book", rebuilding)
+    cancelled = await world.exchange.orders.cancel(provider, order_id(ask))
+    assert cancelled.status is OrderStatus.CANCELLED

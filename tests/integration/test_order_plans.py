@@ -11,6 +11,7 @@ from exchange.feed.store import QUERIES as FEED
 from exchange.kit.database import Database
 from exchange.orders.store import QUERIES as ORDERS
 from exchange.products.service import seed_catalogue
+from exchange.settlement.store import QUERIES as SETTLEMENT
 from tests.market_rows import insert_order, insert_participant
 
 PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
@@ -22,7 +23,12 @@ PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
         (ORDERS.known_outcomes, 10, "orders_participant_id_client_order_id_amendment_key"),
         (ORDERS.known_outcomes, 300, "orders_participant_id_client_order_id_amendment_key"),
         (ORDERS.live_orders, 300, "orders_live"),
+        (ORDERS.live_among, 10, "orders_live"),
+        (ORDERS.live_among, 300, "orders_live"),
         (FEED.live_orders_of_participant, 300, "orders_live"),
+        (SETTLEMENT.own_asks, 300, "orders_asks"),
+        (SETTLEMENT.sold_spans, 300, "orders_asks"),
+        (SETTLEMENT.failed_hours, 300, "orders_asks"),
     ],
 )
 async def test_each_question_about_orders_has_its_index(
@@ -43,3 +49,7 @@ async def test_each_question_about_orders_has_its_index(
         await connection.execute("DEALLOCATE asked")
     used = re.findall(r"(?:using|Bitmap Index Scan on) (orders\w*)", "\n".join(line[0] for line in lines))
     assert used == [index]
+    if query == ORDERS.known_outcomes:
+        # Each pair by both its parts: a join would read all orders for every batch, and pass the test above.
+        conditions = [line[0] for line in lines if "Index Cond" in line[0]]
+        assert ["client_order_id = asked.client_order_id" in each for each in conditions] == [True]

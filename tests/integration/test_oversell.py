@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from exchange.kit.database import CheckViolation, Connection, constraint_name
 from exchange.kit.ids import decode_id, new_id
-from exchange.participants.models import ParticipantKind
+from tests.market_rows import insert_order
 from tests.market_world import MarketWorld, open_market
 
 GPUS = 4
@@ -37,11 +37,10 @@ class RolledBackError(Exception):
 
 INSERT_TRADE = """
     INSERT INTO trade
-    SELECT $1, partition_id, 1, product_id, id, id, participant_id, participant_id, 'buy', $3::integer,
-        $4::integer,
-        $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0, 0, '{}', 0,
-        created_at
-    FROM orders WHERE id = $2"""
+    SELECT $1, ask.partition_id, 1, ask.product_id, bid.id, ask.id, bid.participant_id, ask.participant_id,
+        'buy', $3::integer, $4::integer, $4::integer + $5::integer, 1, $3::integer::bigint * $5::integer, 0,
+        0, '{}', 0, ask.created_at
+    FROM orders AS ask, orders AS bid WHERE ask.id = $2 AND bid.id = $6"""
 INSERT_LEASE = """
     INSERT INTO lease
     SELECT $1, partition_id, product_id, $2, participant_id, participant_id, $3::integer, $4::integer,
@@ -49,11 +48,14 @@ INSERT_LEASE = """
     FROM orders WHERE id = $2"""
 
 
-async def insert(connection: Connection, ask_id: int, base_hour: int, lease: tuple[int, int, int]) -> None:
+async def insert(
+    connection: Connection, orders: tuple[int, int], base_hour: int, lease: tuple[int, int, int]
+) -> None:
     gpus, start, hours = lease
-    trade_id = new_id()
-    for statement in (INSERT_TRADE, INSERT_LEASE):
-        await connection.execute(statement, trade_id, ask_id, gpus, base_hour + start, hours)
+    ask_id, bid_id = orders
+    facts = (new_id(), ask_id, gpus, base_hour + start, hours)
+    await connection.execute(INSERT_TRADE, *facts, bid_id)
+    await connection.execute(INSERT_LEASE, *facts)
 
 
 @settings(max_examples=60, deadline=None)
@@ -61,19 +63,28 @@ async def insert(connection: Connection, ask_id: int, base_hour: int, lease: tup
 async def test_the_database_refuses_just_what_would_sell_an_hour_twice(
     world: MarketWorld, leases: list[tuple[int, int, int]]
 ) -> None:
-    provider = await world.join(ParticipantKind.PROVIDER)
-    ask = await world.ask(provider, world.product(), quantity_gpus=GPUS, window=(1, HOURS + 1))
+    provider, buyer = await world.traders(1)
+    product = world.product()
+    ask = await world.ask(provider, product, quantity_gpus=GPUS, window=(1, HOURS + 1))
     ask_id = decode_id("ord", ask.id)
     assert ask_id is not None
     sold = [0] * HOURS
     with pytest.raises(RolledBackError):
         async with world.database.transaction() as connection:
+            bid_id = await insert_order(
+                connection,
+                buyer.participant_id,
+                product_id=product,
+                side="buy",
+                starts_hour=world.first_hour,
+                ends_hour=world.first_hour + HOURS + 2,
+            )
             for gpus, start, hours in leases:
                 inside = start >= 0 and start + hours <= HOURS
                 fits = inside and all(sold[hour] + gpus <= GPUS for hour in range(start, start + hours))
                 try:
                     async with connection.transaction():
-                        await insert(connection, ask_id, world.first_hour + 1, (gpus, start, hours))
+                        await insert(connection, (ask_id, bid_id), world.first_hour + 1, (gpus, start, hours))
                 except CheckViolation as error:
                     assert constraint_name(error) == "lease_within_ask"  # noqa: PT017
                     assert not fits

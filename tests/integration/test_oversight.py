@@ -8,7 +8,7 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 
 import httpx
 import msgspec
@@ -20,11 +20,11 @@ from exchange.kit.clock import ManualClock, format_rfc3339
 from exchange.kit.csv_file import safe_cell
 from exchange.kit.database import Database
 from exchange.kit.errors import Unavailable
-from exchange.kit.ids import encode_id, new_id
-from exchange.oversight import store
-from exchange.oversight.export import COLUMNS
-from exchange.oversight.models import ExportFormat, RowOrder, TradeFilter
-from exchange.oversight.service import CHUNK_ROWS, EXPORTS_AT_ONCE, OversightService
+from exchange.kit.ids import ID_MAX, encode_id, new_id
+from exchange.oversight.export import FileForm
+from exchange.oversight.listing import TRADES as LISTING
+from exchange.oversight.models import ExportFormat, RowOrder, TradeFilter, TradeRow
+from exchange.oversight.service import CHUNK_ROWS, EXPORTS_AT_ONCE, Export, OversightService
 from tests.market_rows import Market, TradeFacts, fill_market, insert_trade
 from tests.oversight_client import OversightApp
 
@@ -32,6 +32,7 @@ STARTS_AT_US = 1_790_000_000_000_000
 REGULATOR_ID = 1
 NASTY = ('=HYPERLINK("http://x","y")', "+1", '上海, "算力"\r\nLtd', "@buyer")
 TRADES = "/v1/oversight/trades"
+WHY = {"reason": "case 7"}
 
 
 @pytest.fixture
@@ -111,19 +112,25 @@ async def test_a_row_says_everything_about_a_trade(
         "buyer_id": encode_id("par", trade.buyer_id),
         "buyer_name": names[trade.buyer_id],
         "buyer_size_class": "small",
-        "buyer_region": "guizhou",
+        "buyer_region": market.regions[trade.buyer_id],
         "buyer_trade_group_id": encode_id("grp", group_id),
         "buyer_trade_group_name": names[group_id],
         "provider_id": encode_id("par", trade.provider_id),
         "provider_name": names[trade.provider_id],
         "provider_ownership": "state",
-        "provider_region": "guizhou",
+        "provider_region": market.regions[trade.provider_id],
         "provider_trade_group_id": provider_group_id and encode_id("grp", provider_group_id),
         "provider_trade_group_name": provider_group_id and names[provider_group_id],
     }
 
 
-@pytest.mark.parametrize("path", [TRADES, f"{TRADES}/export", "/v1/oversight/orders/ord_0000000000001"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(TRADES, f"{TRADES}/export", "/v1/oversight/events", "/v1/oversight/events/export"),
+        *("/v1/oversight/orders/ord_0000000000001", "/v1/oversight/vouchers/vch_0000000000001"),
+    ],
+)
 async def test_only_a_key_with_the_scope_audit_opens(
     database: Database, app: OversightApp, path: str
 ) -> None:
@@ -158,6 +165,7 @@ async def test_everything_wrong_with_a_query_is_said_at_once(
             "price_max_cny_per_gpu_hour": "1.234",
             "voucher_funded": "maybe",
             "colour": "red",
+            **WHY,
         },
     )
     assert answer.status_code == 422
@@ -192,25 +200,81 @@ async def test_an_empty_range_is_a_fault(
     assert [fault["pointer"] for fault in answer.json()["errors"]] == [f"?{high}"]
 
 
-async def test_every_question_is_recorded_with_who_asked_what(
+async def test_every_question_is_recorded_with_who_asked_what_and_why_and_what_was_answered(
     database: Database, market: Market, app: OversightApp
 ) -> None:
     key = app.issue(REGULATOR_ID, Scope.AUDIT)
     order_id = encode_id("ord", market.trades[0].bid_order_id)
     async with app.client(key) as client:
         await client.get(TRADES, params={"side": "buy", "limit": "5"})
-        await client.get(f"{TRADES}/export", params={"format": "ndjson", "voucher_funded": "true"})
-        await client.get(f"/v1/oversight/orders/{order_id}")
+        exported = await client.get(
+            f"{TRADES}/export", params={"format": "ndjson", "voucher_funded": "true"} | WHY
+        )
+        await client.get(f"/v1/oversight/orders/{order_id}", params=WHY)
     async with database.connection() as connection:
         rows = await connection.fetch("SELECT * FROM audit_record ORDER BY id")
-    assert {(row["code"], row["actor_participant_id"], row["key_id"]) for row in rows} == {
-        ("QURY", REGULATOR_ID, key.key_id)
-    }
-    assert [json.loads(row["detail"]) for row in rows] == [
+    assert {(row["actor_participant_id"], row["key_id"]) for row in rows} == {(REGULATOR_ID, key.key_id)}
+    assert [json.loads(row["detail"]) for row in rows if row["code"] == "QURY"] == [
         {"query": "trades", "side": "buy", "limit": 5, "order": "newest_first"},
-        {"query": "trades/export", "format": "ndjson", "voucher_funded": True, "order": "oldest_first"},
-        {"query": "orders", "order_id": order_id},
+        {
+            "query": "trades/export",
+            "format": "ndjson",
+            "voucher_funded": True,
+            "order": "oldest_first",
+            "zip": False,
+            **WHY,
+        },
+        {"query": "orders", "order_id": order_id, **WHY},
     ]
+    funded = len(exported.text.splitlines())
+    assert [json.loads(row["detail"])["rows"] for row in rows if row["code"] == "QURA"] == [5, funded, 1]
+    operator = app.issue(REGULATOR_ID + 1, Scope.OPERATE)
+    async with app.client(operator) as client:
+        told = (await client.get("/v1/oversight/questions", params={"limit": "2"})).json()
+        rest = (await client.get("/v1/oversight/questions", params={"cursor": told["next_cursor"]})).json()
+    assert [
+        (each["query"], each["reason"], each["rows"], each["is_whole"])
+        for each in told["data"] + rest["data"]
+    ] == [("orders", "case 7", 1, True), ("trades/export", "case 7", funded, True), ("trades", None, 5, True)]
+
+
+@pytest.mark.parametrize(
+    "path,query",
+    [
+        (TRADES, {"participant": "par_0000000000001"}),
+        (TRADES, {"buyer": "par_0000000000001"}),
+        (TRADES, {"trade_group": "grp_0000000000001"}),
+        (f"{TRADES}/export", {}),
+        ("/v1/oversight/events", {"participant": "par_0000000000001"}),
+        ("/v1/oversight/events/export", {}),
+        ("/v1/oversight/orders/ord_0000000000001", {}),
+        ("/v1/oversight/trades/trd_0000000000001", {}),
+        ("/v1/oversight/vouchers/vch_0000000000001", {}),
+    ],
+)
+async def test_who_asks_about_somebody_says_why(
+    regulator: httpx.AsyncClient, path: str, query: dict[str, str]
+) -> None:
+    for reason in ({}, {"reason": " \u200b"}):
+        answer = await regulator.get(path, params=query | reason)
+        assert answer.status_code == 422
+        assert {"?reason": "required"}.items() <= {
+            fault["pointer"]: fault["code"] for fault in answer.json()["errors"]
+        }.items()
+
+
+async def test_an_export_knows_how_far_it_was_read(
+    database: Database, market: Market, app: OversightApp
+) -> None:
+    async with database.transaction() as connection:
+        for number in range(CHUNK_ROWS):
+            await insert_trade(connection, later(market, by_us=number + 1))
+    form = FileForm("trades", ExportFormat.NDJSON, is_zipped=False)
+    export = await app.service.export(LISTING, TradeFilter(), RowOrder.NEWEST_FIRST, form)
+    await anext(export.chunks)
+    await export.chunks.aclose()
+    assert (export.rows, export.total) == (CHUNK_ROWS, CHUNK_ROWS + len(market.trades))
+    assert not export.is_whole
 
 
 @pytest.mark.parametrize("order", ["newest_first", "oldest_first"])
@@ -248,11 +312,12 @@ async def test_a_cursor_of_another_order_is_refused(market: Market, regulator: h
 
 
 async def test_a_csv_export_is_well_formed_and_harmless(market: Market, regulator: httpx.AsyncClient) -> None:
-    answer = await regulator.get(f"{TRADES}/export")
+    answer = await regulator.get(f"{TRADES}/export", params=WHY)
     assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["export-rows"] == str(len(market.trades))
     assert answer.headers["content-disposition"] == 'attachment; filename="trades.csv"'
     header, *rows = csv.reader(io.StringIO(answer.text, newline=""))
-    assert tuple(header) == COLUMNS
+    assert tuple(header) == TradeRow.__struct_fields__
     assert [row[0] for row in rows] == [encode_id("trd", each.id) for each in market.trades]
     names = {row[header.index("buyer_name")] for row in rows}
     assert names == {f"'{NASTY[0]}", "'+1", NASTY[2], "'@buyer"}
@@ -269,38 +334,41 @@ async def test_an_export_is_of_one_moment_and_comes_in_chunks(
     async with database.transaction() as connection:
         for number in range(CHUNK_ROWS):
             await insert_trade(connection, later(market, by_us=number + 1))
-    chunks = await app.service.export(TradeFilter(), RowOrder.NEWEST_FIRST, ExportFormat.NDJSON)
-    first = await anext(chunks)
+    form = FileForm("trades", ExportFormat.NDJSON, is_zipped=False)
+    export = await app.service.export(LISTING, TradeFilter(), RowOrder.NEWEST_FIRST, form)
+    first = await anext(export.chunks)
     async with database.transaction() as connection:
         await insert_trade(connection, later(market, by_us=10**9))
-    rest = [chunk async for chunk in chunks]
+    rest = [chunk async for chunk in export.chunks]
+    assert (export.rows, export.is_whole) == (export.total, True)
     assert len(first.splitlines()) == CHUNK_ROWS
     assert sum(len(chunk.splitlines()) for chunk in rest) == len(market.trades)
 
 
 async def test_exports_have_a_limit_and_one_broken_off_makes_room(database: Database, market: Market) -> None:
     assert market.trades
-    service = OversightService(database=database, clock=ManualClock(STARTS_AT_US))
+    service = OversightService(reads=database)
 
-    async def export() -> AsyncGenerator[bytes, None]:
-        return await service.export(TradeFilter(), RowOrder.NEWEST_FIRST, ExportFormat.CSV)
+    async def export() -> Export:
+        form = FileForm("trades", ExportFormat.CSV, is_zipped=False)
+        return await service.export(LISTING, TradeFilter(), RowOrder.NEWEST_FIRST, form)
 
     asked = await asyncio.gather(*(export() for _ in range(EXPORTS_AT_ONCE + 1)), return_exceptions=True)
     running = [each for each in asked if not isinstance(each, BaseException)]
     refused = [each for each in asked if isinstance(each, Unavailable)]
     assert (len(running), len(refused)) == (EXPORTS_AT_ONCE, 1)
     assert refused[0].retryable
-    await running[0].aclose()
-    rest = [chunk async for chunk in await export()]
+    await running[0].chunks.aclose()
+    rest = [chunk async for chunk in (await export()).chunks]
     assert len(rest) == 2
     for each in running[1:]:
-        assert [chunk async for chunk in each]
+        assert [chunk async for chunk in each.chunks]
 
 
 async def test_the_life_of_an_order_is_told_step_by_step(
     database: Database, market: Market, regulator: httpx.AsyncClient
 ) -> None:
-    trade = market.trades[4]
+    trade, beside = market.trades[4], {"replaces_order_id": ID_MAX}
     steps = [
         AuditRecord(
             code=code,
@@ -313,57 +381,23 @@ async def test_the_life_of_an_order_is_told_step_by_step(
             participant_id=trade.buyer_id,
             order_id=trade.bid_order_id,
             trade_id=trade.id if code == "FILL" else None,
-            detail={"price_ticks": trade.price_ticks},
+            detail={"price_ticks": trade.price_ticks, **({} if code == "FILL" else beside)},
         )
         for index, code in enumerate(["NEWO", "FILL"])
     ]
     async with database.transaction() as connection:
         await insert_audit_records(connection, steps)
-    life = (await regulator.get(f"/v1/oversight/orders/{encode_id('ord', trade.bid_order_id)}")).json()
+    path = f"/v1/oversight/orders/{encode_id('ord', trade.bid_order_id)}"
+    life = (await regulator.get(path, params=WHY)).json()
     assert life["order"]["id"] == encode_id("ord", trade.bid_order_id)
     assert life["order"]["participant_id"] == encode_id("par", trade.buyer_id)
     assert [step["code"] for step in life["steps"]] == ["NEWO", "FILL"]
     assert life["steps"][1]["trade_id"] == encode_id("trd", trade.id)
+    assert [step["other_order_id"] for step in life["steps"]] == [encode_id("ord", ID_MAX), None]
     assert life["steps"][1]["detail"] == {"price_ticks": trade.price_ticks}
     assert [each["id"] for each in life["trades"]] == [encode_id("trd", trade.id)]
 
 
 @pytest.mark.parametrize("order_id", ["ord_0000000000001", "ord_1", "trd_0000000000001"])
 async def test_an_unknown_order_is_not_found(regulator: httpx.AsyncClient, order_id: str) -> None:
-    assert (await regulator.get(f"/v1/oversight/orders/{order_id}")).status_code == 404
-
-
-async def test_pages_come_from_an_index_in_order_however_long_the_history(
-    database: Database, market: Market
-) -> None:
-    trade = market.trades[0]
-    async with database.transaction() as connection:
-        await connection.execute(
-            "INSERT INTO trade SELECT id + n, partition_id, sequence + n, product_id, bid_order_id,"
-            " ask_order_id, buyer_id, provider_id, aggressor, quantity_gpus, starts_hour, ends_hour,"
-            " price_ticks, notional_fen, voucher_fen, reimbursable_fen, programme_ids, fee_bps,"
-            " traded_at - n * INTERVAL '1 second'"
-            " FROM trade, generate_series(10000000, 10030000) AS n WHERE trade.id = $1",
-            trade.id,
-        )
-    async with database.connection() as connection:
-        await connection.execute("ANALYZE")
-    rare = next(each for each in market.buyers if each != trade.buyer_id)
-    for wanted, index in (
-        (TradeFilter(), "trade_by_time"),
-        (TradeFilter(traded_from_us=STARTS_AT_US, aggressor=trade.aggressor), "trade_by_time"),
-        (TradeFilter(buyer_id=rare), "trade_of_buyer"),
-    ):
-        plan = await explain(database, wanted)
-        assert index in plan
-        assert "Seq Scan on trade  (" not in plan
-
-
-async def explain(database: Database, wanted: TradeFilter) -> str:
-    """Return how the database would read a page."""
-    async with database.transaction() as connection:
-        await store.plan_each_time(connection)
-        rows = await connection.fetch(
-            f"EXPLAIN {store.QUERIES.trades_newest_first}", *store._arguments(wanted, None, 101)
-        )
-    return "\n".join(row[0] for row in rows)
+    assert (await regulator.get(f"/v1/oversight/orders/{order_id}", params=WHY)).status_code == 404

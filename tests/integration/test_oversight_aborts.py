@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from exchange.cli.serve import bound_socket, serve_until
@@ -41,7 +42,7 @@ async def abort(port: int, key: str, file_format: str) -> None:
     """Ask for an export, read a little of it, and go."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**10)
     request = (
-        f"GET /v1/oversight/trades/export?format={file_format} HTTP/1.1\r\nHost: exchange\r\n"
+        f"GET /v1/oversight/trades/export?format={file_format}&reason=test HTTP/1.1\r\nHost: exchange\r\n"
         f"Authorization: Bearer {key}\r\n\r\n"
     )
     writer.write(request.encode())
@@ -77,9 +78,14 @@ async def test_exports_that_are_broken_off_leave_nothing_behind(
             for number in range(ABORTS):
                 await abort(port, key.text, "csv" if number % 2 else "ndjson")
             async with app.client(key) as client, asyncio.timeout(DEADLINE_S):
-                params = {"format": "ndjson"}
+                params = {"format": "ndjson", "reason": "test"}
                 while (answer := await client.get("/v1/oversight/trades/export", params=params)).is_error:
                     assert answer.status_code == 503
             assert len(answer.text.splitlines()) > TRADES
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT detail FROM audit_record WHERE code = 'QURA' ORDER BY id")
+    told = [msgspec.json.decode(row["detail"]) for row in rows]
+    assert told[-1] == {"rows": TRADES + 31, "is_whole": True}
+    assert {each["is_whole"] for each in told[:-1]} == {False}
     await database.close()
     assert [record.getMessage() for record in caplog.records] == []

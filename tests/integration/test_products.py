@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from exchange.kit.auth import Authenticator, StoredKey
-from exchange.kit.database import CheckViolation, Database
+from exchange.kit.database import CheckViolation, Database, RefusedChange
 from exchange.kit.http_app import build_app
 from exchange.products import rules, service, store
 from exchange.products.models import CatalogueError, Origin, ProductFilter
@@ -109,6 +109,43 @@ async def test_a_listed_lot_is_never_changed_by_seeding(database: Database) -> N
     with pytest.raises(CatalogueError, match=r"nvidia-t4\.zhangjiakou\.pcie3 is listed with lot_gpus 2"):
         await seed(database)
     assert await row_versions(database) == before
+
+
+async def test_what_was_traded_stays_of_its_origin_and_at_its_hub(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seed(database)
+    before = await row_versions(database)
+    domestic = tuple(
+        msgspec.structs.replace(each, origin=Origin.DOMESTIC) if each.id == "nvidia-t4" else each
+        for each in CATALOGUE.accelerators
+    )
+    moved = tuple(
+        msgspec.structs.replace(each, hub_code="guizhou") if each.code == "zhangjiakou" else each
+        for each in CATALOGUE.clusters
+    )
+    other = msgspec.structs.replace(CATALOGUE, accelerators=domestic, clusters=moved)
+    monkeypatch.setattr(service, "read_catalogue", lambda: other)
+    with pytest.raises(CatalogueError) as caught:
+        await seed(database)
+    assert f"{T4} is listed with origin foreign and cannot change to domestic" in str(caught.value)
+    assert f"{T4} is listed at beijing-tianjin-hebei and cannot move to guizhou" in str(caught.value)
+    assert await row_versions(database) == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE accelerator SET origin = 'domestic' WHERE id = 'nvidia-t4'",
+        "UPDATE cluster SET hub_code = 'guizhou' WHERE code = 'zhangjiakou'",
+        "UPDATE product SET interconnect_code = 'other'",
+    ],
+)
+async def test_the_database_itself_keeps_what_was_traded(database: Database, statement: str) -> None:
+    await seed(database)
+    with pytest.raises(RefusedChange, match="stays as it was written"):
+        async with database.transaction() as connection:
+            await connection.execute(statement)
 
 
 async def test_a_product_moved_to_another_partition_stays_there(database: Database) -> None:

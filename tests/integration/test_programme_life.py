@@ -13,6 +13,7 @@ import pytest
 from exchange.claims.service import open_claim
 from exchange.claims.statements import programme_statements
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import CheckViolation, Database, constraint_name
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotFound
 from exchange.ledger import service as ledger
@@ -26,7 +27,6 @@ from exchange.programmes.rules import view_of_programme, view_of_programme_step
 from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Voucher
-from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts, paying
 from tests.voucher_world import VoucherWorld
 
@@ -199,7 +199,7 @@ async def test_closing_returns_what_is_not_issued_and_vouchers_live_and_pay_on(w
         usable = await wallet.vouchers_for_update(connection, buyers, world.registry, world.now_us)
     assert paying(choose(usable, "auto", facts(at_us=world.now_us))) == usable
     await world.captured(voucher, world.provider, 5_000, hour=2)
-    world.now_us += 11 * DAY_US
+    world.now_us += 11 * US_PER_DAY
     async with world.database.transaction() as connection:
         assert [each.returned_fen for each in await service.expire_due(connection, world.now_us)] == [15_000]
     assert await world.money(plan) == (15_000, 30_000)
@@ -244,7 +244,7 @@ async def test_only_rules_in_force_at_once_change_the_budget(world: LifeWorld) -
     await world.change(world.issuer, plan, budget_fen=120_000)
     assert (await world.now(plan)).budget_fen == 120_000
     # The scheduled rules still say 100,000: they were superseded by those that raised the budget.
-    world.now_us = scheduled.effective_from_us + DAY_US
+    world.now_us = scheduled.effective_from_us + US_PER_DAY
     shown = await world.now(plan)
     assert (shown.version.number, shown.rules.budget_fen, shown.budget_fen) == (3, 120_000, 120_000)
     assert await world.money(plan) == (120_000, 120_000)

@@ -5,8 +5,6 @@ the relay is told of them, or not, while connections are cut and relays are rest
 reader have at the end is compared with the run's own events.
 """
 
-import asyncio
-import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,82 +13,26 @@ import pytest
 
 from exchange.feed import relay as relays
 from exchange.feed import rules
-from exchange.feed.hub import Closing, Reader, orders_key
-from exchange.feed.models import OrderNews, TapeTrade, TradeView
+from exchange.feed.hub import Closing, orders_key
+from exchange.feed.models import OrderNews, TradeView
 from exchange.feed.news import news_by_participant
 from exchange.feed.relay import Relay
-from exchange.kit.database import Database, from_us
+from exchange.kit.database import Database
 from exchange.orders.models import Step
 from exchange.products.service import seed_catalogue
-from matching.book import OrderBook
-from matching.codec import encode_events
-from matching.engine import execute
 from matching.events import OrderAccepted, Traded
 from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
-from tests.tapes import tape
-
-AT_US = 1_727_900_000_000_000  # before the hours that tests.strategies trade in
-PRODUCT = "nvidia-h100-sxm.guian.ib-ndr400"
-CHANNEL = f"trades:{PRODUCT}"
-COMMANDS = 400
-DEADLINE_S = 60.0
-
-
-def run_of_steps(seed: int) -> list[Step]:
-    """Return what the engine decides on a seeded run."""
-    product, commands = tape(seed, COMMANDS)
-    book = OrderBook(product)
-    return [
-        Step(command.sequence, PRODUCT, AT_US + number * 1_000_000, execute(book, command))
-        for number, command in enumerate(commands)
-    ]
-
-
-def trades_of(steps: list[Step]) -> list[TapeTrade]:
-    return [trade for step in steps for trade in rules.tape_trades(1, step.event_at_us, step.events)]
-
-
-async def commit(database: Database, steps: list[Step]) -> None:
-    """Commit steps as the sequencer does, with nothing but their events."""
-    async with database.transaction() as connection:
-        await connection.executemany(
-            "INSERT INTO journal (partition_id, sequence, product_id, event_at, command, events, hash)"
-            " VALUES (1, $1, $2, $3, '', $4, decode(repeat('00', 32), 'hex'))",
-            [
-                (step.sequence, PRODUCT, from_us(step.event_at_us), encode_events(step.events))
-                for step in steps
-            ],
-        )
-        await connection.execute(
-            "INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)"
-            " VALUES (1, 1, $1, decode(repeat('00', 32), 'hex'), $2)"
-            " ON CONFLICT (partition_id) DO UPDATE SET last_sequence = $1, last_event_at = $2",
-            steps[-1].sequence,
-            from_us(steps[-1].event_at_us),
-        )
-
-
-def batches(steps: list[Step]) -> list[list[Step]]:
-    """Cut a run into batches of 1, 2, 3, 4, 1, 2 ... commands."""
-    cut, sizes = iter(steps), itertools.cycle([1, 2, 3, 4])
-    return list(iter(lambda: list(itertools.islice(cut, next(sizes))), []))
-
-
-async def wait_until_told(relay: Relay, through: Step) -> None:
-    """Let the relay work until it has told everything through a step."""
-    async with asyncio.timeout(DEADLINE_S):
-        while relay.hub.sequences.get(1) != through.sequence:  # noqa: ASYNC110 - nobody signals it
-            await asyncio.sleep(0.001)
-
-
-def follow(relay: Relay, key: str) -> Reader:
-    """Follow a channel from the present on."""
-    reader = Reader(messages_max=100_000)
-    relay.hub.join(reader)
-    reader.hold(key)
-    relay.hub.subscribe(key, reader)
-    reader.begin(key, {}, relay.hub.sequences)
-    return reader
+from tests.told_journal import (
+    CHANNEL,
+    COMMANDS,
+    PRODUCT,
+    batches,
+    commit,
+    follow,
+    run_of_steps,
+    trades_of,
+    wait_until_told,
+)
 
 
 @pytest.fixture
@@ -311,3 +253,26 @@ async def test_a_halted_relay_tells_nothing_more_and_lets_nobody_in(database: Da
     relay.tell(1, steps[10:])
     await relay.stop()
     assert relay.hub.sequences == {1: steps[9].sequence}
+
+
+async def test_what_is_told_of_another_journal_is_passed_over(database: Database, relay: Relay) -> None:
+    steps = run_of_steps(9)
+    await commit(database, steps[:100])
+    relay.tell(1, steps[:50])
+    relay.tell(1, steps[200:])
+    relay.tell(1, steps[50:100])
+    await wait_until_told(relay, steps[99])
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps[:100])
+
+
+async def test_batches_that_gave_way_are_read_from_the_journal(
+    database: Database, relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "BATCHES_TOLD_MAX", 5)
+    steps = run_of_steps(10)
+    await commit(database, steps)
+    for batch in batches(steps):
+        relay.tell(1, batch)
+    assert len(relay._told) == 5
+    await wait_until_told(relay, steps[-1])
+    assert relay.tape.latest(PRODUCT, COMMANDS)[::-1] == trades_of(steps)

@@ -7,8 +7,14 @@ from exchange.kit.database import Database
 from exchange.kit.migrate import MIGRATIONS_FOLDER
 from exchange.kit.postgres_files import binaries_folder
 
-# What is not the schema: the migrations' own record, and a key that newer dumps draw at random.
-OPTIONS = ("--no-owner", "--exclude-table=schema_migration", "--restrict-key=schema")
+# What is not the schema: the migrations' own record, the months of the audit trail that a clock has made, and
+# a key that newer dumps draw at random.
+OPTIONS = (
+    "--no-owner",
+    "--exclude-table=schema_migration",
+    "--exclude-table=audit_record_2*",
+    "--restrict-key=schema",
+)
 
 
 def _dump(url: str, *options: str) -> list[str]:

@@ -14,18 +14,21 @@ import pytest
 from exchange import app
 from exchange.app import Exchange
 from exchange.kit.clock import ManualClock, us_of_hour
-from exchange.kit.database import ConnectionLost
-from exchange.kit.errors import InvalidInput, Refusal, Unavailable
+from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.errors import InvalidInput, NotEnoughMoney, Refusal, Unavailable
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id
 from exchange.kit.settings import Settings
 from exchange.ledger.models import Purpose
 from exchange.orders.models import OrderStatus, PlacedOrder
+from exchange.orders.reading import REPLAYED
 from exchange.participants.models import ParticipantKind
 from exchange.settlement.leases import report_outage
 from exchange.settlement.models import NewOutage
 from matching.order import Side
-from tests.market_world import MarketWorld, open_market
+from tests.faults import faulty_wire
+from tests.market_world import MarketWorld, open_market, sequencers
+from tests.voucher_world import NOW_US
 
 DEADLINE_S = 60.0
 KILLS = 12
@@ -65,6 +68,84 @@ async def test_a_fenced_leader_leaves_nothing_behind(
     async with open_market(database_url, tmp_path, now_us) as third:
         assert len(third.exchange.orders.book(product).orders) == 1
     await second.exchange.close()
+
+
+async def test_a_commit_that_was_lost_from_sight_before_another_leader_came_is_unknown(
+    database_url: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with faulty_wire(database_url) as wire:
+        world = await opened(wire.url, tmp_path, NOW_US)
+        # Their commits would meet the fault that is meant for the sequencer's.
+        await world.exchange.stop_following()
+        provider = await world.join(ParticipantKind.PROVIDER)
+        [sequencer] = sequencers(world.exchange).values()
+        rebuild = sequencer._rebuild
+
+        async def rebuild_later(*, unknown: bool = False) -> None:
+            async with database.transaction() as connection:
+                await connection.execute("UPDATE partition_head SET epoch = epoch + 1")
+            await rebuild(unknown=unknown)
+
+        monkeypatch.setattr(sequencer, "_rebuild", rebuild_later)
+        wire.arm("answer")
+        with pytest.raises(Unavailable, match="lost from sight") as refused:
+            await world.ask(provider, world.product())
+        assert (refused.value.outcome, refused.value.retryable) == ("unknown", True)
+        async with database.connection() as connection:
+            assert await connection.fetchval("SELECT count(*) FROM orders") == 1
+        await asyncio.wait_for(world.exchange.ended.wait(), DEADLINE_S)
+        await world.exchange.close()
+
+
+async def test_a_denied_order_whose_commit_was_lost_from_sight_is_answered_as_the_first_one(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A denial leaves no trace in the journal: the batch is tried again, and finds its own order stored."""
+    async with faulty_wire(database_url) as wire:
+        world = await opened(wire.url, tmp_path, NOW_US)
+        # Their commits would meet the fault that is meant for the sequencer's.
+        await world.exchange.stop_following()
+        _, buyer = await world.traders(1)
+        order = world.order(Side.BUY, world.product())
+        wire.arm("answer")
+        with pytest.raises(NotEnoughMoney) as denied:
+            await world.exchange.orders.place(buyer, order)
+        assert wire.was_cut.is_set()
+        assert not denied.value.headers
+        with pytest.raises(NotEnoughMoney) as again:
+            await world.exchange.orders.place(buyer, order)
+        assert (again.value.detail, dict(again.value.headers)) == (denied.value.detail, REPLAYED)
+        await world.exchange.close()
+
+
+async def test_a_leader_whose_clock_is_behind_goes_on_in_the_hour_of_the_last_commit(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with open_market(database_url, tmp_path) as world:
+        provider, buyer = await world.traders(10**9)
+        product = world.product()
+        before_us = world.clock.now_us()
+        ask = await world.ask(provider, product, quantity_gpus=2, window=(2, 6))
+        await world.pass_hours(1)
+        ahead_hour = world.clock.hour()
+    async with open_market(database_url, tmp_path, before_us) as world:
+        assert world.clock.hour() == ahead_hour - 1
+        [sequencer] = sequencers(world.exchange).values()
+        async with asyncio.timeout(DEADLINE_S):
+            bid = await world.bid(buyer, product, window=(2, 6))
+        assert bid.status is OrderStatus.FILLED
+        assert (sequencer.state.hour, sequencer.head.last_event_at_us) == (
+            ahead_hour,
+            us_of_hour(ahead_hour),
+        )
+        # The hour that the last leader had begun is not for sale, whatever this clock says.
+        with pytest.raises(Refusal) as refused:
+            await world.bid(buyer, product, window=(0, 4))
+        assert refused.value.errors[0].code == "window_in_past"
+        await world.pass_hours(2)
+        assert sequencer.state.hour == ahead_hour + 1
+        ask = await world.exchange.orders.get(provider, decode_id("ord", ask.id) or 0)
+        assert ask.filled_gpu_hours == bid.filled_gpu_hours
 
 
 async def test_stored_books_that_do_not_fit_are_passed_over(database_url: str, tmp_path: Path) -> None:
@@ -139,13 +220,7 @@ async def test_an_hour_that_begins_while_a_batch_waits_is_not_sold(database_url:
                 "SELECT FROM ledger_account WHERE participant_id = $1 FOR UPDATE", buyer.participant_id
             )
             placing = asyncio.create_task(world.exchange.orders.place(buyer, bid))
-            # From outside: a transaction sees the activity of its first look again and again.
-            async with asyncio.timeout(DEADLINE_S), world.database.connection() as watcher:
-                while not await watcher.fetchval(  # noqa: ASYNC110 - only the database knows who waits
-                    "SELECT EXISTS (SELECT FROM pg_stat_activity"
-                    " WHERE wait_event_type = 'Lock' AND datname = current_database())"
-                ):
-                    await asyncio.sleep(0.01)
+            await world.somebody_waits_for_a_lock()
             world.clock.advance_to_us(us_of_hour(world.clock.hour() + 1))
         with pytest.raises(Refusal) as refused:
             await placing

@@ -6,81 +6,41 @@ really stops.
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from websockets.asyncio.client import ClientConnection, connect
+from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from exchange.app import create_app
+from exchange.feed import stream as streams
 from exchange.feed.hub import QUEUE_MESSAGES_MAX
 from exchange.feed.models import Delta, TradeView
-from exchange.feed.stream import MESSAGE_BYTES_MAX
+from exchange.feed.stream import Session
+from exchange.feed.stream_models import MESSAGE_BYTES_MAX
 from exchange.kit.auth import Principal, Scope
-from exchange.participants.models import KeyGrant, ParticipantKind
-from exchange.participants.service import create_key
-from tests.market_world import MarketWorld, open_market
-
-DEADLINE_S = 60.0
-
-
-class Server:
-    """A running exchange and its address."""
-
-    def __init__(self, world: MarketWorld, port: int) -> None:
-        self.world = world
-        self.url = f"ws://127.0.0.1:{port}/v1/stream"
+from exchange.kit.clock import monotonic_s
+from exchange.kit.http_limits import Limits, Rates
+from exchange.participants.models import ParticipantKind
+from tests.streams import (
+    DEADLINE_S,
+    QuietSocket,
+    Server,
+    key_of,
+    open_server,
+    opened,
+    receive,
+    send,
+    sources_of,
+    until,
+)
 
 
 @pytest.fixture
 async def server(database_url: str, tmp_path: Path) -> AsyncIterator[Server]:
-    async with open_market(database_url, tmp_path) as world:
-        listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            create_app(world.exchange),
-            ws="websockets-sansio",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-        )
-        running = uvicorn.Server(config)
-        serving = asyncio.create_task(running.serve(sockets=[listener]))
-        async with asyncio.timeout(DEADLINE_S):
-            while not running.started:  # noqa: ASYNC110 - nobody signals it
-                await asyncio.sleep(0.005)
-        yield Server(world, listener.getsockname()[1])
-        running.should_exit = True
-        await serving
-        listener.close()
-
-
-@asynccontextmanager
-async def opened(url: str, key: str | None = None) -> AsyncIterator[ClientConnection]:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    async with connect(url, additional_headers=headers, compression=None) as connection:
-        yield connection
-
-
-async def send(connection: ClientConnection, **message: Any) -> None:
-    await connection.send(json.dumps(message))
-
-
-async def receive(connection: ClientConnection) -> Any:
-    async with asyncio.timeout(DEADLINE_S):
-        return json.loads(await connection.recv())
-
-
-async def key_of(world: MarketWorld, principal: Principal, *scopes: Scope) -> str:
-    """Make a key for a participant."""
-    grant = KeyGrant(participant_id=principal.participant_id, scopes=frozenset(scopes or (Scope.READ,)))
-    async with world.database.transaction() as connection:
-        return (await create_key(connection, None, grant, world.now_us))[1]
+    async with open_server(database_url, tmp_path) as running:
+        yield running
 
 
 @pytest.fixture
@@ -183,6 +143,52 @@ async def test_a_message_that_is_too_long_ends_the_connection(server: Server) ->
         with pytest.raises(ConnectionClosed):
             await receive(connection)
         assert connection.close_code == 1009
+
+
+async def test_without_a_key_no_batch_is_read_that_is_longer_than_other_messages(server: Server) -> None:
+    async with opened(server.url) as connection:
+        await connection.send('{"op":"place_batch","id":"b","orders":[' + " " * MESSAGE_BYTES_MAX + "]}")
+        assert (await receive(connection))["problem"]["code"] == "body_too_large"
+        with pytest.raises(ConnectionClosed):
+            await receive(connection)
+        assert connection.close_code == 1009
+
+
+async def test_who_has_no_key_and_sends_too_much_is_read_from_later(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = sources_of(server.world)
+    limits = Limits(Rates(address=(3, 3600)))
+    sources = replace(sources, services=replace(sources.services, limits=limits))
+    socket = QuietSocket()
+    session = Session(socket, sources, None, request_id="r", address="192.0.2.1")
+    running = asyncio.create_task(session.run())
+    socket.incoming.put_nowait('{"op":"heartbeat","interval_s":5,"id":"h"}')
+    for number in range(4):
+        socket.incoming.put_nowait(json.dumps({"op": "ping", "id": f"p-{number}"}))
+    await until(lambda: len(socket.sent) == 4)
+    assert [each["event"] for each in socket.sent] == ["result", "pong", "pong", "error"]
+    assert (socket.sent[-1]["id"], socket.sent[-1]["problem"]["code"]) == ("p-2", "rate_limited")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert socket.incoming.qsize() == 1  # it is not read while the budget has no room
+    session.look(monotonic_s() + 1_000)
+    assert session._reader.closing is None  # it is we who do not listen
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    # A long message counts as many, and what it says is not looked into; reading goes on after the pause.
+    monkeypatch.setattr(streams, "PAUSE_S_MAX", 0.001)
+    again = QuietSocket()
+    session = Session(again, sources, None, request_id="r", address="192.0.2.2")
+    running = asyncio.create_task(session.run())
+    again.incoming.put_nowait(json.dumps({"op": "ping", "id": "long"}) + " " * 3 * 4096)
+    again.incoming.put_nowait('{"op":"ping","id":"short"}')
+    await until(lambda: len(again.sent) == 2)
+    again.incoming.put_nowait("")
+    await running
+    assert [each["event"] for each in again.sent] == ["error", "pong"]
+    assert "id" not in again.sent[0]
 
 
 async def test_a_slow_reader_is_told_and_closed_and_the_others_get_all(server: Server) -> None:

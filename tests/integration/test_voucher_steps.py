@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import CheckViolation, Database, constraint_name
 from exchange.kit.errors import Conflict, InvalidInput, NotFound
 from exchange.ledger import service as ledger
@@ -18,7 +19,6 @@ from exchange.vouchers import life, service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.life_routes import AFTER_ALL
 from exchange.vouchers.models import StepPlace, Voucher, VoucherStatus, VoucherStep
-from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts
 from tests.voucher_world import VoucherWorld
 
@@ -122,7 +122,7 @@ async def test_a_revoked_voucher_returns_what_is_free_now_and_the_rest_as_it_com
     await world.commit(world.issued, 2_000)
     assert await world.sweep() == 0
     assert await world.parts() == {"committed": 3_500, "revoked": 6_500}
-    world.now_us += 11 * DAY_US
+    world.now_us += 11 * US_PER_DAY
     assert await world.sweep() == 0
     assert (await world.voucher(world.issued, world.buyer)).status is S.REVOKED
     assert await world.told() == [
@@ -137,7 +137,7 @@ async def test_a_revoked_voucher_returns_what_is_free_now_and_the_rest_as_it_com
 async def test_the_buyer_is_told_of_the_expiry_and_of_each_hold_that_comes_back_after_it(
     world: StepWorld,
 ) -> None:
-    world.now_us += 10 * DAY_US
+    world.now_us += 10 * US_PER_DAY
     for to in (S.SUSPENDED, S.REVOKED):  # over by time, before any sweep
         with pytest.raises(Conflict):
             await world.step(to)
@@ -157,7 +157,7 @@ async def test_what_became_of_all_vouchers_is_told_in_one_list_newest_first(worl
     theirs = await world.issue(world.issuer, world.plan, other, 100)
     second = await world.issue(world.issuer, world.plan, world.buyer, 100)
     await world.step(S.SUSPENDED)
-    world.now_us += 10 * DAY_US
+    world.now_us += 10 * US_PER_DAY
     assert await world.sweep() == 5_000
 
     async def told(reader: Principal, limit: int = 10) -> list[tuple[int, str, int]]:
@@ -204,7 +204,7 @@ async def test_steps_are_the_issuers_own_and_have_a_reason(world: StepWorld) -> 
 
 
 async def test_of_revocations_and_sweeps_at_once_each_fen_returns_once(world: StepWorld) -> None:
-    world.now_us += 10 * DAY_US - 1
+    world.now_us += 10 * US_PER_DAY - 1
     revocations = [world.step(S.REVOKED) for _ in range(5)]
     world.now_us += 1
     answers = await asyncio.gather(*revocations, *(world.sweep() for _ in range(5)), return_exceptions=True)

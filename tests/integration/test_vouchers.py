@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable
 import msgspec
 import pytest
 
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import Database, UniqueViolation
 from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound, Refusal
 from exchange.kit.ids import encode_id, new_id
@@ -35,7 +36,6 @@ from exchange.programmes.rules import programme_mask
 from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
-from exchange.vouchers.rules import DAY_US
 from tests.voucher_facts import facts, paying, product
 from tests.voucher_world import NOW_US, VoucherWorld, transfer_of
 
@@ -163,7 +163,7 @@ async def test_a_voucher_is_issued_out_of_the_budget(world: VoucherWorld) -> Non
     buyer = await world.join(ParticipantKind.BUYER)
     programme = await world.programme(issuer, await world.join(ParticipantKind.PROVIDER))
     voucher = await world.issue(issuer, programme, buyer, 30_000)
-    assert voucher.expires_at_us == NOW_US + 90 * DAY_US
+    assert voucher.expires_at_us == NOW_US + 90 * US_PER_DAY
     assert voucher.balances == msgspec.structs.replace(NOTHING, available_fen=30_000)
     assert await world.voucher(voucher, buyer) == voucher == await world.voucher(voucher, issuer)
     budget = await balance_of(world, issuer.participant_id, programme.asset, Purpose.BUDGET)
@@ -251,7 +251,7 @@ async def test_a_yearly_cap_begins_anew_with_the_year(world: VoucherWorld) -> No
     programme = await world.programme(issuer, await world.join(ParticipantKind.PROVIDER))
     await world.issue(issuer, programme, buyer, 50_000)
     await refused(world.issue(issuer, programme, buyer, 1), Conflict, "yearly_cap_exceeded")
-    world.now_us += 365 * DAY_US
+    world.now_us += 365 * US_PER_DAY
     assert (await world.issue(issuer, programme, buyer, 50_000)).face_fen == 50_000
 
 
@@ -349,7 +349,7 @@ async def test_an_order_meets_every_voucher_of_its_buyer_that_is_not_spent(world
     (_, usable) = found
     assert usable.account_id != usable.escrow_account_id
     assert (usable.programme_id, usable.versions) == (programme.id, (programme.version,))
-    assert (usable.status, usable.expires_at_us) == (VoucherStatus.ACTIVE, NOW_US + DAY_US)
+    assert (usable.status, usable.expires_at_us) == (VoucherStatus.ACTIVE, NOW_US + US_PER_DAY)
     assert paying(choose(found, "auto", facts("foreign", at_us=NOW_US))) == []
     assert paying(choose(found, "auto", facts("domestic", at_us=NOW_US))) == [usable]
 

@@ -53,6 +53,7 @@ def pile(wishes: list[Wish]) -> list[Application]:
             programme_version=1,
             issuer_id=8,
             buyer_id=company,
+            buyer_name="x",
             amount_fen=fen,
             purpose="x",
             score=score,

@@ -80,7 +80,7 @@ def test_whatever_the_order_of_things_a_reader_misses_nothing_and_gets_nothing_t
         elif kind == "snapshot" and is_waiting:
             as_of = sequence + value
             snapshot = msgspec.json.encode({"event": "snapshot", "sequence": as_of}).decode()
-            reader.begin(KEY, {1: snapshot}, {1: as_of})
+            reader.begin(KEY, [snapshot], {1: as_of})
             is_waiting, is_following = False, True
         elif kind == "read":
             for text in take_now(reader):
@@ -107,13 +107,55 @@ def test_a_reader_that_does_not_read_is_closed_and_holds_back_nobody(extra: int,
         reader.hold(KEY)
         hub.subscribe(KEY, reader)
         if reader is other or not is_held:
-            reader.begin(KEY, {}, {1: 0})
+            reader.begin(KEY, (), {1: 0})
     for sequence in range(1, 5 + extra):
         hub.publish(KEY, delta(sequence))
     assert slow.closing is Closing.SLOW
     assert slow.closed.is_set()
     assert len(take_now(slow)) <= 3
     assert [msgspec.json.decode(text)["sequence"] for text in take_now(other)] == [*range(1, 5 + extra)]
+
+
+@given(
+    sizes=st.lists(st.integers(0, 40), max_size=60),
+    sent=st.lists(st.booleans(), max_size=60),
+    is_held=st.booleans(),
+)
+def test_what_one_reader_holds_is_bounded_in_bytes_until_it_was_sent(
+    sizes: list[int], sent: list[bool], *, is_held: bool
+) -> None:
+    bytes_max = 300
+    reader, taken = Reader(bytes_max=bytes_max), []
+    reader.hold(KEY)
+    if not is_held:
+        reader.begin(KEY, (), {1: 0})
+    largest = 0
+    for number, size in enumerate(sizes, start=1):
+        text = "x" * size
+        largest = max(largest, size)
+        if is_held:
+            reader.offer(KEY, delta(number), text)
+        else:
+            reader.tell(text)
+        taken += take_now(reader)
+        if taken and number < len(sent) and sent[number]:
+            reader.sent(taken.pop(0))
+        assert reader.unsent_bytes + reader._held_bytes <= bytes_max + largest
+        assert reader.unsent_bytes == sum(map(len, taken))
+        assert reader.unsent_messages == len(taken)
+        if reader.closing is Closing.SLOW:
+            assert reader.unsent_bytes + reader._held_bytes >= bytes_max
+    reader.forget(KEY)
+    assert reader._held_bytes == 0
+
+
+def test_a_key_that_ends_closes_its_readers_and_no_others() -> None:
+    hub = Hub()
+    readers = [Reader(key_id=1), Reader(key_id=1), Reader(key_id=2), Reader()]
+    for reader in readers:
+        hub.join(reader)
+    hub.close_key(1)
+    assert [reader.closing for reader in readers] == [Closing.KEY_ENDED, Closing.KEY_ENDED, None, None]
 
 
 async def test_take_waits_for_the_next_message() -> None:
@@ -132,7 +174,7 @@ def test_a_message_for_many_is_encoded_once() -> None:
     for reader in readers:
         reader.hold(KEY)
         hub.subscribe(KEY, reader)
-        reader.begin(KEY, {}, {1: 0})
+        reader.begin(KEY, (), {1: 0})
     hub.publish(KEY, delta(1))
     hub.publish(KEY, delta(5))
     first, *others = [take_now(reader) for reader in readers]

@@ -28,7 +28,7 @@ from exchange.settlement.models import NewOutage
 from exchange.vouchers.models import Voucher
 from matching.codec import decode_command, decode_events
 from matching.order import Side
-from tests.market_world import MarketWorld, open_market
+from tests.market_world import MarketWorld, open_market, sequencers
 from tests.reference_book import ReferenceBook
 
 CASH_FEN = 40_000
@@ -169,7 +169,7 @@ class Example:
             owner = (*self.providers, *self.buyers)[who]
             await self.world.exchange.orders.cancel_all(owner, side=None if side is None else Side(side))
         elif command == "rebuild":
-            for sequencer in self.world.exchange._sequencers.values():
+            for sequencer in sequencers(self.world.exchange).values():
                 await sequencer._rebuild()
         elif command == "outage":
             await self._report_outage(argument)

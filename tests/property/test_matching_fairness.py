@@ -21,8 +21,9 @@ from matching.events import Traded
 from matching.order import Ask, Bid, FillPolicy, Order, Placement, TimeInForce
 from matching.product import Product
 from tests.hypothesis_profiles import examples
+from tests.interpreter import FIRST_HOUR, PRODUCT_ID
 from tests.splitting import outcome, split
-from tests.strategies import FIRST_HOUR, PRODUCT_ID, command_lists
+from tests.strategies import command_lists
 
 Case = tuple[Product, list[Command]]
 PRODUCT = Product(PRODUCT_ID, 1, 0, 4)

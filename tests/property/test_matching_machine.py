@@ -15,7 +15,8 @@ from matching.snapshot import restore, snapshot
 from tests import kept
 from tests.hypothesis_profiles import examples
 from tests.inspection import Inspection
-from tests.strategies import Interpreter, products, raw_asks, raw_bids, raw_changes
+from tests.interpreter import Interpreter
+from tests.strategies import products, raw_asks, raw_bids, raw_changes
 
 
 class MatchingMachine(RuleBasedStateMachine):

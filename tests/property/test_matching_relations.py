@@ -24,7 +24,8 @@ from matching.order import Ask, Bid, Order
 from matching.product import Product
 from matching.snapshot import snapshot
 from tests.hypothesis_profiles import examples
-from tests.strategies import command_lists, interpret, products, raw_bids, raw_lists
+from tests.interpreter import interpret
+from tests.strategies import command_lists, products, raw_bids, raw_lists
 
 Case = tuple[Product, list[Command]]
 S = TypeVar("S", bound=msgspec.Struct)

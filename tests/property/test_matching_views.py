@@ -20,9 +20,10 @@ from matching.order import Bid
 from matching.product import Product
 from matching.snapshot import restore, snapshot
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX
+from tests.interpreter import FAR
 from tests.reference_book import ReferenceBook
 from tests.reference_orders import Need
-from tests.strategies import FAR, command_lists
+from tests.strategies import command_lists
 from tests.tapes import tape
 
 Case = tuple[Product, list[Command]]

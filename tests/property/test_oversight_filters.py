@@ -66,6 +66,7 @@ NAMES = (
     "buyer",
     "provider",
     "trade_group",
+    "region",
     "side",
     "price_min_cny_per_gpu_hour",
     "price_max_cny_per_gpu_hour",
@@ -101,6 +102,13 @@ def condition(world: World, name: str, example: TradeFacts) -> tuple[str, Test]:
             encode_id("grp", group),
             lambda t: group in {market.groups[t.buyer_id], market.groups[t.provider_id]},
         ),
+        "region": (
+            market.regions[example.buyer_id],
+            lambda t: (
+                market.regions[example.buyer_id]
+                in {market.regions[t.buyer_id], market.regions[t.provider_id]}
+            ),
+        ),
         "side": (example.aggressor, lambda t: t.aggressor == example.aggressor),
         "price_min_cny_per_gpu_hour": (format_cny(ticks), lambda t: t.price_ticks >= ticks),
         "price_max_cny_per_gpu_hour": (format_cny(ticks), lambda t: t.price_ticks <= ticks),
@@ -125,7 +133,7 @@ async def test_filters_and_pages_are_a_plain_filter_over_the_rows(world: World, 
     conditions = {name: condition(world, name, each) for name, each in zip(names, examples, strict=True)}
     if contradicts(conditions):
         return
-    query = {name: text for name, (text, _) in conditions.items()} | {"order": order}
+    query = {name: text for name, (text, _) in conditions.items()} | {"order": order, "reason": "a test"}
     wanted = [
         encode_id("trd", each.id)
         for each in sorted(

@@ -131,3 +131,18 @@ def test_a_limit_that_is_used_up_by_one_claim_costs_the_other_nothing() -> None:
         assert limiter.take_now([(wide, 1), (narrow, 7)]).refused_by is narrow
     assert limiter.take_now([(wide, 1)], 9).refused_by is None
     assert limiter.take_now([(wide, 1)]).refused_by is wide
+
+
+@given(
+    policy=policies,
+    steps=st.lists(st.tuples(st.integers(0, 4 * US_PER_SECOND), st.integers(0, 14)), max_size=40),
+)
+def test_what_is_given_back_was_never_taken(policy: Policy, steps: list[tuple[int, int]]) -> None:
+    now = [1_000_000]
+    plain, tried = MemoryLimiter(lambda: now[0]), MemoryLimiter(lambda: now[0])
+    claims: list[Claim] = [(policy, "caller")]
+    for passed_us, cost in steps:
+        now[0] += passed_us
+        if tried.take_now(claims).refused_by is None:
+            tried.give_back(claims)
+        assert tried.take_now(claims, cost) == plain.take_now(claims, cost)

@@ -28,13 +28,14 @@ from hypothesis.stateful import (
 from exchange.claims import service as claims
 from exchange.claims.models import Claim, ClaimStatus, WantedStep
 from exchange.kit.auth import Principal
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.database import Connection, Database
 from exchange.kit.errors import Conflict, NotEnoughMoney, NotFound, Refusal
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.vouchers import life, service
 from exchange.vouchers.models import Balances, Capture, Voucher, VoucherStatus
-from exchange.vouchers.rules import DAY_US
+from tests.hypothesis_profiles import examples
 from tests.plain_claim import WAYS, PlainClaim, line_order
 from tests.programme_machine import ProgrammeMachine
 
@@ -196,7 +197,7 @@ class VoucherLife(ProgrammeMachine):
     @rule(days=st.integers(0, 4))
     def expire(self, days: int) -> None:
         """Let time go by and sweep."""
-        self.world.now_us += days * DAY_US
+        self.world.now_us += days * US_PER_DAY
         now_us = self.world.now_us
         expected = {}
         for voucher in self.issued:
@@ -425,8 +426,7 @@ def test_vouchers_live_as_their_plain_model(database_url: str, monkeypatch: pyte
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=40,
-                stateful_step_count=60,
+                examples(25, steps=60),
                 deadline=None,
                 # Shrinking would begin the world anew hundreds of times; a failure names all its steps.
                 phases=(Phase.generate,),

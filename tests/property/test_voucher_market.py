@@ -31,7 +31,7 @@ from tests.voucher_machine import Price, VoucherMachine, asks, bids, either, pic
 from tests.voucher_market import BUYERS, Cash
 
 STEPS_BETWEEN_CHECKS = 12
-ROUNDS = 10
+ROUNDS = 30 if is_long() else 6
 RUNS_A_ROUND = 4
 """Many rounds of few runs: those of a round begin alike, and Hypothesis makes them like each other."""
 

@@ -6,11 +6,15 @@ Method: keys really made, an in-memory table in place of the database query, the
 import hashlib
 from ipaddress import ip_network
 
+import msgspec
 import pytest
 
 from exchange.kit import auth
 from exchange.kit.auth import Authenticator, NewKey, Principal, Scope, StoredKey, new_key, split_key
-from exchange.kit.errors import Forbidden, Unauthenticated
+from exchange.kit.errors import BadSignature, Forbidden, Unauthenticated
+from exchange.kit.ids import encode_id
+from exchange.kit.signatures import Signature
+from tests.signers import PUBLIC, head_with, signed
 
 
 class Keys:
@@ -56,6 +60,7 @@ async def refused(authenticator: Authenticator, header: str | None, client_ip: s
     with pytest.raises(Unauthenticated) as caught:
         await authenticator.authenticate(header, client_ip)
     refusal = caught.value
+    assert type(refusal) is Unauthenticated
     return f"{refusal.status} {refusal.code} {refusal.detail} {refusal.headers}"
 
 
@@ -162,6 +167,89 @@ async def test_forgetting_a_key_ends_it_at_once() -> None:
     await refused(authenticator, f"Bearer {key.text}")
     await authenticator.authenticate(f"Bearer {other.text}", None)
     assert keys.reads == 3
+
+
+async def test_a_key_is_believed_for_longer_while_every_change_is_told(now_us: list[int]) -> None:
+    keys, told = Keys(), [True]
+    key = keys.issue()
+    authenticator = Authenticator(keys.load, is_told=lambda: told[0])
+    for _ in range(100):
+        await authenticator.authenticate(f"Bearer {key.text}", None)
+        now_us[0] += 2_900_000
+    assert keys.reads == 1
+    told[0] = False  # what was read long ago is not believed from the moment on
+    await authenticator.authenticate(f"Bearer {key.text}", None)
+    assert keys.reads == 2
+    told[0] = True
+    now_us[0] += 300_000_000  # nor for ever, whatever is told
+    await authenticator.authenticate(f"Bearer {key.text}", None)
+    assert keys.reads == 3
+
+
+async def test_after_a_silence_every_key_is_read_again(now_us: list[int]) -> None:
+    keys = Keys()
+    key = keys.issue()
+    authenticator = Authenticator(keys.load, is_told=lambda: True)
+    await authenticator.authenticate(f"Bearer {key.text}", None)
+    authenticator.forget_all()
+    assert authenticator.remembers(key.text)  # who has opened this process before is known still
+    del keys.rows[key.key_id]
+    await refused(authenticator, f"Bearer {key.text}")
+    assert not authenticator.remembers(key.text)
+    assert now_us
+
+
+async def test_a_key_that_changes_while_it_is_read_is_not_remembered() -> None:
+    keys = Keys()
+    key, other = keys.issue(), keys.issue()
+
+    async def load(key_id: int) -> StoredKey | None:
+        row = await keys.load(key_id)
+        authenticator.forget(key.key_id)  # the notice overtakes the answer that is older than it
+        return row
+
+    authenticator = Authenticator(load, is_told=lambda: True)
+    for each in (key, key, other):
+        await authenticator.authenticate(f"Bearer {each.text}", None)
+    assert keys.reads == 3
+    assert not authenticator.remembers(key.text)
+
+
+async def test_what_was_used_is_noted_and_what_was_refused_is_not(now_us: list[int]) -> None:
+    keys = Keys()
+    key, elsewhere = keys.issue(), keys.issue(networks=("10.0.0.0/8",))
+    authenticator = Authenticator(keys.load)
+    await authenticator.authenticate(f"Bearer {key.text}", "192.0.2.1")
+    await refused(authenticator, f"Bearer {elsewhere.text}", "192.0.2.1")
+    assert authenticator.used == {key.key_id: (now_us[0], "192.0.2.1")}
+
+
+async def test_a_key_that_signs_opens_nothing_by_its_secret_alone(now_us: list[int]) -> None:
+    keys = Keys()
+    key = keys.issue()
+    row = keys.rows[key.key_id]
+    principal = msgspec.structs.replace(row.principal, signs_requests=True)
+    keys.rows[key.key_id] = msgspec.structs.replace(row, principal=principal, signing_public_key=PUBLIC)
+    spent: set[str] = set()
+
+    async def spend(key_id: int, signature: Signature) -> bool:
+        assert key_id == key.key_id
+        is_new = signature.nonce not in spent
+        spent.add(signature.nonce)
+        return is_new
+
+    authenticator = Authenticator(keys.load, spend=spend)
+    with pytest.raises(BadSignature, match="signature_required"):
+        await authenticator.authenticate(f"Bearer {key.text}", None)
+    # To who has not the secret it is a key like all others.
+    await refused(authenticator, f"Bearer {key.text}x")
+    head = signed(head_with(), key_id=encode_id("key", key.key_id), created_s=now_us[0] // 1_000_000)
+    path = head.path.encode()
+    scope = {"method": head.method, "raw_path": path, "query_string": b"", "headers": head.headers}
+    principal = await authenticator.authenticate(f"Bearer {key.text}", None, scope)
+    await authenticator.spend_signature(principal, scope)
+    with pytest.raises(BadSignature, match="signature_replayed"):
+        await authenticator.spend_signature(principal, scope)
 
 
 async def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,15 @@ def test_the_description_holds_what_the_routes_declare(client: TestClient[Any]) 
     assert create["requestBody"]["content"]["application/json"]["schema"] == {
         "$ref": "#/components/schemas/Thing"
     }
-    assert list(create["responses"]["default"]["content"]) == ["application/problem+json"]
+    assert "default" not in create["responses"]
+    assert set(create["responses"]) == {
+        *("201", "400", "401", "403", "409", "413", "415", "422", "429", "503"),
+    }
+    for status in set(create["responses"]) - {"201"}:
+        name = create["responses"][status]["$ref"].rpartition("/")[2]
+        refusal = document["components"]["responses"][name]
+        assert list(refusal["content"]) == ["application/problem+json"]
+        assert "X-Request-Id" in refusal["headers"]
     thing = document["components"]["schemas"]["Thing"]
     assert thing["additionalProperties"] is False
     assert thing["required"] == ["name", "price_cny"]

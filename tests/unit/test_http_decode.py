@@ -397,3 +397,31 @@ def test_an_item_is_read_as_it_would_be_alone(item: object) -> None:
     [_], [named], around = each_of(b'{"pieces": [' + text + b"]}")
     assert named == {fault.pointer for fault in alone.faults}
     assert around == set()
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that is judged apart, and what is around it."""
+
+    id: ClientText
+    piece: Piece
+
+
+@pytest.mark.parametrize(
+    "body, inside, around",
+    [
+        (b'{"id": "a", "piece": {"name": "b"}}', set(), set()),
+        (b'{"id": "", "piece": {"name": 7, "x": 1}}', {"/name", "/x"}, {"/id"}),
+        (b'{"piece": {"name": "b", "name": "c"}, "y": 1}', {"/name"}, {"/id", "/y"}),
+        (b'{"id": "a", "id": "b", "piece": {"name": "b"}}', set(), {"/id"}),
+        (b'{"id": "a"}', set(), {"/piece"}),
+        (b'{"id": "a", "piece": [1]}', set(), {"/piece"}),
+        (b'{"id": "a", "piece": {"name": "\\u0000"}}', {"/name"}, set()),
+    ],
+)
+def test_a_part_has_its_own_faults(body: bytes, inside: set[str], around: set[str]) -> None:
+    faults = Faults()
+    whole, found = Decoder(Envelope).decode_part(body, "piece", faults)
+    assert {fault.pointer for fault in found.faults} == inside
+    assert {fault.pointer for fault in faults.faults} == around
+    if not inside and not around:
+        assert whole == Envelope(id="a", piece=Piece("b"))

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from exchange.kit import ids
 from exchange.kit.clock import wall_now_us
-from exchange.kit.ids import ID_MAX, PREFIXES, decode_id, encode_id, new_id
+from exchange.kit.ids import ID_MAX, PREFIXES, decode_id, encode_id, id_pattern, new_id
 
 VALUES = st.integers(1, ID_MAX)
 
@@ -32,6 +33,13 @@ def test_texts_sort_as_their_values(one: int, other: int) -> None:
 def test_no_text_but_a_written_one_is_read(text: str) -> None:
     value = decode_id("ord", text)
     assert value is None or encode_id("ord", value) == text
+
+
+@given(
+    st.from_regex(id_pattern("ord"), fullmatch=True) | st.text(max_size=20) | VALUES.map("ord_{:013d}".format)
+)
+def test_the_pattern_tells_what_is_read(text: str) -> None:
+    assert (re.fullmatch(id_pattern("ord"), text) is not None) == (decode_id("ord", text) is not None)
 
 
 @given(VALUES, st.integers(4, 16), st.sampled_from("ilouILOU-_ A\u0660\uff11"))
@@ -56,6 +64,7 @@ def test_one_wrong_letter_is_refused(value: int, position: int, letter: str) -> 
 )
 def test_what_is_no_order_id_is_refused(text: str) -> None:
     assert decode_id("ord", text) is None
+    assert re.fullmatch(id_pattern("ord"), text) is None
 
 
 @pytest.mark.parametrize("prefix, value", [("xxx", 5), ("ord", 0), ("ord", -1), ("ord", ID_MAX + 1)])
@@ -95,8 +104,21 @@ def test_a_forked_child_does_not_repeat_its_parents_ids() -> None:
             os.write(writer, str(new_id()).encode())
             os._exit(0)
         os.waitpid(child, 0)
-        nodes.add(int(os.read(reader, 100)) >> 12 & 1023)
+        nodes.add(int(os.read(reader, 100)) >> 6 & 65_535)
         os.close(reader)
         os.close(writer)
-    nodes.add(new_id() >> 12 & 1023)
+    nodes.add(new_id() >> 6 & 65_535)
     assert len(nodes) > 1
+
+
+def test_ids_increase_under_whatever_number_and_tell_it() -> None:
+    made = [new_id()]
+    for number in (65_535, 0, 7, 7, 1):
+        ids.use_number(number)
+        for _ in range(100):
+            made.append(new_id())
+            assert made[-1] >> 6 & 65_535 == number
+    assert all(one < other for one, other in itertools.pairwise(made))
+    for number in (-1, 65_536):
+        with pytest.raises(ValueError, match="number of a process"):
+            ids.use_number(number)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from matching.book import OrderBook
-from matching.codec import decode_command, decode_events, encode_command, encode_events
+from matching.codec import decode_command, decode_events, encode_command, encode_events, encode_step
 from matching.commands import AdvanceHour, CancelAll, Command, PlaceOrder, ReplaceOrder, SetPhase
 from matching.engine import execute
 from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
@@ -69,6 +69,21 @@ def test_events_come_back_with_masks_of_any_size() -> None:
         data = encode_events(events)
         assert decode_events(data) == events
         assert encode_events(decode_events(data)) == data
+
+
+def test_a_step_is_encoded_as_its_command_and_its_events_are() -> None:
+    book = OrderBook(Product("p", 8, 0, 1), 5)
+    unfit = msgspec.structs.replace(BID, order_id=77, quantity_gpus=7)
+    commands: tuple[Command, ...] = (
+        PlaceOrder(sequence=1, order=ASK),
+        PlaceOrder(sequence=2, order=BID),
+        PlaceOrder(sequence=3, order=unfit),
+        CancelAll(sequence=4, participant=ASK.participant),
+        AdvanceHour(sequence=5, hour=9),
+    )
+    for command in commands:
+        told = execute(book, command)
+        assert encode_step(command, told) == (encode_command(command), encode_events(told))
 
 
 def test_the_bytes_of_events_are_fixed() -> None:

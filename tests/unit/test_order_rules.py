@@ -4,13 +4,22 @@ Method: a good order, then one field made wrong at a time, then many at once; an
 together.
 """
 
+from hashlib import sha256
+
 import msgspec
 import pytest
 
 from exchange.kit.errors import Faults
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder
-from exchange.orders.rules import average_price, fingerprint, needs_mask, parse_order, read_order
+from exchange.orders.rules import (
+    average_price,
+    fingerprint,
+    journal_hash,
+    needs_mask,
+    parse_order,
+    read_order,
+)
 from exchange.products.models import Origin, ProductSpec
 from matching.order import Side
 
@@ -114,7 +123,6 @@ def test_a_good_bid_and_a_good_ask_become_integers() -> None:
             {"hours": 4, "fill": "partial", "vouchers": "auto"},
             {"/hours": "not_applicable", "/fill": "not_applicable", "/vouchers": "not_applicable"},
         ),
-        (BID, {"vouchers": []}, {"/vouchers": "too_short"}),
         (BID, {"vouchers": ["vch_x"]}, {"/vouchers/0": "bad_id"}),
         (
             BID,
@@ -231,3 +239,20 @@ def test_the_average_price_is_rounded_to_four_decimals(
     notional: int, gpu_hours: int, text: str | None
 ) -> None:
     assert average_price(notional, gpu_hours) == text
+
+
+@pytest.mark.parametrize("product_id, command, events", [("p", b"c", b""), ("产品", b"", b"e" * 300)])
+def test_the_hash_of_a_journal_row_is_over_its_fields_each_after_its_length(
+    product_id: str, command: bytes, events: bytes
+) -> None:
+    # A change of this is a change of every journal ever written.
+    parts = (
+        (7).to_bytes(8, "big"),
+        product_id.encode(),
+        (2**50 + 1).to_bytes(8, "big"),
+        command,
+        events,
+    )
+    told = bytes(range(32)) + b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    found = journal_hash(bytes(range(32)), 7, product_id, 2**50 + 1, command, events)
+    assert found == sha256(told).digest()

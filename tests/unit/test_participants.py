@@ -6,11 +6,13 @@ Method: each edge of each rule by hand, and the property that a key never opens 
 import datetime as dt
 from ipaddress import ip_network
 
+import msgspec
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exchange.kit.auth import Scope
+from exchange.kit.clock import US_PER_DAY
 from exchange.kit.errors import Faults
 from exchange.participants import rules
 from exchange.participants.models import (
@@ -23,7 +25,6 @@ from exchange.participants.models import (
     SizeClass,
 )
 
-DAY_US = 86_400_000_000
 NOW_US = 1_800_000_000_000_000
 NETWORKS: list[Network] = [
     ip_network("10.0.0.0/8"),
@@ -51,7 +52,7 @@ def buyer(size_class: SizeClass, founded_on: dt.date) -> Participant:
 
 
 def us_of(date: dt.date) -> int:
-    return (date - dt.date(1970, 1, 1)).days * DAY_US
+    return (date - dt.date(1970, 1, 1)).days * US_PER_DAY
 
 
 @pytest.mark.parametrize("size_class", list(SizeClass))
@@ -68,8 +69,8 @@ def test_a_start_up_is_small_and_at_most_five_years_old(
 ) -> None:
     company = buyer(size_class, founded_on)
     small = size_class in {SizeClass.MICRO, SizeClass.SMALL}
-    assert rules.is_startup(company, us_of(last_day) + DAY_US - 1) is small
-    assert not rules.is_startup(company, us_of(last_day) + DAY_US)
+    assert rules.is_startup(company, us_of(last_day) + US_PER_DAY - 1) is small
+    assert not rules.is_startup(company, us_of(last_day) + US_PER_DAY)
 
 
 def test_nobody_but_a_buyer_is_a_start_up() -> None:
@@ -103,6 +104,7 @@ def grants(draw: st.DrawFn) -> KeyGrant:
         scopes=frozenset(draw(st.sets(st.sampled_from(Scope), min_size=1))),
         allowed_networks=tuple(draw(st.lists(st.sampled_from(NETWORKS), max_size=3))),
         expires_at_us=draw(st.one_of(st.none(), st.integers(NOW_US - 2, NOW_US + 5))),
+        signing_public_key=draw(st.sampled_from([None, bytes(32)])),
     )
 
 
@@ -116,6 +118,7 @@ def key_of(grant: KeyGrant) -> Key:
         created_at_us=0,
         expires_at_us=grant.expires_at_us,
         revoked_at_us=None,
+        signing_public_key=grant.signing_public_key,
     )
 
 
@@ -139,6 +142,36 @@ def test_what_an_accepted_key_opens_its_maker_opened(
         opened = opens(wanted.scopes, wanted.allowed_networks, wanted.expires_at_us)
         assert opened <= opens(maker.scopes, maker.allowed_networks, maker.expires_at_us)
         assert wanted.scopes <= rules.KIND_SCOPES[kind]
+        assert maker.signing_public_key is None or wanted.signing_public_key is not None
+
+
+TIMES = st.none() | st.integers(NOW_US + 1, NOW_US + 100)
+
+
+@given(TIMES, TIMES, TIMES, st.integers(1, 100), st.sampled_from(["itself", "another", "nobody"]))
+def test_an_heir_lives_no_longer_than_who_asks_may_give(
+    own_us: int | None, heir_us: int | None, actor_us: int | None, age_us: int, asking: str
+) -> None:
+    def key(id_: int, expires_at_us: int | None, created_at_us: int) -> Key:
+        made = key_of(KeyGrant(participant_id=5, scopes=frozenset({Scope.READ}), expires_at_us=expires_at_us))
+        return msgspec.structs.replace(made, id=id_, created_at_us=created_at_us)
+
+    rotated = key(1, own_us, NOW_US - age_us)
+    before = None if heir_us is None else key(2, heir_us, NOW_US)
+    actor = {"itself": rotated, "another": key(3, actor_us, 0), "nobody": None}[asking]
+    ends_us = rules.successor_expires_at_us(rotated, before, actor, NOW_US)
+    given_us = own_us if before is None else heir_us
+    if asking == "itself":
+        assert ends_us == given_us
+        return
+    if asking == "another" and actor_us is not None:
+        assert ends_us is not None
+        assert ends_us <= actor_us
+    lifetime_us = None if given_us is None else given_us - (NOW_US - age_us if before is None else NOW_US)
+    if lifetime_us is not None:
+        assert ends_us is not None
+        assert ends_us <= NOW_US + lifetime_us
+    assert (ends_us is None) == (given_us is None and (asking == "nobody" or actor_us is None))
 
 
 @given(grants(), st.sampled_from(ParticipantKind))

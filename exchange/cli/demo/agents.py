@@ -102,7 +102,7 @@ class ProviderAgent:
 
     async def find_listed(self) -> None:
         """Learn from an earlier start what is on offer already."""
-        async for order in self._client.orders(limit=200, side="sell"):
+        async for order in self._client.fetch_orders(limit=200, side="sell"):
             until = self._listed_until.get(order.product, 0)
             self._listed_until[order.product] = max(until, _hour(order.ends_at))
 
@@ -133,7 +133,7 @@ class ProviderAgent:
                 ends_at=format_hour(ends_hour),
                 price_cny_per_gpu_hour=format_cny(max(1, price_fen)),
             )
-            await self._client.place(offer)
+            await self._client.create_order(offer)
             self._listed_until[product_id] = ends_hour
 
     async def live(self) -> None:
@@ -193,7 +193,7 @@ class BuyerAgent:
             try:
                 placed = await self.bid()
                 if placed.status == "resting" and self._rng.randrange(100) < CANCELLED_PERCENT:
-                    await self._client.cancel(placed.id)
+                    await self._client.cancel_order(placed.id)
                 if self._claims and self._rng.randrange(100) < CLAIM_PERCENT:
                     await claim_all(self._scene, self._client)
             except ApiProblem as problem:
@@ -221,7 +221,7 @@ class BuyerAgent:
             voucher_policy="prefer" if self._has_vouchers else None,
             time_in_force="ioc" if rng.randrange(10) == 0 else "gtc",
         )
-        return await self._client.place(order)
+        return await self._client.create_order(order)
 
 
 class IssuerAgent:

@@ -11,7 +11,8 @@ from typing import Final
 import click
 import httpx
 
-from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError, create_app
+from exchange.api import create_app
+from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError
 from exchange.cli.demo.agents import Agent, BuyerAgent, IssuerAgent, ProviderAgent, Scene, Traded, live_all
 from exchange.cli.demo.cast import BUYERS, PROGRAMMES, PROVIDERS
 from exchange.cli.demo.curls import curl_commands, exports

@@ -80,7 +80,7 @@ def curl_commands(market: DemoMarket) -> list[tuple[str, str]]:
         ),
         (
             "regulator: every trade of the venue as CSV",
-            f"curl -s '{url}/v1/oversight/trades/export?format=csv' {_key(market.member(REGULATOR).key)}",
+            f"curl -s '{url}/v1/oversight/trades/export?reason=demo' {_key(market.member(REGULATOR).key)}",
         ),
         (
             "operator: that buyer's balances",

@@ -1,0 +1,1 @@
+"""Market surveillance: what the committed record shows of abuse, by rules that are data, and its cases."""

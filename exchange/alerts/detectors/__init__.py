@@ -1,0 +1,1 @@
+"""The detectors: each a pure fold over recorded steps with a bounded memory. Formulas: docs/alerts.md."""

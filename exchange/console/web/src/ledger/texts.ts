@@ -1,0 +1,6 @@
+/** What moves money and vouchers, in words. */
+import { catalogue } from "../i18n";
+import en from "./en.json";
+import zh from "./zh.json";
+
+export const t = catalogue(en, zh);

@@ -1,0 +1,15 @@
+/** Begins the console. */
+import { render } from "preact";
+import "./styles/index.css";
+import { loadSession } from "./session";
+import { App } from "./shell/app";
+import "./theme";
+
+async function begin(): Promise<void> {
+  const root = document.getElementById("app");
+  if (root === null) throw new Error("index.html has no #app");
+  await loadSession();
+  render(<App />, root);
+}
+
+void begin();

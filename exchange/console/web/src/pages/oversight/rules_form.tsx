@@ -1,0 +1,169 @@
+/**
+ * The next version of the rules, begun from one that is there. It is given whole, with a reason; as a file it can be
+ * tried over the record first (`exchange oversight backtest`), which reads everything and so is no request's work.
+ */
+import { useSignal } from "@preact/signals";
+import { act, api, keyed } from "../../api/client";
+import { useDeed } from "../../api/deed";
+import { toast } from "../../components/announcer";
+import { Field, Form } from "../../components/form";
+import { MomentInput } from "../../components/moment_input";
+import { detectorName, measureName, type Rules, SEVERITIES, type Version } from "./alert_words";
+import { saveFile } from "./export";
+import { t } from "./texts";
+
+type Value = boolean | number | string | number[];
+type Draft = Record<string, Record<string, Value>>;
+
+const REASON_MAX = 200;
+const INDENT = 2;
+
+export function RulesForm(props: { from: Version; mayChange: boolean; onDone: () => void }) {
+  const draft = useSignal<Draft>(structuredClone(props.from.rules) as unknown as Draft);
+  const reason = useSignal("");
+  const effectiveFrom = useSignal("");
+  const deed = useDeed();
+  const set = (detector: string, name: string, value: Value) => {
+    draft.value = { ...draft.value, [detector]: { ...draft.value[detector], [name]: value } };
+  };
+  const send = () =>
+    deed.run(async (intent) => {
+      const body = {
+        rules: draft.value as unknown as Rules,
+        reason: reason.value,
+        ...(effectiveFrom.value === "" ? {} : { effective_from: effectiveFrom.value }),
+      };
+      const made = await act(intent, body, (key) =>
+        api.POST("/v1/oversight/alert-rules", { body, params: { header: keyed(key) } }),
+      );
+      toast(t("rules.made", { number: made.version }), "good");
+      reason.value = "";
+      props.onDone();
+    });
+  return (
+    <details class="ov-more">
+      <summary>{t("rules.next")}</summary>
+      <Form label={t("rules.next")} problem={deed.problem.value} onSubmit={() => void send()}>
+        <p class="quiet">
+          {t("rules.try")} <code>exchange oversight backtest rules.json --from … --to …</code>
+        </p>
+        {Object.entries(draft.value).map(([detector, thresholds]) => (
+          <fieldset key={detector} class="ov-rule">
+            <legend class="label">{detectorName(detector)}</legend>
+            <div class="fields">
+              {Object.entries(thresholds).map(([name, value]) => (
+                <Threshold
+                  key={name}
+                  name={name}
+                  pointer={`/rules/${detector}/${name}`}
+                  value={value}
+                  onChange={(next) => set(detector, name, next)}
+                />
+              ))}
+            </div>
+          </fieldset>
+        ))}
+        <div class="fields ov-fields">
+          <Field label={t("rules.reason")} pointer="/reason">
+            {(control) => (
+              <input
+                {...control}
+                maxLength={REASON_MAX}
+                value={reason.value}
+                onInput={(event) => {
+                  reason.value = event.currentTarget.value;
+                }}
+              />
+            )}
+          </Field>
+          <Field label={t("rules.from")} pointer="/effective_from" hint={t("rules.from.hint")}>
+            {(control) => (
+              <MomentInput
+                control={control}
+                value={effectiveFrom.value}
+                onChange={(at) => {
+                  effectiveFrom.value = at;
+                }}
+              />
+            )}
+          </Field>
+        </div>
+        <div class="buttons">
+          {props.mayChange && (
+            <button type="submit" class="button button-primary" disabled={deed.isBusy.value}>
+              {t("rules.go")}
+            </button>
+          )}
+          <button
+            type="button"
+            class="button"
+            onClick={() => {
+              const text = `${JSON.stringify(draft.value, null, INDENT)}\n`;
+              saveFile(new Blob([text], { type: "application/json" }), "rules.json");
+            }}
+          >
+            {t("rules.save")}
+          </button>
+        </div>
+      </Form>
+    </details>
+  );
+}
+
+function Threshold(props: { name: string; pointer: string; value: Value; onChange: (value: Value) => void }) {
+  const { name, pointer, value, onChange } = props;
+  if (typeof value === "boolean") {
+    return (
+      <label class="check">
+        <input type="checkbox" checked={value} onChange={(event) => onChange(event.currentTarget.checked)} />
+        {t("rules.enabled")}
+      </label>
+    );
+  }
+  if (name === "severity") {
+    return (
+      <Field label={t("alert.severity")} pointer={pointer}>
+        {(control) => (
+          <select
+            {...control}
+            value={String(value)}
+            onChange={(event) => onChange(event.currentTarget.value)}
+          >
+            {SEVERITIES.map((each) => (
+              <option key={each} value={each}>
+                {t(`severity.${each}`)}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+    );
+  }
+  const isList = Array.isArray(value);
+  return (
+    <Field label={measureName(name)} pointer={pointer} unit={unitOf(name)}>
+      {(control) => (
+        <input
+          {...control}
+          inputMode="numeric"
+          value={isList ? value.join(", ") : String(value)}
+          onChange={(event) => {
+            const numbers = event.currentTarget.value
+              .split(/[,，\s]+/)
+              .filter(Boolean)
+              .map(Number);
+            onChange(isList ? numbers : (numbers[0] ?? 0));
+          }}
+        />
+      )}
+    </Field>
+  );
+}
+
+/** The unit in which a threshold is given, as its name ends. */
+function unitOf(name: string): string {
+  const unit = ["gpu_hours", "bps", "fen", "hours", "days", "s"].find(
+    (each) => name.includes(`_${each}`) || name.startsWith(each),
+  );
+  return unit === undefined ? "" : t(`unit.${unit as "bps"}`);
+}

@@ -1,0 +1,136 @@
+/** Applications: a company's own; to an issuer, the queue of those to its programmes, and the allocation by score. */
+import { api, read } from "../../api/client";
+import { ProgrammeName } from "../../claims/table";
+import { More, useOlder } from "../../components/more";
+import { openColumn } from "../../components/open_column";
+import { Loaded } from "../../components/states";
+import { type Column, DataTable } from "../../components/table";
+import { Money, Time } from "../../components/values";
+import { fenOf, formatNumber } from "../../i18n";
+import { isKind, may } from "../../session";
+import { Allocate } from "./allocate";
+import { ApplicationDetail } from "./application_detail";
+import { type Application, applicationsPage, useApplications } from "./data";
+import { APPLICATION_STATUSES, ApplicationBadge, ListFilters } from "./parts";
+import { type Change, useReturn, type VouchersState } from "./state";
+import { t } from "./texts";
+
+export function Applications({ state, onChange }: { state: VouchersState; onChange: Change }) {
+  if (state.open !== "") {
+    return (
+      <ApplicationDetail
+        key={state.open}
+        id={state.open}
+        onBack={() => onChange({ open: "" })}
+        onChange={onChange}
+      />
+    );
+  }
+  return <List key={`${state.programme} ${state.status}`} state={state} onChange={onChange} />;
+}
+
+function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
+  const isIssuer = isKind("issuer");
+  const status = APPLICATION_STATUSES.find((each) => each === state.status) ?? "";
+  const applications = useApplications(state.programme, status);
+  const older = useOlder<Application>((cursor) =>
+    read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+  );
+  useReturn(applications.data.value !== null);
+  return (
+    <section class="card">
+      <div class="card-head">
+        <h2>{t(isIssuer ? "applications.queue" : "applications.own")}</h2>
+        <ListFilters
+          state={state}
+          status={status}
+          statuses={APPLICATION_STATUSES.map((value) => ({ value, title: t(`application.${value}`) }))}
+          isIssuer={isIssuer}
+          onChange={onChange}
+        />
+      </div>
+      {isIssuer && may("issue") && state.programme !== "" && (
+        <Allocate programmeId={state.programme} onDone={applications.refresh} />
+      )}
+      <Loaded query={applications}>
+        {(page) => (
+          <>
+            <DataTable
+              caption={t("applications")}
+              captionHidden
+              columns={columns(isIssuer)}
+              onRow={(row) => onChange({ open: row.id })}
+              rows={older.rows(page)}
+              rowKey={(row) => row.id}
+              empty={t(isIssuer ? "applications.queue.empty" : "applications.empty")}
+            />
+            <div>
+              <More older={older} first={page} />
+            </div>
+          </>
+        )}
+      </Loaded>
+    </section>
+  );
+}
+
+function columns(isIssuer: boolean): Column<Application>[] {
+  const company: Column<Application> = {
+    key: "company",
+    title: t("application.company"),
+    cell: (row) => row.buyer_name,
+    sort: (row) => row.buyer_name,
+  };
+  return [
+    {
+      key: "programme",
+      title: t("programme"),
+      head: true,
+      cell: (row) => (
+        <span class="wrapped">
+          <ProgrammeName id={row.programme_id} />
+          <span class="second code">{row.id}</span>
+        </span>
+      ),
+    },
+    ...(isIssuer ? [company] : []),
+    {
+      key: "status",
+      title: t("status"),
+      cell: (row) => (
+        <>
+          <ApplicationBadge status={row.status} />
+          {row.reason && <span class="second">{row.reason}</span>}
+        </>
+      ),
+      sort: (row) => APPLICATION_STATUSES.indexOf(row.status),
+    },
+    {
+      key: "amount",
+      title: t("application.amount"),
+      numeric: true,
+      cell: (row) => <Money cny={row.amount_cny} />,
+      sort: (row) => fenOf(row.amount_cny),
+    },
+    {
+      key: "approved",
+      title: t("application.approved_cny"),
+      numeric: true,
+      cell: (row) => <Money cny={row.approved_cny} />,
+    },
+    {
+      key: "score",
+      title: t("application.score"),
+      numeric: true,
+      cell: (row) => (row.score == null ? "–" : formatNumber(row.score)),
+      sort: (row) => row.score ?? null,
+    },
+    {
+      key: "submitted",
+      title: t("application.submitted_at"),
+      cell: (row) => <Time at={row.submitted_at} />,
+      sort: (row) => row.submitted_at,
+    },
+    openColumn(t("actions"), t("open"), (row) => ({ id: row.id, label: t("open.label", { id: row.id }) })),
+  ];
+}

@@ -1,0 +1,110 @@
+/** Whether a buyer may apply to a programme, by each of its rules; and the form by which it does. */
+import { useSignal } from "@preact/signals";
+import { act, api, keyed } from "../../api/client";
+import { useDeed } from "../../api/deed";
+import { useQuery } from "../../api/query";
+import { toast } from "../../components/announcer";
+import { Field, Form } from "../../components/form";
+import { Loaded } from "../../components/states";
+import { formatList, formatMoney } from "../../i18n";
+import type { Admission, Programme } from "./data";
+import { Verdicts } from "./rules";
+import type { Change } from "./state";
+import { t } from "./texts";
+
+const PURPOSE_CHARACTERS_MAX = 2000;
+
+export function ApplyCard({ programme, onChange }: { programme: Programme; onChange: Change }) {
+  const admission = useQuery(
+    `/v1/programmes/${programme.id}/eligibility`,
+    (c) =>
+      api.GET("/v1/programmes/{programme_id}/eligibility", {
+        ...c,
+        params: { path: { programme_id: programme.id } },
+      }),
+    { every_s: 15 },
+  );
+  return (
+    <section class="card">
+      <h3>{t("apply")}</h3>
+      <Loaded query={admission}>
+        {(told) => (
+          <>
+            <Verdicts admission={told} rules={programme.rules} isApplying />
+            {told.is_admitted && (
+              <ApplyForm
+                programme={programme}
+                admission={told}
+                onApplied={(id) => onChange({ tab: "applications", open: id })}
+              />
+            )}
+          </>
+        )}
+      </Loaded>
+    </section>
+  );
+}
+
+function ApplyForm(props: { programme: Programme; admission: Admission; onApplied: (id: string) => void }) {
+  const { programme, admission } = props;
+  const deed = useDeed();
+  const amount = useSignal("");
+  const purpose = useSignal("");
+  const evidence = programme.rules.evidence ?? [];
+  const submit = () =>
+    deed.run(async (intent) => {
+      const body = {
+        programme_id: programme.id,
+        amount_cny: amount.value.trim(),
+        purpose: purpose.value.trim(),
+      };
+      const made = await act(intent, body, (key) =>
+        api.POST("/v1/applications", { params: { header: keyed(key) }, body }),
+      );
+      toast(t(made.status === "approved" ? "apply.granted" : "apply.done"), "good");
+      props.onApplied(made.id);
+    });
+  return (
+    <Form label={t("apply")} problem={deed.problem.value} onSubmit={() => void submit()}>
+      <div class="fields fields-narrow">
+        <Field
+          label={t("apply.amount")}
+          pointer="/amount_cny"
+          unit="CNY"
+          hint={t("amount.max", { max: formatMoney(admission.amount_max_cny) })}
+        >
+          {(control) => (
+            <input
+              {...control}
+              inputMode="decimal"
+              autocomplete="off"
+              value={amount.value}
+              onInput={(event) => {
+                amount.value = event.currentTarget.value;
+              }}
+            />
+          )}
+        </Field>
+      </div>
+      <Field label={t("apply.purpose")} pointer="/purpose" hint={t("apply.purpose.hint")}>
+        {(control) => (
+          <textarea
+            {...control}
+            rows={3}
+            maxLength={PURPOSE_CHARACTERS_MAX}
+            value={purpose.value}
+            onInput={(event) => {
+              purpose.value = event.currentTarget.value;
+            }}
+          />
+        )}
+      </Field>
+      {evidence.length > 0 && (
+        <p class="quiet">{t("apply.evidence", { names: formatList(evidence, "and") })}</p>
+      )}
+      <button type="submit" class="button button-primary" disabled={deed.isBusy.value}>
+        {t("apply.submit")}
+      </button>
+    </Form>
+  );
+}

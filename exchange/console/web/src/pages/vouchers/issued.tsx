@@ -1,0 +1,222 @@
+/** The vouchers of an issuer's programmes: who has them, where their faces are; and issuing one. */
+import { useSignal } from "@preact/signals";
+import { act, api, keyed, read } from "../../api/client";
+import { useDeed } from "../../api/deed";
+import { toast } from "../../components/announcer";
+import { Field, Form } from "../../components/form";
+import { More, useOlder } from "../../components/more";
+import { openColumn } from "../../components/open_column";
+import { Loaded } from "../../components/states";
+import { type Column, DataTable } from "../../components/table";
+import { Money, Time } from "../../components/values";
+import { fenOf, formatMoney } from "../../i18n";
+import { may } from "../../session";
+import { useProgrammes, useVouchers, type Voucher, vouchersPage } from "./data";
+import { isOwn, ProgrammeFilter, VoucherBadge } from "./parts";
+import { type Change, useReturn, type VouchersState } from "./state";
+import { t } from "./texts";
+import { VoucherDetail } from "./voucher_detail";
+
+export function Issued({ state, onChange }: { state: VouchersState; onChange: Change }) {
+  if (state.open !== "") {
+    return (
+      <VoucherDetail
+        key={state.open}
+        id={state.open}
+        back={t("issued.back")}
+        onBack={() => onChange({ open: "" })}
+      />
+    );
+  }
+  return <List key={state.programme} state={state} onChange={onChange} />;
+}
+
+function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
+  const vouchers = useVouchers(state.programme);
+  const older = useOlder<Voucher>((cursor) =>
+    read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+  );
+  useReturn(vouchers.data.value !== null);
+  return (
+    <div class="stack">
+      <section class="card">
+        <div class="card-head">
+          <h2>{t("issued")}</h2>
+          <search class="voucher-filters" aria-label={t("filters")}>
+            <ProgrammeFilter
+              value={state.programme}
+              isOwn
+              onChange={(programme) => onChange({ programme })}
+            />
+          </search>
+        </div>
+        <Loaded query={vouchers}>
+          {(page) => (
+            <>
+              <DataTable
+                caption={t("issued")}
+                captionHidden
+                columns={columns()}
+                onRow={(row) => onChange({ open: row.id })}
+                rows={older.rows(page)}
+                rowKey={(row) => row.id}
+                empty={t("issued.empty")}
+              />
+              <div>
+                <More older={older} first={page} />
+              </div>
+            </>
+          )}
+        </Loaded>
+      </section>
+      {may("issue") && <IssueCard programme={state.programme} onIssued={vouchers.refresh} />}
+    </div>
+  );
+}
+
+function columns(): Column<Voucher>[] {
+  const money = (key: "face" | "available" | "committed" | "paid"): Column<Voucher> => ({
+    key,
+    title: key === "face" ? t("voucher.face") : t(`part.${key}`),
+    numeric: true,
+    cell: (row) => <Money cny={row[`${key}_cny`]} />,
+    sort: (row) => fenOf(row[`${key}_cny`]),
+  });
+  return [
+    {
+      key: "buyer",
+      title: t("voucher.buyer"),
+      head: true,
+      cell: (row) => (
+        <>
+          {row.buyer_name}
+          <span class="second code">{row.id}</span>
+        </>
+      ),
+      sort: (row) => row.buyer_name,
+    },
+    {
+      key: "programme",
+      title: t("programme"),
+      cell: (row) => <code>{row.programme_code}</code>,
+      sort: (row) => row.programme_code,
+    },
+    {
+      key: "status",
+      title: t("status"),
+      cell: (row) => <VoucherBadge status={row.status} />,
+      sort: (row) => row.status,
+    },
+    money("face"),
+    money("available"),
+    money("committed"),
+    money("paid"),
+    {
+      key: "issued",
+      title: t("voucher.issued"),
+      cell: (row) => <Time at={row.issued_at} />,
+      sort: (row) => row.issued_at,
+    },
+    {
+      key: "expires",
+      title: t("voucher.expires"),
+      cell: (row) => <Time at={row.expires_at} />,
+      sort: (row) => row.expires_at,
+    },
+    openColumn(t("actions"), t("open"), (row) => ({ id: row.id, label: t("open.label", { id: row.id }) })),
+  ];
+}
+
+/** Issue one directly, where the programme leaves it to its issuer. */
+function IssueCard({ programme, onIssued }: { programme: string; onIssued: () => void }) {
+  const programmes = useProgrammes();
+  const open = (programmes.data.value?.data ?? []).filter(
+    (each) =>
+      isOwn(each.issuer_id) &&
+      each.status === "open" &&
+      (each.rules.allocation ?? "first_come") === "first_come",
+  );
+  const deed = useDeed();
+  const chosen = useSignal(programme);
+  const buyer = useSignal("");
+  const amount = useSignal("");
+  const of = open.find((each) => each.id === chosen.value) ?? open[0];
+  const submit = () =>
+    deed.run(async (intent) => {
+      const body = {
+        programme_id: of?.id ?? "",
+        buyer_id: buyer.value.trim(),
+        amount_cny: amount.value.trim(),
+      };
+      const made = await act(intent, body, (key) =>
+        api.POST("/v1/vouchers", { params: { header: keyed(key) }, body }),
+      );
+      toast(t("issue.done", { amount: formatMoney(made.face_cny), name: made.buyer_name }), "good");
+      buyer.value = "";
+      amount.value = "";
+      onIssued();
+      programmes.refresh();
+    });
+  if (programmes.data.value !== null && of === undefined) return null;
+  return (
+    <section class="card">
+      <h2>{t("issue")}</h2>
+      <p class="quiet">{t("issue.text")}</p>
+      <Form label={t("issue")} problem={deed.problem.value} onSubmit={() => void submit()}>
+        <div class="fields">
+          <Field label={t("programme")} pointer="/programme_id">
+            {(control) => (
+              <select
+                {...control}
+                value={of?.id ?? ""}
+                onChange={(event) => {
+                  chosen.value = event.currentTarget.value;
+                }}
+              >
+                {open.map((each) => (
+                  <option key={each.id} value={each.id}>
+                    {each.name} ({each.code})
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+          <Field label={t("issue.buyer")} pointer="/buyer_id" hint={t("issue.buyer.hint")}>
+            {(control) => (
+              <input
+                {...control}
+                autocomplete="off"
+                spellcheck={false}
+                value={buyer.value}
+                onInput={(event) => {
+                  buyer.value = event.currentTarget.value;
+                }}
+              />
+            )}
+          </Field>
+          <Field
+            label={t("issue.amount")}
+            pointer="/amount_cny"
+            unit="CNY"
+            hint={of === undefined ? undefined : t("issue.left", { left: formatMoney(of.unissued_cny) })}
+          >
+            {(control) => (
+              <input
+                {...control}
+                inputMode="decimal"
+                autocomplete="off"
+                value={amount.value}
+                onInput={(event) => {
+                  amount.value = event.currentTarget.value;
+                }}
+              />
+            )}
+          </Field>
+        </div>
+        <button type="submit" class="button button-primary" disabled={deed.isBusy.value}>
+          {t("issue.submit")}
+        </button>
+      </Form>
+    </section>
+  );
+}

@@ -1,0 +1,7 @@
+/** The texts of this page. */
+import { catalogue } from "../../i18n";
+import en from "./en.json";
+import zh from "./zh.json";
+
+export const t = catalogue(en, zh);
+export type TextKey = keyof typeof en;

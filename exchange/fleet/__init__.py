@@ -1,0 +1,1 @@
+"""What several processes need beside one: how gateways reach the engines, and which engine leads."""

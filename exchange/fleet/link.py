@@ -1,0 +1,219 @@
+"""A gateway's way to the engines: requests go in groups, outcomes come back under their numbers.
+
+Whatever requests queued for a partition while the last group was on its way are the next group, one entry of
+its stream. One task a partition sends, so that requests reach their engine in the order of their callers.
+
+Invariants: each caller gets one answer within the patience: the outcome that was committed; `not_applied`
+where the request certainly reached no stream; else `unknown`, and the same request may be sent again, as its
+client order id or Idempotency-Key has one effect. A group is sent once: whether a lost one was taken is not
+known, so its callers wait for what may come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from exchange.fleet.codec import Unreadable, read_answers, write_letters, write_request
+from exchange.fleet.streams import answers_stream, intake_stream
+from exchange.kit.clock import monotonic_s
+from exchange.kit.errors import Unavailable
+from exchange.kit.meters import SECONDS, Histogram
+from exchange.kit.redis import RedisLost, RedisRefused, StreamReader
+from exchange.kit.tasks import end
+from exchange.orders.outcomes import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exchange.kit.redis import Redis
+    from exchange.orders.models import Request
+    from exchange.orders.outcomes import Outcome
+
+GROUP_REQUESTS_MAX: Final = 512
+UNANSWERED_MAX: Final = 20_000
+ENTRIES_AT_ONCE: Final = 64
+BLOCK_S: Final = 1.0
+RETRY_S: Final = 0.1
+SWEEP_S: Final = 0.1
+TRIM_S: Final = 0.5
+
+_log = logging.getLogger(__name__)
+
+
+class _Unanswered(msgspec.Struct):
+    """A request whose caller waits. `is_sent`: it may stand in a stream."""
+
+    partition_id: int
+    request: Request
+    answer: asyncio.Future[Outcome]
+    since_s: float
+    is_sent: bool = False
+
+
+class GatewayLink:
+    """The requests of one gateway that are not answered. `start` before use, `stop` at the end."""
+
+    def __init__(self, redis: Redis, *, partition_ids: Iterable[int], patience_s: float) -> None:
+        self.gateway = secrets.token_hex(8)
+        self.acknowledged_seconds = {partition_id: Histogram(SECONDS) for partition_id in partition_ids}
+        """From a request's being handed over to its answer, by partition."""
+        self._redis = redis
+        self._patience_s = patience_s
+        self._numbers = 0
+        self._unanswered: dict[int, _Unanswered] = {}  # by number, oldest first
+        self._queues: dict[int, deque[int]] = {each: deque() for each in self.acknowledged_seconds}
+        self._wake = {each: asyncio.Event() for each in self._queues}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin to send and to listen."""
+        self._tasks = [
+            *(
+                asyncio.create_task(self._send_for_ever(each), name=f"requests-{each}")
+                for each in self._queues
+            ),
+            asyncio.create_task(self._listen_for_ever(), name="answers"),
+            asyncio.create_task(self._sweep_for_ever(), name="patience"),
+        ]
+
+    async def stop(self) -> None:
+        """End; who still waits is told what is known."""
+        await end(self._tasks)
+        for number in list(self._unanswered):
+            self._give_up(number)
+
+    @property
+    def unanswered(self) -> int:
+        """How many requests wait for an answer, of all partitions."""
+        return len(self._unanswered)
+
+    def hand_over(self, partition_id: int, requests: Sequence[Request]) -> list[asyncio.Future[Outcome]]:
+        """Queue requests behind each other; all or none are taken."""
+        if len(self._unanswered) + len(requests) > UNANSWERED_MAX:
+            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
+        loop, now_s = asyncio.get_running_loop(), monotonic_s()
+        answers = []
+        for request in requests:
+            self._numbers += 1
+            waiting = _Unanswered(partition_id, request, loop.create_future(), now_s)
+            self._unanswered[self._numbers] = waiting
+            self._queues[partition_id].append(self._numbers)
+            answers.append(waiting.answer)
+        self._wake[partition_id].set()
+        return answers
+
+    async def _send_for_ever(self, partition_id: int) -> None:
+        queue, wake = self._queues[partition_id], self._wake[partition_id]
+        while True:
+            await wake.wait()
+            wake.clear()
+            while queue:
+                await asyncio.sleep(0)  # whoever is about to queue shall be of this group
+                numbers = [queue.popleft() for _ in range(min(len(queue), GROUP_REQUESTS_MAX))]
+                # Those that waited too long are answered by now, and have no effect.
+                if numbers := [each for each in numbers if each in self._unanswered]:
+                    try:
+                        await self._send(partition_id, numbers)
+                    except Exception:  # noqa: BLE001 - logged; their callers are told when patience ends
+                        _log.exception(
+                            "%d requests to partition %d were not sent", len(numbers), partition_id
+                        )
+
+    async def _send(self, partition_id: int, numbers: list[int]) -> None:
+        """Send a group; those of its callers that certainly reached nobody are told so."""
+        requests = self._written(numbers)
+        if not requests:
+            return
+        try:
+            await self._redis.append(intake_stream(partition_id), write_letters(self.gateway, requests))
+        except RedisLost as lost:
+            _log.warning("%d requests to partition %d: %s", len(numbers), partition_id, lost)
+            if lost.outcome == "not_applied":
+                self._refuse(numbers, Unavailable(detail="the engines cannot be reached; nothing was done"))
+        except RedisRefused as refused:
+            _log.error("%d requests to partition %d were refused: %s", len(numbers), partition_id, refused)
+            detail = "the way to the engines takes no more requests now; nothing was done"
+            self._refuse(numbers, Unavailable("overloaded", detail))
+
+    def _written(self, numbers: Sequence[int]) -> list[tuple[int, msgspec.Raw]]:
+        """Write requests, and refuse those that cannot be: they take no other with them."""
+        requests = []
+        for number in numbers:
+            waiting = self._unanswered[number]
+            try:
+                requests.append((number, write_request(waiting.request)))
+            except Exception:  # noqa: BLE001 - logged; its caller is told
+                _log.exception("a request cannot be written: %s", type(waiting.request).__name__)
+                detail = "the request cannot be handed to the engines; nothing was done"
+                self._refuse([number], Unavailable("not_committed", detail, retryable=False))
+            else:
+                waiting.is_sent = True
+        return requests
+
+    def _refuse(self, numbers: Sequence[int], refusal: Unavailable) -> None:
+        for number in numbers:
+            waiting = self._unanswered.pop(number, None)
+            if waiting is not None and not waiting.answer.done():
+                waiting.answer.set_exception(refusal)
+
+    async def _listen_for_ever(self) -> None:
+        stream = answers_stream(self.gateway)
+        reader = StreamReader(self._redis, stream, entries_max=ENTRIES_AT_ONCE)
+        trims_s, is_told = monotonic_s() + TRIM_S, False
+        while True:
+            try:
+                page = await reader.read(BLOCK_S)
+                is_told = False
+                for entry in page.entries:
+                    self._take_in(entry.data)
+                if page.entries and monotonic_s() >= trims_s:
+                    await self._redis.trim(stream, reader.after)
+                    trims_s = monotonic_s() + TRIM_S
+            except (RedisLost, RedisRefused) as error:
+                if not is_told:
+                    _log.warning("no answers of engines can be read: %s", error)
+                is_told = True
+                await asyncio.sleep(RETRY_S)
+
+    def _take_in(self, data: bytes) -> None:
+        try:
+            answers = read_answers(data)
+        except Unreadable:
+            _log.exception("an engine of another version answers")
+            return
+        now_s = monotonic_s()
+        for number, outcome in answers:
+            waiting = self._unanswered.pop(number, None)
+            if waiting is None:
+                continue  # told twice, or too late
+            self.acknowledged_seconds[waiting.partition_id].observe(now_s - waiting.since_s)
+            if waiting.answer.done():
+                continue
+            if isinstance(outcome, Refused):
+                waiting.answer.set_exception(outcome.refusal)
+            else:
+                waiting.answer.set_result(outcome)
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            over_s = monotonic_s() - self._patience_s
+            while self._unanswered:
+                number, waiting = next(iter(self._unanswered.items()))
+                if waiting.since_s > over_s:
+                    break
+                self._give_up(number)
+
+    def _give_up(self, number: int) -> None:
+        if self._unanswered[number].is_sent:
+            detail = "no engine has answered in time; look, or send the same again: it has one effect"
+            refusal = Unavailable("not_committed", detail, outcome="unknown")
+        else:
+            refusal = Unavailable(detail="the engines cannot be reached; nothing was done")
+        self._refuse([number], refusal)

@@ -1,0 +1,77 @@
+"""What a key has open beyond one request (a stream) ends with the key.
+
+Whoever serves a key for longer holds it meanwhile (`held`) and is told when it has ended (`on_ended`): at
+once where a notice of the key comes in, at the latest `LOOK_S` after, whatever was not heard, and within
+`LOOK_S` of its expiry. Only held keys are looked at, all in one statement.
+
+Known limit: while the database cannot be reached nobody knows; what is open stays open until it can.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from exchange.kit.database import ConnectionLost
+
+LOOK_S: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class KeyEnds:
+    """The keys that are held. `read` returns which of some keys have ended. `run` until cancelled."""
+
+    def __init__(self, read: Callable[[Collection[int]], Awaitable[Collection[int]]]) -> None:
+        self.on_ended: list[Callable[[int], None]] = []
+        """Called with the id of a held key that has ended, once while it stays held."""
+        self._read = read
+        self._held: Counter[int] = Counter()
+        self._told: set[int] = set()
+        self._wake = asyncio.Event()
+
+    @contextmanager
+    def held(self, key_id: int) -> Iterator[None]:
+        """Hold a key. It may have ended since it opened the door, so it is looked at again at once."""
+        self._held[key_id] += 1
+        self._told.discard(key_id)
+        self._wake.set()
+        try:
+            yield
+        finally:
+            self._held[key_id] -= 1
+            if not self._held[key_id]:
+                del self._held[key_id]
+                self._told.discard(key_id)
+
+    def look_at(self, key_id: int) -> None:
+        """Look at once, if this key is held: it was changed."""
+        if key_id in self._held:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Look again and again, for ever."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._look()
+            except ConnectionLost as error:
+                _log.warning("open streams are not compared with their keys: %s", error)
+                await asyncio.sleep(LOOK_S)
+            except Exception:  # noqa: BLE001 - logged; a revoked key's streams must be closed by the next look
+                _log.exception("open streams were not compared with their keys")
+                await asyncio.sleep(LOOK_S)
+
+    async def _look(self) -> None:
+        asked = self._held.keys() - self._told
+        if not asked:
+            return
+        for key_id in await self._read(asked):
+            for callback in self.on_ended:
+                callback(key_id)
+            self._told.add(key_id)

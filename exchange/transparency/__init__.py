@@ -1,0 +1,1 @@
+"""Tamper evidence of the record: a Merkle tree over it, signed checkpoints, verification, and proofs."""

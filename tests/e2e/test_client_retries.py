@@ -1,0 +1,249 @@
+"""Goal: what the client sends again has one effect; what could have two is never sent twice.
+
+Method: the real client on a served exchange, over a line that loses requests or their answers where a test
+says so; what the exchange then has is asked for over another line. Waits are tried on a clock made up.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exchange.client import ApiProblem, ExchangeClient, Unreachable, retrying
+from exchange.client.problems import Problem
+from exchange.client.retrying import WAIT_S_MAX, WAIT_S_MIN, persist
+from exchange.kit.http_limits import Budget
+from exchange.orders.many_models import NewOrders
+from exchange.orders.models import AmendOrder, NewOrder
+from tests.e2e.served import Caller, served
+from tests.e2e.stage import Stage, join_all
+
+
+@pytest.fixture(scope="module")
+async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with served(module_database_url, tmp_path_factory.mktemp("client_retries")) as house:
+        yield Stage(house, await join_all(house), await join_all(house))
+
+
+class Line(httpx.AsyncBaseTransport):
+    """A line to the exchange, on which a request or its answer is lost, one for each of `faults`."""
+
+    def __init__(self) -> None:
+        self.faults: list[str] = []
+        self.sent: list[tuple[str, str]] = []
+        self.answered: list[int] = []
+        self.on_answer: Callable[[int], None] = lambda _status: None
+        self._inner = httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Carry a request, as far as the next fault lets it."""
+        fault = self.faults.pop(0) if self.faults else ""
+        self.sent.append((request.method, request.url.path))
+        if fault == "there":
+            raise httpx.WriteError("cut")
+        if fault == "proxy":
+            return httpx.Response(502, text="Bad Gateway", request=request)
+        response = await self._inner.handle_async_request(request)
+        if fault == "back":
+            await response.aclose()
+            raise httpx.ReadError("cut")
+        self.answered.append(response.status_code)
+        self.on_answer(response.status_code)
+        return response
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self._inner.aclose()
+
+
+@asynccontextmanager
+async def client_over(
+    stage: Stage, caller: Caller, patience_s: float = 30.0
+) -> AsyncIterator[tuple[ExchangeClient, Line]]:
+    """Give a client, and the line it speaks over."""
+    line = Line()
+    async with httpx.AsyncClient(transport=line) as http:
+        url = str(stage.house.http.base_url)
+        yield ExchangeClient(url, caller.key, http, patience_s=patience_s), line
+
+
+def ask(stage: Stage, name: str, **more: object) -> NewOrder:
+    return msgspec.convert(stage.order("sell", name, (0, 4), **more), NewOrder)
+
+
+@pytest.mark.parametrize("faults", [["back"], ["there", "back", "back"], ["proxy", "back", "there"]])
+async def test_what_has_one_effect_is_sent_until_it_is_answered(stage: Stage, faults: list[str]) -> None:
+    run = "-".join(faults)
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        line.faults = [*faults]
+        placed = await client.create_order(ask(stage, f"one-{run}"))
+        assert placed.status == "resting"
+        line.faults = [*faults]
+        outcomes = await client.create_orders(
+            NewOrders(orders=[ask(stage, f"two-{run}"), ask(stage, f"three-{run}")])
+        )
+        assert [outcome.status for outcome in outcomes] == [201, 201]
+        line.faults = [*faults]
+        smaller = await client.edit_order(placed.id, AmendOrder(quantity_gpus=1))
+        assert (smaller.quantity_gpus, smaller.priority) == (1, "kept")
+        line.faults = [*faults]
+        assert (await client.preview_order(ask(stage, f"four-{run}"))).status == "resting"
+        line.faults = [*faults]
+        assert (await client.fetch_order(placed.id)).quantity_gpus == 1
+        line.faults = [*faults]
+        assert (await client.cancel_all_orders_after(60)).cancels_at is not None
+        assert (await client.cancel_all_orders_after(0)).cancels_at is None
+        line.faults = [*faults]
+        assert (await client.cancel_order(placed.id)).status == "cancelled"
+        # What was really withdrawn before is still refused, and so is what was never there.
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(placed.id)
+        assert refused.value.problem.code == "order_not_live"
+        answers = await client.cancel_orders([outcomes[0].order.id if outcomes[0].order else "", placed.id])
+        assert [getattr(answer, "status", "refused") for answer in answers] == ["cancelled", "refused"]
+        mine = [order.client_order_id async for order in client.fetch_orders(limit=1000)]
+        assert sorted(name for name in mine if name.endswith(f"-{run}")) == sorted(
+            f"{name}-{run}" for name in ("one", "two", "three")
+        )
+        live = [order.client_order_id async for order in client.fetch_open_orders(limit=1000)]
+        assert live == [f"three-{run}"]
+        await client.cancel_all_orders()
+        assert [order async for order in client.fetch_open_orders(limit=1000)] == []
+
+
+async def test_what_might_have_another_answer_is_sent_once(stage: Stage) -> None:
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        await client.create_order(ask(stage, "all-1"))
+        line.faults, line.sent = ["back"], []
+        with pytest.raises(Unreachable):
+            await client.cancel_all_orders()
+        assert line.sent == [("DELETE", "/v1/orders")]
+        assert [order async for order in client.fetch_open_orders(limit=1000)] == []
+
+
+async def test_a_refusal_that_stays_is_told_at_once(stage: Stage) -> None:
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        with pytest.raises(ApiProblem) as refused:
+            await client.create_order(ask(stage, "wrong", product="nothing"))
+        assert (refused.value.problem.status, len(line.sent)) == (422, 1)
+
+
+async def test_nobody_there_from_the_beginning_is_told_at_once() -> None:
+    async with ExchangeClient("http://127.0.0.1:9", "key") as client:
+        async with asyncio.timeout(5):
+            with pytest.raises(Unreachable):
+                await client.ready()
+
+
+async def test_an_exchange_that_does_not_come_back_is_given_up_at_the_deadline(stage: Stage) -> None:
+    async with client_over(stage, stage.cast.provider, patience_s=0.5) as (client, line):
+        line.faults = ["back"] * 100
+        with pytest.raises(Unreachable) as lost:
+            await client.create_order(ask(stage, "given-up"))
+        assert lost.value.is_lost
+        # Waits of 0.05 s at least that double: half a second has room for four.
+        assert 2 <= len(line.sent) <= 5
+        line.faults = []
+        await client.cancel_all_orders()
+
+
+async def test_an_exchange_that_is_not_ready_is_asked_again(stage: Stage) -> None:
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        [sequencer] = stage.house.exchange.partitions.leaders.values()
+        partition, sequencer._partition = sequencer._partition, None  # type: ignore[attr-defined]
+
+        def rebuilt(status: int) -> None:
+            if status == 503:
+                sequencer._partition = partition  # type: ignore[attr-defined]
+
+        line.on_answer = rebuilt
+        assert (await client.create_order(ask(stage, "rebuilt"))).status == "resting"
+        assert line.answered == [503, 201]
+        await client.cancel_all_orders()
+
+
+async def test_who_sends_too_much_comes_back_when_it_was_told_to(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    sleep = asyncio.sleep
+
+    async def watched(wait_s: float) -> None:
+        waits.append(wait_s)
+        await sleep(wait_s)
+
+    monkeypatch.setattr(asyncio, "sleep", watched)
+    limits = stage.house.exchange.watched.limits
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        monkeypatch.setattr(limits, "_orders", Budget(("key-few", (1, 1), 1)))
+        for _ in range(2):
+            assert (await client.me()).kind == "provider"
+    assert line.answered == [200, 429, 200]
+    assert [wait_s for wait_s in waits if wait_s >= 1.0]
+
+
+failures = st.lists(
+    st.one_of(
+        st.just(Unreachable("lost", is_lost=True)),
+        st.builds(
+            lambda status, after_s: ApiProblem(Problem(status=status, retryable=True), after_s),
+            st.sampled_from([409, 429, 503]),
+            st.sampled_from([0.0, 0.0, 1.0, 7.0]),
+        ),
+    ),
+    max_size=12,
+)
+last_failures = st.sampled_from(
+    [
+        None,
+        Unreachable("never was there"),
+        ApiProblem(Problem(status=422)),
+        ApiProblem(Problem(status=429, retryable=False)),
+        ApiProblem(Problem(status=500, retryable=True)),
+    ]
+)
+
+
+@given(failed=failures, last=last_failures, patience_s=st.sampled_from([0.0, 0.5, 5.0, 60.0]))
+def test_waits_double_by_chance_keep_to_what_was_asked_and_end_with_the_deadline(
+    failed: list[Exception], last: Exception | None, patience_s: float
+) -> None:
+    waits: list[float] = []
+    left = [*failed, last]
+
+    async def attempt() -> str:
+        failure = left.pop(0)
+        if failure is not None:
+            raise failure
+        return "done"
+
+    async def wait(wait_s: float) -> None:
+        waits.append(wait_s)
+
+    came: object
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+        patch.setattr(asyncio, "sleep", wait)
+        try:
+            came = asyncio.run(persist(attempt, patience_s))
+        except (ApiProblem, Unreachable) as failure:
+            came = failure
+    tried = len(failed) + 1 - len(left)
+    assert len(waits) == tried - 1
+    assert sum(waits) <= patience_s
+    for number, wait_s in enumerate(waits):
+        asked_s = getattr(failed[number], "retry_after_s", 0.0)
+        most_s = min(WAIT_S_MIN * 2**number, WAIT_S_MAX)
+        assert max(asked_s, most_s / 2) <= wait_s <= max(asked_s, most_s)
+    if left:
+        # It was given up: with one more wait the deadline would have come.
+        assert came is failed[tried - 1]
+        asked_s = getattr(came, "retry_after_s", 0.0)
+        assert sum(waits) + max(asked_s, min(WAIT_S_MIN * 2 ** len(waits), WAIT_S_MAX)) >= patience_s
+    else:
+        assert came == ("done" if last is None else last)
