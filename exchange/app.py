@@ -290,8 +290,12 @@ class Exchange:
         self._is_stopping = True
         self.relay.hub.shut_down()
 
-    async def stop_following(self) -> None:
-        """End what reads the committed record beside the market; each goes on there at the next start."""
+    async def stop_chores(self) -> None:
+        """End what works beside requests of itself; the market goes on, each chore at the next start."""
+        await end([self._chores])
+        await self.operations.stop()
+        await self._switch_watch.stop()
+        await self._audit_months.stop()
         for follower in (self._marking, self._summaries, self.watched.alerts, self.watched.sealer):
             await follower.stop()
 
@@ -317,11 +321,7 @@ class Exchange:
             rest.push_async_callback(self.relay.stop)
             rest.push_async_callback(self.partitions.stop)
             rest.push_async_callback(self.watched.failures.write)
-            await end([self._chores])
-            rest.push_async_callback(self.stop_following)
-            rest.push_async_callback(self.operations.stop)
-            rest.push_async_callback(self._switch_watch.stop)
-            rest.push_async_callback(self._audit_months.stop)
+            rest.push_async_callback(self.stop_chores)
             rest.push_async_callback(self.withdrawals.close)
 
     def _end(self) -> None:

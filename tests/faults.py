@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Final, Literal, TypeAlias
 from urllib.parse import parse_qs, quote, urlsplit
 
+from exchange.app import Exchange
 from exchange.kit.database import Database
 
 Place: TypeAlias = int | Literal["answer"]
@@ -187,6 +188,12 @@ async def _read_message(reader: asyncio.StreamReader, *, typed: bool = True) -> 
     """Read one message: a letter but for the first one, a length that counts itself, a body."""
     head = await reader.readexactly(5 if typed else 4)
     return head + await reader.readexactly(int.from_bytes(head[-4:]) - 4)
+
+
+async def quiet(exchange: Exchange) -> None:
+    """End what an exchange does of itself: its commits would meet the fault that is meant for a request's."""
+    await exchange.stop_chores()
+    await exchange.keys.stop()
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from tests.e2e.served import DEADLINE_S, Served, served
 from tests.e2e.stage import set_scene
-from tests.faults import faulty_wire
+from tests.faults import faulty_wire, quiet
 from tests.history.trading import SEED, check_what_is_left, next_hour, trading
 from tests.hypothesis_profiles import NIGHTLY_FACTOR, is_long
 from tests.plain_http import Line, check_once, place_at_once
@@ -51,8 +51,7 @@ async def test_connections_cut_inside_transactions(
     """
     rng = Random(SEED)
     async with faulty_wire(database_url) as wire, served(wire.url, tmp_path) as house:
-        # Their commits would meet the fault that is meant for a request's.
-        await house.exchange.stop_following()
+        await quiet(house.exchange)
         async with trading(way_to(house), house.operator.key, lambda: house.clock.hour() + 1) as under_way:
             for number in range(CUTS):
                 await under_way.traffic.until(ANSWERS // 5)

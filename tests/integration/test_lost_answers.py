@@ -15,7 +15,7 @@ from exchange.kit.database import Database
 from exchange.kit.ids import decode_id
 from tests.e2e.served import Caller, Served, served
 from tests.e2e.stage import Cast, join_all, programme
-from tests.faults import Wire, faulty_wire
+from tests.faults import Wire, faulty_wire, quiet
 from tests.stored_state import assert_sound, fingerprint
 
 
@@ -50,8 +50,7 @@ class House:
 @pytest.fixture
 async def house(database_url: str, database: Database, tmp_path: Path) -> AsyncIterator[House]:
     async with faulty_wire(database_url) as wire, served(wire.url, tmp_path) as exchange:
-        # Their commits would meet the fault that is meant for a request's.
-        await exchange.exchange.stop_following()
+        await quiet(exchange.exchange)
         yield House(exchange, wire, await join_all(exchange), database)
 
 

@@ -26,7 +26,7 @@ from exchange.participants.models import ParticipantKind
 from exchange.settlement.leases import report_outage
 from exchange.settlement.models import NewOutage
 from matching.order import Side
-from tests.faults import faulty_wire
+from tests.faults import faulty_wire, quiet
 from tests.market_world import MarketWorld, open_market, sequencers
 from tests.voucher_world import NOW_US
 
@@ -75,8 +75,7 @@ async def test_a_commit_that_was_lost_from_sight_before_another_leader_came_is_u
 ) -> None:
     async with faulty_wire(database_url) as wire:
         world = await opened(wire.url, tmp_path, NOW_US)
-        # Their commits would meet the fault that is meant for the sequencer's.
-        await world.exchange.stop_following()
+        await quiet(world.exchange)
         provider = await world.join(ParticipantKind.PROVIDER)
         [sequencer] = sequencers(world.exchange).values()
         rebuild = sequencer._rebuild
@@ -103,8 +102,7 @@ async def test_a_denied_order_whose_commit_was_lost_from_sight_is_answered_as_th
     """A denial leaves no trace in the journal: the batch is tried again, and finds its own order stored."""
     async with faulty_wire(database_url) as wire:
         world = await opened(wire.url, tmp_path, NOW_US)
-        # Their commits would meet the fault that is meant for the sequencer's.
-        await world.exchange.stop_following()
+        await quiet(world.exchange)
         _, buyer = await world.traders(1)
         order = world.order(Side.BUY, world.product())
         wire.arm("answer")

@@ -29,7 +29,7 @@ from exchange.programmes.models import RateTier
 from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from matching.order import Side
-from tests.faults import Place, Wire, faulty_wire
+from tests.faults import Place, Wire, faulty_wire, quiet
 from tests.market_world import MarketWorld
 from tests.stored_state import Rows, assert_sound, changes, fingerprint, rows
 from tests.voucher_world import NOW_US
@@ -54,8 +54,7 @@ class Venue:
         """Open the exchange, which settles an hour as soon as it has ended."""
         settings = Settings(database_url=self.wire.url, data_dir=self._data_dir, settlement_delay_hours=0)
         self.world = MarketWorld(await Exchange.open(settings, self.clock), self.clock)
-        # Their commits would meet the fault that is meant for the market's.
-        await self.world.exchange.stop_following()
+        await quiet(self.world.exchange)
 
     async def crash(self, place: Place, work: Callable[[], Awaitable[object]]) -> str:
         """Cut everything at a place of some work, read what is left, and open again; return its digest."""
