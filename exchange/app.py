@@ -20,6 +20,7 @@ from exchange.fleet.leases import new_holder
 from exchange.fleet.roles import LedByTurns, LedElsewhere, LedHere, Partitions, Surroundings, why_not
 from exchange.kit.audit_months import AuditMonths
 from exchange.kit.auth_guard import PERIOD_S, FailureRecord
+from exchange.kit.chores import Chore
 from exchange.kit.clock import (
     US_PER_HOUR,
     Clock,
@@ -38,7 +39,6 @@ from exchange.kit.rates_redis import RedisLimiter
 from exchange.kit.redis import Redis
 from exchange.kit.rereading import Rereader
 from exchange.kit.settings import Settings
-from exchange.kit.tasks import end
 from exchange.kit.tracing import traces_of
 from exchange.ledger.service import AccountDirectory
 from exchange.monitoring.collect import Watched, troubles
@@ -158,7 +158,14 @@ class Exchange:
             Rereader(database, self.notices, "list_price", list_prices.refresh),
         ]
         self._is_stopping = False
-        self._chores: asyncio.Task[None] | None = None
+        self._failures_chore = Chore(
+            "failed-authentications",
+            self.watched.failures.write,
+            undone="failed authentications are not written",
+            period_s=PERIOD_S,
+            first_s=PERIOD_S,
+            retry_s=PERIOD_S,
+        )
         self.switches = Switches(database, {product.partition_id for product in products.values()})
         self._switch_watch = SwitchWatch(database, self.partitions.leaders)
         self._audit_months = AuditMonths(database, clock)
@@ -274,16 +281,8 @@ class Exchange:
             self._summaries.start()
             self.watched.alerts.start()
             self.watched.sealer.start()
-        self._chores = asyncio.create_task(self._write_failures(), name="failed-authentications")
+        self._failures_chore.start()
         self.operations.start()
-
-    async def _write_failures(self) -> None:
-        while True:
-            await asyncio.sleep(PERIOD_S)
-            try:
-                await self.watched.failures.write()
-            except Exception:  # noqa: BLE001 - logged; the next period's must still be written
-                _log.exception("failed authentications were not written")
 
     def announce_stop(self) -> None:
         """Tell whoever reads the stream that the exchange stops, and be ready no more."""
@@ -292,7 +291,7 @@ class Exchange:
 
     async def stop_chores(self) -> None:
         """End what works beside requests of itself; the market goes on, each chore at the next start."""
-        await end([self._chores])
+        await self._failures_chore.stop()
         await self.operations.stop()
         await self._switch_watch.stop()
         await self._audit_months.stop()

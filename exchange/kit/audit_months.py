@@ -10,14 +10,13 @@ tried again a minute later. While it is attached, which takes milliseconds, that
 others, for as long as it takes to look through what it holds.
 """
 
-import asyncio
 import logging
 from datetime import UTC, date, datetime
 from typing import Final
 
+from exchange.kit.chores import Chore
 from exchange.kit.clock import Clock, datetime_of, hour_of, us_of
-from exchange.kit.database import Connection, ConnectionLost, Database, LockTimeout
-from exchange.kit.tasks import end
+from exchange.kit.database import Connection, Database, LockTimeout
 
 MONTHS: Final = 3
 RETRY_S: Final = 60.0
@@ -52,7 +51,9 @@ class AuditMonths:
         """Stand ready."""
         self._database = database
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore(
+            "audit-months", self._keep_up, undone="the audit trail's months are not made", retry_s=RETRY_S
+        )
 
     async def make(self) -> bool:
         """Make what is lacking now; False, and a warning, where that has to be tried again."""
@@ -66,22 +67,14 @@ class AuditMonths:
 
     def start(self) -> None:
         """Begin to wait for months."""
-        self._task = asyncio.create_task(self._run(), name="audit-months")
+        self._chore.start()
 
     async def stop(self) -> None:
         """Make none any more."""
-        await end([self._task])
+        await self._chore.stop()
 
-    async def _run(self) -> None:
-        while True:
-            is_made = False
-            try:
-                is_made = await self.make()
-            except ConnectionLost as error:
-                _log.warning("the audit trail's months are not made, the database is away: %s", error)
-            except Exception:  # noqa: BLE001 - logged; records go to the partition for the rest meanwhile
-                _log.exception("the audit trail's months are not made")
-            if is_made:
-                await self._clock.wait_until_hour(hour_of(next_month_us(self._clock.now_us())))
-            else:
-                await asyncio.sleep(RETRY_S)
+    async def _keep_up(self) -> float:
+        if not await self.make():
+            return RETRY_S
+        await self._clock.wait_until_hour(hour_of(next_month_us(self._clock.now_us())))
+        return 0.0

@@ -8,21 +8,18 @@ Known limit: while the database cannot be reached nobody knows; what is open sta
 """
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-from exchange.kit.database import ConnectionLost
+from exchange.kit.chores import Chore
 
 LOOK_S: Final = 1.0
 
-_log = logging.getLogger(__name__)
-
 
 class KeyEnds:
-    """The keys that are held. `read` returns which of some keys have ended. `run` until cancelled."""
+    """The keys that are held. `read` returns which of some keys have ended. `chore` looks."""
 
     def __init__(self, read: Callable[[Collection[int]], Awaitable[Collection[int]]]) -> None:
         self.on_ended: list[Callable[[int], None]] = []
@@ -31,6 +28,9 @@ class KeyEnds:
         self._held: Counter[int] = Counter()
         self._told: set[int] = set()
         self._wake = asyncio.Event()
+        self.chore = Chore(
+            "key-ends", self._look, undone="open streams are not compared with their keys", retry_s=LOOK_S
+        )
 
     @contextmanager
     def held(self, key_id: int) -> Iterator[None]:
@@ -51,23 +51,11 @@ class KeyEnds:
         if key_id in self._held:
             self._wake.set()
 
-    async def run(self) -> None:
-        """Look again and again, for ever."""
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self._look()
-            except ConnectionLost as error:
-                _log.warning("open streams are not compared with their keys: %s", error)
-                await asyncio.sleep(LOOK_S)
-            except Exception:  # noqa: BLE001 - logged; a revoked key's streams must be closed by the next look
-                _log.exception("open streams were not compared with their keys")
-                await asyncio.sleep(LOOK_S)
-
     async def _look(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_S):
+                await self._wake.wait()
+        self._wake.clear()
         asked = self._held.keys() - self._told
         if not asked:
             return

@@ -9,17 +9,14 @@ process that must see its own change at once reads it itself, as before.
 """
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from exchange.kit.database import Connection, ConnectionLost, Database
+from exchange.kit.chores import Chore
+from exchange.kit.database import Connection, Database
 from exchange.kit.notices import Notices
-from exchange.kit.tasks import end
 
 RETRY_S: Final = 0.2
-
-_log = logging.getLogger(__name__)
 
 
 class Rereader:
@@ -34,22 +31,26 @@ class Rereader:
     ) -> None:
         """`read` takes in what a notice's payload names, or everything (None)."""
         self._database = database
-        self._channel = channel
         self._read = read
         self._changed: set[str] = set()
         self._is_all_unknown = False
         self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore(
+            f"rereading-{channel}",
+            self._read_changed,
+            undone=f"what changed ({channel}) is not read",
+            retry_s=RETRY_S,
+        )
         notices.on(channel, self._hear)
         notices.on_lost(self._lose)
 
     def start(self) -> None:
         """Begin to read."""
-        self._task = asyncio.create_task(self._run(), name=f"rereading-{self._channel}")
+        self._chore.start()
 
     async def stop(self) -> None:
         """Read no more."""
-        await end([self._task])
+        await self._chore.stop()
 
     def _hear(self, payload: str) -> None:
         self._changed.add(payload)
@@ -59,20 +60,9 @@ class Rereader:
         self._is_all_unknown = True
         self._wake.set()
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                await self._read_changed()
-            except ConnectionLost as error:
-                _log.warning("what changed (%s) is not read yet: %s", self._channel, error)
-                await asyncio.sleep(RETRY_S)
-            except Exception:  # noqa: BLE001 - logged; what is told next must be read all the same
-                _log.exception("what changed (%s) cannot be read", self._channel)
-                await asyncio.sleep(RETRY_S)
-
     async def _read_changed(self) -> None:
+        await self._wake.wait()
+        self._wake.clear()
         payloads: list[str | None] = [*sorted(self._changed)]
         if self._is_all_unknown:
             payloads = [None]

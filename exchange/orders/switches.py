@@ -20,11 +20,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from exchange.kit.database import ConnectionLost
-from exchange.kit.errors import Unavailable
-from exchange.kit.tasks import end
+from exchange.kit.chores import Chore
 from exchange.orders import store
 from exchange.orders.models import CancelAllRequest
 
@@ -78,29 +77,27 @@ class SwitchWatch:
         self._database = database
         self._leaders = leaders
         self._fired: dict[int, list[DueSwitch]] = {each: [] for each in leaders}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._chores = [
+            Chore(
+                f"switches-{each}",
+                partial(self.fire_due, each),
+                undone="switches that may be due are not fired",
+                period_s=POLL_S,
+                retry_s=POLL_S,
+                fault_s=RETRY_S,
+            )
+            for each in leaders
+        ]
 
     def start(self) -> None:
         """Begin to look for what is due."""
-        self._tasks = [
-            asyncio.create_task(self._run(each), name=f"switches-{each}") for each in self._leaders
-        ]
+        for chore in self._chores:
+            chore.start()
 
     async def stop(self) -> None:
         """Look no more; what has fired is carried out, and taken away at the next start at the latest."""
-        await end(self._tasks)
-
-    async def _run(self, partition_id: int) -> None:
-        while True:
-            wait_s = POLL_S
-            try:
-                await self.fire_due(partition_id)
-            except (Unavailable, ConnectionLost) as error:
-                _log.warning("switches that may be due are not fired yet: %s", error)
-            except Exception:  # noqa: BLE001 - logged; the others must fire all the same
-                _log.exception("switches that are due were not fired")
-                wait_s = RETRY_S
-            await asyncio.sleep(wait_s)
+        for chore in self._chores:
+            await chore.stop()
 
     async def fire_due(self, partition_id: int) -> None:
         """Fire what is due in a partition that is led here, and take it away.

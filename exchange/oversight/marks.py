@@ -15,15 +15,15 @@ orders that is busy all the time costs 4 MB for each `MARK_EVERY` commands of it
 """
 
 import asyncio
-import logging
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
+from exchange.kit.chores import Chore
 from exchange.kit.clock import monotonic_s
 from exchange.kit.courtesy import Courtesy
-from exchange.kit.database import Connection, ConnectionLost, Database, unhurried
-from exchange.kit.tasks import end
+from exchange.kit.database import Connection, Database, unhurried
 from exchange.orders.models import JournalRow
 from exchange.orders.partition import GENESIS_HASH
 from exchange.orders.rules import journal_hash
@@ -40,8 +40,6 @@ RETRY_FAULT_S: Final = 30.0
 _LEVEL: Final = 1
 """Of compression: the fastest, which halves a book already."""
 
-_log = logging.getLogger(__name__)
-
 
 class Marking:
     """Marks the books of some partitions as their journals grow; several processes may, one does."""
@@ -57,32 +55,32 @@ class Marking:
         self._database = database
         self._products = products
         self._every = every
-        self._task: asyncio.Task[None] | None = None
+        self._chores = [
+            Chore(
+                f"book-marks-{partition_id}",
+                partial(self._catch_up, partition_id, Courtesy()),
+                undone=f"the books of partition {partition_id} are not marked",
+                period_s=IDLE_S,
+                fault_s=RETRY_FAULT_S,
+            )
+            for partition_id in products
+        ]
 
     def start(self) -> None:
         """Begin to follow."""
-        self._task = asyncio.create_task(self._run(), name="book-marks")
+        for chore in self._chores:
+            chore.start()
 
     async def stop(self) -> None:
         """Follow no more; the next start goes on where this one stopped."""
-        await end([self._task])
+        for chore in self._chores:
+            await chore.stop()
 
-    async def _run(self) -> None:
-        courtesy = Courtesy()
-        while True:
-            wait_s = IDLE_S
-            for partition_id in self._products:
-                began_s = monotonic_s()
-                try:
-                    while await self.mark(partition_id):
-                        await courtesy.rest(monotonic_s() - began_s)
-                        began_s = monotonic_s()
-                except ConnectionLost as error:
-                    _log.warning("books are not marked, the database is away: %s", error)
-                except Exception:  # noqa: BLE001 - logged; the other partitions are marked all the same
-                    _log.exception("the books of partition %d were not marked", partition_id)
-                    wait_s = RETRY_FAULT_S
-            await asyncio.sleep(wait_s)
+    async def _catch_up(self, partition_id: int, courtesy: Courtesy) -> None:
+        began_s = monotonic_s()
+        while await self.mark(partition_id):
+            await courtesy.rest(monotonic_s() - began_s)
+            began_s = monotonic_s()
 
     async def mark(self, partition_id: int) -> bool:
         """Set the next mark of a partition, where its journal has come that far; whether it was set.

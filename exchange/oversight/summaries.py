@@ -14,25 +14,21 @@ are numbered by the database cluster: in one made from a dump (not a copy of the
 anew, and the summaries have to be recomputed with `--repair`. `recompute` compares in memory, row by row.
 """
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from exchange.kit.audit_reading import FIRST_XACT, whole_until
+from exchange.kit.chores import Chore
 from exchange.kit.clock import monotonic_s
 from exchange.kit.courtesy import REST_S_MIN, Courtesy
-from exchange.kit.database import Connection, ConnectionLost, Database, Record, unhurried
-from exchange.kit.tasks import end
+from exchange.kit.database import Connection, Database, Record, unhurried
 from exchange.oversight import store
 
 RECORDS_MAX: Final = 5_000
 IDLE_S: Final = 1.0
 RETRY_FAULT_S: Final = 30.0
-
-_log = logging.getLogger(__name__)
 
 
 class Cube(msgspec.Struct, frozen=True):
@@ -72,29 +68,23 @@ class Summaries:
         """Add up about `records_max` records at a time."""
         self._database = database
         self._records_max = records_max
-        self._task: asyncio.Task[None] | None = None
+        self._courtesy = Courtesy()
+        self._chore = Chore(
+            "report-summaries", self._timed_turn, undone="the record is not summed up", fault_s=RETRY_FAULT_S
+        )
 
     def start(self) -> None:
         """Begin to follow."""
-        self._task = asyncio.create_task(self._run(), name="report-summaries")
+        self._chore.start()
 
     async def stop(self) -> None:
         """Follow no more; the next start goes on where this one stopped."""
-        await end([self._task])
+        await self._chore.stop()
 
-    async def _run(self) -> None:
-        courtesy = Courtesy()
-        while True:
-            least_s, began_s = IDLE_S, monotonic_s()
-            try:
-                if await self.turn():
-                    least_s = REST_S_MIN
-            except ConnectionLost as error:
-                _log.warning("reports are not kept up, the database is away: %s", error)
-            except Exception:  # noqa: BLE001 - logged; reports fall behind, and nothing else does
-                _log.exception("the record was not summed up")
-                least_s = RETRY_FAULT_S
-            await courtesy.rest(monotonic_s() - began_s, least_s)
+    async def _timed_turn(self) -> None:
+        began_s = monotonic_s()
+        least_s = REST_S_MIN if await self.turn() else IDLE_S
+        await self._courtesy.rest(monotonic_s() - began_s, least_s)
 
     async def turn(self) -> bool:
         """Add the next transactions up; whether there are more of them than are added up at a time."""

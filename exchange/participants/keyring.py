@@ -8,22 +8,21 @@ Sessions of the console are kept in the same way (`session_door`, channel `conso
 Known limit: a crash loses the uses of the last minute.
 """
 
-import asyncio
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Collection
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Final
 
 from exchange.kit import nonces
 from exchange.kit.auth import StoredKey
 from exchange.kit.auth_guard import FailureRecord, GuardedAuthenticator
+from exchange.kit.chores import Chore, Work
 from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.http_limits import Limits
 from exchange.kit.key_ends import KeyEnds
 from exchange.kit.notices import Notices
 from exchange.kit.signatures import Signature
-from exchange.kit.tasks import end
 from exchange.participants import console_sessions, service
 from exchange.participants.models import KeyUse
 from exchange.participants.session_door import SessionDoor
@@ -67,7 +66,14 @@ class Keyring:
         self.ends = KeyEnds(self._ended_among)
         self._database = database
         self._session_idle_s = session_idle_s
-        self._chores: list[asyncio.Task[None]] = []
+        self._chores = [
+            self.ends.chore,
+            _periodical("key-uses", self.write_uses, USE_PERIOD_S, "the last uses of keys are not written"),
+            _periodical("nonces", self._drop_nonces, NONCE_PERIOD_S, "old nonces are not dropped"),
+            _periodical(
+                "old-sessions", self.drop_old_sessions, SESSION_PERIOD_S, "old sessions are not dropped"
+            ),
+        ]
         notices.on(CHANNEL, self._hear)
         notices.on(SESSION_CHANNEL, self._hear)
         notices.on_lost(self.authenticator.forget_all)
@@ -75,16 +81,13 @@ class Keyring:
 
     async def start(self) -> None:
         """Begin what is done beside requests."""
-        self._chores = [
-            asyncio.create_task(self.ends.run(), name="key-ends"),
-            asyncio.create_task(_every(USE_PERIOD_S, self.write_uses), name="key-uses"),
-            asyncio.create_task(_every(NONCE_PERIOD_S, self._drop_nonces), name="nonces"),
-            asyncio.create_task(_every(SESSION_PERIOD_S, self.drop_old_sessions), name="old-sessions"),
-        ]
+        for chore in self._chores:
+            chore.start()
 
     async def stop(self) -> None:
         """End it, and write the last uses."""
-        await end(self._chores)
+        for chore in self._chores:
+            await chore.stop()
         try:
             await self.write_uses()
         except ConnectionLost as error:
@@ -147,13 +150,8 @@ class Keyring:
         await nonces.drop_old(self._database)
 
 
-async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while True:
-        await asyncio.sleep(period_s)
-        try:
-            await work()
-        except Exception:  # noqa: BLE001 - logged; the next period's must still be done
-            _log.exception("%s failed", getattr(work, "__name__", work))
+def _periodical(name: str, work: Work, period_s: float, undone: str) -> Chore:
+    return Chore(name, work, undone=undone, period_s=period_s, first_s=period_s, retry_s=period_s)
 
 
 def _address(client_ip: str | None) -> str | None:

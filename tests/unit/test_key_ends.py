@@ -45,7 +45,7 @@ async def test_only_held_keys_are_looked_at_and_each_is_told_once() -> None:
     table, told = Table(), list[int]()
     ends = KeyEnds(table.read)
     ends.on_ended.append(told.append)
-    run = asyncio.create_task(ends.run())
+    ends.chore.start()
     table.ended = {1, 2}
     with ends.held(1), ends.held(3):
         await until(lambda: told == [1])
@@ -61,7 +61,7 @@ async def test_only_held_keys_are_looked_at_and_each_is_told_once() -> None:
         await until(lambda: told == [1, 1, 2])
     assert all(each <= {1, 2, 3} and each for each in table.asked)
     assert table.asked[asked] == {2}
-    run.cancel()
+    await ends.chore.stop()
 
 
 async def test_what_fails_is_tried_again() -> None:
@@ -76,11 +76,10 @@ async def test_what_fails_is_tried_again() -> None:
         told.append(key_id)
 
     ends.on_ended.append(tell)
-    run = asyncio.create_task(ends.run())
+    ends.chore.start()
     table.failures = [LookupError("a fault"), ConnectionLost("gone", outcome="not_applied")]
     table.ended = {7}
     with ends.held(7):
         await until(lambda: told == [7])
     assert not table.failures
-    assert not run.done()
-    run.cancel()
+    await ends.chore.stop()
