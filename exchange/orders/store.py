@@ -10,8 +10,9 @@ import msgspec
 from exchange.kit.bundle import Read
 from exchange.kit.database import bytes_of, from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
+from exchange.orders.journal import journal_row
 from exchange.orders.many_models import DueSwitch
-from exchange.orders.models import Denial, Head, JournalRow, LiveOrder, OrderStatus, OrderTerms
+from exchange.orders.models import Denial, Head, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection, Record
+    from exchange.orders.models import JournalRow
 
 QUERIES = load_queries("exchange.orders")
 ENGINE_VERSION: Final = version("compute-exchange")
@@ -199,14 +201,7 @@ async def read_journal(
 ) -> list[JournalRow]:
     """The journal after a sequence, oldest first."""
     return [
-        JournalRow(
-            sequence=row["sequence"],
-            product_id=row["product_id"],
-            event_at_us=to_us(row["event_at"]),
-            command=row["command"],
-            events=row["events"],
-            hash=row["hash"],
-        )
+        journal_row(row)
         for row in await connection.fetch(QUERIES.read_journal, partition_id, after_sequence, limit)
     ]
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.orders.journal import journal_row
 from exchange.orders.models import JournalRow
 from exchange.oversight.arguments import moment, narrowing, paging
 from exchange.oversight.event_models import EventFilter
@@ -243,14 +244,7 @@ async def commands_between(
 ) -> list[JournalRow]:
     """Return a partition's journal between two sequences, oldest first; of one product, or of all."""
     return [
-        JournalRow(
-            row["sequence"],
-            row["product_id"],
-            to_us(row["event_at"]),
-            row["command"],
-            row["events"],
-            row["hash"],
-        )
+        journal_row(row)
         for row in await connection.fetch(
             QUERIES.commands_between, partition_id, after_sequence, through_sequence, product_id
         )

@@ -10,6 +10,7 @@ import msgspec
 
 from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.orders.journal import journal_row
 from exchange.orders.models import JournalRow
 from exchange.rebuild.models import AccountName, Moved, Recorded
 
@@ -71,14 +72,7 @@ async def journal(connection: Connection, at_us: int | None) -> AsyncIterator[tu
     async for row in connection.cursor(QUERIES.journal, _until(at_us), prefetch=ROWS_AT_ONCE):
         yield (
             row["partition_id"],
-            JournalRow(
-                sequence=row["sequence"],
-                product_id=row["product_id"],
-                event_at_us=to_us(row["event_at"]),
-                command=row["command"],
-                events=row["events"],
-                hash=row["hash"],
-            ),
+            journal_row(row),
         )
 
 
