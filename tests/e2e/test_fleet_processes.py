@@ -152,7 +152,7 @@ class Trader:
     def reading(self, process: ServedProcess) -> tuple[int, int]:
         """Return whether a process reads the record for alerts, and how many it has raised."""
         headers = {"Authorization": f"Bearer {self._operator}"}
-        text = httpx.get(f"{process.url}/metrics", headers=headers, trust_env=False).text
+        text = httpx.get(f"{process.url}/metrics", headers=headers, timeout=SOON_S, trust_env=False).text
         told = dict(line.split(" ") for line in text.splitlines() if line.startswith("exchange_alerts"))
         return int(told["exchange_alerts_reading"]), int(told["exchange_alerts_found_total"])
 
@@ -321,8 +321,8 @@ def test_what_one_gateway_took_is_known_at_the_other_and_a_stop_hands_over(fleet
     engines = [each for each in fleet.processes if each.role == "engine"]
     assert sorted(each.ready()["status"] for each in engines) == ["ready", "standby"]
     for engine in engines:
-        assert httpx.get(f"{engine.url}/healthz", trust_env=False).status_code == 200
-        assert httpx.get(f"{engine.url}/v1/products", trust_env=False).status_code == 404
+        assert httpx.get(f"{engine.url}/healthz", timeout=SOON_S, trust_env=False).status_code == 200
+        assert httpx.get(f"{engine.url}/v1/products", timeout=SOON_S, trust_env=False).status_code == 404
     leader = fleet.leader()
     assert leader.stop() == ExitCode.DONE
     assert trader.offer_until_answered(1, "second") < TAKEOVER_S

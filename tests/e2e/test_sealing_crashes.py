@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
-from tests.e2e.served import eventually
+from tests.e2e.served import DEADLINE_S, eventually
 from tests.hypothesis_profiles import is_long
 from tests.server_process import ServerProcess
 
@@ -34,7 +34,8 @@ async def test_killed_at_any_moment_it_goes_on_with_the_history_that_it_had(
     notes: list[str] = []
     for number in range(ROUNDS):
         await asyncio.to_thread(server.start)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:
+        address = f"http://127.0.0.1:{server.port}"
+        async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
 
             async def latest(http: httpx.AsyncClient = http) -> str | None:
                 found = (await http.get("/v1/checkpoints/latest")).json()["checkpoint"]
