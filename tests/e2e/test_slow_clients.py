@@ -150,8 +150,8 @@ async def test_trading_goes_on_beside_slow_connections_and_memory_is_bounded(
             assert answer.json()["status"] == "cancelled"
         assert resident_bytes() - before_bytes < MEMORY_BYTES_MAX
 
-        # What is still on its way when a connection is cut resets it, and the answer is lost: their time is up
-        # once all that they send has come, however busy the machine is.
+        # What is still on its way when a connection is cut resets it, and the answer is lost. So their time
+        # is up once all that they send has come, however busy the machine is.
         async def unsent() -> int:
             return sum(writer.transport.get_write_buffer_size() for writer in writers)
 
