@@ -65,6 +65,8 @@ class Trader:
 
     def __init__(self, fleet: ProcessFleet) -> None:
         self.gateways = [each for each in fleet.processes if each.role == "gateway"]
+        # Once: what is sent again under its name must be the same order, also if an hour has begun meanwhile.
+        self._first_hour = hour_of(wall_now_us()) + 2
         name = f"provider {next(_numbers)}"
         facts = {"kind": "provider", "name": name, "region": "hebei", "ownership": "state"}
         self._operator = operator = fleet.operator_key
@@ -88,14 +90,13 @@ class Trader:
 
     def offer(self, gateway: int, name: str = "", **more: object) -> httpx.Response:
         """Send an ask."""
-        first_hour = hour_of(wall_now_us()) + 2
         order = {
             "client_order_id": name or f"ask-{next(_numbers)}",
             "product": PRODUCT,
             "side": "sell",
             "quantity_gpus": 2,
-            "starts_at": format_hour(first_hour),
-            "ends_at": format_hour(first_hour + 4),
+            "starts_at": format_hour(self._first_hour),
+            "ends_at": format_hour(self._first_hour + 4),
             "price_cny_per_gpu_hour": "4.20",
             **more,
         }
@@ -117,15 +118,14 @@ class Trader:
 
     def offer_and_withdraw(self, gateway: int, count: int) -> None:
         """Send so many asks at once, and take all of them back."""
-        first_hour = hour_of(wall_now_us()) + 2
         orders = [
             {
                 "client_order_id": f"ask-{next(_numbers)}",
                 "product": PRODUCT,
                 "side": "sell",
                 "quantity_gpus": 2,
-                "starts_at": format_hour(first_hour),
-                "ends_at": format_hour(first_hour + 4),
+                "starts_at": format_hour(self._first_hour),
+                "ends_at": format_hour(self._first_hour + 4),
                 "price_cny_per_gpu_hour": "4.20",
             }
             for _ in range(count)
