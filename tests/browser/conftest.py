@@ -9,13 +9,15 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.chromium import CHROMIUM, FLAGS
-from tests.browser.screen import ROOT, Look, Screen, shown
+from tests.browser.screen import PATIENCE_MS, ROOT, Look, Screen, shown
 from tests.e2e.stage import Stage, staged
 
 OpenScreen = Callable[[Look], AbstractAsyncContextManager[Screen]]
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")

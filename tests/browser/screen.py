@@ -25,6 +25,13 @@ _GRAVE: Final = {"serious", "critical"}
 _FAILED_LOAD: Final = "Failed to load resource"
 """How the browser tells of an answer such as 404, which `_answered` judges with its address."""
 
+PATIENCE_MS: Final = 30_000
+"""How long anything is waited for that must come: a busy machine takes seconds to draw a page.
+
+What must come by the stream, and not with the next reading of a list, is waited for more briefly than lists
+are read again (`timeout=`).
+"""
+
 Language = Literal["en", "zh"]
 _CHOICES: Final[tuple[list[bool], list[bool], list[Language]]] = ([False, True], [False, True], ["en", "zh"])
 _LOCALES: Final = {"en": "en-GB", "zh": "zh-CN"}
@@ -155,7 +162,7 @@ async def shown(browser: Browser, house: Served, look: Look) -> AsyncIterator[Sc
         is_mobile=look.is_phone,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     try:
         screen = Screen(await context.new_page(), house, look)
         yield screen

@@ -71,6 +71,9 @@ async def test_hours_dragged_on_the_calendar_are_bought_with_cash_and_a_voucher(
     await screen.log_in(stage.cast.buyer)
     await screen.open("buy")
     await screen.button("2 days").click()
+    await expect(screen.button("2 days")).to_have_attribute("aria-pressed", "true")
+    await expect(screen.page.locator(".heat-row").filter(has_text="NVIDIA T4 16 GB")).to_be_visible()
+    await expect(screen.page.locator(".loading")).to_have_count(0)  # what comes above would push it down
     cells = screen.page.locator(".heat-body")
     box = await cells.bounding_box()
     assert box is not None

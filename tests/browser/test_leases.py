@@ -66,9 +66,9 @@ async def test_what_is_coming_running_and_delivered_stands_apart_and_follows_the
     await expect(row).to_be_visible()  # the choice is in the address
     await screen.button("All").click()
     stage.house.pass_hours(1)
-    await expect(row).to_contain_text("Running", timeout=15_000)
+    await expect(row).to_contain_text("Running")
     stage.house.pass_hours(3)
-    await expect(row).to_contain_text("Settled", timeout=15_000)
+    await expect(row).to_contain_text("Settled")
     await screen.button("Delivered").click()
     await expect(row).to_contain_text("2 of 2 h")
     await expect(row).to_contain_text("¥15.00")
@@ -156,4 +156,5 @@ async def test_a_bid_that_trades_meanwhile_shows_at_once(
     await screen.open("leases")
     await expect(screen.page.locator("tbody tr").first).to_be_visible()
     lease = await make_lease((200, 201))
-    await expect(screen.button(f"Details of {lease['id']}")).to_be_visible(timeout=5_000)
+    # Sooner than the list is read again.
+    await expect(screen.button(f"Details of {lease['id']}")).to_be_visible(timeout=9_000)

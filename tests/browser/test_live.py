@@ -133,15 +133,34 @@ async def test_a_lost_message_is_noticed_and_the_book_ends_as_the_exchange_has_i
 ) -> None:
     line = Line()
     depth = await opened(screen, stage, line)
-    deltas = itertools.count(1)
-    line.loses = lambda message: (
-        message["event"] == "delta" and message["channel"].startswith("book:") and next(deltas) % 2 == 1
-    )
-    for number in range(8):
-        before = len(line.said)
-        await trade(stage, "sell", f"6.{number:02}", 1)
-        if number % 2:  # the second of two deltas tells that the first is missing
-            await eventually(said_since(line, before), lambda ops: "resync" in ops)
+    is_next_lost = False
+
+    def is_of_book(message: Any) -> bool:
+        return bool(message.get("channel", "").startswith("book:"))
+
+    def loses(message: Any) -> bool:
+        nonlocal is_next_lost
+        is_lost = is_next_lost and is_of_book(message) and message["event"] == "delta"
+        is_next_lost &= not is_lost
+        return is_lost
+
+    async def has_lost() -> bool:
+        return not is_next_lost
+
+    async def snapshots() -> int:
+        return sum(is_of_book(each) and each["event"] == "snapshot" for each in line.told)
+
+    await eventually(snapshots, bool)
+    line.loses = loses
+    for number in range(4):
+        known, before, is_next_lost = await snapshots(), len(line.said), True
+        await trade(stage, "sell", f"6.{number}0", 1)
+        await eventually(has_lost, bool)  # two trades at once may be told as one
+        # The next delta tells that one is missing.
+        await trade(stage, "sell", f"6.{number}1", 1)
+        await eventually(said_since(line, before), lambda ops: "resync" in ops)
+        # What is lost before the snapshot that was asked for would not be missing after it.
+        await eventually(snapshots, lambda count, known=known: count > known)  # type: ignore[misc]
     line.loses = lambda _message: False
     await trade(stage, "sell", "6.90", 1)
     await check_shown(depth, stage)

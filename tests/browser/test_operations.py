@@ -32,7 +32,7 @@ async def test_the_page_in_every_look(open_screen: OpenScreen, stage: Stage, loo
         await screen.open("operations")
         await expect(screen.page.locator(".table-frame")).to_have_count(3)
         # The chart has its first period five seconds after the exchange was opened.
-        await expect(screen.page.locator(".uplot")).to_be_visible(timeout=10_000)
+        await expect(screen.page.locator(".uplot")).to_be_visible()
         await screen.check_accessible()
         await screen.check_fits()
         await screen.screenshot("operations")

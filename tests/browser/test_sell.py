@@ -239,7 +239,7 @@ async def test_what_a_buyer_takes_shows_at_once(screen: Screen, stage: Stage) ->
     await expect(row).to_contain_text("0%")
     bid = stage.order("buy", "takes-half", (110, 120), quantity_gpus=2, price_cny_per_gpu_hour="3.90")
     await stage.cast.buyer.post("/v1/orders", bid)
-    await expect(row).to_contain_text("50%")
+    await expect(row).to_contain_text("50%", timeout=18_000)  # sooner than the list is read again
     await expect(row).to_contain_text("Partly filled")
 
 

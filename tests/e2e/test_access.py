@@ -16,6 +16,7 @@ import websockets
 from exchange.kit.auth import Scope
 from exchange.kit.clock import format_rfc3339, wall_now_us
 from exchange.kit.http_auth import RouteAccess, declared_access
+from exchange.kit.ids import decode_id
 from tests.e2e.access_places import UNKNOWN, kept_rows
 from tests.e2e.document import path_of
 from tests.e2e.good_bodies import BODIES, good, route_of
@@ -81,8 +82,13 @@ async def test_without_a_good_key_every_door_is_shut_alike(
     revoked = buyer.with_key(issued["secret"])
     await revoked.get("/v1/orders")
     assert (await stage.operator.send("DELETE", f"/v1/keys/{issued['id']}")).status_code == 204
-    soon = format_rfc3339(wall_now_us() + 300_000)
-    expired = buyer.with_key((await stage.operator.key_of(buyer.id, ["read"], expires_at=soon))["secret"])
+    until = format_rfc3339(wall_now_us() + 3_600_000_000)
+    ends = await stage.operator.key_of(buyer.id, ["read"], expires_at=until)
+    expired = buyer.with_key(ends["secret"])
+    async with stage.house.exchange.database.transaction() as connection:  # its hour has passed
+        await connection.execute(
+            "UPDATE api_key SET expires_at = now() WHERE id = $1", decode_id("key", ends["id"])
+        )
     await eventually(lambda: expired.send("GET", "/v1/orders"), lambda answer: answer.status_code == 401)
     elsewhere = await stage.operator.key_of(buyer.id, ["read"], allowed_networks=["192.0.2.0/24"])
     scheme, public, secret = buyer.key.split("_", 2)

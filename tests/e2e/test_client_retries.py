@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from exchange.client import ApiProblem, ExchangeClient, Unreachable, retrying
 from exchange.client.problems import Problem
-from exchange.client.retrying import WAIT_S_MAX, WAIT_S_MIN, persist
+from exchange.client.retrying import PATIENCE_S, WAIT_S_MAX, WAIT_S_MIN, persist
+from exchange.kit.clock import US_PER_SECOND, monotonic_us
 from exchange.kit.http_limits import Budget
 from exchange.orders.many_models import NewOrders
 from exchange.orders.models import AmendOrder, NewOrder
-from tests.e2e.served import Caller, served
+from tests.e2e.served import DEADLINE_S, Caller, served
 from tests.e2e.stage import Stage, join_all
 
 
@@ -67,7 +68,7 @@ async def client_over(
 ) -> AsyncIterator[tuple[ExchangeClient, Line]]:
     """Give a client, and the line it speaks over."""
     line = Line()
-    async with httpx.AsyncClient(transport=line) as http:
+    async with httpx.AsyncClient(transport=line, timeout=DEADLINE_S) as http:
         url = str(stage.house.http.base_url)
         yield ExchangeClient(url, caller.key, http, patience_s=patience_s), line
 
@@ -135,19 +136,24 @@ async def test_a_refusal_that_stays_is_told_at_once(stage: Stage) -> None:
 
 async def test_nobody_there_from_the_beginning_is_told_at_once() -> None:
     async with ExchangeClient("http://127.0.0.1:9", "key") as client:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S / 2):
             with pytest.raises(Unreachable):
                 await client.ready()
 
 
-async def test_an_exchange_that_does_not_come_back_is_given_up_at_the_deadline(stage: Stage) -> None:
+async def test_an_exchange_that_does_not_come_back_is_given_up_at_the_deadline(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock made up: on a slow machine the first request alone takes longer than all patience."""
+    waits = made_up_waits(monkeypatch)
+    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
     async with client_over(stage, stage.cast.provider, patience_s=0.5) as (client, line):
         line.faults = ["back"] * 100
         with pytest.raises(Unreachable) as lost:
             await client.create_order(ask(stage, "given-up"))
         assert lost.value.is_lost
         # Waits of 0.05 s at least that double: half a second has room for four.
-        assert 2 <= len(line.sent) <= 5
+        assert 2 <= len(line.sent) == len(waits) + 1 <= 5
         line.faults = []
         await client.cancel_all_orders()
 
@@ -170,21 +176,32 @@ async def test_an_exchange_that_is_not_ready_is_asked_again(stage: Stage) -> Non
 async def test_who_sends_too_much_comes_back_when_it_was_told_to(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[float] = []
-    sleep = asyncio.sleep
-
-    async def watched(wait_s: float) -> None:
-        waits.append(wait_s)
-        await sleep(wait_s)
-
-    monkeypatch.setattr(asyncio, "sleep", watched)
+    """By a clock made up, which only the client's waits move on: else a slow machine sends too little."""
+    waits = made_up_waits(monkeypatch)
     limits = stage.house.exchange.watched.limits
+    began_us = monotonic_us()
+    monkeypatch.setattr(limits._local, "_now_us", lambda: began_us + round(sum(waits) * US_PER_SECOND))
     async with client_over(stage, stage.cast.provider) as (client, line):
         monkeypatch.setattr(limits, "_orders", Budget(("key-few", (1, 1), 1)))
         for _ in range(2):
             assert (await client.me()).kind == "provider"
     assert line.answered == [200, 429, 200]
-    assert [wait_s for wait_s in waits if wait_s >= 1.0]
+    assert [wait_s for wait_s in waits if wait_s >= 1.0] == waits
+
+
+def made_up_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the waits of this task take no time, and return them as they come."""
+    waits: list[float] = []
+    sleep, waiting = asyncio.sleep, asyncio.current_task()
+
+    async def note(wait_s: float) -> None:
+        if asyncio.current_task() is waiting:
+            waits.append(wait_s)
+        else:
+            await sleep(wait_s)
+
+    monkeypatch.setattr(asyncio, "sleep", note)
+    return waits
 
 
 failures = st.lists(

@@ -21,6 +21,7 @@ from exchange.feed.stream_models import Follow
 from exchange.kit.database import Database
 from exchange.kit.errors import RateLimited
 from exchange.kit.http_wire import Wire, WireLimits
+from exchange.kit.ids import decode_id
 from exchange.orders.many_models import NewOrders
 from exchange.orders.models import AmendOrder, NewOrder
 from tests.e2e.served import DEADLINE_S, Caller, Served, eventually, served
@@ -209,9 +210,9 @@ async def test_a_key_that_ends_ends_its_stream_for_good(stage: Stage) -> None:
     async with client_of(stage.house, key) as client, client.stream("orders") as stream:
         events = stream.events()
         assert isinstance(await anext(events), Snapshot)
-        hub = stage.house.exchange.relay.hub
-        [key_id] = {reader.key_id for reader in hub._readers if reader.key_id is not None}
-        hub.close_key(key_id)
+        key_id = decode_id("key", other["id"])
+        assert key_id is not None
+        stage.house.exchange.relay.hub.close_key(key_id)
         with pytest.raises(ApiProblem) as ended:
             async with asyncio.timeout(DEADLINE_S):
                 while True:

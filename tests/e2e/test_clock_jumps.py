@@ -26,7 +26,11 @@ SWITCH_S = 2
 
 
 class Wall:
-    """The wall clock of this process, set at will."""
+    """The wall clock of this process, set at will.
+
+    By itself it only creeps, a thousandth as fast as time: how far it is from the hour must not depend on how
+    fast the machine trades.
+    """
 
     def __init__(self) -> None:
         self._begun_ns = time.monotonic_ns()
@@ -34,7 +38,7 @@ class Wall:
 
     def now_us(self) -> int:
         """Where it stands."""
-        return self.set_us + (time.monotonic_ns() - self._begun_ns) // 1000
+        return self.set_us + (time.monotonic_ns() - self._begun_ns) // 1_000_000
 
     def jump(self, seconds: int) -> None:
         """Set it forward, or back."""

@@ -295,15 +295,15 @@ async def test_what_ends_a_session_ends_it_and_its_streams_in_every_process(
     two: tuple[Served, Served], doors: AsyncExitStack, how: str
 ) -> None:
     one, other = two
-    soon = format_rfc3339(wall_now_us() + 3_000_000)
-    _, key = await key_of(one, ["read"], **({"expires_at": soon} if how == "expired" else {}))
+    until = format_rfc3339(wall_now_us() + 3_600_000_000)
+    _, key = await key_of(one, ["read"], **({"expires_at": until} if how == "expired" else {}))
     page, beside = await browser(doors, one), await browser(doors, one)
     told = await page.log_in(key=key["secret"])
     await beside.log_in(key=key["secret"])
     there, cookie = await browser(doors, other, page), page.cookie
     assert await there.status() == 200
     if how == "expired":
-        assert parse_rfc3339(told["expires_at"]) == parse_rfc3339(soon)
+        assert parse_rfc3339(told["expires_at"]) == parse_rfc3339(until)
     async with (
         stream_of(other, page, **SAME) as stream,
         stream_of(other, beside, **SAME) as second,
@@ -314,6 +314,8 @@ async def test_what_ends_a_session_ends_it_and_its_streams_in_every_process(
             assert (await one.operator.send("DELETE", f"/v1/keys/{key['id']}")).status_code == 204
         elif how == "rotated":
             await one.operator.post(f"/v1/keys/{key['id']}/rotate", {"overlap_s": 0})
+        elif how == "expired":
+            await soon_over(one, key["id"])
         elif how == "idle":
             await unused_for(one, IDLE_S + console_sessions.TOUCH_S + 1)
         assert await ended(stream) is not None
@@ -328,6 +330,16 @@ async def test_what_ends_a_session_ends_it_and_its_streams_in_every_process(
     problem(answer, 401, "unauthenticated")
     assert answer.headers["set-cookie"].startswith("cx_session=; ")  # a dead cookie is taken away
     assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+async def soon_over(house: Served, key_id: str) -> None:
+    """Let a key and its sessions expire in a moment, by what is stored, whenever they were made to."""
+    async with house.exchange.database.transaction() as connection:
+        for table, whose in (("console_session", "key_id"), ("api_key", "id")):
+            await connection.execute(
+                f"UPDATE {table} SET expires_at = now() + interval '0.3 seconds' WHERE {whose} = $1",  # noqa: S608 - ours
+                number_of(key_id),
+            )
 
 
 async def unused_for(house: Served, seconds: int) -> None:

@@ -65,6 +65,8 @@ class Trader:
 
     def __init__(self, fleet: ProcessFleet) -> None:
         self.gateways = [each for each in fleet.processes if each.role == "gateway"]
+        # Once: what is sent again under its name must be the same order, also if an hour has begun meanwhile.
+        self._first_hour = hour_of(wall_now_us()) + 2
         name = f"provider {next(_numbers)}"
         facts = {"kind": "provider", "name": name, "region": "hebei", "ownership": "state"}
         self._operator = operator = fleet.operator_key
@@ -88,14 +90,13 @@ class Trader:
 
     def offer(self, gateway: int, name: str = "", **more: object) -> httpx.Response:
         """Send an ask."""
-        first_hour = hour_of(wall_now_us()) + 2
         order = {
             "client_order_id": name or f"ask-{next(_numbers)}",
             "product": PRODUCT,
             "side": "sell",
             "quantity_gpus": 2,
-            "starts_at": format_hour(first_hour),
-            "ends_at": format_hour(first_hour + 4),
+            "starts_at": format_hour(self._first_hour),
+            "ends_at": format_hour(self._first_hour + 4),
             "price_cny_per_gpu_hour": "4.20",
             **more,
         }
@@ -117,15 +118,14 @@ class Trader:
 
     def offer_and_withdraw(self, gateway: int, count: int) -> None:
         """Send so many asks at once, and take all of them back."""
-        first_hour = hour_of(wall_now_us()) + 2
         orders = [
             {
                 "client_order_id": f"ask-{next(_numbers)}",
                 "product": PRODUCT,
                 "side": "sell",
                 "quantity_gpus": 2,
-                "starts_at": format_hour(first_hour),
-                "ends_at": format_hour(first_hour + 4),
+                "starts_at": format_hour(self._first_hour),
+                "ends_at": format_hour(self._first_hour + 4),
                 "price_cny_per_gpu_hour": "4.20",
             }
             for _ in range(count)
@@ -152,7 +152,7 @@ class Trader:
     def reading(self, process: ServedProcess) -> tuple[int, int]:
         """Return whether a process reads the record for alerts, and how many it has raised."""
         headers = {"Authorization": f"Bearer {self._operator}"}
-        text = httpx.get(f"{process.url}/metrics", headers=headers, trust_env=False).text
+        text = httpx.get(f"{process.url}/metrics", headers=headers, timeout=SOON_S, trust_env=False).text
         told = dict(line.split(" ") for line in text.splitlines() if line.startswith("exchange_alerts"))
         return int(told["exchange_alerts_reading"]), int(told["exchange_alerts_found_total"])
 
@@ -321,8 +321,8 @@ def test_what_one_gateway_took_is_known_at_the_other_and_a_stop_hands_over(fleet
     engines = [each for each in fleet.processes if each.role == "engine"]
     assert sorted(each.ready()["status"] for each in engines) == ["ready", "standby"]
     for engine in engines:
-        assert httpx.get(f"{engine.url}/healthz", trust_env=False).status_code == 200
-        assert httpx.get(f"{engine.url}/v1/products", trust_env=False).status_code == 404
+        assert httpx.get(f"{engine.url}/healthz", timeout=SOON_S, trust_env=False).status_code == 200
+        assert httpx.get(f"{engine.url}/v1/products", timeout=SOON_S, trust_env=False).status_code == 404
     leader = fleet.leader()
     assert leader.stop() == ExitCode.DONE
     assert trader.offer_until_answered(1, "second") < TAKEOVER_S

@@ -136,11 +136,15 @@ async def test_what_a_key_has_open_ends_with_it(two: tuple[Served, Served]) -> N
     told: asyncio.Queue[int] = asyncio.Queue()
     ends.on_ended.append(told.put_nowait)
     revoked, live = [(await made(one, label=label))[0] for label in ("revoked", "live")]
-    soon = format_rfc3339(wall_now_us() + 2_000_000)
-    expiring, _ = await made(one, expires_at=soon)
+    until = format_rfc3339(wall_now_us() + 3_600_000_000)
+    expiring, _ = await made(one, expires_at=until)
     ids = {text: decode_id("key", text) or 0 for text in (revoked, expiring, live)}
     with ends.held(ids[revoked]), ends.held(ids[expiring]), ends.held(ids[live]), ends.held(ids[revoked]):
         assert (await one.operator.send("DELETE", f"/v1/keys/{revoked}")).status_code == 204
+        async with one.exchange.database.transaction() as connection:  # nearly all of its hour has passed
+            await connection.execute(
+                "UPDATE api_key SET expires_at = now() + interval '0.3 seconds' WHERE id = $1", ids[expiring]
+            )
         ended = {await asyncio.wait_for(told.get(), 60), await asyncio.wait_for(told.get(), 60)}
         assert ended == {ids[revoked], ids[expiring]}
     with ends.held(ids[revoked]):

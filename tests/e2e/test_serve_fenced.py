@@ -35,11 +35,12 @@ def test_a_fenced_server_ends_and_says_why(database_url: str, tmp_path: Path) ->
     second, _ = serve(database_url, tmp_path)
     try:
         key = (tmp_path / "operator.key").read_text().strip()
-        product = httpx.get(f"{address}/v1/products").json()["data"][0]["id"]
+        product = httpx.get(f"{address}/v1/products", timeout=END_S).json()["data"][0]["id"]
         answer = httpx.put(
             f"{address}/v1/products/{product}/phase",
             headers={"Authorization": f"Bearer {key}"},
             json={"phase": "halted"},
+            timeout=END_S,
         )
         assert (answer.status_code, answer.json()["outcome"]) == (503, "not_applied")
         _, told = first.communicate(timeout=END_S)

@@ -25,6 +25,7 @@ from exchange.orders.partition import GENESIS_HASH
 from exchange.orders.rules import journal_hash
 from tests.planted_abuse import PLANTS
 from tests.sealed_world import sealed_world
+from tests.streams import until
 from tests.surveillance import DAY, HOUR, START_US, Tape, detect, merged
 
 WITHOUT_TRADES = ("quick_cancels", "self_match", "withholding", "threshold_splitting")
@@ -196,11 +197,14 @@ async def test_one_process_reads_and_the_next_takes_over(begun: Database) -> Non
     second.start()
     await write(begun, steps[:half])
     await _until(begun, half)
+    # What a turn has committed others may see a moment before whoever took it counts it.
+    await until(lambda: max(first.read_id, second.read_id) >= half)
     assert min(first.found, second.found) == 0
     leader, other = (first, second) if first.found else (second, first)
     await leader.stop()
     await write(begun, steps[half:])
     await _until(begun, len(steps))
+    await until(lambda: other.read_id >= len(steps))
     assert other.found > 0
     await other.stop()
     assert await stored(begun) == facts(detect(steps))

@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from exchange.applications.models import Allocation, Application, ApplicationStatus
-from exchange.kit.database import Database
 from exchange.kit.errors import Conflict
 from exchange.ledger import service as ledger
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme, ReviewRule
 from tests.application_world import ApplicationWorld, another_key
+from tests.databases import crowded
 
 CONNECTIONS = 50
 S = ApplicationStatus
@@ -24,14 +24,13 @@ S = ApplicationStatus
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[ApplicationWorld]:
-    database = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
-    world = ApplicationWorld(database)
-    await world.settle()
-    yield world
-    async with database.connection() as connection:
-        wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
-    await database.close()
-    assert wrong == []
+    async with crowded(database_url, CONNECTIONS) as database:
+        world = ApplicationWorld(database)
+        await world.settle()
+        yield world
+        async with database.connection() as connection:
+            wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
+        assert wrong == []
 
 
 def counted(outcomes: Sequence[object]) -> Counter[str]:

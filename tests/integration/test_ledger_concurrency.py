@@ -22,6 +22,7 @@ from exchange.ledger.models import (
     TransferKind,
 )
 from exchange.orders.store import KnownOutcome, known_outcomes
+from tests.databases import crowded
 from tests.integration.books import AT_US, cash_of, new_provider, sums, transfer
 
 
@@ -39,8 +40,7 @@ async def test_fifty_connections_spending_one_account_never_overdraw_it(
     database_url: str, database: Database, alice: int, bob: int
 ) -> None:
     spender, shop = await cash_of(database, alice, 1_000), await cash_of(database, bob)
-    pool = await Database.connect(database_url, connections_min=1, connections_max=50)
-    try:
+    async with crowded(database_url, 50) as pool:
 
         async def spend(amount_fen: int) -> int:
             try:
@@ -52,8 +52,6 @@ async def test_fifty_connections_spending_one_account_never_overdraw_it(
             return amount_fen
 
         spent = await asyncio.gather(*(spend(30) for _ in range(100)))
-    finally:
-        await pool.close()
     assert sum(spent) == 33 * 30
     async with database.connection() as connection:
         assert (await sums(connection, alice))[Purpose.CASH] == (0, 990, 0, 1_000)
@@ -66,8 +64,7 @@ async def test_calls_over_the_same_accounts_in_opposite_orders_do_not_deadlock(
 ) -> None:
     owners = [await new_provider(database, f"owner {number}") for number in range(8)]
     ids = [(await cash_of(database, owner, 10_000)).cash_id for owner in owners]
-    pool = await Database.connect(database_url, connections_min=1, connections_max=50)
-    try:
+    async with crowded(database_url, 50) as pool:
 
         async def around(turn: int) -> None:
             ring = ids if turn % 2 else ids[::-1]
@@ -79,8 +76,6 @@ async def test_calls_over_the_same_accounts_in_opposite_orders_do_not_deadlock(
                 )
 
         await asyncio.gather(*(around(turn) for turn in range(200)))
-    finally:
-        await pool.close()
     async with database.connection() as connection:
         assert set((await service.available_for_update(connection, ids)).values()) == {10_000}
         assert await service.check(connection) == []

@@ -16,6 +16,7 @@ from exchange.kit.errors import NotEnoughMoney
 from exchange.kit.ids import decode_id, new_id
 from exchange.ledger import service
 from exchange.ledger.models import Transfer, TransferKind
+from tests.databases import crowded
 from tests.integration.books import AT_US, cash_of, new_provider, transfer
 from tests.market_world import open_market
 
@@ -109,8 +110,7 @@ async def test_of_fifty_that_resolve_one_hold_one_does(
         await service.post(
             connection, [transfer(TransferKind.PENDING, alice.cash_id, alice.escrow_id, 600)], AT_US
         )
-    pool = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
-    try:
+    async with crowded(database_url, CONNECTIONS) as pool:
 
         async def resolve() -> bool:
             try:
@@ -123,8 +123,6 @@ async def test_of_fifty_that_resolve_one_hold_one_does(
             return True
 
         won = await asyncio.gather(*(resolve() for _ in range(CONNECTIONS)))
-    finally:
-        await pool.close()
     assert sum(won) == 1
     async with database.connection() as connection:
         moved_fen = 600 if kind is TransferKind.POST_PENDING else 0
@@ -144,8 +142,7 @@ async def test_fifty_that_resolve_an_orders_hold_never_touch_another_orders(
         product = world.product()
         bids = [await world.bid(buyer, product, price=1_000, window=(0, 4)) for _ in range(2)]
     order_id = decode_id("ord", bids[0].id)
-    pool = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
-    try:
+    async with crowded(database_url, CONNECTIONS) as pool:
         async with pool.connection() as connection:
             hold = await connection.fetchrow("SELECT * FROM order_hold WHERE order_id = $1", order_id)
             assert hold is not None
@@ -173,8 +170,6 @@ async def test_fifty_that_resolve_an_orders_hold_never_touch_another_orders(
             return 1
 
         assert sum(await asyncio.gather(*(resolve(number) for number in range(CONNECTIONS)))) == 3
-    finally:
-        await pool.close()
     async with database.connection() as connection:
         left = await connection.fetch(
             "SELECT placed_fen - committed_fen - released_fen AS open_fen FROM order_hold ORDER BY order_id"
@@ -242,7 +237,6 @@ async def test_a_linked_set_is_there_whole_or_not_at_all(database_url: str, data
     """Sets of five over eight accounts: some overdraw in their last leg, some lose their connection."""
     owners = [await new_provider(database, f"owner {number}") for number in range(8)]
     ids = [(await cash_of(database, owner, 2_000)).cash_id for owner in owners]
-    pool = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
     sets = {new_id(): number for number in range(300)}
     backends: set[int] = set()
 
@@ -280,11 +274,9 @@ async def test_a_linked_set_is_there_whole_or_not_at_all(database_url: str, data
                 seen += 1
         return seen
 
-    booking = asyncio.gather(*(book(group_id, number) for group_id, number in sets.items()))
-    try:
+    async with crowded(database_url, CONNECTIONS) as pool:
+        booking = asyncio.gather(*(book(group_id, number) for group_id, number in sets.items()))
         seen, outcomes = await asyncio.gather(watch(), booking)
-    finally:
-        await pool.close()
     async with database.connection() as connection:
         legs = await connection.fetch("SELECT group_id, count(*) FROM ledger_transfer GROUP BY group_id")
         stored = {row["group_id"]: row["count"] for row in legs if row["group_id"] in sets}

@@ -14,7 +14,7 @@ from exchange.claims.service import open_claim
 from exchange.claims.statements import programme_statements
 from exchange.kit.auth import Principal
 from exchange.kit.clock import US_PER_DAY
-from exchange.kit.database import CheckViolation, Database, constraint_name
+from exchange.kit.database import CheckViolation, constraint_name
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotFound
 from exchange.ledger import service as ledger
 from exchange.ledger.models import Purpose
@@ -27,6 +27,7 @@ from exchange.programmes.rules import view_of_programme, view_of_programme_step
 from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Voucher
+from tests.databases import crowded
 from tests.voucher_facts import facts, paying
 from tests.voucher_world import VoucherWorld
 
@@ -97,16 +98,15 @@ class LifeWorld(VoucherWorld):
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[LifeWorld]:
-    database = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
-    world = LifeWorld(database)
-    await world.settle()
-    yield world
-    await world.check_statements()
-    async with database.connection() as connection:
-        # No order or lease stands behind the money of these tests, so those are not compared.
-        wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
-    await database.close()
-    assert wrong == []
+    async with crowded(database_url, CONNECTIONS) as database:
+        world = LifeWorld(database)
+        await world.settle()
+        yield world
+        await world.check_statements()
+        async with database.connection() as connection:
+            # No order or lease stands behind the money of these tests, so those are not compared.
+            wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
+        assert wrong == []
 
 
 async def test_a_draft_has_no_money_issues_nothing_and_is_its_issuers_own(world: LifeWorld) -> None:

@@ -102,12 +102,12 @@ def test_an_address_that_cannot_be_is_refused_at_once(address: str) -> None:
 
 
 async def test_a_loss_says_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kit, "ANSWER_TIMEOUT_S", 0.2)
     with RedisServer(tmp_path) as server:
         redis = Redis.at(server.url)
         await redis.ping()
         os.kill(server.pid, signal.SIGSTOP)
-        with pytest.raises(RedisLost) as lost:
+        with monkeypatch.context() as impatient, pytest.raises(RedisLost) as lost:
+            impatient.setattr(kit, "ANSWER_TIMEOUT_S", 0.2)
             await redis.append("s", b"")
         assert (lost.value.outcome, redis.is_cut_off) == ("unknown", True)
         os.kill(server.pid, signal.SIGCONT)

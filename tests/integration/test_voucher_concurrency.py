@@ -16,7 +16,6 @@ import pytest
 from exchange.applications.models import Allocation, ApplicationStatus
 from exchange.claims.models import Claim, ClaimStatus
 from exchange.kit.auth import Principal
-from exchange.kit.database import Database
 from exchange.kit.errors import Refusal
 from exchange.kit.ids import decode_id
 from exchange.ledger import service as ledger
@@ -29,6 +28,7 @@ from exchange.programmes.rules import asset_of
 from exchange.vouchers.models import Voucher
 from tests.application_world import ApplicationWorld
 from tests.claim_world import ClaimWorld
+from tests.databases import crowded
 from tests.market_world import MarketWorld, open_market
 
 CALLERS = 50
@@ -137,14 +137,13 @@ async def test_fifty_orders_and_their_cancels_at_once_leave_a_voucher_whole(
 
 @pytest.fixture
 async def applicants(database_url: str) -> AsyncIterator[ApplicationWorld]:
-    database = await Database.connect(database_url, connections_min=1, connections_max=CALLERS)
-    world = ApplicationWorld(database)
-    await world.settle()
-    yield world
-    async with database.connection() as connection:
-        wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
-    await database.close()
-    assert wrong == []
+    async with crowded(database_url, CALLERS) as database:
+        world = ApplicationWorld(database)
+        await world.settle()
+        yield world
+        async with database.connection() as connection:
+            wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
+        assert wrong == []
 
 
 async def group_of(world: ApplicationWorld, companies: int) -> list[Principal]:
@@ -228,16 +227,15 @@ async def test_allocations_scores_and_applications_at_once_keep_the_cap_of_a_gro
 
 @pytest.fixture
 async def claims(database_url: str) -> AsyncIterator[ClaimWorld]:
-    database = await Database.connect(database_url, connections_min=1, connections_max=CALLERS)
-    world = ClaimWorld(database)
-    await world.settle()
-    yield world
-    balances = (await world.voucher(world.issued, world.buyer)).balances
-    assert sum(getattr(balances, name) for name in balances.__struct_fields__) == world.issued.face_fen
-    async with database.connection() as connection:
-        wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
-    await database.close()
-    assert wrong == []
+    async with crowded(database_url, CALLERS) as database:
+        world = ClaimWorld(database)
+        await world.settle()
+        yield world
+        balances = (await world.voucher(world.issued, world.buyer)).balances
+        assert sum(getattr(balances, name) for name in balances.__struct_fields__) == world.issued.face_fen
+        async with database.connection() as connection:
+            wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
+        assert wrong == []
 
 
 async def test_of_fifty_payers_of_two_claims_each_is_paid_once_or_waits_for_cash(claims: ClaimWorld) -> None:

@@ -31,6 +31,7 @@ from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from exchange.vouchers import life, service
 from exchange.vouchers.models import VoucherStatus
+from tests.databases import crowded
 from tests.market_world import MarketWorld, open_market
 from tests.stored_state import assert_sound
 
@@ -252,18 +253,14 @@ async def test_fifty_who_do_anything_at_once_lose_and_double_nothing(
     database_url: str, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:
     before = await deadlocks(database)
-    pool = await Database.connect(database_url, connections_min=1, connections_max=TASKS)
-    try:
-        async with open_market(database_url, tmp_path) as world:
-            turmoil = Turmoil(world, pool, Random(seed))
-            await turmoil.settle()
-            await asyncio.gather(*(turmoil.live() for _ in range(TASKS)))
-            assert {*Turmoil._ways, "a claim paid"} <= set(turmoil.done), (turmoil.done, turmoil.refused)
-            await assert_sound(database, with_orders=True)
-            await world.pass_hours(HOURS_AFTER, at_once=True)
-            await assert_sound(database, with_orders=True)
-    finally:
-        await pool.close()
+    async with crowded(database_url, TASKS) as pool, open_market(database_url, tmp_path) as world:
+        turmoil = Turmoil(world, pool, Random(seed))
+        await turmoil.settle()
+        await asyncio.gather(*(turmoil.live() for _ in range(TASKS)))
+        assert {*Turmoil._ways, "a claim paid"} <= set(turmoil.done), (turmoil.done, turmoil.refused)
+        await assert_sound(database, with_orders=True)
+        await world.pass_hours(HOURS_AFTER, at_once=True)
+        await assert_sound(database, with_orders=True)
     assert await deadlocks(database) == before
     wrong = [each for each in caplog.records if each.levelno >= logging.WARNING]
     assert [each.getMessage() for each in wrong if each.name.startswith("exchange.orders")] == []

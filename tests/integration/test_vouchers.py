@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from exchange.kit.clock import US_PER_DAY
-from exchange.kit.database import Database, UniqueViolation
+from exchange.kit.database import UniqueViolation
 from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound, Refusal
 from exchange.kit.ids import encode_id, new_id
 from exchange.ledger import service as ledger
@@ -36,6 +36,7 @@ from exchange.programmes.rules import programme_mask
 from exchange.vouchers import service, wallet
 from exchange.vouchers.choice import choose
 from exchange.vouchers.models import Balances, Capture, ExpiredVoucher, VoucherStatus
+from tests.databases import crowded
 from tests.voucher_facts import facts, paying, product
 from tests.voucher_world import NOW_US, VoucherWorld, transfer_of
 
@@ -47,13 +48,12 @@ NOTHING = Balances(
 
 @pytest.fixture
 async def world(database_url: str) -> AsyncIterator[VoucherWorld]:
-    database = await Database.connect(database_url, connections_min=1, connections_max=CONNECTIONS)
-    yield VoucherWorld(database)
-    async with database.connection() as connection:
-        # No order or lease stands behind the money of these tests, so those are not compared.
-        wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
-    await database.close()
-    assert wrong == []
+    async with crowded(database_url, CONNECTIONS) as database:
+        yield VoucherWorld(database)
+        async with database.connection() as connection:
+            # No order or lease stands behind the money of these tests, so those are not compared.
+            wrong = [*await ledger.check_balances(connection), *await ledger.check_programmes(connection)]
+        assert wrong == []
 
 
 async def balance_of(world: VoucherWorld, owner_id: int, asset: str, purpose: Purpose) -> Balance:
