@@ -78,6 +78,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     until_size: int
 
 
+class SealStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log stood at a look: its size, when the last checkpoint was signed (wall time), what waits."""
+
+    size: int
+    sealed_at_us: int | None
+    unsealed_records: int
+
+
 class SealBreak(msgspec.Struct, frozen=True, kw_only=True):
     """What surveillance found of the log: the position that was looked for, and what was there instead."""
 

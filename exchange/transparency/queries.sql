@@ -80,6 +80,16 @@ CROSS JOIN LATERAL (
 ) AS block
 ORDER BY wanted.number;
 
+-- name: standing
+-- How far the log goes, and how many records are not in it yet, counted to a limit.
+SELECT coalesce(last.size, 0) AS size, last.sealed_at, (
+    SELECT count(*) FROM (
+        SELECT FROM audit_record WHERE xact_id >= coalesce(last.until_xact, '0'::XID8) LIMIT $1
+    ) AS waiting) AS unsealed_records
+FROM (SELECT) AS always LEFT JOIN LATERAL (
+    SELECT size, sealed_at, until_xact FROM audit_block ORDER BY first_position DESC LIMIT 1
+) AS last ON true;
+
 -- name: keys
 -- The keys of the log, the latest last.
 SELECT number, origin, public_key, endorsement, acceptance, begun_at FROM audit_key ORDER BY number;

@@ -84,11 +84,17 @@ class Sealer:
         """Why nothing is sealed, while that is so."""
         self._database = database
         self._folder = folder
-        self._period_s = period_s
+        self.period_s = period_s
+        """How long records wait for their seal where they are few."""
         self._block_records = block_records
         self._courtesy = Courtesy()
         self._is_followed = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether this process has the log's latest key, as far as it was seen here."""
+        return self.signer is not None and not self._is_followed
 
     def start(self) -> None:
         """Begin to seal, where there is a key to sign with."""
@@ -163,7 +169,7 @@ class Sealer:
             if found.until_xact is None:
                 return False
             waited_us = wall_now_us() - (0 if last is None else last.sealed_at_us)
-            if not (found.is_full or at_once or waited_us >= self._period_s * US_PER_SECOND):
+            if not (found.is_full or at_once or waited_us >= self.period_s * US_PER_SECOND):
                 return False
             if not await self._may_sign(connection, self.signer):
                 return False

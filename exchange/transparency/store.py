@@ -5,7 +5,7 @@ from typing import Final
 
 from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
-from exchange.transparency.models import Block
+from exchange.transparency.models import Block, SealStanding
 from exchange.transparency.records import select_list
 
 QUERIES = load_queries("exchange.transparency")
@@ -122,6 +122,19 @@ async def stored_hashes(connection: Connection, places: Sequence[tuple[int, int]
         QUERIES.stored_hashes, [leaf for leaf, _ in places], [index for _, index in places]
     )
     return [row["hash"] for row in rows]
+
+
+async def standing(connection: Connection, counted_max: int) -> SealStanding:
+    """Return how far the log goes, and how many records it has not yet, counted to a limit."""
+    row = await connection.fetchrow(QUERIES.standing, counted_max)
+    if row is None:
+        raise AssertionError("what is joined to one row is one row at least")
+    sealed_at = row["sealed_at"]
+    return SealStanding(
+        size=row["size"],
+        sealed_at_us=None if sealed_at is None else to_us(sealed_at),
+        unsealed_records=row["unsealed_records"],
+    )
 
 
 async def keys(connection: Connection) -> list[Record]:
