@@ -92,13 +92,18 @@ FROM (SELECT) AS always LEFT JOIN LATERAL (
 
 -- name: keys
 -- The keys of the log, the latest last.
-SELECT number, origin, public_key, endorsement, acceptance, begun_at FROM audit_key ORDER BY number;
+SELECT number, origin, public_key, endorsement, acceptance, begun_at, after_size, after_digest
+FROM audit_key ORDER BY number;
 
 -- name: lock_keys
 -- Let nobody else add a key until this transaction ends.
 SELECT pg_advisory_xact_lock(1635083369, 1);
 
+-- name: wait_to_seal
+-- Let nobody seal until this transaction ends; waits for whoever does.
+SELECT pg_advisory_xact_lock(1635083369, 0);
+
 -- name: insert_key
--- Add a key, endorsed by the one before.
-INSERT INTO audit_key (number, origin, public_key, endorsement, acceptance, begun_at)
-SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5 FROM audit_key;
+-- Add a key: the first, one that is endorsed by the one before, or one in the place of a lost one.
+INSERT INTO audit_key (number, origin, public_key, endorsement, acceptance, begun_at, after_size, after_digest)
+SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM audit_key;

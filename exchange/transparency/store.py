@@ -147,6 +147,11 @@ async def lock_keys(connection: Connection) -> None:
     await connection.execute(QUERIES.lock_keys)
 
 
+async def wait_to_seal(connection: Connection) -> None:
+    """Let nobody seal until the transaction ends; waits for whoever does."""
+    await connection.execute(QUERIES.wait_to_seal)
+
+
 async def insert_key(
     connection: Connection,
     origin: str,
@@ -154,8 +159,20 @@ async def insert_key(
     begun_at_us: int,
     endorsement: bytes | None = None,
     acceptance: bytes | None = None,
+    after: tuple[int, bytes] | None = None,
 ) -> None:
-    """Add a key; with the signatures between it and the one before, where one is."""
+    """Add a key; with the signatures between it and the one before, where one is.
+
+    `after` is of one in the place of a lost key: size and digest of the last checkpoint before it.
+    """
+    after_size, after_digest = after or (None, None)
     await connection.execute(
-        QUERIES.insert_key, origin, public_key, endorsement, acceptance, from_us(begun_at_us)
+        QUERIES.insert_key,
+        origin,
+        public_key,
+        endorsement,
+        acceptance,
+        from_us(begun_at_us),
+        after_size,
+        after_digest,
     )
