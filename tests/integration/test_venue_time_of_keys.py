@@ -6,6 +6,7 @@ Method: a database whose market has lived on for years, as in a scaled exchange;
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,8 @@ async def world(database: Database, database_url: str, tmp_path: Path) -> AsyncI
         async with database.transaction() as connection:
             await connection.execute(
                 "INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)"
-                f" VALUES (1, 1, 0, decode(repeat('00', 32), 'hex'), '{VENUE}')"
+                " VALUES (1, 1, 0, decode(repeat('00', 32), 'hex'), $1)",
+                datetime.fromisoformat(VENUE),
             )
         yield opened
 
