@@ -226,7 +226,7 @@ class Exchange:
         async with database.transaction() as connection:
             use_number(await take_process_number(connection))
             await seed_catalogue(connection)
-            await surveillance.begin(connection)
+            await surveillance.begin(connection, clock.now_us())
             if await first_operator_key(connection, key_file) is not None:
                 _log.warning("the first operator's key is in %s", key_file)
         async with database.connection() as connection:
