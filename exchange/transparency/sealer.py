@@ -50,6 +50,8 @@ PIECE_RECORDS: Final = 256
 """So many are hashed in a row, in half a millisecond: who serves callers in this process waits no longer."""
 PIECE_REST_S: Final = 0.0003
 _BLOCKS_AT_ONCE: Final = 16
+EPOCH_BITS: Final = 32
+"""A transaction's number has its epoch above so many bits."""
 
 _log = logging.getLogger(__name__)
 
@@ -165,7 +167,9 @@ class Sealer:
             if found.is_to_come:
                 raise Doubt(
                     f"what was sealed goes up to transaction {from_xact}, and there have not been so many: "
-                    "the database was made from a dump, or its last block was changed"
+                    "the database was made from a dump and not brought up to the record (pg_resetwal "
+                    f"--epoch={(int(from_xact) >> EPOCH_BITS) + 1}, before anything is written), or its last "
+                    "block was changed"
                 )
             if found.until_xact is None:
                 return False
