@@ -1,6 +1,6 @@
 """Check that the records of a trade are under a signed checkpoint; needs Python 3.8 or newer, and nothing else.
 
-python3 verify_proof.py PROOF.json VERIFIER    (VERIFIER: NAME+ID+KEY as published, from a source you trust)"""
+python3 verify_proof.py PROOF.json VERIFIER [LOST...]    (NAME+ID+KEY from whom you trust; keys it replaced)"""
 
 import base64
 import datetime as dt
@@ -15,11 +15,7 @@ COLUMNS = {
     1: "id xact_id partition_id sequence event_index code event_at received_at actor_participant_id key_id "
     "participant_id trade_group_id product_id order_id trade_id subject_id detail".split()
 }
-sha256 = lambda data: hashlib.sha256(data).digest()
-
-
-def fail(why):
-    sys.exit(f"NOT PROVEN: {why}")
+sha256, fail = lambda data: hashlib.sha256(data).digest(), lambda why: sys.exit(f"NOT PROVEN: {why}")
 
 
 def point(raw):
@@ -51,11 +47,15 @@ def is_signed(key, message, signature):
     return scalar < ORDER and times(scalar, point(base)) == add(point(signature[:32]), times(k, point(key)))
 
 
-def opened(note, verifier):  # C2SP signed-note and tlog-checkpoint
+def opened(note, verifier, accepted):  # C2SP signed-note and tlog-checkpoint
     (name, key_id, key), (text, _, signatures) = verifier.split("+", 2), note.rpartition("\n\n")
     raw = base64.b64decode(key)
     if raw[:1] != b"\1" or len(raw) != 33 or sha256(f"{name}\n".encode() + raw)[:4].hex() != key_id:
         fail("the verifier is none of Ed25519, or its id is not that of its key")
+    for lost, after in (line.split()[1:] for line in text.split("\n") if line.startswith("replaced ")):
+        print(f"KEY REPLACED: {lost} was lost after {after} records, and has not endorsed this one")
+        if lost not in accepted:
+            fail(f"name {lost} as a further argument if you know from elsewhere whose the new key is")
     for line in signatures.splitlines():
         signed = base64.b64decode(line.rpartition(" ")[2])
         if line.startswith(f"\u2014 {name} ") and signed[:4].hex() == key_id and len(signed) == 68:
@@ -89,7 +89,7 @@ def fields(record):
 proof, trade = json.load(open(sys.argv[1], encoding="utf-8")), 0
 for letter in proof["trade_id"].partition("_")[2]:
     trade = trade * 32 + "0123456789abcdefghjkmnpqrstvwxyz".index(letter)
-size, root = opened(proof["checkpoint"], sys.argv[2])
+size, root = opened(proof["checkpoint"], sys.argv[2], sys.argv[3:])
 if not 0 < len({each["position"] for each in proof["records"]}) == len(proof["records"]):
     fail("it has no records, or one twice")
 for each in proof["records"]:

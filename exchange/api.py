@@ -26,6 +26,7 @@ from exchange.kit.http_described import completed
 from exchange.ledger.routes import AccountsController, CashController
 from exchange.monitoring.operations_routes import OperationsController
 from exchange.monitoring.routes import metrics_route
+from exchange.monitoring.sealing import notes_of
 from exchange.orders.capacity import CapacityImport
 from exchange.orders.capacity_routes import CapacityImportController
 from exchange.orders.many_routes import ManyOrdersController
@@ -120,6 +121,7 @@ def create_app(exchange: Exchange) -> Litestar:
         limits=watched.limits,
         answers=watched.answers,
         standing=lambda: exchange.partitions.standing,
+        notes=lambda: notes_of(exchange.operations.sealing),
         traces=exchange.traces,
         state={
             "accounts": exchange.accounts,

@@ -224,6 +224,7 @@ class Exchange:
         server: EmbeddedPostgres | None,
         replica: Database | None,
     ) -> Self:
+        await _check_folder(settings, database)
         programmes, list_prices = ProgrammeRegistry(), ListPrices()
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
         async with database.connection() as connection:
@@ -232,7 +233,7 @@ class Exchange:
         async with database.transaction() as connection:
             use_number(await take_process_number(connection))
             await seed_catalogue(connection)
-            await surveillance.begin(connection)
+            await surveillance.begin(connection, clock.now_us())
             if await first_operator_key(connection, key_file) is not None:
                 _log.warning("the first operator's key is in %s", key_file)
         async with database.connection() as connection:
@@ -380,6 +381,17 @@ class Exchange:
             on_commit=self._tell,
             on_end=on_end,
         )
+
+
+async def _check_folder(settings: Settings, database: Database) -> None:
+    """Refuse to start where the folder is another exchange's, before its files are put aside for ours."""
+    if settings.role == "engine":
+        return
+    try:
+        async with database.connection() as connection:
+            await checkpoint_keys.check_folder(connection, settings)
+    except FolderInUse as error:
+        raise StartError(str(error)) from error
 
 
 async def _checkpoint_key(settings: Settings, database: Database) -> Signer | None:

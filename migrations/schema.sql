@@ -1993,7 +1993,9 @@ CREATE TABLE alert_position (
 -- The record under signed checkpoints: which records were sealed, in which order, and the hashes that prove it.
 
 -- Whose signatures the checkpoints have, the latest last. endorsement: what the key before signed to say that this one
--- follows it; acceptance: what this one signed to say that it follows that one. The first has neither.
+-- follows it; acceptance: what this one signed to say that it follows that one. The first has neither. One that was put in
+-- the place of a lost key has no endorsement; after_size, after_digest: the last checkpoint before it, its size and the
+-- SHA-256 of its text (0 and zeros where there was none), which its acceptance says as well.
 CREATE TABLE audit_key (
     number       INTEGER PRIMARY KEY CHECK (number > 0),
     origin       TEXT NOT NULL CHECK (origin ~ '^[a-z0-9][a-z0-9./-]{0,99}$'),
@@ -2001,7 +2003,10 @@ CREATE TABLE audit_key (
     endorsement  BYTEA CHECK (octet_length(endorsement) = 64),
     acceptance   BYTEA CHECK (octet_length(acceptance) = 64),
     begun_at     TIMESTAMPTZ NOT NULL,
-    CHECK ((number = 1) = (endorsement IS NULL) AND (number = 1) = (acceptance IS NULL))
+    after_size   BIGINT CHECK (after_size >= 0),
+    after_digest BYTEA CHECK (octet_length(after_digest) = 32),
+    CHECK ((number = 1) = (acceptance IS NULL) AND (after_size IS NULL) = (after_digest IS NULL)),
+    CHECK ((endorsement IS NULL) = (number = 1 OR after_size IS NOT NULL) AND (number > 1 OR after_size IS NULL))
 );
 CREATE TRIGGER audit_key_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_key
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -27,24 +27,42 @@ _CODES: Final[dict[rules.Kind, str]] = {"review": "ALRV", "close": "ALCL", "note
 VERSIONS_MAX: Final = 1_000
 
 
-async def begin(connection: Connection) -> None:
+async def begin(connection: Connection, now_us: int) -> None:
     """Store what surveillance needs, where it is not there: the shipped rules as version 1, and its position.
 
     Version 1 is in force from the beginning.
     """
     await store.make_position(connection)
-    await store.insert_rules(
-        connection,
-        StoredRules(
-            version=1,
-            effective_from_us=0,
-            reason="shipped with the exchange",
-            changed_by=EXCHANGE_ID,
-            key_id=None,
-            changed_at_us=0,
-            rules=default_rules(),
-        ),
+    shipped = StoredRules(
+        version=1,
+        effective_from_us=0,
+        reason="shipped with the exchange",
+        changed_by=EXCHANGE_ID,
+        key_id=None,
+        changed_at_us=0,
+        rules=default_rules(),
     )
+    if await store.insert_rules(connection, shipped):
+        record = AuditRecord(
+            code="ALRU",
+            event_at_us=now_us,
+            actor_participant_id=EXCHANGE_ID,
+            participant_id=EXCHANGE_ID,
+            subject_id=shipped.version,
+            detail=_told(shipped),
+        )
+        await insert_audit_records(connection, [record])
+
+
+def _told(stored: StoredRules) -> dict[str, object]:
+    """Return what the record says of a version of the rules: all of it, so that it can be rebuilt."""
+    return {
+        "version": stored.version,
+        "effective_from_us": stored.effective_from_us,
+        "changed_at_us": stored.changed_at_us,
+        "reason": stored.reason,
+        "rules": stored.rules,
+    }
 
 
 async def list_alerts(
@@ -124,8 +142,7 @@ async def add_rules(
         rules=new.rules,
     )
     await store.insert_rules(connection, stored)
-    detail = {"version": version, "effective_from_us": from_us, "reason": new.reason}
-    await _record(connection, principal, "ALRU", version, detail, now_us)
+    await _record(connection, principal, "ALRU", version, _told(stored), now_us)
     return stored
 
 

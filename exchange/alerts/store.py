@@ -46,9 +46,9 @@ async def lock_rules(connection: Connection) -> None:
     await connection.execute(QUERIES.lock_rules)
 
 
-async def insert_rules(connection: Connection, new: StoredRules) -> None:
-    """Store a version of the rules, unless it is there."""
-    await connection.execute(
+async def insert_rules(connection: Connection, new: StoredRules) -> bool:
+    """Store a version of the rules, unless it is there; whether it was not."""
+    done = await connection.execute(
         QUERIES.insert_rules,
         new.version,
         msgspec.json.encode(new.rules).decode(),
@@ -58,6 +58,7 @@ async def insert_rules(connection: Connection, new: StoredRules) -> None:
         new.key_id,
         from_us(new.changed_at_us),
     )
+    return done.endswith(" 1")
 
 
 async def alerts_before(

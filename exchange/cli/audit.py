@@ -1,9 +1,9 @@
 """`exchange audit`: whether the record is what was sealed, proofs for others, checkpoints to keep, the key.
 
-`verify` and `rotate-key` work on the database and the folder themselves, the others speak to the exchange.
+`verify` and the commands that change the key (`cli.audit_keys`) work on the database and the folder
+themselves, the others speak to the exchange.
 """
 
-import os
 from pathlib import Path
 from typing import IO, Final
 
@@ -12,23 +12,28 @@ import msgspec
 
 from exchange.alerts.journals import JournalVerdict, check_journals
 from exchange.cli.audit_follow import follow_command
+from exchange.cli.audit_keys import (
+    accept_key_option,
+    copies_option,
+    copy_of,
+    key_command,
+    replace_lost_key_command,
+    rotate_key_command,
+    said,
+    trust_of,
+)
 from exchange.cli.bars import CountBar
-from exchange.cli.database import database_address, transaction
+from exchange.cli.database import database_address
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, json_option, run, with_client
 from exchange.cli.output import write_json
 from exchange.cli.serve import settings_with
 from exchange.cli.times import TimeFaultError, parse_moment
 from exchange.client import ExchangeClient
-from exchange.kit.clock import format_rfc3339, wall_now_us
 from exchange.kit.database import Database
 from exchange.kit.migrate import migrate
-from exchange.kit.settings import Settings
-from exchange.transparency import keys
 from exchange.transparency.folder import CheckpointFolder
-from exchange.transparency.models import Fault
-from exchange.transparency.notes import BadNote, Verifier, each_note
-from exchange.transparency.verify import Copy, Span, Verdict, verify
+from exchange.transparency.verify import Span, Verdict, verify
 
 EVERY: Final = 10**9
 
@@ -38,7 +43,8 @@ def audit() -> None:
     """Prove that nobody changed the record, and hold it to its signed checkpoints."""
 
 
-audit.add_command(follow_command)
+for _command in (follow_command, key_command, rotate_key_command, replace_lost_key_command):
+    audit.add_command(_command)
 
 
 @audit.command("verify")
@@ -51,19 +57,14 @@ audit.add_command(follow_command)
     help="The folder of signed checkpoints; by default that of the data folder.",
 )
 @click.option("--no-folder", is_flag=True, help="Believe the checkpoints of the database: it says less.")
-@click.option(
-    "--checkpoints",
-    "copies",
-    type=click.File("r", encoding="utf-8", errors="surrogateescape"),
-    multiple=True,
-    help="Checkpoints that you have kept, to hold the exchange to; may be given several times.",
-)
+@copies_option
 @click.option(
     "--verifier",
     "verifiers",
     multiple=True,
-    help="The public key, NAME+ID+KEY; by default that of the key file here, or the latest of the database.",
+    help="The public key, NAME+ID+KEY; by default that of the key file here, or the first of the database.",
 )
+@accept_key_option
 @database_options
 @json_option
 @run
@@ -74,6 +75,7 @@ async def verify_command(
     no_folder: bool,
     copies: tuple[IO[str], ...],
     verifiers: tuple[str, ...],
+    accepted: tuple[str, ...],
     database_url: str | None,
     data_dir: Path | None,
     as_json: bool,
@@ -87,7 +89,8 @@ async def verify_command(
     wrong.
 
     The checkpoints that count most are those that have left the house: give your copies by --checkpoints, and
-    the key by --verifier from a source of its own.
+    the key by --verifier from a source of its own. Where a key was lost and another took its place, nothing
+    that the new one signed is believed before you name it by --accept-key.
     """
     span = Span(
         from_position=_position(since),
@@ -102,14 +105,16 @@ async def verify_command(
             f"there are no checkpoints in {folder.path}: name another by --checkpoint-dir, or --no-folder",
             ExitCode.USAGE,
         )
-    kept = [_copy(file) for file in copies]
+    kept = [copy_of(file) for file in copies]
     with CountBar("verify", "records") as bar:
         async with database_address(database_url, data_dir) as url:
             await migrate(url)
             database = await Database.connect(url, connections_min=2, connections_max=3)
             try:
-                trusted = await _trusted(database, settings, verifiers)
-                verdict = await verify(database, folder, trusted, copies=kept, span=span, show=bar.show)
+                trusted, breaks = await trust_of(database, settings, verifiers, accepted)
+                verdict = await verify(
+                    database, folder, trusted, copies=kept, breaks=breaks, span=span, show=bar.show
+                )
                 bar.begin("journal", "commands")
                 journals = await check_journals(database, bar.show) if span == Span() else []
             finally:
@@ -132,8 +137,13 @@ def _tell(verdict: Verdict, journals: list[JournalVerdict], *, as_json: bool) ->
             click.echo(f"checkpoints outside of the database go up to position {verdict.published_size}")
         if verdict.unsealed:
             click.echo(f"{verdict.unsealed} records are not sealed yet")
+        for each in verdict.replaced:
+            click.echo(
+                f"KEY REPLACED: {each.key} was lost after {each.after_size} records; what follows is signed "
+                "by a key that it has not endorsed, and that you have named"
+            )
         if verdict.fault is not None:
-            click.echo(_said(verdict.fault))
+            click.echo(said(verdict.fault))
         for journal in journals:
             click.echo(f"journal of partition {journal.partition}: {journal.commands} commands in one chain")
             if journal.fault is not None:
@@ -141,15 +151,6 @@ def _tell(verdict: Verdict, journals: list[JournalVerdict], *, as_json: bool) ->
                     f"JOURNAL BROKEN: {journal.fault.kind} at {journal.fault.found_sequence}, where "
                     f"{journal.fault.expected_sequence} was due"
                 )
-
-
-def _said(fault: Fault) -> str:
-    where = "" if fault.position is None else f" at position {fault.position}"
-    which = "" if fault.record_id is None else f", record {fault.record_id}"
-    return (
-        f"FIRST FAULT: {fault.kind}{where}{which}: {fault.detail} (between the checkpoints of "
-        f"{fault.after_size} and {fault.until_size} records)"
-    )
 
 
 def _position(text: str | None) -> int | None:
@@ -163,30 +164,6 @@ def _time(text: str | None) -> int | None:
         return parse_moment(text)
     except TimeFaultError as fault:
         raise CommandFailure(f"{fault}, and no position", ExitCode.USAGE) from fault
-
-
-def _copy(file: IO[str]) -> Copy:
-    return Copy(where=file.name, notes=list(each_note(file)))
-
-
-async def _trusted(database: Database, settings: Settings, given: tuple[str, ...]) -> list[Verifier]:
-    """Return the keys to trust: those given, else the one here, else the database's; and who follows them."""
-    async with database.connection() as connection:
-        known = await keys.registered(connection)
-    path = keys.key_file(settings)
-    try:
-        if given:
-            anchors = [Verifier.read(text) for text in given]
-        elif os.access(path, os.R_OK):
-            anchors = [keys.read_signer(settings.checkpoint_origin, path).verifier]
-        else:
-            click.echo("the key is the database's own word: name it by --verifier to rely on it", err=True)
-            anchors = [key.verifier for key in known]
-    except BadNote as error:
-        raise CommandFailure(f"--verifier: {error}", ExitCode.USAGE) from error
-    except keys.BadKeyFile as error:
-        raise CommandFailure(str(error), ExitCode.USAGE) from error
-    return keys.trusted_from(anchors, known)
 
 
 @audit.command("prove")
@@ -214,41 +191,3 @@ async def checkpoints_command(client: ExchangeClient, limit: int, output: IO[byt
     async for each in client.oversight.checkpoints(limit=limit):
         output.write(f"{each.note}\n".encode())
     output.flush()
-
-
-@audit.command("key")
-@json_option
-@with_client
-async def key_command(client: ExchangeClient, as_json: bool) -> None:
-    """Show the public keys that checkpoints are signed with, the latest last, and where the log stands."""
-    head = await client.oversight.latest_checkpoint()
-    if as_json:
-        write_json(head)
-        return
-    for key in head.keys:
-        click.echo(f"{key.verifier}  since {key.begun_at}")
-    if head.checkpoint is not None:
-        click.echo(f"\n{head.checkpoint.note}", nl=False)
-
-
-@audit.command("rotate-key")
-@click.argument("new_key_file", type=click.Path(dir_okay=False, path_type=Path))
-@database_options
-@run
-async def rotate_key_command(new_key_file: Path, database_url: str | None, data_dir: Path | None) -> None:
-    """Let another key sign from now on: the key in use endorses it. A file that is not there is made.
-
-    The processes that seal are then started with EXCHANGE_CHECKPOINT_KEY_FILE naming the new file; until then
-    nothing is sealed, and nothing is lost.
-    """
-    settings = settings_with(database_url=database_url, data_dir=data_dir)
-    try:
-        old = keys.read_signer(settings.checkpoint_origin, keys.key_file(settings))
-        if not os.access(new_key_file, os.F_OK):
-            keys.make_key_file(new_key_file)
-        new = keys.read_signer(settings.checkpoint_origin, new_key_file)
-        async with transaction(database_url, data_dir) as connection:
-            await keys.rotate(connection, old, new, wall_now_us())
-    except keys.BadKeyFile as error:
-        raise CommandFailure(str(error), ExitCode.USAGE) from error
-    click.echo(f"{new.verifier} signs from {format_rfc3339(wall_now_us())} on; its file is {new_key_file}")

@@ -23,6 +23,7 @@ from exchange.kit.embedded_postgres import EmbeddedPostgres, running_url
 from exchange.kit.migrate import migrate
 from exchange.ledger.checking import differences
 from exchange.orders.hold_check import EVERY_QUESTION
+from exchange.orders.partition import latest_event_at_us
 
 
 @asynccontextmanager
@@ -51,6 +52,16 @@ async def transaction(
                 yield connection
         finally:
             await database.close()
+
+
+async def venue_now_us(connection: Connection) -> int:
+    """Return venue time as far as the database tells: that of the wall, or in scaled time the last commit's.
+
+    A running exchange alone knows how fast its scaled time passes, so there it is some moments behind.
+    """
+    now_us = wall_now_us()
+    latest_us = await latest_event_at_us(connection)
+    return now_us if latest_us is None else max(now_us, latest_us)
 
 
 @click.command("migrate")

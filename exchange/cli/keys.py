@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from exchange.cli.database import transaction
+from exchange.cli.database import transaction, venue_now_us
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import DEFAULT_URL, DURATION, database_options, json_option, run, yes_option
 from exchange.cli.output import write_facts, write_json, write_table
@@ -89,17 +89,16 @@ async def create(
     as_json: bool,
 ) -> None:
     """Make a key for PARTICIPANT (par_...). It is shown once."""
-    now_us = wall_now_us()
     grant = KeyGrant(
         participant_id=_typed("par", participant),
         label=label,
         scopes=frozenset(Scope(scope) for scope in scopes),
-        expires_at_us=None if expires_in is None else now_us + expires_in * US_PER_HOUR,
+        expires_at_us=None if expires_in is None else wall_now_us() + expires_in * US_PER_HOUR,
         signing_public_key=_public_key(signing_key),
         algorithm=algorithm,
     )
     async with transaction(database_url, data_dir) as connection:
-        key, text = await create_key(connection, None, grant, now_us)
+        key, text = await create_key(connection, None, grant, await venue_now_us(connection))
     _write_issued(key, text, as_json=as_json)
 
 
@@ -144,7 +143,7 @@ async def login(
             frozenset(map(Scope, scopes)) or KIND_SCOPES[owner.kind],
             valid_s=valid_minutes * 60,
             lifetime_s=lifetime_s,
-            now_us=wall_now_us(),
+            now_us=await venue_now_us(connection),
         )
     link, expires_at = login_url(url.rstrip("/"), code), format_rfc3339(ends_at_us)
     if as_json:
@@ -183,7 +182,7 @@ async def revoke(key: str, yes: bool, database_url: str | None, data_dir: Path |
     if not yes:
         click.confirm(f"Revoke {key} for good?", abort=True, err=True)
     async with transaction(database_url, data_dir) as connection:
-        await revoke_key(connection, EXCHANGE_ITSELF, key_id, wall_now_us())
+        await revoke_key(connection, EXCHANGE_ITSELF, key_id, await venue_now_us(connection))
     click.echo(f"revoked {key}", err=True)
 
 
@@ -218,7 +217,7 @@ async def rotate(
             key_id,
             overlap_s=overlap_s,
             signing_public_key=public_key,
-            now_us=wall_now_us(),
+            now_us=await venue_now_us(connection),
         )
     _write_issued(made, text, as_json=as_json)
 

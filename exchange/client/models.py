@@ -19,9 +19,10 @@ class VenueTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """Whether the exchange takes orders."""
+    """Whether the exchange takes orders; `notes` say what its operators should see to beside that."""
 
     status: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,10 +48,11 @@ AnswerCounts = Counts[tuple[str, str, int]]
 _log: Final = logging.getLogger("exchange.http")
 
 
-class Health(msgspec.Struct, frozen=True):
-    """A state of the service."""
+class Health(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A state of the service; `notes` say what operators should see to, though requests are taken."""
 
     status: str
+    notes: tuple[str, ...] = ()
 
 
 def _finish(
@@ -108,18 +109,20 @@ def _readyz(
     is_ready: Callable[[], Awaitable[bool]],
     troubles: Callable[[], Sequence[str]] | None,
     standing: Callable[[], str],
+    notes: Callable[[], Sequence[str]],
 ) -> HTTPRouteHandler:
     @get("/readyz", opt=public() | unlimited(), tags=["Health"], summary="Can the service take requests")
     async def readyz() -> Health:
         """Answer whether the service can take requests; 503, with the reasons, while it cannot.
 
-        An engine that stands by for the one that leads is well, and says `standby`.
+        An engine that stands by for the one that leads is well, and says `standby`. `notes`, where there are
+        any, tell what is wrong beside the market, such as a record that nobody seals.
         """
         if not await is_ready():
             reasons = troubles() if troubles is not None else ()
             detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
             raise Unavailable("not_ready", detail)
-        return Health(standing())
+        return Health(standing(), tuple(notes()))
 
     return readyz
 
@@ -160,11 +163,13 @@ def build_app(
     answers: AnswerCounts | None = None,
     traces: "Traces | None" = None,
     standing: Callable[[], str] = lambda: "ready",
+    notes: Callable[[], Sequence[str]] = tuple,
     sessions: Authenticator | None = None,
 ) -> Litestar:
     """Build the application; raises TypeError when a route does not say who may call it.
 
-    `troubles` tells why `is_ready` says no, `standing` in one word how the service stands while it says yes.
+    `troubles` tells why `is_ready` says no, `standing` in one word how the service stands while it says yes,
+    `notes` what is wrong all the same.
     Without `limits` nobody is limited. `answers` is counted into. With `traces` each request leaves a span;
     without, no line is run for it. Without `sessions` no cookie opens anything.
 
@@ -173,7 +178,7 @@ def build_app(
     """
     routes: list[ControllerRouterHandler] = [
         healthz,
-        _readyz(is_ready, troubles, standing),
+        _readyz(is_ready, troubles, standing, notes),
         ProblemsController,
         *openapi_routes,
         *controllers,

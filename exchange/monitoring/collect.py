@@ -20,6 +20,7 @@ from exchange.kit.redis import Redis
 from exchange.orders.meters import SequencerMeters, SequencerState
 from exchange.orders.service import OrderService
 from exchange.transparency.sealer import Sealer
+from exchange.transparency.standing import SealWatch
 
 
 class Connections(Protocol):
@@ -45,6 +46,7 @@ class Watched(msgspec.Struct, kw_only=True):
     notices: Notices
     alerts: AlertWatch
     sealer: Sealer
+    sealing: SealWatch = msgspec.field(default_factory=SealWatch)
     redis: Redis | None = None
     answers: Counts[tuple[str, str, int]] = msgspec.field(default_factory=Counts)
     connections: Connections | None = None
@@ -95,7 +97,7 @@ def exposition(watched: Watched) -> str:
         [({}, watched.alerts.read_id)],
     )
     told.counter("exchange_alerts_found_total", "Alerts raised here.", [({}, watched.alerts.found)])
-    _tell_sealing(told, watched.sealer)
+    _tell_sealing(told, watched.sealer, watched.sealing)
     usage = watched.database.usage
     told.gauge(
         "exchange_database_connections",
@@ -106,7 +108,22 @@ def exposition(watched: Watched) -> str:
     return told.text()
 
 
-def _tell_sealing(told: Exposition, sealer: Sealer) -> None:
+def _tell_sealing(told: Exposition, sealer: Sealer, seen: SealWatch) -> None:
+    told.gauge(
+        "exchange_audit_can_sign",
+        "1 while this process has the key that checkpoints are signed with.",
+        [({}, sealer.can_sign)],
+    )
+    told.gauge(
+        "exchange_audit_unsealed_records",
+        "Records that are under no checkpoint yet, counted to 10,000, as last seen here.",
+        [({}, seen.latest.unsealed_records)],
+    )
+    told.gauge(
+        "exchange_audit_checkpoint_age_seconds",
+        "How old the last checkpoint is while records are unsealed; 0 while none is.",
+        [({}, seen.checkpoint_age_s)],
+    )
     told.counter("exchange_audit_sealed_total", "Records sealed here.", [({}, sealer.sealed)])
     told.gauge(
         "exchange_audit_size", "Records under signed checkpoints, as last seen here.", [({}, sealer.size)]

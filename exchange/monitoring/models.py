@@ -11,6 +11,7 @@ import msgspec
 from exchange.kit.settings import Role
 
 FollowerName = Literal["alerts", "summaries"]
+SealWarning = Literal["nobody_can_sign", "late"]
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +80,9 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a process tells of itself.
 
     `redis`: whether it is reached, null where it needs none. `notices_heard`: whether it hears of keys that
-    end. `alerts_reading`: whether it is the one that reads the record for alerts. `seal_doubt`: why the
-    record is not sealed, where what was sealed and what is there contradict each other. `connections`: open
-    ones of callers.
+    end. `alerts_reading`: whether it is the one that reads the record for alerts. `can_sign`: whether it has
+    the key that checkpoints of the record are signed with. `seal_doubt`: why the record is not sealed, where
+    what was sealed and what is there contradict each other. `connections`: open ones of callers.
     """
 
     troubles: list[str]
@@ -89,6 +90,7 @@ class ProcessReport(msgspec.Struct, frozen=True, kw_only=True):
     redis: bool | None
     notices_heard: bool
     alerts_reading: bool
+    can_sign: bool
     seal_doubt: str | None
     stream_readers: int
     connections: int | None
@@ -165,6 +167,24 @@ class FollowerView(msgspec.Struct, frozen=True, kw_only=True):
     behind_records: int
 
 
+class SealingView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the record is under signed checkpoints.
+
+    `sealed_at` is wall time, null before the first checkpoint. `unsealed_records` counts to 10,000 at most;
+    `unsealed_s` is for how long the answering process has seen records wait with nothing sealed meanwhile.
+    `signers` are the processes that have the key and were heard of within a quarter of a minute. `warnings`:
+    `nobody_can_sign`, where there is none; `late`, where records have waited for four times `period_s`.
+    """
+
+    size: int
+    sealed_at: str | None
+    unsealed_records: int
+    unsealed_s: float
+    period_s: float
+    signers: list[str]
+    warnings: list[SealWarning]
+
+
 class DatabaseView(msgspec.Struct, frozen=True, kw_only=True):
     """PostgreSQL as the answering process has it. A transaction that stays open holds the summaries back."""
 
@@ -194,5 +214,6 @@ class OperationsView(msgspec.Struct, frozen=True, kw_only=True):
     database: DatabaseView
     partitions: list[PartitionView]
     followers: list[FollowerView]
+    sealing: SealingView
     processes: list[ProcessView]
     phase_changes: list[PhaseChangeView]

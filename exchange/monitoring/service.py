@@ -33,9 +33,11 @@ from exchange.monitoring.models import (
     PhaseView,
     ProcessReport,
     ProcessView,
+    SealingView,
     Told,
 )
 from exchange.monitoring.recent import PERIOD_S, Recent
+from exchange.monitoring.sealing import sealing_view
 from exchange.orders.meters import SequencerMeters, SequencerState
 
 FORGOTTEN_S: Final = 3_600.0
@@ -58,6 +60,8 @@ class Operations:
         self._role = role
         self._troubles = troubles
         self._recent: dict[int, Recent] = {each: Recent() for each in watched.orders.states()}
+        self.sealing: SealingView | None = None
+        """How sealing stood when it was last looked at; None before."""
         self._is_told = True
         self._task: asyncio.Task[None] | None = None
 
@@ -97,6 +101,8 @@ class Operations:
         async with self._watched.database.transaction() as connection:
             await store.tell_process(connection, self._name, self._role, told)
             await store.forget_processes(connection, FORGOTTEN_S)
+            rows = await store.processes(connection)
+            await self._look_at_sealing(connection, rows, self._all_told(rows))
 
     def told(self) -> Told:
         """Return what this process says of itself now."""
@@ -112,6 +118,7 @@ class Operations:
                 redis=None if watched.redis is None else not watched.redis.is_cut_off,
                 notices_heard=watched.notices.is_listening,
                 alerts_reading=watched.alerts.is_leading,
+                can_sign=watched.sealer.can_sign,
                 seal_doubt=watched.sealer.doubt,
                 stream_readers=watched.relay.hub.readers,
                 connections=None if watched.connections is None else watched.connections.count,
@@ -154,8 +161,9 @@ class Operations:
             round_trip_s = monotonic_s() - asked_s
             size_bytes, oldest_s = await store.database_state(connection)
             partitions = await store.partitions(connection)
-            told = {each.name: _read(each.report) for each in rows} | {self._name: self.told()}
+            told = self._all_told(rows)
             followers = await self._followers(connection, told)
+            sealing = await self._look_at_sealing(connection, rows, told)
             changes = await store.phase_changes(connection, PHASE_CHANGES_SHOWN)
         return OperationsView(
             venue_at=format_rfc3339(self._watched.clock.now_us()),
@@ -168,9 +176,27 @@ class Operations:
             ),
             partitions=[self._partition(each, told) for each in partitions],
             followers=followers,
+            sealing=sealing,
             processes=[self._process(each, told[each.name]) for each in rows],
             phase_changes=changes,
         )
+
+    def _all_told(self, rows: Sequence[store.ProcessRow]) -> dict[str, Told | None]:
+        return {each.name: _read(each.report) for each in rows} | {self._name: self.told()}
+
+    async def _look_at_sealing(
+        self, connection: Connection, rows: Sequence[store.ProcessRow], told: Mapping[str, Told | None]
+    ) -> SealingView:
+        watch = self._watched.sealing
+        standing = await watch.look(connection)
+        self.sealing = sealing_view(
+            standing,
+            told,
+            {each.name: each.seen_s_ago for each in rows if each.name != self._name},
+            waiting_s=watch.waiting_s,
+            period_s=self._watched.sealer.period_s,
+        )
+        return self.sealing
 
     async def _followers(self, connection: Connection, told: Mapping[str, Told | None]) -> list[FollowerView]:
         reading = {name: each for name, each in told.items() if each and each.report.alerts_reading}

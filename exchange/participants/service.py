@@ -69,7 +69,15 @@ async def create_participant(
         now_us,
         participant_id=participant.id,
         trade_group_id=trade_group_id,
-        detail={"kind": participant.kind, "name": participant.name},
+        # Without its name: the record is kept for ever, and a name may be a person's.
+        detail={
+            "kind": participant.kind,
+            "region": participant.region,
+            "ownership": participant.ownership,
+            "size_class": participant.size_class,
+            "founded_on": participant.founded_on,
+            "sectors": participant.sectors,
+        },
     )
     return participant
 
@@ -117,7 +125,7 @@ async def create_trade_group(
         await store.insert_trade_group(connection, group)
     except UniqueViolation as error:
         raise Conflict("already_exists", "a trade group of this name exists already") from error
-    await record_step(connection, "GNEW", actor, now_us, trade_group_id=group.id, detail={"name": name})
+    await record_step(connection, "GNEW", actor, now_us, trade_group_id=group.id)
     return group
 
 
@@ -177,7 +185,7 @@ async def issue_key(
         participant_id=owner.id,
         trade_group_id=owner.trade_group_id,
         subject_id=made.key_id,
-        detail={"scopes": sorted(grant.scopes), "label": grant.label},
+        detail={"scopes": sorted(grant.scopes)},  # without its label, which may be a name
     )
     key = await store.key_by_id(connection, made.key_id)
     if key is None:

@@ -285,6 +285,43 @@ class RestingRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     open_gpus: int | None
 
 
+class GroupRow(msgspec.Struct, frozen=True, gc=False):
+    """A trade group; its name is not on record."""
+
+    created_at: int
+
+
+class ParticipantRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant as it was registered; its name is not on record. A day is written as 2024-05-01."""
+
+    kind: str
+    trade_group_id: int | None = None
+    region: str | None = None
+    ownership: str | None = None
+    size_class: str | None = None
+    founded_on: str | None = None
+    sectors: list[str] = []
+    created_at: int
+
+
+class ListPriceRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A list price that a provider published."""
+
+    price_ticks: int
+    listed_at: int
+
+
+class RulesRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of the rules of surveillance."""
+
+    rules: dict[str, Any]
+    effective_from: int
+    reason: str
+    changed_by: int
+    key_id: int | None
+    changed_at: int
+
+
 class AccountName(msgspec.Struct, frozen=True, gc=False):
     """Whose account it is and what for: what of an account never changes."""
 

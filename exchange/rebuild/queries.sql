@@ -123,6 +123,22 @@ SELECT id, programme_id, programme_version, buyer_id, amount_fen, status, step_c
     reason, submitted_at, decided_at
 FROM application;
 
+-- name: stored_trade_group
+-- Trade groups.
+SELECT id, created_at FROM trade_group;
+
+-- name: stored_participant
+-- Participants as they were registered.
+SELECT id, kind, trade_group_id, region, ownership, size_class, founded_on, sectors, created_at FROM participant;
+
+-- name: stored_list_price
+-- Every list price that was ever published.
+SELECT product_id, provider_id, number, price_ticks, listed_at FROM list_price;
+
+-- name: stored_alert_rules
+-- Every version of the rules of surveillance.
+SELECT version, rules, effective_from, reason, changed_by, key_id, changed_at FROM alert_rules;
+
 -- name: stored_partition_head
 -- Where each partition says that it stands.
 SELECT partition_id, last_sequence, encode(last_hash, 'hex') AS last_hash FROM partition_head;

@@ -2,18 +2,19 @@
 
 The record is what is only ever added to: the audit trail, the journal, the ledger's transfers, versions of
 programmes' rules. Of accounts only their names are taken, which never change. Everything else that is stored
-(orders, holds, leases, balances, vouchers, claims, programmes, books) is what that adds up to, and is
-compared row by row and column by column. Reads one moment, locks nothing and writes nothing.
+(orders, holds, leases, balances, vouchers, claims, programmes, books, who takes part, list prices, rules of
+alerts) is what that adds up to, and is compared row by row and column by column. Reads one moment, locks
+nothing and writes nothing.
 
 Known limits: what is rebuilt is kept in memory, some 2 kB an order with its trades and steps; nothing is
-rebuilt of participants, keys, products and list prices. Ids of records are given out before commits, but all
+rebuilt of names, keys and products. Ids of records are given out before commits, but all
 that change one thing wait for each other, so of each thing the ids have the order of its steps.
 """
 
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
@@ -27,12 +28,13 @@ from exchange.rebuild.faces import faces_of
 from exchange.rebuild.market import Markets
 from exchange.rebuild.models import BookRow, CaptureRow, Key, Mismatch, Rebuilt, Row, row_of
 from exchange.rebuild.money import Money
+from exchange.rebuild.parties import OF_PARTIES, Parties
 from exchange.rebuild.trading import OF_LEASES, OF_ORDERS, Trading
 from matching.snapshot import snapshot
 
 Progress: TypeAlias = Callable[[str, float], None]
 
-CODES: Final = (*OF_ORDERS, *OF_LEASES, "CASH", *OF_AID)
+CODES: Final = (*OF_ORDERS, *OF_LEASES, "CASH", *OF_AID, *OF_PARTIES)
 """The steps from which something is rebuilt."""
 AT_ONCE: Final = 500
 """Rows between two breaths, in which others may run."""
@@ -94,11 +96,13 @@ async def rebuild(connection: Connection, at_us: int | None = None, progress: Pr
     }
     aid = Aid(captures, await store.validity_days(connection))
     bar = _Bar(progress, about, "audit_record", COMPARING)
+    parties = Parties()
     broken: list[Mismatch] = []
     async for step in store.record(connection, list(CODES), at_us):
         try:
             trading.follow(step)
             aid.follow(step)
+            parties.follow(step)
             if step.code == "CASH":
                 told = step.detail
                 money.account_for(step.subject_id, told["reason"], told["amount_fen"], step.participant_id)
@@ -114,10 +118,11 @@ async def rebuild(connection: Connection, at_us: int | None = None, progress: Pr
     trading.name_programmes(aid.paid(money))
     money.end()
     aid.end(money)
+    parties.end()
     for (lease_id, _, _), capture in captures.items():
         if lease_id in trading.trades:
             capture.provider_id = trading.trades[lease_id].provider_id
-    tables = _tables(markets, money, trading, aid)
+    tables = _tables(markets, money, trading, aid, parties)
     return Rebuilt(
         tables=tables,
         books={product_id: snapshot(book) for product_id, book in markets.books.items()},
@@ -128,13 +133,14 @@ async def rebuild(connection: Connection, at_us: int | None = None, progress: Pr
             *broken,
             *trading.contradictions,
             *aid.contradictions,
+            *parties.contradictions,
         ],
         counts=counts,
     )
 
 
 def _tables(
-    markets: Markets, money: Money, trading: Trading, aid: Aid
+    markets: Markets, money: Money, trading: Trading, aid: Aid, parties: Parties
 ) -> dict[str, dict[Key, msgspec.Struct]]:
     """Return what was rebuilt by the names of the tables that have it."""
 
@@ -158,6 +164,10 @@ def _tables(
         "voucher": by_id(aid.vouchers),
         "claim": by_id(aid.claims),
         "application": by_id(aid.applications),
+        "trade_group": dict(parties.groups),
+        "participant": dict(parties.participants),
+        "list_price": dict(parties.list_prices),
+        "alert_rules": dict(parties.rules),
         "partition_head": dict(markets.heads),
         "book": dict(markets.stood),
     }
@@ -208,9 +218,11 @@ async def compare_books(connection: Connection, rebuilt: Rebuilt) -> AsyncIterat
 
 
 def plain(value: Any, column: str) -> Any:
-    """Return a stored value as rebuilt ones are: times in microseconds, JSON read."""
+    """Return a stored value as rebuilt ones are: times in microseconds, days as text, JSON read."""
     if isinstance(value, datetime):
         return to_us(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if column in ("terms", "denial", "rules") and isinstance(value, str):
         return msgspec.json.decode(value)
     return value

@@ -113,6 +113,10 @@ STORED: Final = (
     StoredTable("voucher", 1, QUERIES.stored_voucher),
     StoredTable("claim", 1, QUERIES.stored_claim),
     StoredTable("application", 1, QUERIES.stored_application),
+    StoredTable("trade_group", 1, QUERIES.stored_trade_group),
+    StoredTable("participant", 1, QUERIES.stored_participant),
+    StoredTable("list_price", 3, QUERIES.stored_list_price),
+    StoredTable("alert_rules", 1, QUERIES.stored_alert_rules),
     StoredTable("partition_head", 1, QUERIES.stored_partition_head),
 )
 """`resting` is the live orders of `orders` once more, as the books should have them."""

@@ -143,14 +143,18 @@ class CheckpointFolder:
 
         Raises `FolderInUse` where a process of another log holds it.
         """
+        self.must_be_free()
         if self.checkpoints.exists():
-            self._must_be_free()
             kept = self.path.with_name(f"{self.path.name}.before-{wall_now_us()}")
             self.path.rename(kept)
             _log.warning("%s has the checkpoints of another database; they are kept in %s", self.path, kept)
 
-    def _must_be_free(self) -> None:
-        descriptor = os.open(self.path / _USED, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    def must_be_free(self) -> None:
+        """Raise `FolderInUse` where a process publishes here, or is about to. Nothing is touched."""
+        try:
+            descriptor = os.open(self.path / _USED, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -2,7 +2,8 @@
 
 Whether a block follows on what was looked at before, its checkpoint is signed (by the log's first key, or one
 that follows it by signatures) and says what is stored with it, and its records are still those that were
-sealed. What is changed later, `transparency.verify` finds.
+sealed. What is changed later, `transparency.verify` finds. That a key took the place of a lost one is told
+once, and what it signs is looked at as before: surveillance has nobody's word whose it is.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ import msgspec
 from exchange.kit.database import Connection
 from exchange.transparency import store
 from exchange.transparency.diagnosis import first_fault
-from exchange.transparency.keys import registered, trusted_from
+from exchange.transparency.keys import registered
 from exchange.transparency.models import Block, SealBreak
 from exchange.transparency.notes import (
     FIRST,
@@ -25,6 +26,7 @@ from exchange.transparency.notes import (
     read_checkpoint,
 )
 from exchange.transparency.tree import leaves_of
+from exchange.transparency.trust import breaks_of, trusted_from
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -46,7 +48,9 @@ async def look_on(connection: Connection, looked: Looked) -> tuple[Looked, SealB
     block = blocks[0]
     now = Looked(block.size, digest_of(block.note))
     known = await registered(connection)
-    if not _follows(looked, block, trusted_from([key.verifier for key in known[:1]], known)):
+    breaks = breaks_of(known)
+    trusted = trusted_from([key.verifier for key in known[:1]], known, [each.by for each in breaks])
+    if not _follows(looked, block, trusted):
         return now, SealBreak(kind="seal_replaced", expected=looked.size, found=block.first_position)
     records = await store.canonical_records(connection, block.form, block.from_xact, block.until_xact)
     leaves = leaves_of(block.hashes, block.first_position, block.size)
@@ -60,7 +64,10 @@ async def look_on(connection: Connection, looked: Looked) -> tuple[Looked, SealB
     )
     position = fault.position if fault else block.size if len(records) > len(leaves) else None
     if position is None:
-        return now, None
+        is_replaced = any(each.after_size == block.first_position for each in breaks)
+        if not is_replaced:
+            return now, None
+        return now, SealBreak(kind="key_replaced", expected=block.first_position, found=block.size)
     return now, SealBreak(kind="sealed_changed", expected=position, found=block.size)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from exchange.transparency.models import Checkpoint, Fault, FaultKind
 from exchange.transparency.notes import (
+    FIRST,
     BadNote,
     OtherKey,
     Verifier,
@@ -21,6 +22,7 @@ from exchange.transparency.notes import (
     digest_of,
     read_checkpoint,
 )
+from exchange.transparency.trust import KeyBreak
 
 
 class Kept(msgspec.Struct, frozen=True, gc=False):
@@ -60,22 +62,29 @@ def read_history(
     where: str,
     is_whole: bool,
     after: Kept | None = None,
+    breaks: Sequence[KeyBreak] = (),
 ) -> History:
     """Read checkpoints that one place has, oldest first, up to the first that cannot be trusted.
 
     `is_whole` tells that none may be missing between two; a copy may have gaps. `where` names the place in
-    what is told of a fault. `after` is the one that they follow, and is not among those returned.
+    what is told of a fault. `after` is the one that they follow, and is not among those returned. `breaks`
+    are where lost keys were replaced by others that are accepted; any other such place is a fault.
     """
     trusted: list[Kept] = []
     for note in notes:
         before = trusted[-1] if trusted else after
         try:
             checkpoint = read_checkpoint(note)
-            check_signature(note, verifiers)
+            denied = _denied(checkpoint, breaks)
+            signer = None if denied else check_signature(note, verifiers)
         except BadNote as error:
             kind = FaultKind.WRONG_KEY if isinstance(error, OtherKey) else FaultKind.CHECKPOINT_DAMAGED
             detail = f"{where}: after the checkpoint of size {_size(before)}: {error}"
             return History(trusted=trusted, fault=_fault(kind, detail, before, note))
+        denied = denied or _misplaced(checkpoint, signer, before, breaks, is_whole=is_whole)
+        if denied:
+            detail = f"{where}: after the checkpoint of size {_size(before)}: {denied}"
+            return History(trusted=trusted, fault=_fault(FaultKind.KEY_REPLACED, detail, before, note))
         if before is not None and (found := _contradiction(before, checkpoint, is_whole=is_whole)):
             kind, detail, is_either = found
             if is_either and trusted:
@@ -107,6 +116,45 @@ def _contradiction(
         )
         return FaultKind.CHECKPOINT_REPLACED, detail, True
     return None
+
+
+def _denied(checkpoint: Checkpoint, breaks: Sequence[KeyBreak]) -> str:
+    """Return how what a checkpoint says of lost keys is not what is accepted; '' where it is."""
+    accepted = [each.replaced for each in breaks if each.after_size < checkpoint.size]
+    for told in checkpoint.replaced:
+        if told not in accepted:
+            return (
+                f"the key {told.key} was lost after {told.after_size} records, and another took its place "
+                "without its signature: only who knows from elsewhere whose that is may accept it"
+            )
+    if list(checkpoint.replaced) != accepted:
+        lost = accepted[0] if not checkpoint.replaced else accepted[-1]
+        return f"it does not say that the key {lost.key} was lost after {lost.after_size} records"
+    return ""
+
+
+def _misplaced(
+    checkpoint: Checkpoint,
+    signer: Verifier | None,
+    before: Kept | None,
+    breaks: Sequence[KeyBreak],
+    *,
+    is_whole: bool,
+) -> str:
+    """Return why a checkpoint cannot be on its side of the end of a lost key; '' where it can."""
+    size, digest = (0, FIRST) if before is None else (before.size, before.text_digest)
+    for each in breaks:
+        is_after = checkpoint.size > each.after_size
+        if (signer in each.since) != is_after:
+            return f"it is signed by a key of the other side of size {each.after_size}, where one was lost"
+        is_last_known = is_whole or (before is not None and size == each.after_size)
+        is_other = is_last_known and (size, digest) != (each.after_size, each.after_digest)
+        if is_after and size <= each.after_size and is_other:
+            return (
+                f"the key {each.by.short} took the place of {each.lost.short} after another checkpoint, of "
+                f"size {each.after_size}"
+            )
+    return ""
 
 
 def _size(kept: Kept | None) -> int:

@@ -4,15 +4,16 @@ The first process that may seal makes the key where the settings name none, and 
 is. From then on only a process that has the latest key seals: one with another, or with none, serves proofs
 and publishes nothing. A key is followed by another one with `rotate`: both sign that it is, so who trusts one
 of them can go on to the others by the signatures alone.
+
+A key that was lost endorses nothing. Another takes its place by `replace_lost`, in the open: it signs itself
+whose place it takes and after which checkpoint, every checkpoint from then on says so, and nobody trusts it
+for the sake of the one before (`exchange.transparency.trust`).
 """
 
 import asyncio
-import itertools
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -24,22 +25,14 @@ from exchange.kit.settings import Settings
 from exchange.kit.signing_keys import BadKey, read_private_key
 from exchange.transparency import store
 from exchange.transparency.folder import CheckpointFolder
-from exchange.transparency.notes import Signer, Verifier, succession_text
+from exchange.transparency.notes import FIRST, Signer, Verifier, digest_of, to_base64
+from exchange.transparency.trust import RegisteredKey, trusted_from
 
 KEY_FILE: Final = "checkpoint.key"
 
 
 class BadKeyFile(Exception):
     """The file of the key cannot be used; the message names it and says why."""
-
-
-class RegisteredKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key of the log's; but for the first, with the signatures of the one before and of its own."""
-
-    verifier: Verifier
-    endorsement: bytes | None
-    acceptance: bytes | None
-    begun_at_us: int
 
 
 def read_signer(origin: str, path: Path) -> Signer:
@@ -69,6 +62,7 @@ async def registered(connection: Connection) -> list[RegisteredKey]:
             endorsement=row["endorsement"],
             acceptance=row["acceptance"],
             begun_at_us=to_us(row["begun_at"]),
+            after=None if row["after_size"] is None else (row["after_size"], row["after_digest"]),
         )
         for row in await store.keys(connection)
     ]
@@ -77,6 +71,15 @@ async def registered(connection: Connection) -> list[RegisteredKey]:
 def key_file(settings: Settings) -> Path:
     """Return where the key is of a process with these settings."""
     return (settings.checkpoint_key_file or settings.data_dir / KEY_FILE).expanduser()
+
+
+async def check_folder(connection: Connection, settings: Settings) -> None:
+    """Raise `FolderInUse` where another exchange publishes in the folder that this log would begin in.
+
+    To be asked before a start writes anything to the data folder. Nothing is touched.
+    """
+    if not await store.keys(connection):
+        await asyncio.to_thread(CheckpointFolder.of(settings).must_be_free)
 
 
 async def begin(connection: Connection, settings: Settings) -> Signer | None:
@@ -125,23 +128,43 @@ async def rotate(connection: Connection, old: Signer, new: Signer, now_us: int) 
     await insert_audit_records(connection, [AuditRecord(code="CKEY", event_at_us=now_us, detail=detail)])
 
 
-def trusted_from(anchors: Sequence[Verifier], known: Sequence[RegisteredKey]) -> list[Verifier]:
-    """Return the keys to trust: the given ones, and each that follows or precedes one by its own signature.
+async def replace_lost(
+    connection: Connection, new: Signer, *, verified_size: int, reason: str, now_us: int
+) -> RegisteredKey:
+    """Let a key take the place of the log's latest, which is lost; return the key that was lost.
 
-    A key that is trusted vouches for the next by its endorsement, and for the one before by its acceptance.
+    `verified_size` is up to where the log was held to the checkpoints outside of the database: it must end
+    there. Nobody seals meanwhile. Raises `BadKeyFile` where the log has no key, or the new one has been its
+    before, or where more was sealed since.
     """
-    trusted = list(anchors)
-    steps = list(itertools.pairwise(known))
-    for before, after in steps:
-        if before.verifier in trusted and _says(before.verifier, before, after, after.endorsement):
-            trusted.append(after.verifier)
-    for before, after in reversed(steps):
-        if after.verifier in trusted and _says(after.verifier, before, after, after.acceptance):
-            trusted.append(before.verifier)
-    return list(dict.fromkeys(trusted))
-
-
-def _says(by: Verifier, before: RegisteredKey, after: RegisteredKey, signature: bytes | None) -> bool:
-    return signature is not None and by.has_signed(
-        succession_text(before.verifier, after.verifier), signature
+    await store.lock_keys(connection)
+    await store.wait_to_seal(connection)
+    known = await registered(connection)
+    if not known:
+        raise BadKeyFile("the log has no key yet: the first process that seals makes it")
+    lost = known[-1]
+    if any(key.verifier.public_key == new.verifier.public_key for key in known):
+        raise BadKeyFile("the new key has been the log's before")
+    last = await store.last_block(connection)
+    after = (0, FIRST) if last is None else (last.size, digest_of(last.note))
+    if after[0] != verified_size:
+        raise BadKeyFile(
+            f"the log has gone on from {verified_size} to {after[0]} records meanwhile: its key is not lost"
+        )
+    await store.insert_key(
+        connection,
+        new.verifier.name,
+        new.verifier.public_key,
+        wall_now_us(),
+        acceptance=new.sign_replacement(lost.verifier, after),
+        after=after,
     )
+    detail = {
+        "verifier": str(new.verifier),
+        "replaced": str(lost.verifier),
+        "after_size": after[0],
+        "after_digest": to_base64(after[1]),
+        "reason": reason,
+    }
+    await insert_audit_records(connection, [AuditRecord(code="CKLO", event_at_us=now_us, detail=detail)])
+    return lost

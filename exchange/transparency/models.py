@@ -8,11 +8,22 @@ import msgspec
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit
 
 
+class Replaced(msgspec.Struct, frozen=True):
+    """A key of the log that was lost: its name and id, and the size of the log when another took its place.
+
+    Nobody signed for the other but itself. Every checkpoint from then on says so.
+    """
+
+    key: str
+    after_size: int
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What a checkpoint says: the first `size` records have this `root`.
 
     `form` tells how the records after the checkpoint before were written as bytes, `previous` is the SHA-256
-    of that checkpoint's text, zeros for the first, and `sealed_at_us` wall time.
+    of that checkpoint's text, zeros for the first, and `sealed_at_us` wall time. `replaced` are the keys of
+    before that were lost, oldest first.
     """
 
     origin: str
@@ -21,6 +32,7 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     form: int
     sealed_at_us: int
     previous: bytes
+    replaced: tuple[Replaced, ...] = ()
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +68,8 @@ class FaultKind(StrEnum):
     """It cannot be read, or is not what was signed."""
     WRONG_KEY = "wrong_key"
     """It is signed by another key than the log's."""
+    KEY_REPLACED = "key_replaced"
+    """A key took the place of a lost one and is not named as accepted, or what is signed denies it."""
     HASHES_CHANGED = "hashes_changed"
     """The records are whole, but the hashes that the database keeps of them are not."""
     UNKNOWN = "unknown"
@@ -76,6 +90,14 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     other_position: int | None = None
     after_size: int
     until_size: int
+
+
+class SealStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """How the log stood at a look: its size, when the last checkpoint was signed (wall time), what waits."""
+
+    size: int
+    sealed_at_us: int | None
+    unsealed_records: int
 
 
 class SealBreak(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +121,10 @@ class LogKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key of the log's: `verifier` in the form of signed notes, `public_key` the same in plain base64.
 
     Each key but the first is endorsed by the one before, and accepts to follow it: two signatures over
-    `VERIFIER`, a line feed, `follows VERIFIER OF THE ONE BEFORE`, a line feed.
+    `VERIFIER`, a line feed, `follows VERIFIER OF THE ONE BEFORE`, a line feed. One that took the place of a
+    lost key has no endorsement: `after_size` and `after_digest` (base64) name the last checkpoint before it,
+    and its acceptance is over `VERIFIER`, a line feed, `replaces VERIFIER OF THE ONE BEFORE`, a line feed,
+    `after SIZE DIGEST without its signature`, a line feed. Who trusts the one before need not trust it.
     """
 
     verifier: str
@@ -107,6 +132,8 @@ class LogKey(msgspec.Struct, frozen=True, kw_only=True):
     begun_at: str
     endorsement: str | None
     acceptance: str | None
+    after_size: int | None
+    after_digest: str | None
 
 
 class LogHead(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,9 @@ The forms are those of C2SP's signed-note and tlog-checkpoint, which the tools o
 
     — compute-exchange/audit <base64 of the key's four bytes and the signature>
 
+Where a key of the log was lost and another took its place, a line `replaced NAME+ID SIZE` follows for each
+such key, in every checkpoint from then on: whose it was, and how many records the log had.
+
 The text goes up to the line feed before the empty line. In a file an empty line follows each note. Pure.
 """
 
@@ -26,7 +29,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from exchange.kit.clock import format_rfc3339, parse_rfc3339
-from exchange.transparency.models import Block, Checkpoint
+from exchange.transparency.models import Block, Checkpoint, Replaced
 
 FIRST: Final = bytes(32)
 """What the first checkpoint has for the one before it."""
@@ -36,7 +39,8 @@ _SIGNATURE_BYTES: Final = 64
 _TEXT: Final = re.compile(
     r"(?P<origin>[a-z0-9][a-z0-9./-]{0,99})\n(?P<size>0|[1-9][0-9]{0,18})\n(?P<root>[A-Za-z0-9+/]{43}=)\n"
     r"form (?P<form>[1-9][0-9]{0,8})\ntime (?P<time>[0-9T:.-]{19,26}Z)\n"
-    r"previous (?P<previous>[A-Za-z0-9+/]{43}=)\n",
+    r"previous (?P<previous>[A-Za-z0-9+/]{43}=)\n"
+    r"(?P<replaced>(?:replaced [a-z0-9][a-z0-9./-]{0,99}\+[0-9a-f]{8} (?:0|[1-9][0-9]{0,18})\n)*)",
     re.ASCII,
 )
 _SIGNED: Final = re.compile(r"\u2014 (?P<name>[!-*,-~]+) (?P<signature>[A-Za-z0-9+/]+={0,2})")
@@ -61,8 +65,13 @@ class Verifier(msgspec.Struct, frozen=True):
         """The four bytes by which a signature names its key."""
         return sha256(f"{self.name}\n".encode() + _ED25519 + self.public_key).digest()[:_KEY_ID_BYTES]
 
+    @property
+    def short(self) -> str:
+        """The name and the id, by which people tell keys apart. Anybody can make another key with an id."""
+        return f"{self.name}+{self.key_id.hex()}"
+
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{to_base64(_ED25519 + self.public_key)}"
+        return f"{self.short}+{to_base64(_ED25519 + self.public_key)}"
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -103,6 +112,16 @@ class Signer:
         """Return this key's signature that one key follows another."""
         return self._key.sign(succession_text(before, after))
 
+    def sign_replacement(self, before: Verifier, after: tuple[int, bytes]) -> bytes:
+        """Return this key's signature that it takes the place of a lost one, after a checkpoint."""
+        return self._key.sign(replacement_text(before, self.verifier, after))
+
+
+def replacement_text(before: Verifier, now: Verifier, after: tuple[int, bytes]) -> bytes:
+    """Return what a key signs to say whose place it takes, after which checkpoint: size and digest."""
+    size, digest = after
+    return f"{now}\nreplaces {before}\nafter {size} {to_base64(digest)} without its signature\n".encode()
+
 
 def succession_text(before: Verifier, after: Verifier) -> bytes:
     """Return what both keys sign to say that one follows the other; no checkpoint reads so."""
@@ -128,6 +147,7 @@ def text_of(checkpoint: Checkpoint) -> str:
     return (
         f"{checkpoint.origin}\n{checkpoint.size}\n{to_base64(checkpoint.root)}\nform {checkpoint.form}\n"
         f"time {format_rfc3339(checkpoint.sealed_at_us)}\nprevious {to_base64(checkpoint.previous)}\n"
+        + "".join(f"replaced {each.key} {each.after_size}\n" for each in checkpoint.replaced)
     )
 
 
@@ -154,7 +174,13 @@ def read_checkpoint(note: str) -> Checkpoint:
         form=int(found["form"]),
         sealed_at_us=sealed_at_us,
         previous=previous,
+        replaced=tuple(_replaced(line) for line in found["replaced"].splitlines()),
     )
+
+
+def _replaced(line: str) -> Replaced:
+    _, key, size = line.split(" ")
+    return Replaced(key, int(size))
 
 
 def is_as_signed(block: Block) -> bool:
@@ -167,10 +193,11 @@ def is_as_signed(block: Block) -> bool:
     return stored == (signed.size, signed.root, signed.form, signed.sealed_at_us)
 
 
-def check_signature(note: str, verifiers: Sequence[Verifier]) -> None:
-    """Raise `OtherKey` where none of the keys signed a note, `BadNote` where a signature is not of its text.
+def check_signature(note: str, verifiers: Sequence[Verifier]) -> Verifier:
+    """Return which of the keys signed a note.
 
-    Signatures of others, as of witnesses, are passed over.
+    Raises `OtherKey` where none did, `BadNote` where a signature is not of the text. Signatures of others, as
+    of witnesses, are passed over.
     """
     text, _, lines = note.rpartition("\n\n")
     ids = []
@@ -186,7 +213,7 @@ def check_signature(note: str, verifiers: Sequence[Verifier]) -> None:
                     f"{text}\n".encode(), signature
                 ):
                     raise BadNote("its signature is not that of its text")
-                return
+                return verifier
         ids.append(f"{found['name']}+{raw[:_KEY_ID_BYTES].hex()}")
     raise OtherKey(f"it is signed by {', '.join(ids) or 'nobody'}")
 

@@ -57,6 +57,8 @@ class Proofs:
                     begun_at=format_rfc3339(key.begun_at_us),
                     endorsement=None if key.endorsement is None else to_base64(key.endorsement),
                     acceptance=None if key.acceptance is None else to_base64(key.acceptance),
+                    after_size=None if key.after is None else key.after[0],
+                    after_digest=None if key.after is None else to_base64(key.after[1]),
                 )
                 for key in known
             ],

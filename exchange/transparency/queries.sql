@@ -80,15 +80,30 @@ CROSS JOIN LATERAL (
 ) AS block
 ORDER BY wanted.number;
 
+-- name: standing
+-- How far the log goes, and how many records are not in it yet, counted to a limit.
+SELECT coalesce(last.size, 0) AS size, last.sealed_at, (
+    SELECT count(*) FROM (
+        SELECT FROM audit_record WHERE xact_id >= coalesce(last.until_xact, '0'::XID8) LIMIT $1
+    ) AS waiting) AS unsealed_records
+FROM (SELECT) AS always LEFT JOIN LATERAL (
+    SELECT size, sealed_at, until_xact FROM audit_block ORDER BY first_position DESC LIMIT 1
+) AS last ON true;
+
 -- name: keys
 -- The keys of the log, the latest last.
-SELECT number, origin, public_key, endorsement, acceptance, begun_at FROM audit_key ORDER BY number;
+SELECT number, origin, public_key, endorsement, acceptance, begun_at, after_size, after_digest
+FROM audit_key ORDER BY number;
 
 -- name: lock_keys
 -- Let nobody else add a key until this transaction ends.
 SELECT pg_advisory_xact_lock(1635083369, 1);
 
+-- name: wait_to_seal
+-- Let nobody seal until this transaction ends; waits for whoever does.
+SELECT pg_advisory_xact_lock(1635083369, 0);
+
 -- name: insert_key
--- Add a key, endorsed by the one before.
-INSERT INTO audit_key (number, origin, public_key, endorsement, acceptance, begun_at)
-SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5 FROM audit_key;
+-- Add a key: the first, one that is endorsed by the one before, or one in the place of a lost one.
+INSERT INTO audit_key (number, origin, public_key, endorsement, acceptance, begun_at, after_size, after_digest)
+SELECT coalesce(max(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM audit_key;

@@ -27,7 +27,7 @@ from exchange.kit.database import Connection, ConnectionLost, Database, unhurrie
 from exchange.kit.tasks import end
 from exchange.transparency import store
 from exchange.transparency.folder import CheckpointFolder
-from exchange.transparency.keys import registered, trusted_from
+from exchange.transparency.keys import registered
 from exchange.transparency.models import Block, Checkpoint
 from exchange.transparency.notes import (
     FIRST,
@@ -40,6 +40,7 @@ from exchange.transparency.notes import (
 )
 from exchange.transparency.records import FORM, place_of
 from exchange.transparency.tree import Tree, last_leaf, leaf_hash, perfect_parts, stored_index
+from exchange.transparency.trust import KeyBreak, breaks_of, trusted_from
 
 BLOCK_RECORDS: Final = 4096
 PERIOD_S: Final = 30.0
@@ -49,6 +50,8 @@ PIECE_RECORDS: Final = 256
 """So many are hashed in a row, in half a millisecond: who serves callers in this process waits no longer."""
 PIECE_REST_S: Final = 0.0003
 _BLOCKS_AT_ONCE: Final = 16
+EPOCH_BITS: Final = 32
+"""A transaction's number has its epoch above so many bits."""
 
 _log = logging.getLogger(__name__)
 
@@ -84,11 +87,17 @@ class Sealer:
         """Why nothing is sealed, while that is so."""
         self._database = database
         self._folder = folder
-        self._period_s = period_s
+        self.period_s = period_s
+        """How long records wait for their seal where they are few."""
         self._block_records = block_records
         self._courtesy = Courtesy()
         self._is_followed = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether this process has the log's latest key, as far as it was seen here."""
+        return self.signer is not None and not self._is_followed
 
     def start(self) -> None:
         """Begin to seal, where there is a key to sign with."""
@@ -158,20 +167,24 @@ class Sealer:
             if found.is_to_come:
                 raise Doubt(
                     f"what was sealed goes up to transaction {from_xact}, and there have not been so many: "
-                    "the database was made from a dump, or its last block was changed"
+                    "the database was made from a dump and not brought up to the record (pg_resetwal "
+                    f"--epoch={(int(from_xact) >> EPOCH_BITS) + 1}, before anything is written), or its last "
+                    "block was changed"
                 )
             if found.until_xact is None:
                 return False
             waited_us = wall_now_us() - (0 if last is None else last.sealed_at_us)
-            if not (found.is_full or at_once or waited_us >= self._period_s * US_PER_SECOND):
+            if not (found.is_full or at_once or waited_us >= self.period_s * US_PER_SECOND):
                 return False
-            if not await self._may_sign(connection, self.signer):
+            breaks = await self._may_sign(connection, self.signer)
+            if breaks is None:
                 return False
+            _check_breaks(breaks, last)
             tree = await self._tree(connection, last)
             await self._check_last(connection, last)
             await asyncio.to_thread(self._compare, last)
             records = await store.canonical_records(connection, FORM, from_xact, found.until_xact)
-            block = await asyncio.to_thread(self._sealed, self.signer, tree, last, records)
+            block = await asyncio.to_thread(self._sealed, self.signer, tree, last, records, breaks)
             await store.insert_block(connection, block)
         self.sealed += len(records)
         self.waiting_since_s = None
@@ -204,12 +217,12 @@ class Sealer:
                 f"{self._folder.checkpoints} and the database differ in the checkpoint of size {size}"
             )
 
-    async def _may_sign(self, connection: Connection, signer: Signer) -> bool:
-        """Whether the key here is the log's latest still; `Doubt` where the latest does not follow it."""
+    async def _may_sign(self, connection: Connection, signer: Signer) -> list[KeyBreak] | None:
+        """Return where keys were lost, None where another one seals; `Doubt` where that does not follow."""
         known = await registered(connection)
         latest = known[-1].verifier if known else None
         if latest == signer.verifier:
-            return True
+            return breaks_of(known)
         if latest not in trusted_from([signer.verifier], known):
             raise Doubt(
                 "the database has another key as the log's latest, which the one here has not endorsed"
@@ -217,7 +230,7 @@ class Sealer:
         if not self._is_followed:
             _log.warning("nothing more is sealed here: the key %s follows the one of this process", latest)
         self._is_followed = True
-        return False
+        return None
 
     async def _check_last(self, connection: Connection, last: Block | None) -> None:
         """Raise `Doubt` where the last block has not as many records as were sealed, or begins elsewhere."""
@@ -260,7 +273,9 @@ class Sealer:
             )
 
     @staticmethod
-    def _sealed(signer: Signer, tree: Tree, last: Block | None, records: list[bytes]) -> Block:
+    def _sealed(
+        signer: Signer, tree: Tree, last: Block | None, records: list[bytes], breaks: Sequence[KeyBreak]
+    ) -> Block:
         first_position = tree.size
         hashes = b"".join(_hashed(tree, records))
         checkpoint = Checkpoint(
@@ -270,6 +285,7 @@ class Sealer:
             form=FORM,
             sealed_at_us=max(wall_now_us(), 0 if last is None else last.sealed_at_us),
             previous=FIRST if last is None else digest_of(last.note),
+            replaced=tuple(each.replaced for each in breaks),
         )
         return Block(
             first_position=first_position,
@@ -292,6 +308,17 @@ class Sealer:
     def _see(self, block: Block | None) -> None:
         if block is not None:
             self.size, self.sealed_at_us = block.size, block.sealed_at_us
+
+
+def _check_breaks(breaks: Sequence[KeyBreak], last: Block | None) -> None:
+    """Raise `Doubt` where the log does not end at the checkpoint after which a lost key was replaced."""
+    end = (0, FIRST) if last is None else (last.size, digest_of(last.note))
+    for each in breaks:
+        if end[0] < each.after_size or (end[0] == each.after_size and end[1] != each.after_digest):
+            raise Doubt(
+                f"a lost key was replaced after the checkpoint of size {each.after_size}, and the database "
+                f"goes up to size {end[0]}, or has another one of it"
+            )
 
 
 def _hashed(tree: Tree, records: Sequence[bytes]) -> Iterator[bytes]:

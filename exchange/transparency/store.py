@@ -5,7 +5,7 @@ from typing import Final
 
 from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
-from exchange.transparency.models import Block
+from exchange.transparency.models import Block, SealStanding
 from exchange.transparency.records import select_list
 
 QUERIES = load_queries("exchange.transparency")
@@ -124,6 +124,19 @@ async def stored_hashes(connection: Connection, places: Sequence[tuple[int, int]
     return [row["hash"] for row in rows]
 
 
+async def standing(connection: Connection, counted_max: int) -> SealStanding:
+    """Return how far the log goes, and how many records it has not yet, counted to a limit."""
+    row = await connection.fetchrow(QUERIES.standing, counted_max)
+    if row is None:
+        raise AssertionError("what is joined to one row is one row at least")
+    sealed_at = row["sealed_at"]
+    return SealStanding(
+        size=row["size"],
+        sealed_at_us=None if sealed_at is None else to_us(sealed_at),
+        unsealed_records=row["unsealed_records"],
+    )
+
+
 async def keys(connection: Connection) -> list[Record]:
     """Return the keys of the log, the latest last."""
     return await connection.fetch(QUERIES.keys)
@@ -134,6 +147,11 @@ async def lock_keys(connection: Connection) -> None:
     await connection.execute(QUERIES.lock_keys)
 
 
+async def wait_to_seal(connection: Connection) -> None:
+    """Let nobody seal until the transaction ends; waits for whoever does."""
+    await connection.execute(QUERIES.wait_to_seal)
+
+
 async def insert_key(
     connection: Connection,
     origin: str,
@@ -141,8 +159,20 @@ async def insert_key(
     begun_at_us: int,
     endorsement: bytes | None = None,
     acceptance: bytes | None = None,
+    after: tuple[int, bytes] | None = None,
 ) -> None:
-    """Add a key; with the signatures between it and the one before, where one is."""
+    """Add a key; with the signatures between it and the one before, where one is.
+
+    `after` is of one in the place of a lost key: size and digest of the last checkpoint before it.
+    """
+    after_size, after_digest = after or (None, None)
     await connection.execute(
-        QUERIES.insert_key, origin, public_key, endorsement, acceptance, from_us(begun_at_us)
+        QUERIES.insert_key,
+        origin,
+        public_key,
+        endorsement,
+        acceptance,
+        from_us(begun_at_us),
+        after_size,
+        after_digest,
     )

@@ -18,9 +18,10 @@ from exchange.kit.database import Database, unhurried
 from exchange.transparency import store
 from exchange.transparency.folder import CheckpointFolder
 from exchange.transparency.history import History, Kept, compare, note_digest, read_history
-from exchange.transparency.models import Block, Fault, FaultKind
+from exchange.transparency.models import Block, Fault, FaultKind, Replaced
 from exchange.transparency.notes import BadNote, Verifier, digest_of, is_as_signed, read_checkpoint
 from exchange.transparency.record_check import Outline, RecordCheck
+from exchange.transparency.trust import KeyBreak
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     log_size: int
     published_size: int | None
     unsealed: int
+    replaced: tuple[Replaced, ...]
+    """Keys of the log that were lost, and replaced by others which were accepted."""
     fault: Fault | None
 
 
@@ -73,11 +76,13 @@ async def verify(
     verifiers: Sequence[Verifier],
     *,
     copies: Sequence[Copy] = (),
+    breaks: Sequence[KeyBreak] = (),
     span: Span | None = None,
     show: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Verdict:
     """Verify the record against the folder's checkpoints, and those against copies that others have kept.
 
+    `breaks` are where lost keys were replaced by others that are among `verifiers` because they were named.
     Without a folder the checkpoints are those of the database, which says less: whoever can change the
     database and has the key can change both.
     """
@@ -86,7 +91,12 @@ async def verify(
     if folder is not None:
         # Before the database, which has each checkpoint first: so it can only be ahead.
         outside = await asyncio.to_thread(
-            read_history, folder.notes(), verifiers, where=str(folder.checkpoints), is_whole=True
+            read_history,
+            folder.notes(),
+            verifiers,
+            where=str(folder.checkpoints),
+            is_whole=True,
+            breaks=breaks,
         )
     log = await _log(database, outside.size)
     faults = [outside.fault, compare(outside, log.notes, log.size, where="the database's log")]
@@ -99,11 +109,12 @@ async def verify(
             where="the database",
             is_whole=True,
             after=outside.trusted[-1] if outside.trusted else None,
+            breaks=breaks,
         )
         faults.append(further.fault)
         ours = History(trusted=[*outside.trusted, *further.trusted], fault=None)
     for copy in copies:
-        kept = read_history(copy.notes, verifiers, where=copy.where, is_whole=False)
+        kept = read_history(copy.notes, verifiers, where=copy.where, is_whole=False, breaks=breaks)
         by_size = {each.size: each for each in ours.trusted}
         faults += [kept.fault, compare(kept, by_size, ours.size, where="this log")]
     faults.append(log.fault)
@@ -118,6 +129,7 @@ async def verify(
         log_size=max(ours.size, log.size),
         published_size=None if folder is None else outside.size,
         unsealed=check.unsealed,
+        replaced=ours.trusted[-1].checkpoint.replaced if ours.trusted else (),
         fault=_worse(fault, suspicion),
     )
 

@@ -53,6 +53,8 @@ async def test_partitions_processes_and_followers_are_told_and_followed(desk: Sc
     await expect(process).to_contain_text("Well")
     await expect(desk.page.get_by_role("table", name="Behind the record")).to_contain_text("Alerts")
     await expect(desk.page.get_by_text("Requests are taken.")).to_be_visible()
+    seal = desk.page.get_by_role("region", name="Seal of the record")
+    await expect(seal).to_contain_text(stage.house.exchange.process.rsplit("/", 1)[0])
     # What is committed meanwhile is shown without being asked for.
     before = (await stage.operator.get("/v1/operations"))["partitions"][0]["committed_sequence"]
     ask = stage.order("sell", "ops-live", (50, 60), price_cny_per_gpu_hour="9.99")
@@ -127,6 +129,21 @@ async def test_a_dialog_that_is_left_switches_nothing_and_a_refusal_is_told_in_i
     await expect(dialog).to_be_hidden()
 
     await eventually(phase, lambda told: told == "cancel_only")
+
+
+async def test_a_record_that_nobody_seals_is_told_before_all_else(
+    desk: Screen, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alert = desk.page.get_by_role("alert")
+    await expect(desk.page.get_by_role("region", name="Seal of the record")).to_be_visible()
+    await expect(alert).to_have_count(0)
+    sealer = stage.house.exchange.watched.sealer
+    with monkeypatch.context() as lost:
+        lost.setattr(sealer, "signer", None)
+        await expect(alert).to_contain_text("No process that is alive holds the signing key")
+        await expect(desk.page.get_by_role("region", name="Seal of the record")).to_contain_text("Nobody")
+        await desk.check_accessible()
+    await expect(alert).to_have_count(0)
 
 
 async def test_who_is_no_operator_does_not_see_the_page(screen: Screen, stage: Stage) -> None:

@@ -16,13 +16,15 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
 from exchange.kit.database import Database
 from exchange.kit.ids import encode_id
 from exchange.transparency.keys import KEY_FILE, read_signer
-from exchange.transparency.notes import each_note, read_checkpoint, text_of
+from exchange.transparency.models import Replaced
+from exchange.transparency.notes import Signer, each_note, read_checkpoint, text_of
 from tests.e2e.served import Caller, eventually, problem
 from tests.e2e.stage import Stage, staged
 
@@ -79,12 +81,12 @@ async def desk(module_database_url: str, tmp_path_factory: pytest.TempPathFactor
         yield Desk(stage, module_database_url, folder)
 
 
-def script(folder: Path, proof: Any, verifier: str) -> subprocess.CompletedProcess[str]:
+def script(folder: Path, proof: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the published script as somebody who has it, the proof and the public key, and nothing else."""
     file = folder / "proof.json"
     file.write_text(proof if isinstance(proof, str) else json.dumps(proof), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-I", "-S", "-X", "utf8", str(SCRIPT), str(file), verifier],
+        [sys.executable, "-I", "-S", "-X", "utf8", str(SCRIPT), str(file), *arguments],
         capture_output=True,
         encoding="utf-8",
         cwd=folder,
@@ -110,6 +112,26 @@ async def test_a_third_party_checks_a_trade_without_anything_of_ours(desk: Desk,
     assert [json.loads(each["detail"]) for each in told] == [step["detail"] for step in life["steps"]]
     again = await desk.call("prove", desk.trade_id, "--reason", "case 7", caller=desk.regulator)
     assert script(tmp_path, again.stdout, verifier).returncode == 0
+
+
+async def test_a_key_in_the_place_of_a_lost_one_proves_nothing_before_that_is_named(
+    desk: Desk, tmp_path: Path
+) -> None:
+    proof, lost = await desk.proven(), (await desk.verifier()).rpartition("+")[0]
+    checkpoint = read_checkpoint(proof["checkpoint"])
+    new = Signer(checkpoint.origin, Ed25519PrivateKey.generate())
+    told = msgspec.structs.replace(checkpoint, replaced=(Replaced(lost, 3),))
+    proof["checkpoint"], verifier = new.sign(text_of(told)), str(new.verifier)
+    for others in ((), ("test.example/audit+00000000",)):
+        said = script(tmp_path, proof, verifier, *others)
+        assert said.returncode != 0
+        assert f"KEY REPLACED: {lost} was lost after 3 records" in said.stdout
+        assert "PROVEN:" not in said.stdout
+        assert f"name {lost} as a further argument" in said.stderr
+    said = script(tmp_path, proof, verifier, lost)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "KEY REPLACED: " in said.stdout
+    assert "PROVEN: " in said.stdout
 
 
 FURTHER = {"position": 1, "far position": 1 << 40}

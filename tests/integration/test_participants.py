@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from exchange.kit.auth import Authenticator, Scope, StoredKey
@@ -401,6 +402,25 @@ async def test_every_change_leaves_an_audit_record(database: Database, operator:
     assert [encode_id("grp", row["trade_group_id"]) for row in rows[:3]] == [group["id"]] * 3
     assert [encode_id("par", row["participant_id"]) for row in rows[1:]] == [member["id"]] * 3
     assert [encode_id("key", row["subject_id"]) for row in rows[2:]] == [key["id"]] * 2
+
+
+async def test_no_record_of_who_takes_part_has_a_name(database: Database, operator: Caller) -> None:
+    group = (await operator.post("/v1/trade-groups", {"name": "Sole Trader Wang Li"})).json()
+    body = {**BUYER_BODY, "name": "Zhang Wei", "trade_group_id": group["id"]}
+    member = (await operator.post("/v1/participants", body)).json()
+    await operator.post(
+        "/v1/keys", {"participant_id": member["id"], "scopes": ["read"], "label": "Zhang Wei"}
+    )
+    async with database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT code, detail::text AS detail, to_json(step)::text AS whole FROM audit_record AS step"
+            " ORDER BY id DESC LIMIT 3"
+        )
+    assert [row["code"] for row in rows] == ["KNEW", "PNEW", "GNEW"]
+    assert not [row for row in rows if "Zhang" in row["whole"] or "Wang" in row["whole"]]
+    told = msgspec.json.decode(rows[1]["detail"])
+    facts = ("kind", "region", "ownership", "size_class", "founded_on", "sectors")
+    assert told == {name: member[name] for name in facts}
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,18 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from exchange.alerts.models import NewAlertRules
+from exchange.alerts.service import add_rules
+from exchange.alerts.thresholds import default_rules
 from exchange.applications.models import ApplicationStatus
 from exchange.claims.models import ClaimStatus
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import Refusal
+from exchange.kit.errors import Faults, Refusal
 from exchange.oversight.marks import Marking
+from exchange.participants.models import ParticipantKind
 from exchange.rebuild.models import Mismatch, Rebuilt
 from exchange.rebuild.service import CODES, compare, plain, rebuild
 from exchange.rebuild.store import STORED, StoredTable, row_counts
@@ -118,6 +122,10 @@ async def live(market: RecordMarket) -> int:
     for number in range(3):
         await market.change_budget(number, 7_000)
     await market.move_cash(0, 10, out=True)
+    regulator = await world.join(ParticipantKind.REGULATOR)
+    async with world.database.transaction() as connection:
+        new = NewAlertRules(reason="case 7", rules=default_rules())
+        await add_rules(connection, regulator, new, world.now_us, Faults())
     before_us = 0
     paths = list(CLAIM_PATHS)
     for _ in range(4):
@@ -179,7 +187,9 @@ FALSIFIED = {
     "timestamp with time zone": "coalesce({0}, '2026-01-01T00:00:00Z') + INTERVAL '1 microsecond'",
     "json": "'{{\"false\": 1}}'::json",
     "jsonb": "{0} || '{{\"budget_fen\": 1}}'::jsonb",
-    "ARRAY": "array_append({0}, 7::bigint)",
+    "bigint[]": "array_append({0}, 7::bigint)",
+    "text[]": "array_append({0}, 'x')",
+    "date": "coalesce({0}, '2026-01-01') + 1",
 }
 
 
@@ -197,8 +207,9 @@ async def test_any_column_of_any_row_that_is_falsified_is_told(stage: Stage) -> 
             types = {
                 row["column_name"]: row["data_type"]
                 for row in await connection.fetch(
-                    "SELECT column_name, data_type FROM information_schema.columns WHERE table_name = $1",
-                    table.name,
+                    "SELECT attname AS column_name, format_type(atttypid, NULL) AS data_type"
+                    " FROM pg_attribute WHERE attrelid = $1::TEXT::REGCLASS AND attnum > 0",
+                    real_name(table),
                 )
             }
             for name in names[table.keys :]:
@@ -246,7 +257,7 @@ async def test_rows_that_are_another_one_and_changed_books_are_told(stage: Stage
             await undone.start()
             await lay_bare(connection, table.name)
             key = (await _columns(connection, table))[0]
-            changed = "{0} || 'x'" if table.name == "book" else "-{0}"
+            changed = "{0} || 'x'" if table.name in ("book", "list_price") else "-{0}"
             await connection.execute(
                 f"UPDATE {table.name} SET {key} = {changed.format(key)}"  # noqa: S608 - ours
                 f" WHERE ctid = (SELECT min(ctid) FROM {table.name})"

@@ -30,6 +30,7 @@ from exchange.transparency.proofs import Proofs
 from exchange.transparency.records import COLUMNS, decoded
 from exchange.transparency.sealer import Sealer
 from exchange.transparency.tree import Tree, leaf_hash, root_by_path
+from exchange.transparency.trust import trusted_from
 from exchange.transparency.verify import Copy, Span
 from tests.e2e.served import eventually
 from tests.sealed_world import TIMES, SealedWorld, plain_bytes, sealed_world
@@ -317,7 +318,7 @@ async def test_the_key_is_made_once_and_followed_by_another(world: SealedWorld, 
     async with world.database.connection() as connection:
         known = await keys.registered(connection)
     for anchor in (old.verifier, new.verifier):
-        trusted = keys.trusted_from([anchor], known)
+        trusted = trusted_from([anchor], known)
         verdict = await world.verify(verifiers=trusted)
         assert (verdict.fault, verdict.unsealed) == (None, 0)
     assert (await world.fault(verifiers=[old.verifier])).kind is FaultKind.WRONG_KEY

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 
 from exchange.transparency.folder import CheckpointFolder
 from exchange.transparency.history import compare, read_history
-from exchange.transparency.keys import RegisteredKey, trusted_from
 from exchange.transparency.models import Block, Checkpoint, FaultKind
 from exchange.transparency.notes import (
     FIRST,
@@ -50,6 +49,7 @@ from exchange.transparency.tree import (
     stored_count,
     stored_index,
 )
+from exchange.transparency.trust import RegisteredKey, trusted_from
 from tests.hypothesis_profiles import examples
 from tests.sealed_world import plain_bytes
 

@@ -9,6 +9,7 @@ import { Markets } from "./markets";
 import { Participants } from "./participants";
 import { Load, Partitions } from "./partitions";
 import { Followers, Processes } from "./processes";
+import { Sealing, SealWarnings } from "./sealing";
 import "./style.css";
 import { t } from "./texts";
 
@@ -79,6 +80,7 @@ function State({ now }: { now: Operations }) {
           </div>
         </div>
       )}
+      <SealWarnings now={now} />
       <dl class="figures">
         <Figure label={t("venue_time")}>
           <Time at={now.venue_at} exact />
@@ -101,6 +103,7 @@ function System({ now }: { now: Operations }) {
           <Load key={each.partition} partition={each} isAlone={now.partitions.length === 1} />
         ))}
         <Followers now={now} />
+        <Sealing now={now} />
       </div>
       <Processes now={now} />
     </div>

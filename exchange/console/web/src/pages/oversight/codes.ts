@@ -7,7 +7,7 @@ export const CODES = [
   ...["VISS", "VSUS", "VRES", "VREV", "VEXP", "APPS", "APPX", "APPC", "APPA", "APPR", "APPW"],
   ...["CLMO", "CLMS", "CLME", "CLMU", "CLMQ", "CLMA", "CLMD", "CLMR", "CLMP", "CLMC", "CLMB", "CLMV", "CLMW"],
   ...["PRGM", "POPN", "PEXH", "PCLO", "CASH", "PHAS", "LPRC", "ALRV", "ALNT", "ALCL", "ALRU"],
-  ...["PNEW", "GNEW", "KNEW", "KROT", "KREV", "LNEW", "SNEW", "SEND", "AUTF", "CKEY"],
+  ...["PNEW", "GNEW", "KNEW", "KROT", "KREV", "LNEW", "SNEW", "SEND", "AUTF", "CKEY", "CKLO"],
 ];
 
 export type Tone = "plain" | "begin" | "good" | "busy" | "bad";
