@@ -8,18 +8,17 @@ Known limit: what measures say of another process is up to `PERIOD_S` old.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
+from exchange.kit.chores import Chore
 from exchange.kit.clock import US_PER_SECOND, format_rfc3339, monotonic_s, us_of_hour
 from exchange.kit.database import Connection, ConnectionLost
 from exchange.kit.errors import Unavailable
 from exchange.kit.settings import Role
-from exchange.kit.tasks import end
 from exchange.monitoring import store
 from exchange.monitoring.collect import Watched
 from exchange.monitoring.models import (
@@ -45,8 +44,6 @@ LAST_WORD_S: Final = 2.0
 BEHIND_MAX: Final = 10_000
 PHASE_CHANGES_SHOWN: Final = 50
 
-_log = logging.getLogger(__name__)
-
 
 class Operations:
     """What this process says of itself, and what all have said. `start`, then `stop` at the end."""
@@ -62,34 +59,28 @@ class Operations:
         self._recent: dict[int, Recent] = {each: Recent() for each in watched.orders.states()}
         self.sealing: SealingView | None = None
         """How sealing stood when it was last looked at; None before."""
-        self._is_told = True
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore(
+            "process-report",
+            self.tell,
+            undone="other processes are not told of this one",
+            period_s=PERIOD_S,
+            retry_s=PERIOD_S,
+        )
+        self._has_begun = False
 
     def start(self) -> None:
         """Begin to tell."""
-        self._task = asyncio.create_task(self._tell_for_ever(), name="process-report")
+        self._chore.start()
+        self._has_begun = True
 
     async def stop(self) -> None:
         """Tell that this process stops, and no more."""
-        if self._task is not None:
-            await end([self._task])
+        await self._chore.stop()
+        if self._has_begun:
             # A database that does not answer keeps nobody from stopping: the row is old soon.
             with suppress(ConnectionLost, TimeoutError):
                 async with asyncio.timeout(LAST_WORD_S), self._watched.database.transaction() as connection:
                     await store.forget_process(connection, self._name)
-
-    async def _tell_for_ever(self) -> None:
-        while True:
-            try:
-                await self.tell()
-                self._is_told = True
-            except ConnectionLost as error:
-                if self._is_told:  # once, and not every few seconds
-                    _log.warning("other processes are not told of this one: %s", error)
-                self._is_told = False
-            except Exception:  # noqa: BLE001 - logged; operators would take the process for dead
-                _log.exception("other processes were not told of this one")
-            await asyncio.sleep(PERIOD_S)
 
     async def tell(self) -> None:
         """Sample the instruments, tell what they say, and forget who has said nothing for long."""

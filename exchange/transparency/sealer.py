@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from exchange.kit.audit_reading import FIRST_XACT, whole_until
+from exchange.kit.chores import Chore
 from exchange.kit.clock import US_PER_SECOND, monotonic_s, wall_now_us
 from exchange.kit.courtesy import Courtesy
-from exchange.kit.database import Connection, ConnectionLost, Database, unhurried
-from exchange.kit.tasks import end
+from exchange.kit.database import Connection, Database, unhurried
 from exchange.transparency import store
 from exchange.transparency.folder import CheckpointFolder
 from exchange.transparency.keys import registered
@@ -92,7 +92,13 @@ class Sealer:
         self._block_records = block_records
         self._courtesy = Courtesy()
         self._is_followed = False
-        self._task: asyncio.Task[None] | None = None
+        self._chore = Chore(
+            "sealer",
+            self._catch_up,
+            undone="the record is not sealed",
+            period_s=LOOK_S,
+            fault_s=RETRY_FAULT_S,
+        )
 
     @property
     def can_sign(self) -> bool:
@@ -103,32 +109,26 @@ class Sealer:
         """Begin to seal, where there is a key to sign with."""
         if self.signer is not None:
             self._folder.hold()
-            self._task = asyncio.create_task(self._run(), name="sealer")
+            self._chore.start()
 
     async def stop(self) -> None:
         """Seal no more; the next start goes on where this one stopped."""
-        await end([self._task])
+        await self._chore.stop()
         self._folder.let_go()
 
-    async def _run(self) -> None:
-        while True:
-            wait_s = LOOK_S
-            try:
-                while await self._timed_turn():
-                    pass
-                await self._publish()
-                self.doubt = None
-            except ConnectionLost as error:
-                _log.warning("the record is not sealed, the database is away: %s", error)
-            except (Doubt, BadNote) as doubt:
-                is_damaged = isinstance(doubt, BadNote)
-                self.doubt = f"{self._folder.checkpoints} is damaged: {doubt}" if is_damaged else str(doubt)
-                _log.critical("the record is not sealed: %s", self.doubt)
-                wait_s = RETRY_FAULT_S
-            except Exception:  # noqa: BLE001 - logged; the record waits for its seal, and nothing else does
-                _log.exception("the record was not sealed")
-                wait_s = RETRY_FAULT_S
-            await asyncio.sleep(wait_s)
+    async def _catch_up(self) -> float | None:
+        """Seal and publish what is due; return how long to wait where something has to be looked into."""
+        try:
+            while await self._timed_turn():
+                pass
+            await self._publish()
+        except (Doubt, BadNote) as doubt:
+            is_damaged = isinstance(doubt, BadNote)
+            self.doubt = f"{self._folder.checkpoints} is damaged: {doubt}" if is_damaged else str(doubt)
+            _log.critical("the record is not sealed: %s", self.doubt)
+            return RETRY_FAULT_S
+        self.doubt = None
+        return None
 
     async def _timed_turn(self) -> bool:
         """Seal a block, publish and rest; whether there was one."""
