@@ -8,6 +8,8 @@ CREATE TABLE partition_head (
     last_sequence  BIGINT NOT NULL CHECK (last_sequence >= 0),
     last_hash      BYTEA NOT NULL CHECK (octet_length(last_hash) = 32),
     last_event_at  TIMESTAMPTZ NOT NULL,
+    -- Since when it was led all the time, but for less than an hour: nobody could report before that what had failed.
+    served_since_at TIMESTAMPTZ NOT NULL DEFAULT '-infinity',
     intake_offset  TEXT NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 

@@ -160,10 +160,12 @@ def sequencers(exchange: Exchange) -> dict[int, Sequencer]:
 
 
 @asynccontextmanager
-async def open_market(database_url: str, data_dir: Path, now_us: int = NOW_US) -> AsyncIterator[MarketWorld]:
+async def open_market(
+    database_url: str, data_dir: Path, now_us: int = NOW_US, **settings: Any
+) -> AsyncIterator[MarketWorld]:
     """Open an exchange on a database and close it; what it left behind must be sound."""
     clock = ManualClock(now_us)
-    exchange = await Exchange.open(Settings(database_url=database_url, data_dir=data_dir), clock)
+    exchange = await Exchange.open(Settings(database_url=database_url, data_dir=data_dir, **settings), clock)
     world = MarketWorld(exchange, clock)
     try:
         yield world

@@ -95,7 +95,8 @@ class SequencerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def settle_through(self, hour: int, since_hour: int) -> int:
         """The last hour whose money is due: ended for as long as its provider may report that it failed.
 
-        The time before `since_hour`, when nobody could report because the service was down, does not count.
+        The time before `since_hour`, when nobody could report because nothing led the partition, does not
+        count: what ended by then is due `settlement_delay_hours` after it.
         """
         delay_hours = self.settlement_delay_hours
         return hour - 1 - delay_hours if hour >= since_hour + delay_hours else NO_HOUR

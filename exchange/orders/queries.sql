@@ -54,17 +54,19 @@ WITH moved AS (
 SELECT count(*) FROM moved;
 
 -- name: take_partition
--- Become the leader: the next epoch fences every older one. Its term is written down.
+-- Become the leader: the next epoch fences every older one. Its term is written down. Where the last commit was before
+-- $5, nobody led in between.
 WITH taken AS (
-    INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at)
-    VALUES ($1, 1, 0, $2, $3)
-    ON CONFLICT (partition_id) DO UPDATE SET epoch = partition_head.epoch + 1
-    RETURNING partition_id, epoch, last_sequence, last_hash, last_event_at, intake_offset
+    INSERT INTO partition_head (partition_id, epoch, last_sequence, last_hash, last_event_at, served_since_at)
+    VALUES ($1, 1, 0, $2, $3, $3)
+    ON CONFLICT (partition_id) DO UPDATE SET epoch = partition_head.epoch + 1,
+        served_since_at = CASE WHEN partition_head.last_event_at < $5 THEN $3 ELSE partition_head.served_since_at END
+    RETURNING partition_id, epoch, last_sequence, last_hash, last_event_at, intake_offset, served_since_at
 ), term AS (
     INSERT INTO partition_term (partition_id, epoch, after_sequence, began_at, engine_version)
     SELECT partition_id, epoch, last_sequence, $3, $4 FROM taken
 )
-SELECT epoch, last_sequence, last_hash, last_event_at, intake_offset FROM taken;
+SELECT epoch, last_sequence, last_hash, last_event_at, intake_offset, served_since_at FROM taken;
 
 -- name: read_head
 -- Where a partition stands, once a commit that may still be under way has ended.

@@ -179,7 +179,6 @@ class Sequencer:
     async def start(self) -> None:
         """Become the leader, rebuild, reach the present hour, and begin to take requests."""
         await self._lead()
-        self._since_hour = hour_of(self._now_us())
         await self._advance_if_due()
         self._tasks = [
             asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
@@ -416,9 +415,12 @@ class Sequencer:
         partition_id = self._settings.partition_id
         async with self._database.transaction() as connection:
             await unhurried(connection)
-            head = await store.take_partition(connection, partition_id, GENESIS_HASH, self._clock.now_us())
+            head, since_us = await store.take_partition(
+                connection, partition_id, GENESIS_HASH, self._clock.now_us()
+            )
             self._partition = await recover(connection, partition_id, self._products, head)
         self.epoch = head.epoch
+        self._since_hour = hour_of(since_us)
 
     async def _rebuild(self, *, unknown: bool = False) -> None:
         """Drop memory and build it again from the truth; as long as it takes. Raises `Fenced`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exchange.kit.bundle import Read
+from exchange.kit.clock import hour_of, us_of_hour
 from exchange.kit.database import bytes_of, from_us, hex_text, json_rows, to_us
 from exchange.kit.queries import load_queries
 from exchange.orders.journal import journal_row
@@ -158,13 +159,24 @@ async def append(
     return bool(moved)
 
 
-async def take_partition(connection: Connection, partition_id: int, genesis_hash: bytes, at_us: int) -> Head:
-    """Become the partition's leader by starting its next epoch, a term of this version of the engine."""
-    return _head(
-        await connection.fetchrow(
-            QUERIES.take_partition, partition_id, genesis_hash, from_us(at_us), ENGINE_VERSION
-        )
+async def take_partition(
+    connection: Connection, partition_id: int, genesis_hash: bytes, at_us: int
+) -> tuple[Head, int]:
+    """Become the partition's leader by starting its next epoch, a term of this version of the engine.
+
+    Return with its head since when it was led all the time, but for less than an hour.
+    """
+    row = await connection.fetchrow(
+        QUERIES.take_partition,
+        partition_id,
+        genesis_hash,
+        from_us(at_us),
+        ENGINE_VERSION,
+        # A leader commits as each hour begins, whether or not anybody trades.
+        from_us(us_of_hour(hour_of(at_us) - 1)),
     )
+    head = _head(row)
+    return head, to_us(row["served_since_at"])
 
 
 async def read_head(connection: Connection, partition_id: int) -> Head:

@@ -13,7 +13,7 @@ import pytest
 
 from exchange import app
 from exchange.app import Exchange
-from exchange.kit.clock import ManualClock, us_of_hour
+from exchange.kit.clock import US_PER_HOUR, ManualClock, us_of_hour
 from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.errors import InvalidInput, NotEnoughMoney, Refusal, Unavailable
 from exchange.kit.fields import format_hour
@@ -249,6 +249,29 @@ async def test_downtime_does_not_take_the_time_in_which_an_outage_can_be_reporte
         await world.pass_hours(2)
         assert await world.free_fen(buyer) == 10**6
         assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
+
+
+async def test_leaders_that_follow_each_other_soon_put_no_money_off(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Each leads for a part of the time in which an outage can be reported; only real downtime counts."""
+    delay_hours, hours_each = 6, 4
+    now_us, down_us = NOW_US, 3 * US_PER_HOUR
+    free_fen = []
+    for leader in range(5):
+        async with open_market(
+            database_url, tmp_path, now_us, settlement_delay_hours=delay_hours, fee_bps=0
+        ) as world:
+            if leader == 0:
+                provider, buyer = await world.traders(10**6)
+                await world.ask(provider, world.product(), price=1000, window=(0, 2))
+                await world.bid(buyer, world.product(), price=1000, window=(0, 2))
+                first_hour = world.first_hour
+            await world.pass_hours(hours_each)
+            free_fen.append((world.clock.hour() - first_hour, await world.free_fen(provider)))
+            now_us = world.clock.now_us() + (down_us if leader == 1 else 0)
+    # The hours 0 and 1 ended before the downtime, in hours 7 to 10, and are due six hours after it.
+    assert free_fen == [(3, 0), (7, 1000), (14, 1000), (18, 2000), (22, 2000)]
 
 
 async def test_more_partitions_than_connections_are_refused_at_the_start(
