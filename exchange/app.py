@@ -29,7 +29,7 @@ from exchange.kit.clock import (
     format_rfc3339,
     wall_now_us,
 )
-from exchange.kit.database import Connection, Database, take_process_number
+from exchange.kit.database import Connection, ConnectionLost, Database, take_process_number
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.http_limits import Limits, Rates
 from exchange.kit.ids import use_number
@@ -320,9 +320,15 @@ class Exchange:
             rest.push_async_callback(self.keys.stop)
             rest.push_async_callback(self.relay.stop)
             rest.push_async_callback(self.partitions.stop)
-            rest.push_async_callback(self.watched.failures.write)
+            rest.push_async_callback(self._write_last_failures)
             rest.push_async_callback(self.stop_chores)
             rest.push_async_callback(self.withdrawals.close)
+
+    async def _write_last_failures(self) -> None:
+        try:
+            await self.watched.failures.write()
+        except ConnectionLost as error:
+            _log.warning("the last failed authentications were not written: %s", error)
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""

@@ -67,6 +67,9 @@ class WatchCalls(Calls):
             async for event in events:
                 if not isinstance(event, BookSnapshot | BookDelta | BookChecksum):
                     continue
+                if isinstance(event, BookSnapshot):
+                    # Whoever answers now says what the book is, also where it is behind who answered before.
+                    book.begin_anew()
                 if book.apply(event):
                     yield book
                 else:

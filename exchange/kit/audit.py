@@ -34,9 +34,6 @@ COLUMNS: Final = {
 }
 """The table's columns with their types, in its order: whoever reads whole records names them by this."""
 
-GIVEN_BY_DATABASE: Final = frozenset({"id", "xact_id"})
-"""What no writer gives: the identity's number, and the transaction that wrote it."""
-
 _INSERT = """
 INSERT INTO audit_record (
     partition_id, sequence, event_index, code, event_at, received_at, actor_participant_id, key_id,

@@ -35,7 +35,7 @@ from exchange.kit.auth import (
     no_memory,
     split_key,
 )
-from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.database import Database
 from exchange.kit.errors import Unauthenticated
 from exchange.kit.http_limits import Limits, address_of, caller_of
 from exchange.kit.ids import encode_id
@@ -79,27 +79,38 @@ class FailureRecord:
             failures.key_ids[key_id] = None
 
     async def write(self) -> None:
-        """Write what was counted since the last time; what the database does not take is kept."""
+        """Write what was counted since the last time; what the database does not take is kept, and raised."""
         told, self._by_address = self._by_address, {}
         if not told:
             return
         at_us = self._now_us()
-        records = []
-        for address, failures in told.items():
-            keys = [encode_id("key", key_id) for key_id in failures.key_ids]
-            fields = {"address": address, "failures": failures.count, "keys": keys}
-            _log.warning("authentication failed", extra={"fields": fields})
-            records.append(AuditRecord(code="AUTF", event_at_us=at_us, detail=fields))
+        details = [
+            {
+                "address": address,
+                "failures": failures.count,
+                "keys": [encode_id("key", key_id) for key_id in failures.key_ids],
+            }
+            for address, failures in told.items()
+        ]
         try:
             async with self._database.transaction() as connection:
-                await insert_audit_records(connection, records)
-        except Exception as error:
+                await insert_audit_records(
+                    connection,
+                    [AuditRecord(code="AUTF", event_at_us=at_us, detail=detail) for detail in details],
+                )
+        except BaseException:
             for address, failures in told.items():
-                kept = self._by_address.setdefault(address, failures)
-                if kept is not failures:
-                    kept.count += failures.count
-            if not isinstance(error, ConnectionLost):
-                raise
+                self._keep(address, failures)
+            raise
+        for detail in details:
+            _log.warning("authentication failed", extra={"fields": detail})
+
+    def _keep(self, address: str, failures: Failures) -> None:
+        """Take failures back that were not written, beside those of since then."""
+        kept = self._by_address.setdefault(address, failures)
+        if kept is not failures:
+            kept.count += failures.count
+            kept.key_ids = dict.fromkeys([*failures.key_ids, *kept.key_ids][:KEYS_MAX])
 
 
 class Tries:

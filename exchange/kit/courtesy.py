@@ -1,8 +1,9 @@
 """Rests of what runs beside the market, in its process or on its machine: the market goes first.
 
 Who reads the committed record works in turns, and rests after each for as long as it worked, or, in a rush,
-for `RUSH_FACTOR` times as long. So it takes half a core at most where there is time, a twentieth where there
-is none: it falls behind in a rush, and catches up after it.
+for `RUSH_FACTOR` times as long, `REST_S_MAX` at most. So it takes half a core at most where there is time,
+and where there is none a twentieth, more only where one turn takes over half a second: it falls behind in a
+rush, and catches up after it.
 
 A rush is when the process computed for half of the rest before, or when the machine's cores had little left
 since the last look: PostgreSQL and other processes of the exchange share them.

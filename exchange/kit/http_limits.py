@@ -63,15 +63,19 @@ def is_unlimited(declared: dict[str, Any]) -> bool:
 
 
 class Budget:
-    """Policies that are counted together, and how answers tell of them. Without any, nobody is limited."""
+    """Policies that are counted together, and how answers tell of them. Without any, nobody is limited.
 
-    __slots__ = ("_scales", "_template", "policies", "told")
+    One of a name that begins with "key" limits each key, any other each participant or address.
+    """
+
+    __slots__ = ("_scales", "_template", "of_callers", "policies", "told")
 
     def __init__(self, *named: tuple[str, Rate | None, int]) -> None:
         """Take names, limits, and how many times the limit holds."""
         self.policies = tuple(
             Policy(name, rate[0] * times, rate[1]) for name, rate, times in named if rate is not None
         )
+        self.of_callers = tuple((each, each.name.startswith("key")) for each in self.policies)
         told = ", ".join(f'"{each.name}";q={each.quota};w={each.window_s}' for each in self.policies)
         self.told = told.encode()
         self._template = ", ".join(f'"{each.name}";r=%d;t=%d' for each in self.policies).encode()
@@ -150,7 +154,7 @@ class Limits:
     async def _count(self, principal: Principal, budget: Budget, cost: int, again: int = 0) -> Decision:
         key_id, participant_id = principal.key_id, principal.participant_id
         claims: list[Claim] = [
-            (policy, key_id if policy[0][0] == "k" else participant_id) for policy in budget.policies
+            (policy, key_id if is_of_key else participant_id) for policy, is_of_key in budget.of_callers
         ]
         if self._shared is self._local:
             return self._local.take_now(claims, cost, again)

@@ -14,9 +14,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-KEY_BYTES: Final = 32
-TEXT_LENGTH_MAX: Final = 300
-
 _PRIME: Final = 2**255 - 19
 _CURVE: Final = -121665 * pow(121666, -1, _PRIME) % _PRIME
 _ROOT_OF_MINUS_ONE: Final = pow(2, (_PRIME - 1) // 4, _PRIME)

@@ -9,24 +9,17 @@ from exchange.transparency.models import SealStanding
 
 LATE_PERIODS: Final = 4
 """Records that have waited for so many checkpoint periods wait for more than their turn."""
-HEARD_S: Final = 15.0
-"""Who was not heard of for longer has stopped, or cannot reach the database: each speaks every 5 s."""
 
 
 def sealing_view(
     standing: SealStanding,
-    told: Mapping[str, Told | None],
-    seen_s_ago: Mapping[str, float],
+    told: Mapping[str, Told],
     *,
     waiting_s: float,
     period_s: float,
 ) -> SealingView:
-    """Return how sealing stands, by what each process told and for how long none was heard of."""
-    signers = [
-        name
-        for name, each in sorted(told.items())
-        if each is not None and each.report.can_sign and seen_s_ago.get(name, 0.0) <= HEARD_S
-    ]
+    """Return how sealing stands, by what each process told that is alive."""
+    signers = [name for name, each in sorted(told.items()) if each.report.can_sign]
     warnings: list[SealWarning] = []
     if not signers:
         warnings.append("nobody_can_sign")

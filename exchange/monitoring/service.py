@@ -40,6 +40,8 @@ from exchange.monitoring.sealing import sealing_view
 from exchange.orders.meters import SequencerMeters, SequencerState
 
 FORGOTTEN_S: Final = 3_600.0
+HEARD_S: Final = 3 * PERIOD_S
+"""Who was not heard of for longer has stopped, or cannot reach the database."""
 LAST_WORD_S: Final = 2.0
 BEHIND_MAX: Final = 10_000
 PHASE_CHANGES_SHOWN: Final = 50
@@ -93,7 +95,7 @@ class Operations:
             await store.tell_process(connection, self._name, self._role, told)
             await store.forget_processes(connection, FORGOTTEN_S)
             rows = await store.processes(connection)
-            await self._look_at_sealing(connection, rows, self._all_told(rows))
+            await self._look_at_sealing(connection, self._alive(rows, self._all_told(rows)))
 
     def told(self) -> Told:
         """Return what this process says of itself now."""
@@ -153,8 +155,9 @@ class Operations:
             size_bytes, oldest_s = await store.database_state(connection)
             partitions = await store.partitions(connection)
             told = self._all_told(rows)
-            followers = await self._followers(connection, told)
-            sealing = await self._look_at_sealing(connection, rows, told)
+            alive = self._alive(rows, told)
+            followers = await self._followers(connection, alive)
+            sealing = await self._look_at_sealing(connection, alive)
             changes = await store.phase_changes(connection, PHASE_CHANGES_SHOWN)
         return OperationsView(
             venue_at=format_rfc3339(self._watched.clock.now_us()),
@@ -175,22 +178,24 @@ class Operations:
     def _all_told(self, rows: Sequence[store.ProcessRow]) -> dict[str, Told | None]:
         return {each.name: _read(each.report) for each in rows} | {self._name: self.told()}
 
-    async def _look_at_sealing(
-        self, connection: Connection, rows: Sequence[store.ProcessRow], told: Mapping[str, Told | None]
-    ) -> SealingView:
+    def _alive(self, rows: Sequence[store.ProcessRow], told: Mapping[str, Told | None]) -> dict[str, Told]:
+        """Return what those said that were heard of lately: the row of one that was killed stays."""
+        heard = {each.name for each in rows if each.seen_s_ago <= HEARD_S} | {self._name}
+        return {name: each for name, each in told.items() if each is not None and name in heard}
+
+    async def _look_at_sealing(self, connection: Connection, told: Mapping[str, Told]) -> SealingView:
         watch = self._watched.sealing
         standing = await watch.look(connection)
         self.sealing = sealing_view(
             standing,
             told,
-            {each.name: each.seen_s_ago for each in rows if each.name != self._name},
             waiting_s=watch.waiting_s,
             period_s=self._watched.sealer.period_s,
         )
         return self.sealing
 
-    async def _followers(self, connection: Connection, told: Mapping[str, Told | None]) -> list[FollowerView]:
-        reading = {name: each for name, each in told.items() if each and each.report.alerts_reading}
+    async def _followers(self, connection: Connection, told: Mapping[str, Told]) -> list[FollowerView]:
+        reading = {name: each for name, each in told.items() if each.report.alerts_reading}
         read_id = max((each.alerts_read_record for each in reading.values()), default=0)
         alerts = await store.alerts_position(connection, read_id)
         summaries = await store.summaries_position(connection, BEHIND_MAX)
@@ -199,7 +204,7 @@ class Operations:
             found.append(
                 FollowerView(
                     name="alerts",
-                    process=next(iter(reading), None),
+                    process=max(reading, key=lambda name: reading[name].alerts_read_record, default=None),
                     read_until_at=alerts.read_until_at,
                     behind_records=min(alerts.behind_records, BEHIND_MAX),
                 )

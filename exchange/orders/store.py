@@ -175,8 +175,9 @@ async def take_partition(
         # A leader commits as each hour begins, whether or not anybody trades.
         from_us(us_of_hour(hour_of(at_us) - 1)),
     )
-    head = _head(row)
-    return head, to_us(row["served_since_at"])
+    if row is None:
+        raise AssertionError("INSERT ... ON CONFLICT DO UPDATE returns the row")
+    return _head(row), to_us(row["served_since_at"])
 
 
 async def read_head(connection: Connection, partition_id: int) -> Head:

@@ -6,14 +6,11 @@ tell what every order held, where every lease's money went, and what each vouche
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
 from exchange.kit.ids import decode_id
 from exchange.rebuild.models import AccountName, AccountRow, FundingRow, Key, Mismatch, Moved
-
-ESCROWS: Final = ("escrow", "voucher_escrow")
 
 
 class Paid(msgspec.Struct, frozen=True, gc=False):

@@ -82,7 +82,8 @@ class Sealer:
         self.sealed_at_us = 0
         """When the latest checkpoint that was seen here was signed."""
         self.waiting_since_s: float | None = None
-        """Since when, by the monotonic clock, records wait here for their seal; None while none does."""
+        """Since when, by the monotonic clock, the next block's records wait; None while none does."""
+        self._waiting_from_xact: str | None = None
         self.doubt: str | None = None
         """Why nothing is sealed, while that is so."""
         self._database = database
@@ -163,7 +164,7 @@ class Sealer:
                 raise Doubt(f"what the database says of its block of size {last.size} is not what was signed")
             from_xact = FIRST_XACT if last is None else last.until_xact
             found = await whole_until(connection, from_xact, self._block_records)
-            self._note_waiting(is_waiting=found.is_waiting)
+            self._note_waiting(from_xact if found.is_waiting else None)
             if found.is_to_come:
                 raise Doubt(
                     f"what was sealed goes up to transaction {from_xact}, and there have not been so many: "
@@ -299,11 +300,13 @@ class Sealer:
             sealed_at_us=checkpoint.sealed_at_us,
         )
 
-    def _note_waiting(self, *, is_waiting: bool) -> None:
-        if not is_waiting:
+    def _note_waiting(self, from_xact: str | None) -> None:
+        """Note from which transaction on records wait, None where none does; another one may have sealed."""
+        if from_xact is None:
             self.waiting_since_s = None
-        elif self.waiting_since_s is None:
+        elif self.waiting_since_s is None or from_xact != self._waiting_from_xact:
             self.waiting_since_s = monotonic_s()
+        self._waiting_from_xact = from_xact
 
     def _see(self, block: Block | None) -> None:
         if block is not None:

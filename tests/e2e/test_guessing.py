@@ -16,6 +16,7 @@ from exchange.kit.auth import Principal, StoredKey, new_key
 from exchange.kit.auth_guard import ADDRESSES_MAX, KEYS_MAX, FailureRecord
 from exchange.kit.database import Database
 from exchange.kit.errors import RateLimited, Unauthenticated
+from exchange.kit.ids import encode_id
 from tests.e2e.served import Served, problem, served
 from tests.faults import quiet
 
@@ -186,8 +187,8 @@ async def test_a_flood_is_one_row_of_the_record(house: Served) -> None:
     assert len(await recorded(house.exchange.database)) == 1  # nothing new, nothing written
 
 
-async def test_many_addresses_are_few_rows_and_nothing_is_forgotten(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+async def test_many_addresses_are_few_rows_and_nothing_is_forgotten_or_told_twice(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     record = FailureRecord(database, lambda: 0)
     total = 5 * ADDRESSES_MAX
@@ -199,10 +200,15 @@ async def test_many_addresses_are_few_rows_and_nothing_is_forgotten(
 
     with monkeypatch.context() as broken:
         broken.setattr("exchange.kit.auth_guard.insert_audit_records", fail)
-        with pytest.raises(LookupError):
-            await record.write()
-    record.add("10.0.0.0", 1)
+        for _ in range(2):
+            record.add("10.0.0.1", total + 1)
+            with pytest.raises(LookupError):
+                await record.write()
+            record.add("10.0.0.0", 1)
+    assert not caplog.records
     await record.write()
+    assert len(caplog.records) == ADDRESSES_MAX + 1
     rows = await recorded(database)
     assert len(rows) == ADDRESSES_MAX + 1
-    assert sum(int(str(row["failures"])) for row in rows) == total + 1
+    assert sum(int(str(row["failures"])) for row in rows) == total + 4
+    assert [encode_id("key", 2), encode_id("key", total + 1)] in [row["keys"] for row in rows]
