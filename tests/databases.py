@@ -7,8 +7,8 @@ Nobody needs what this server writes once the session is over, so it does not wa
 the product's does: that was most of a test's time. Tests of what survives a crash start servers of their own.
 
 Fixtures: `postgres` (the server), `database_url` and `database` (fresh for each test), `module_database_url`
-and `module_database` (shared by a module's tests), `empty_database_url` (fresh, without any table). Every
-test finds them, because pyproject.toml names this module as a plugin.
+and `module_database` (shared by a module's tests), `empty_database_url` (fresh, without any table), and
+`patience`. Every test finds them, because pyproject.toml names this module as a plugin.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ UNSAFE: Final = {
     # Its workers would look into each of the short-lived databases, and be in the way of dropping them.
     "autovacuum": "off",
 }
-CROWD_S: Final = 120
+PATIENCE_S: Final = 120
 MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of its own name is made in it
 MEMORY_BYTES_MIN: Final = 1024**3
 T = TypeVar("T")
@@ -110,6 +110,21 @@ class Administrator:
         return self._thread.submit(self._runner.run, work).result()
 
 
+@contextlib.contextmanager
+def patient_locks() -> Iterator[None]:
+    """Let whoever connects from now on wait for a lock for as long as a test on a busy machine holds it."""
+    with pytest.MonkeyPatch.context() as patient:
+        patient.setattr(kit, "LOCK_TIMEOUT", f"{PATIENCE_S}s")
+        yield
+
+
+@pytest.fixture
+def patience() -> Iterator[None]:
+    """Have `patient_locks` for a test."""
+    with patient_locks():
+        yield
+
+
 @contextlib.asynccontextmanager
 async def crowded(url: str, connections: int) -> AsyncIterator[Database]:
     """Open a pool for so many that all want the same rows at once.
@@ -117,10 +132,9 @@ async def crowded(url: str, connections: int) -> AsyncIterator[Database]:
     Patient: what becomes of them in the end is to be seen, and on a busy machine the last of them waits for
     longer than the product lets anybody wait.
     """
-    with pytest.MonkeyPatch.context() as patient:
-        patient.setattr(kit, "LOCK_TIMEOUT", f"{CROWD_S}s")
-        patient.setattr(kit, "ACQUIRE_TIMEOUT_S", float(CROWD_S))
-        patient.setattr(kit, "CONNECT_TIMEOUT_S", float(CROWD_S))
+    with patient_locks(), pytest.MonkeyPatch.context() as patient:
+        patient.setattr(kit, "ACQUIRE_TIMEOUT_S", float(PATIENCE_S))
+        patient.setattr(kit, "CONNECT_TIMEOUT_S", float(PATIENCE_S))
         pool = await Database.connect(url, connections_min=1, connections_max=connections)
         try:
             yield pool

@@ -22,6 +22,7 @@ from exchange.kit.auth import Principal, Scope
 from exchange.orders.models import NewOrder
 from exchange.participants.models import KeyGrant, ParticipantKind
 from exchange.participants.service import create_key
+from tests.databases import patient_locks
 from tests.market_world import MarketWorld, open_market
 
 DEADLINE_S: Final = 60.0
@@ -39,7 +40,17 @@ class Server:
 
 @asynccontextmanager
 async def open_server(database_url: str, data_dir: Path) -> AsyncIterator[Server]:
-    """Serve an exchange on a database; what it left behind must be sound."""
+    """Serve an exchange on a database; what it left behind must be sound.
+
+    Tests hold its commits up by a lock, for as long as it takes to see what is told meanwhile.
+    """
+    with patient_locks():
+        async with _serving(database_url, data_dir) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _serving(database_url: str, data_dir: Path) -> AsyncIterator[Server]:
     async with open_market(database_url, data_dir) as world:
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(

@@ -34,7 +34,9 @@ async def browser(built_pages: None) -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium: `apt-get install chromium` (make test does, as root)")
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        started = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=4 * PATIENCE_MS
+        )
         yield started
         await started.close()
 

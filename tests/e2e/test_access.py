@@ -15,6 +15,7 @@ import websockets
 
 from exchange.kit.auth import Scope
 from exchange.kit.clock import format_rfc3339, wall_now_us
+from exchange.kit.database import from_us
 from exchange.kit.http_auth import RouteAccess, declared_access
 from exchange.kit.ids import decode_id
 from tests.e2e.access_places import UNKNOWN, kept_rows
@@ -87,7 +88,9 @@ async def test_without_a_good_key_every_door_is_shut_alike(
     expired = buyer.with_key(ends["secret"])
     async with stage.house.exchange.database.transaction() as connection:  # its hour has passed
         await connection.execute(
-            "UPDATE api_key SET expires_at = now() WHERE id = $1", decode_id("key", ends["id"])
+            "UPDATE api_key SET expires_at = $2 WHERE id = $1",
+            decode_id("key", ends["id"]),
+            from_us(wall_now_us()),
         )
     await eventually(lambda: expired.send("GET", "/v1/orders"), lambda answer: answer.status_code == 401)
     elsewhere = await stage.operator.key_of(buyer.id, ["read"], allowed_networks=["192.0.2.0/24"])

@@ -38,6 +38,7 @@ async def caller_of(stage: Stage, kind: ParticipantKind) -> Caller:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(540)  # thousands of requests
 @pytest.mark.parametrize("kind", KINDS)
 async def test_the_document_is_true_for(kind: ParticipantKind, database_url: str, tmp_path: Path) -> None:
     # The echo route is for benchmarks; it reads an order's form only, and so takes more than it describes.

@@ -14,6 +14,7 @@ import pytest
 
 from exchange.kit.http_wire import HEAD_BYTES_MAX
 from tests.e2e.served import Served, problem, served
+from tests.faults import quiet
 
 UNREADABLE = {
     "rubbish": b"\x00\x01\x02\r\n\r\n",
@@ -117,6 +118,7 @@ async def test_what_cannot_be_read_is_not_the_answer_to_the_request_before(
 async def test_a_caller_who_leaves_in_the_middle_is_not_logged_as_our_fault(
     house: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
+    await quiet(house.exchange)  # it may have something to say of what it does beside
     with caplog.at_level(logging.WARNING, logger="exchange"):
         async with connection(house) as (reader, writer):
             key = house.operator.key.encode()

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from exchange.client import ApiProblem, ExchangeClient, Unreachable, retrying
 from exchange.client.problems import Problem
 from exchange.client.retrying import PATIENCE_S, WAIT_S_MAX, WAIT_S_MIN, persist
-from exchange.kit.clock import US_PER_SECOND, monotonic_us
+from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.http_limits import Budget
+from exchange.kit.rates import MemoryLimiter
 from exchange.orders.many_models import NewOrders
 from exchange.orders.models import AmendOrder, NewOrder
 from tests.e2e.served import DEADLINE_S, Caller, served
@@ -179,8 +180,9 @@ async def test_who_sends_too_much_comes_back_when_it_was_told_to(
     """By a clock made up, which only the client's waits move on: else a slow machine sends too little."""
     waits = made_up_waits(monkeypatch)
     limits = stage.house.exchange.watched.limits
-    began_us = monotonic_us()
-    monkeypatch.setattr(limits._local, "_now_us", lambda: began_us + round(sum(waits) * US_PER_SECOND))
+    limiter = MemoryLimiter(lambda: round((1_000.0 + sum(waits)) * US_PER_SECOND))
+    for name in ("_local", "_shared"):
+        monkeypatch.setattr(limits, name, limiter)
     async with client_over(stage, stage.cast.provider) as (client, line):
         monkeypatch.setattr(limits, "_orders", Budget(("key-few", (1, 1), 1)))
         for _ in range(2):

@@ -24,17 +24,20 @@ from exchange.kit.http_wire import Wire, WireLimits
 from exchange.kit.ids import decode_id
 from exchange.orders.many_models import NewOrders
 from exchange.orders.models import AmendOrder, NewOrder
+from tests.databases import patient_locks
 from tests.e2e.served import DEADLINE_S, Caller, Served, eventually, served
 from tests.e2e.stage import PRODUCT, Stage, join_all
 
 
 @pytest.fixture(scope="module")
 async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with served(module_database_url, tmp_path_factory.mktemp("client_stream")) as house:
-        stage = Stage(house, await join_all(house), await join_all(house))
-        deposit = {"participant_id": stage.cast.buyer.id, "amount_cny": "100000.00"}
-        await house.operator.post("/v1/deposits", deposit)
-        yield stage
+    folder = tmp_path_factory.mktemp("client_stream")
+    with patient_locks():
+        async with served(module_database_url, folder) as house:
+            stage = Stage(house, await join_all(house), await join_all(house))
+            deposit = {"participant_id": stage.cast.buyer.id, "amount_cny": "100000.00"}
+            await house.operator.post("/v1/deposits", deposit)
+            yield stage
 
 
 def ask(stage: Stage, name: str, **more: object) -> NewOrder:

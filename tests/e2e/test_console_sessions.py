@@ -20,6 +20,7 @@ import websockets
 from exchange.kit import auth as auth_module
 from exchange.kit.auth import SESSION_SCHEME
 from exchange.kit.clock import format_rfc3339, parse_rfc3339, wall_now_us
+from exchange.kit.database import from_us
 from exchange.kit.ids import decode_id
 from exchange.participants import console_sessions, session_door
 from tests.e2e.served import DEADLINE_S, Caller, Served, eventually, problem, served
@@ -337,8 +338,9 @@ async def soon_over(house: Served, key_id: str) -> None:
     async with house.exchange.database.transaction() as connection:
         for table, whose in (("console_session", "key_id"), ("api_key", "id")):
             await connection.execute(
-                f"UPDATE {table} SET expires_at = now() + interval '0.3 seconds' WHERE {whose} = $1",  # noqa: S608 - ours
+                f"UPDATE {table} SET expires_at = $2 WHERE {whose} = $1",  # noqa: S608 - ours
                 number_of(key_id),
+                from_us(wall_now_us() + 300_000),
             )
 
 

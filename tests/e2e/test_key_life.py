@@ -14,6 +14,7 @@ import pytest
 from exchange.kit import auth as auth_module
 from exchange.kit import notices as notices_module
 from exchange.kit.clock import format_rfc3339, wall_now_us
+from exchange.kit.database import from_us
 from exchange.kit.ids import decode_id
 from tests.e2e.served import Caller, Served, eventually, problem, served
 
@@ -143,7 +144,9 @@ async def test_what_a_key_has_open_ends_with_it(two: tuple[Served, Served]) -> N
         assert (await one.operator.send("DELETE", f"/v1/keys/{revoked}")).status_code == 204
         async with one.exchange.database.transaction() as connection:  # nearly all of its hour has passed
             await connection.execute(
-                "UPDATE api_key SET expires_at = now() + interval '0.3 seconds' WHERE id = $1", ids[expiring]
+                "UPDATE api_key SET expires_at = $2 WHERE id = $1",
+                ids[expiring],
+                from_us(wall_now_us() + 300_000),
             )
         ended = {await asyncio.wait_for(told.get(), 60), await asyncio.wait_for(told.get(), 60)}
         assert ended == {ids[revoked], ids[expiring]}

@@ -140,6 +140,7 @@ def int_of(key: str) -> int:
     return parts[0]
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_stop_answers_what_was_taken_and_says_so_on_the_stream(
     database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

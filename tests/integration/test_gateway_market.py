@@ -130,7 +130,8 @@ async def test_gateways_share_the_budget_of_a_key(fleet: Fleet) -> None:
             try:
                 await limits.admit(scope, provider, {})
             except RateLimited as refused:
-                assert refused.headers["Retry-After"] == "360"  # noqa: PT017 - of each refusal
+                # A tenth of the window, less what has passed since the first.
+                assert 300 < int(refused.headers["Retry-After"]) <= 360  # noqa: PT017 - of each refusal
             else:
                 let_in += 1
         assert let_in == 10

@@ -232,7 +232,9 @@ async def test_several_processes_run_as_who_leads_and_who_serves(
     finally:
         await engine.close()
     log = server.log_path.read_text(encoding="utf-8")
-    assert [line for line in log.splitlines() if "@fleet " in line and "ERROR:" in line] == []
+    faults = [line for line in log.splitlines() if "@fleet " in line and "ERROR:" in line]
+    # What was under way beside requests when a process ended was taken back by that process.
+    assert [line for line in faults if not line.endswith(TAKEN_BACK)] == []
 
 
 @pytest.mark.parametrize(
@@ -311,6 +313,7 @@ SERVICE_ROLES = {
     "exchange_auditor",
     "exchange_backup",
 }
+TAKEN_BACK = "ERROR:  canceling statement due to user request"
 
 
 async def _attacks(url: str) -> list[str]:
