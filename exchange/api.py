@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from litestar import Litestar
 
+from exchange.alerts.backtest_routes import BacktestController
+from exchange.alerts.backtests import Backtests
 from exchange.alerts.routes import AlertRulesController, AlertsController
 from exchange.app import Exchange
 from exchange.applications.routes import AdmissionController, AllocationController, ApplicationsController
@@ -62,6 +64,7 @@ CONTROLLERS: Final = (
     AlertsController,
     AllocationController,
     ApplicationsController,
+    BacktestController,
     BookHistoryController,
     CapacityController,
     CapacityImportController,
@@ -126,6 +129,7 @@ def create_app(exchange: Exchange) -> Litestar:
         state={
             "accounts": exchange.accounts,
             "authenticator": exchange.keys.authenticator,
+            "backtests": Backtests(reads=exchange.oversight_reads),
             "book_history": BookHistory(
                 reads=exchange.oversight_reads, clock=exchange.clock, products=exchange.products
             ),

@@ -5,14 +5,14 @@ longest window of the rules, and what is found there is not told. The journal's 
 thresholds, so `record_break` is left out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 import msgspec
 
 from exchange.alerts import store
 from exchange.alerts.detection import KINDS, Detection
-from exchange.alerts.models import Finding
+from exchange.alerts.models import DetectorResult, Finding
 from exchange.alerts.reading import look, read_steps
 from exchange.alerts.thresholds import AlertRules, AlertRulesVersion
 from exchange.kit.clock import US_PER_HOUR
@@ -20,16 +20,6 @@ from exchange.kit.database import Connection
 
 RECORDS_AT_ONCE: Final = 1_000
 PER_ORDERS: Final = 10_000
-
-
-class DetectorResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How often one detector would have spoken; `alerts_per_10000_orders` is rounded to two decimals."""
-
-    detector: str
-    enabled: bool
-    alerts: int
-    participants: int
-    alerts_per_10000_orders: float | None
 
 
 class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,21 +31,27 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
-async def backtest(
-    connection: Connection,
-    rules: AlertRules,
-    from_us: int | None,
-    until_us: int | None,
-    progress: Callable[[int, int], None] = lambda _read, _all: None,
-) -> BacktestResult:
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """How many record numbers were passed, of all there are; and with the last turn what was found."""
+
+    read: int
+    all: int
+    result: BacktestResult | None = None
+
+
+async def turns(
+    connection: Connection, rules: AlertRules, from_us: int | None, until_us: int | None
+) -> AsyncGenerator[Turn, None]:
     """Read the record from one venue time to another, all of it where they are None, by some rules.
 
-    `progress` hears of how many record numbers were passed, of all there are.
+    After each turn of `RECORDS_AT_ONCE` whoever asks may rest. The last one has the result.
     """
     versions = (AlertRulesVersion(version=1, effective_from_us=0, rules=rules),)
-    last_id = await store.last_record_id(connection)
-    if until_us is not None:
-        last_id = (await store.first_record_at(connection, until_us) or last_id + 1) - 1
+    last_id = (
+        await store.last_record_id(connection)
+        if until_us is None
+        else await store.last_record_before(connection, until_us)
+    )
     warm_us = 0 if from_us is None else max(0, from_us - longest_window_us(rules))
     first_id = await store.first_record_at(connection, warm_us) or last_id + 1
     await store.walk_indexes(connection)
@@ -64,17 +60,38 @@ async def backtest(
     while read_id < last_id:
         steps, read_id = await read_steps(connection, read_id, last_id, RECORDS_AT_ONCE)
         found = await look(detection, steps, versions)
-        told = [each for each in steps if from_us is None or each.event_at_us >= from_us]
+        told = [each for each in steps if _is_within(each.event_at_us, from_us, until_us)]
         records += len(told)
         orders += sum(each.code == "NEWO" for each in told)
-        findings += [each for each in found if from_us is None or each.found_at_us >= from_us]
-        progress(read_id - first_id + 1, last_id - first_id + 1)
-    return BacktestResult(
+        findings += [each for each in found if _is_within(each.found_at_us, from_us, until_us)]
+        yield Turn(read=read_id - first_id + 1, all=last_id - first_id + 1)
+    passed = max(last_id - first_id + 1, 0)
+    result = BacktestResult(
         records=records,
         orders=orders,
         detectors=[_result(kind.name, rules, findings, orders) for kind in KINDS],
         findings=findings,
     )
+    yield Turn(read=passed, all=passed, result=result)
+
+
+async def backtest(
+    connection: Connection,
+    rules: AlertRules,
+    from_us: int | None,
+    until_us: int | None,
+    progress: Callable[[int, int], None] = lambda _read, _all: None,
+) -> BacktestResult:
+    """Do the same at once; `progress` hears of how many record numbers were passed, of all there are."""
+    async for turn in turns(connection, rules, from_us, until_us):
+        if turn.result is not None:
+            return turn.result
+        progress(turn.read, turn.all)
+    raise AssertionError("the last turn has the result")
+
+
+def _is_within(at_us: int, from_us: int | None, until_us: int | None) -> bool:
+    return (from_us is None or at_us >= from_us) and (until_us is None or at_us < until_us)
 
 
 def _result(detector: str, rules: AlertRules, findings: Sequence[Finding], orders: int) -> DetectorResult:

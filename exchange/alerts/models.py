@@ -218,3 +218,55 @@ class StoredRules(msgspec.Struct, frozen=True, kw_only=True):
     key_id: int | None
     changed_at_us: int
     rules: AlertRules
+
+
+class NewBacktest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Rules to try on the record: what they would have found from `found_from` until before `found_until`."""
+
+    rules: AlertRules
+    found_from: TimeText
+    found_until: TimeText
+    reason: NameText
+
+
+class WouldBeAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that the rules would have raised; it is stored nowhere."""
+
+    detector: DetectorName
+    severity: Severity
+    participant_ids: list[str]
+    trade_group_ids: list[str]
+    product: str | None
+    programme_id: str | None
+    begins_at: str
+    ends_at: str
+    found_at: str
+    figures: list[FigureView]
+
+
+class DetectorResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one detector would have spoken; `alerts_per_10000_orders` is rounded to two decimals."""
+
+    detector: str
+    enabled: bool
+    alerts: int
+    participants: int
+    alerts_per_10000_orders: float | None
+
+
+class BacktestView(msgspec.Struct, frozen=True, kw_only=True):
+    """What rules would have found: by detector, and the first 1,000 alerts of `alerts_found`."""
+
+    records: int
+    orders: int
+    detectors: list[DetectorResult]
+    alerts_found: int
+    alerts: list[WouldBeAlert]
+
+
+class BacktestLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of a back test under way: how much of the record was read. The last one has the result."""
+
+    read: int
+    all: int
+    result: BacktestView | None

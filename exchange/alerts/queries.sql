@@ -122,6 +122,10 @@ WHERE locktype = 'relation' AND mode = 'RowExclusiveLock'
 -- The first record of a venue time or later, 0 where there is none.
 SELECT coalesce(min(id), 0) FROM audit_record WHERE event_at >= $1;
 
+-- name: last_record_before
+-- The last record before a venue time, 0 where there is none. Others before it may be of later: clocks differ.
+SELECT coalesce(max(id), 0) FROM audit_record WHERE event_at < $1;
+
 -- name: walk_indexes
 -- Let the next statements go from row to row by index, however large the planner takes their tables to be.
 SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;

@@ -16,11 +16,14 @@ from exchange.alerts.models import (
     DetectorName,
     Figure,
     FigureView,
+    Finding,
     NewAlertRules,
+    NewBacktest,
     StoredRules,
+    WouldBeAlert,
 )
 from exchange.alerts.thresholds import AlertRules
-from exchange.kit.clock import format_rfc3339, us_of
+from exchange.kit.clock import US_PER_DAY, format_rfc3339, us_of
 from exchange.kit.errors import Conflict, Faults
 from exchange.kit.fields import format_cny, is_blank, time_us
 from exchange.kit.ids import encode_id
@@ -29,6 +32,9 @@ _FIGURES: Final = msgspec.json.Decoder(list[Figure])
 _FEN: Final = "_fen"
 TIME_END_US: Final = 4_102_444_800_000_000
 """2100-01-01: no rules begin later."""
+
+BACKTEST_DAYS_MAX: Final = 31
+"""So many days are tried in one request; what came before, as far as the rules remember, is read as well."""
 
 Kind = Literal["review", "close", "note"]
 _NEXT: Final = {"review": AlertStatus.UNDER_REVIEW, "close": AlertStatus.CLOSED}
@@ -110,6 +116,37 @@ def _view_fields(row: Row) -> dict[str, Any]:
 def alert_view(row: Row) -> AlertView:
     """Show an alert in a list."""
     return AlertView(**_view_fields(row))
+
+
+def would_be_alert(finding: Finding) -> WouldBeAlert:
+    """Show what a back test found."""
+    return WouldBeAlert(
+        detector=DetectorName(finding.detector),
+        severity=finding.severity,
+        participant_ids=[encode_id("par", each) for each in finding.participant_ids],
+        trade_group_ids=[encode_id("grp", each) for each in finding.trade_group_ids],
+        product=finding.product_id,
+        programme_id=_id("prg", finding.programme_id),
+        begins_at=format_rfc3339(finding.begins_at_us),
+        ends_at=format_rfc3339(finding.ends_at_us),
+        found_at=format_rfc3339(finding.found_at_us),
+        figures=[figure_view(each) for each in finding.figures],
+    )
+
+
+def read_span(new: NewBacktest, faults: Faults) -> tuple[int, int]:
+    """Return from when until when a back test is to look; what is wrong with it goes to `faults`."""
+    find_blank_fault(faults, "/reason", new.reason)
+    from_us = time_us(faults, "/found_from", new.found_from)
+    until_us = time_us(faults, "/found_until", new.found_until)
+    if from_us is None or until_us is None:
+        return 0, 0
+    if until_us <= from_us:
+        faults.add("/found_until", "out_of_range", "must be later than found_from", new.found_until)
+    elif until_us - from_us > BACKTEST_DAYS_MAX * US_PER_DAY:
+        rule = f"must be at most {BACKTEST_DAYS_MAX} days later than found_from"
+        faults.add("/found_until", "out_of_range", rule, new.found_until)
+    return from_us, until_us
 
 
 def alert_detail(row: Row, rules: AlertRules, records: Sequence[Row], steps: Sequence[Row]) -> AlertDetail:

@@ -102,7 +102,7 @@ async def take_step(
     if row is None:
         raise NotFound(detail="no such alert")
     if kind != "note":
-        _must_be_regulator(principal)
+        must_be_regulator(principal)
     step = rules.step_of(
         row, kind, text=text, actor_id=principal.participant_id, key_id=principal.key_id, now_us=now_us
     )
@@ -125,7 +125,7 @@ async def add_rules(
 
     Raises `Forbidden` (wrong_role) for anyone but a regulator, and `InvalidInput` with every fault.
     """
-    _must_be_regulator(principal)
+    must_be_regulator(principal)
     from_us = rules.read_new_rules(new, now_us, faults)
     faults.raise_if_any()
     await store.lock_rules(connection)
@@ -146,9 +146,12 @@ async def add_rules(
     return stored
 
 
-def _must_be_regulator(principal: Principal) -> None:
+def must_be_regulator(principal: Principal) -> None:
+    """Raise `Forbidden` (wrong_role) for anyone but a regulator."""
     if principal.kind != ParticipantKind.REGULATOR:
-        raise Forbidden("wrong_role", "only a regulator reviews and closes alerts, and changes their rules")
+        raise Forbidden(
+            "wrong_role", "only a regulator reviews and closes alerts, and tries and changes their rules"
+        )
 
 
 async def _record(

@@ -179,6 +179,12 @@ async def first_record_at(connection: Connection, at_us: int) -> int:
     return found
 
 
+async def last_record_before(connection: Connection, at_us: int) -> int:
+    """Return the last record before a venue time, 0 where there is none."""
+    found: int = await connection.fetchval(QUERIES.last_record_before, from_us(at_us))
+    return found
+
+
 async def walk_indexes(connection: Connection) -> None:
     """Let the statements of this transaction go from row to row by index."""
     await connection.execute(QUERIES.walk_indexes)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Route, expect
 
+from exchange.kit.clock import US_PER_DAY, format_rfc3339
 from tests.browser.conftest import OpenScreen
 from tests.browser.oversight import (
     WHY,
@@ -223,6 +224,31 @@ async def test_rules_are_read_by_version_and_the_next_one_is_made_or_saved(
     hoards: dict[str, Any] = first["rules"]["hoarding"]
     assert made["rules"] == first["rules"] | {"hoarding": hoards | {"share_min_bps": 3000}}
     assert '"share_min_bps": 3000' in (tmp_path / "rules.json").read_text(encoding="utf-8")
+
+
+async def test_rules_are_tried_on_the_record_before_they_are_in_force(screen: Screen, stage: Stage) -> None:
+    path = "/v1/oversight/alert-rules/backtest"
+    await enter(screen, stage, "tab=alerts")
+    await screen.page.get_by_text("Rules of surveillance").click()
+    await screen.page.get_by_text("Make the next version from this one").click()
+    form = screen.page.get_by_role("form", name="Try these rules on the record")
+    now_us = stage.house.clock.now_us()
+    begins, ends = (format_rfc3339(now_us + days * US_PER_DAY)[:19] for days in (-20, 1))
+    await form.get_by_label("Alerts from").fill(ends)
+    await form.get_by_label("Until before").fill(begins)
+    await form.get_by_label("Why you try them").fill("case 7")
+    screen.expects(422, path)
+    await form.get_by_role("button", name="Try").click()
+    await check_faulty(form.get_by_label("Until before"))
+    await form.get_by_label("Alerts from").fill(begins)
+    await form.get_by_label("Until before").fill(ends)
+    await form.get_by_role("button", name="Try").click()
+    await expect(form.get_by_role("status")).to_contain_text("orders")
+    result = form.get_by_role("table", name="What they would have found")
+    await expect(result.get_by_role("row").filter(has_text="Hoarding")).to_be_visible()
+    await screen.check_accessible()
+    [asked] = (await stage.cast.regulator.get("/v1/oversight/questions", limit=1))["data"]
+    assert (asked["query"], asked["reason"], asked["is_whole"]) == ("alert-rules/backtest", "case 7", True)
 
 
 async def test_the_operator_sees_who_asked_and_explains_by_notes_only(screen: Screen, stage: Stage) -> None:

@@ -48,6 +48,7 @@ BODIES = (
     "POST /v1/oversight/alerts/{alert_id}/notes",
     "POST /v1/oversight/alerts/{alert_id}/close",
     "POST /v1/oversight/alert-rules",
+    "POST /v1/oversight/alert-rules/backtest",
     "POST /v1/participants",
     "POST /v1/participants as provider",
     "POST /v1/participants/{participant_id}/logins",
@@ -146,6 +147,15 @@ async def good(stage: Stage, name: str) -> Good:
                 "rules": msgspec.to_builtins(default_rules()),
                 "reason": "季度复核",
                 "effective_from": stage.hour(2),
+            },
+        ),
+        "POST /v1/oversight/alert-rules/backtest": (
+            cast.regulator,
+            {
+                "rules": msgspec.to_builtins(default_rules()),
+                "reason": "季度复核",
+                "found_from": stage.hour(0),
+                "found_until": stage.hour(48),
             },
         ),
         "POST /v1/participants": (operator, buyer),

@@ -23,7 +23,7 @@ from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id
 from tests.e2e.served import Caller, Served, eventually, pointers, problem, served
 from tests.e2e.stage import FACTS, PRODUCT, programme
-from tests.surveillance import HOUR, START_US, Tape, party
+from tests.surveillance import DAY, HOUR, START_US, Tape, party
 
 ALERTS, RULES = "/v1/oversight/alerts", "/v1/oversight/alert-rules"
 WHY = {"reason": "case 7"}
@@ -343,3 +343,67 @@ async def test_rules_are_tried_on_the_record_and_store_nothing(
     assert "/matched_orders/trades_min" in wrong.stderr
     assert "/matched_orders/no_such" in wrong.stderr
     assert await market.house.rows() == before
+
+
+async def test_a_regulator_tries_rules_over_http_and_only_the_question_is_kept(
+    market: Market, module_database_url: str, tmp_path: Path
+) -> None:
+    seller = await market.join("provider", ["read", "list_capacity"])
+    await match(market, seller, market.buyer, 3, "tried")
+    rules = msgspec.to_builtins(default_rules())
+    rules["matched_orders"]["trades_min"] = 1
+    now_us = market.house.clock.now_us()
+    span = {
+        "found_from": format_rfc3339(now_us - 20 * DAY),
+        "found_until": format_rfc3339(now_us + 10 * DAY),
+    }
+    body = {"rules": rules, "reason": "case 7", **span}
+    path = f"{RULES}/backtest"
+    before = await market.house.rows()
+    answer = await market.regulator.send("POST", path, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("application/x-ndjson")
+    *way, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert all(each["result"] is None and each["read"] <= each["all"] for each in way)
+    assert last["read"] == last["all"] > 0
+    told = last["result"]
+    file = tmp_path / "rules.json"
+    file.write_text(json.dumps(rules))
+    where = ("--database-url", module_database_url, "--json")
+    times = ("--from", span["found_from"], "--to", span["found_until"])
+    same = await call(market.regulator, "oversight", "backtest", str(file), *times, *where)
+    assert told["detectors"] == json.loads(same.stdout)["detectors"]
+    assert told["alerts_found"] == len(told["alerts"]) == sum(each["alerts"] for each in told["detectors"])
+    matched = [each for each in told["alerts"] if each["detector"] == "matched_orders"]
+    assert {seller.id, market.buyer.id} <= {who for each in matched for who in each["participant_ids"]}
+    # Of it all nothing stands but who asked what, and how much was answered.
+    after = await market.house.rows()
+    assert {table for table, rows in after.items() if rows != before[table]} <= {"audit_record"}
+    [asked] = (await market.regulator.get("/v1/oversight/questions", limit=1))["data"]
+    assert (asked["query"], asked["reason"]) == ("alert-rules/backtest", "case 7")
+    assert asked["asked"]["rules"] == json.loads(json.dumps(rules))
+    assert (asked["rows"], asked["is_whole"]) == (told["alerts_found"], True)
+
+
+async def test_what_cannot_be_tried_is_refused_with_every_fault(market: Market) -> None:
+    path, rules = f"{RULES}/backtest", msgspec.to_builtins(default_rules())
+    good = {
+        "rules": rules,
+        "reason": "case 7",
+        "found_from": "2026-01-01T00:00:00Z",
+        "found_until": "2026-02-01T00:00:00Z",
+    }
+    operator = problem(await market.house.operator.send("POST", path, json=good), 403, "wrong_role")
+    assert "regulator" in operator["detail"]
+    problem(await market.buyer.send("POST", path, json=good), 403)
+    late = {**good, "found_until": "2026-02-01T00:00:01Z", "reason": " "}
+    assert pointers(problem(await market.regulator.send("POST", path, json=late), 422)) == {
+        "/found_until",
+        "/reason",
+    }
+    for until in ("2026-01-01T00:00:00Z", "2025-01-01T00:00:00Z", "soon"):
+        refused = await market.regulator.send("POST", path, json={**good, "found_until": until})
+        assert pointers(problem(refused, 422)) == {"/found_until"}
+    worse = {**rules, "matched_orders": {**rules["matched_orders"], "trades_min": 0}}
+    refused = await market.regulator.send("POST", path, json={"rules": worse, "found_from": "x"})
+    assert pointers(problem(refused, 422)) >= {"/rules/matched_orders/trades_min"}

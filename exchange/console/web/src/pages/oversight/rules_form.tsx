@@ -1,6 +1,6 @@
 /**
- * The next version of the rules, begun from one that is there. It is given whole, with a reason; as a file it can be
- * tried over the record first (`exchange oversight backtest`), which reads everything and so is no request's work.
+ * The next version of the rules, begun from one that is there. It is given whole, with a reason; it can be tried on the
+ * record first, here on some days of it, or as a file on all of it (`exchange oversight backtest`).
  */
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
@@ -10,6 +10,7 @@ import { Field, Form } from "../../components/form";
 import { MomentInput } from "../../components/moment_input";
 import { detectorName, measureName, type Rules, SEVERITIES, type Version } from "./alert_words";
 import { saveFile } from "./export";
+import { RulesTrial } from "./rules_trial";
 import { t } from "./texts";
 
 type Value = boolean | number | string | number[];
@@ -106,6 +107,7 @@ export function RulesForm(props: { from: Version; mayChange: boolean; onDone: ()
           </button>
         </div>
       </Form>
+      {props.mayChange && <RulesTrial rules={() => draft.value as unknown as Rules} />}
     </details>
   );
 }
