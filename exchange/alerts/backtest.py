@@ -1,7 +1,8 @@
 """What other rules would have found in the record as it is stored. Reads, and stores nothing.
 
-Detectors need to have seen what came before: reading begins as long before the time that is asked for as the
-longest window of the rules, and what is found there is not told. The journal's chain is no matter of
+Detectors need to have seen what came before: reading begins with the record where one is enabled that counts
+from there, else as long before the time that is asked for as the longest window of the rules; what is found
+before that time is not told. The journal's chain is no matter of
 thresholds, so `record_break` is left out.
 """
 
@@ -52,8 +53,7 @@ async def turns(
         if until_us is None
         else await store.last_record_before(connection, until_us)
     )
-    warm_us = 0 if from_us is None else max(0, from_us - longest_window_us(rules))
-    first_id = await store.first_record_at(connection, warm_us) or last_id + 1
+    first_id = await store.first_record_at(connection, _begins_us(rules, from_us)) or last_id + 1
     await store.walk_indexes(connection)
     detection, findings = Detection(), list[Finding]()
     read_id, records, orders = first_id - 1, 0, 0
@@ -103,6 +103,12 @@ def _result(detector: str, rules: AlertRules, findings: Sequence[Finding], order
         participants=len({each for one in own for each in one.participant_ids}),
         alerts_per_10000_orders=round(len(own) * PER_ORDERS / orders, 2) if orders else None,
     )
+
+
+def _begins_us(rules: AlertRules, from_us: int | None) -> int:
+    if from_us is None or any(kind.counts_all and getattr(rules, kind.name).enabled for kind in KINDS):
+        return 0
+    return max(0, from_us - longest_window_us(rules))
 
 
 def longest_window_us(rules: AlertRules) -> int:

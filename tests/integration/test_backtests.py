@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from exchange.alerts import backtests as module
-from exchange.alerts.backtest import backtest
+from exchange.alerts.backtest import backtest, turns
 from exchange.alerts.backtests import Backtests
 from exchange.alerts.models import BacktestLine
 from exchange.alerts.thresholds import default_rules
@@ -59,3 +59,26 @@ async def test_one_runs_at_a_time_and_a_reader_that_goes_leaves_its_place(reads:
     assert [each async for each in again.lines]
     assert again.is_whole
     assert reads.usage.lent == 0
+
+
+async def test_what_counts_from_the_beginning_is_read_from_there(
+    reads: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the windows: offers and budgets from before them would be missing."""
+    monkeypatch.setattr("exchange.alerts.backtest.longest_window_us", lambda _rules: 0)
+    rules, from_us = default_rules(), START_US + 4 * DAY
+    without = msgspec.structs.replace(
+        rules,
+        hoarding=msgspec.structs.replace(rules.hoarding, enabled=False),
+        budget_use=msgspec.structs.replace(rules.budget_use, enabled=False),
+    )
+    async with reads.snapshot() as connection:
+        whole = await backtest(connection, rules, None, None)
+        later = await backtest(connection, rules, from_us, None)
+        to_read = [
+            [turn.all async for turn in turns(connection, each, from_us, None)][-1]
+            for each in (rules, without)
+        ]
+    assert later.findings == [each for each in whole.findings if each.found_at_us >= from_us]
+    assert 0 < len(later.findings) < len(whole.findings)
+    assert to_read[0] == whole.records > to_read[1] > 0

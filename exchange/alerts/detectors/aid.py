@@ -194,6 +194,7 @@ class BudgetUse(Detector):
 
     name = "budget_use"
     codes = ("VISS", *RETURNED)
+    counts_all = True
 
     def take(self, step: RecordedStep, market: Market, rules: AlertRulesVersion) -> Iterator[Finding]:
         """Look at what is issued, and at what comes back."""

@@ -58,6 +58,8 @@ class Detector(ABC):
     name: ClassVar[str]
     codes: ClassVar[tuple[str, ...]]
     """The steps that it looks at."""
+    counts_all: ClassVar[bool] = False
+    """Whether it counts from the beginning of the record, and not only within windows."""
 
     def __init__(self) -> None:
         self.memory = Memory({}, {})

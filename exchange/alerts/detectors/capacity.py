@@ -118,6 +118,7 @@ class Hoarding(Detector):
 
     name = "hoarding"
     codes = ("NEWO", "CAME", *FILLS)
+    counts_all = True  # asks for a day may be as old as two years
 
     def take(self, step: RecordedStep, market: Market, rules: AlertRulesVersion) -> Iterator[Finding]:
         """Look at offers, which make the whole, and at purchases, which make the part."""
