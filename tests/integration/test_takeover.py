@@ -20,7 +20,7 @@ from exchange.kit.errors import Unavailable
 from exchange.orders.sequencer import Sequencer
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
-from tests.integration.fleets import DEADLINE_S, Fleet, eventually, is_leading
+from tests.integration.fleets import DEADLINE_S, Fleet, answered, eventually, is_leading
 from tests.market_world import MarketWorld
 from tests.redis_doors import door_to
 from tests.redis_servers import RedisServer
@@ -286,13 +286,14 @@ async def test_a_leader_that_redis_does_not_answer_lets_another_lead(
         fleet.opened("engine", patience_s=1) as standby,
     ):
         provider = await world.join(ParticipantKind.PROVIDER)
-        await world.ask(provider, world.product(), client_order_id="before")
+        await answered(lambda: world.ask(provider, world.product(), client_order_id="before"))
         assert is_leading(cut_off)
         door.close()
         await eventually(lambda: is_leading(standby))
         assert not is_leading(cut_off)
         await eventually(lambda: world.exchange.orders.is_ready)
-        assert (await world.ask(provider, world.product(), client_order_id="after")).sequence is not None
+        after = await answered(lambda: world.ask(provider, world.product(), client_order_id="after"))
+        assert after.sequence is not None
         door.open()
         await standby.partitions.stop()
         await eventually(lambda: is_leading(cut_off))
