@@ -10,11 +10,12 @@ from tests import hypothesis_profiles
 hypothesis_profiles.load()
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """End on SIGTERM as on Ctrl-C: with what was found so far, and with every server and folder gone."""
 
     def end(_number: int, _frame: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the second must not cut the cleaning up short
+        session.shouldstop = "ended by SIGTERM"  # a server that a test runs may swallow the interrupt
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)

@@ -1,21 +1,23 @@
 """Processes of several roles in one event loop, on a database and Redis of a test; a clock driven by hand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from exchange.app import Exchange
 from exchange.fleet.roles import LedByTurns
 from exchange.kit.clock import ManualClock
+from exchange.kit.errors import Unavailable
 from exchange.kit.settings import Role, Settings
 from tests.market_world import MarketWorld
 from tests.voucher_world import NOW_US
 
 DEADLINE_S: Final = 60.0
+T = TypeVar("T")
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
@@ -23,6 +25,16 @@ async def eventually(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not holds():  # noqa: ASYNC110 - several processes, one condition
             await asyncio.sleep(0.01)
+
+
+async def answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the same again until it is answered: on a slow machine a little patience is not enough."""
+    async with asyncio.timeout(DEADLINE_S):
+        while True:
+            try:
+                return await ask()
+            except Unavailable:
+                await asyncio.sleep(0.01)
 
 
 class Fleet:

@@ -27,7 +27,7 @@ from exchange.orders.models import CancelAllRequest, OrderStatus, PlacedOrder
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
 from matching.product import Phase
-from tests.integration.fleets import DEADLINE_S, Fleet, eventually
+from tests.integration.fleets import DEADLINE_S, Fleet, answered, eventually
 from tests.market_world import MarketWorld, open_market
 
 
@@ -175,7 +175,8 @@ async def test_a_request_that_waited_too_long_has_no_effect(fleet: Fleet) -> Non
             await offset_moved(world, before)
             assert await stored_orders(world) == {"first": 1}
             await eventually(lambda: world.exchange.orders.is_ready)
-            assert (await world.ask(provider, world.product(), client_order_id="late")).sequence is not None
+            late = await answered(lambda: world.ask(provider, world.product(), client_order_id="late"))
+            assert late.sequence is not None
 
 
 async def test_nothing_is_handed_over_where_nobody_has_led_for_long(fleet: Fleet) -> None:
