@@ -183,6 +183,7 @@ def test_every_post_is_safe_to_repeat(description: Description) -> None:
         "POST /v1/orders",
         "POST /v1/orders/cancel-all-after",
         "POST /v1/orders/preview",
+        "POST /v1/oversight/alert-rules/backtest",
         "POST /v1/session",
         "POST /v1/vouchers/eligibility",
     }
