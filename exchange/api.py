@@ -40,8 +40,9 @@ from exchange.oversight.report_routes import ReportsController
 from exchange.oversight.reports import Reports
 from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
+from exchange.participants.buyer_routes import BuyersController
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
-from exchange.participants.session_routes import LoginsController, SessionController
+from exchange.participants.session_routes import LoginsController, SessionController, SessionsController
 from exchange.products.list_price_routes import ListPricesController
 from exchange.products.routes import CatalogueController
 from exchange.programmes.life_routes import ProgrammeStepsController
@@ -62,6 +63,7 @@ CONTROLLERS: Final = (
     AllocationController,
     ApplicationsController,
     BookHistoryController,
+    BuyersController,
     CapacityController,
     CapacityImportController,
     CashController,
@@ -85,6 +87,7 @@ CONTROLLERS: Final = (
     ProgrammeStepsController,
     ReportsController,
     SessionController,
+    SessionsController,
     StatementsController,
     TradesController,
     TradeGroupsController,

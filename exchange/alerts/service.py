@@ -20,8 +20,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.clock import us_of
 from exchange.kit.database import Connection, Record
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
-from exchange.ledger.models import EXCHANGE_ID
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 
 _CODES: Final[dict[rules.Kind, str]] = {"review": "ALRV", "close": "ALCL", "note": "ALNT"}
 VERSIONS_MAX: Final = 1_000

@@ -37,8 +37,7 @@ from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, new_id
-from exchange.ledger.models import EXCHANGE_ID
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 from exchange.participants.service import get_participant, key_root
 from exchange.programmes.models import Programme
 from exchange.programmes.service import get_programme

@@ -60,8 +60,9 @@ from exchange.kit.errors import (
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import CNY, EXCHANGE_ID, Purpose, Transfer, TransferReason
+from exchange.ledger.models import CNY, Purpose, Transfer, TransferReason
 from exchange.ledger.service import AccountDirectory
+from exchange.participants.models import EXCHANGE_ID
 from exchange.programmes.service import get_programme
 from exchange.vouchers.rules import sight_of
 

@@ -11,7 +11,6 @@ Known limit: a crash loses the uses of the last minute.
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Coroutine
-from ipaddress import ip_address
 from typing import Any, Final
 
 from exchange.kit import nonces
@@ -24,7 +23,7 @@ from exchange.kit.key_ends import KeyEnds
 from exchange.kit.notices import Notices
 from exchange.kit.signatures import Signature
 from exchange.kit.tasks import end
-from exchange.participants import console_sessions, service
+from exchange.participants import console_sessions, rules, service
 from exchange.participants.models import KeyUse
 from exchange.participants.session_door import SessionDoor
 
@@ -97,7 +96,7 @@ class Keyring:
         if not used:
             return
         uses = [
-            KeyUse(key_id, at_us - at_us % _MINUTE_US, _address(client_ip))
+            KeyUse(key_id, at_us - at_us % _MINUTE_US, rules.address_of(client_ip))
             for key_id, (at_us, client_ip) in used.items()
         ]
         try:
@@ -130,9 +129,11 @@ class Keyring:
             session = await console_sessions.find_session(connection, session_id)
         return None if session is None else session.key
 
-    async def _touch_session(self, session_id: int) -> bool:
+    async def _touch_session(self, session_id: int, client_ip: str | None) -> bool:
         async with self._database.transaction() as connection:
-            return await console_sessions.touch_session(connection, session_id, self._session_idle_s)
+            return await console_sessions.touch_session(
+                connection, session_id, self._session_idle_s, client_ip
+            )
 
     async def _spend(self, key_id: int, signature: Signature) -> bool:
         return await nonces.spend(self._database, key_id, signature)
@@ -154,11 +155,3 @@ async def _every(period_s: float, work: Callable[[], Coroutine[Any, Any, None]])
             await work()
         except Exception:  # noqa: BLE001 - logged; the next period's must still be done
             _log.exception("%s failed", getattr(work, "__name__", work))
-
-
-def _address(client_ip: str | None) -> str | None:
-    """Return an address as PostgreSQL reads it, None for what is none."""
-    try:
-        return str(ip_address((client_ip or "").partition("%")[0]))
-    except ValueError:
-        return None

@@ -19,7 +19,8 @@ from exchange.kit.database import Connection
 from exchange.kit.errors import Forbidden, NotFound
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.participants.models import EXCHANGE_ID
 from exchange.programmes import store
 from exchange.programmes.models import Programme, ProgrammeStatus
 from exchange.programmes.rules import may_see

@@ -22,9 +22,9 @@ from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, encode_id, new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
-from exchange.participants.models import Participant, ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, Participant, ParticipantKind
 from exchange.programmes.judgement import Standing
 from exchange.programmes.models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.programmes.steps import ISSUED_REASON, lock_own_programme, record_step
