@@ -15,6 +15,7 @@ from exchange.alerts.models import (
     StoredRules,
 )
 from exchange.alerts.thresholds import default_rules
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.clock import us_of
@@ -37,7 +38,7 @@ async def begin(connection: Connection) -> None:
         StoredRules(
             version=1,
             effective_from_us=0,
-            reason="shipped with the exchange",
+            reason=own_reasons.text("shipped_rules"),
             changed_by=EXCHANGE_ID,
             key_id=None,
             changed_at_us=0,

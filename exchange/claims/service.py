@@ -45,6 +45,7 @@ from exchange.claims.rules import (
     spread,
     steps_of,
 )
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
@@ -228,7 +229,7 @@ async def _submit(
     claim = msgspec.structs.replace(claim, draw=draw)
     if not draw.is_drawn:
         return claim
-    reason = f"drawn for audit: {draw.number} is below {draw.sample_bps}"
+    reason = own_reasons.text("drawn_for_audit", number=draw.number, sample_bps=draw.sample_bps)
     wanted = WantedStep(to_status=ClaimStatus.IN_AUDIT, reason=reason)
     return await _record_step(connection, None, claim, wanted, now_us, {})
 

@@ -14,6 +14,7 @@ first, which is what makes the budget and the yearly cap exact under any concurr
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.clock import US_PER_DAY
@@ -41,8 +42,8 @@ from exchange.vouchers.models import (
 )
 from exchange.vouchers.rules import calendar_year, sight_of, year_begins_us
 
-EXPIRY_REASON: Final = "its time has passed"
-RELEASE_REASON: Final = "an order gave free what it held"
+EXPIRY_REASON: Final = own_reasons.text("voucher_expired")
+RELEASE_REASON: Final = own_reasons.text("order_gave_free")
 
 _AUDIT_CODES: Final[Mapping[VoucherStatus, str]] = {
     VoucherStatus.ACTIVE: "VRES",

@@ -1,4 +1,4 @@
-"""Goal: an issuer finds active buyers by a part of their name or by their id, and learns no more than it needs.
+"""Goal: an issuer finds active buyers by a part of their name or by their id, and learns what it needs.
 
 Method: the routes over a real database. What is found is compared with a plain search in Python over what was
 registered, for many texts and page sizes; whoever may not issue, and texts that find too much, are refused.

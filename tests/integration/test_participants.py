@@ -22,6 +22,10 @@ from exchange.participants.models import KeyGrant, NewParticipant, Ownership, Pa
 from tests.integration.members import AT_US, Caller, join, join_as, running
 
 HOUR_US = 3_600_000_000
+KEY_OF_THE_EXCHANGE = """
+    INSERT INTO api_key (id, participant_id, secret_sha256, scopes, created_at)
+    VALUES (9, 1, sha256('x'), '{read}', now())
+"""
 PROVIDER = NewParticipant(
     kind=ParticipantKind.PROVIDER, name="Guian Cloud", region="guizhou", ownership=Ownership.STATE
 )
@@ -410,8 +414,7 @@ async def test_every_change_leaves_an_audit_record(database: Database, operator:
         "UPDATE participant SET size_class = 'small', founded_on = now()",
         "UPDATE participant SET region = NULL",
         "UPDATE participant SET kind = 'buyer'",
-        "INSERT INTO api_key (id, participant_id, secret_sha256, scopes, created_at)"
-        " VALUES (9, 1, sha256('x'), '{read}', now())",
+        KEY_OF_THE_EXCHANGE,
         "UPDATE api_key SET scopes = '{fly}'",
         "UPDATE api_key SET scopes = '{}'",
         "UPDATE api_key SET secret_sha256 = decode('00', 'hex')",

@@ -2,12 +2,10 @@
  * Who is logged in. The session itself is an HttpOnly cookie that scripts cannot read; here stands what the exchange
  * says of it, and what that lets the reader do.
  */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { api, once, read, type Schemas, whenUnauthenticated } from "./api/client";
 import { Problem } from "./api/problem";
-import { forgetQueries } from "./api/query";
-import { toast } from "./components/announcer";
-import { t } from "./i18n";
+import { forgetQueries, refreshQueries } from "./api/query";
 
 export type Session = Schemas["SessionView"];
 export type Kind = Session["kind"];
@@ -16,40 +14,59 @@ export type Scope = Session["scopes"][number];
 /** The session of now: undefined until the exchange was asked, null for nobody. */
 export const session = signal<Session | null | undefined>(undefined);
 
-/** By which key there may be a session, which only its cookie says for sure: nobody else need ask. */
+/**
+ * Whether the session has ended under the reader's hands. `session` stays what it was, and with it the page and what is
+ * typed there, until somebody logs in in its place (`SessionEnded`) or the reader gives it up.
+ */
+export const hasEnded = signal(false);
+
+/** Which session there may be, which only its cookie says for sure: nobody else need ask. */
 const KEPT_AS = "exchange.session";
 
+/** Who is logged in now. The same participant goes on with the page as it stands; another one sees nothing of it. */
 function became(next: Session | null): void {
+  const before = session.peek();
+  // Each session is kept as another text, so that other windows hear of each.
   if (next === null) localStorage.removeItem(KEPT_AS);
-  else localStorage.setItem(KEPT_AS, next.key_id);
-  session.value = next;
+  else localStorage.setItem(KEPT_AS, `${next.key_id} ${next.expires_at}`);
+  const isOther = before !== undefined && before?.participant_id !== next?.participant_id;
+  const isResumed = hasEnded.peek();
+  batch(() => {
+    session.value = next;
+    hasEnded.value = false;
+  });
+  if (isOther) forgetQueries();
+  else if (isResumed) refreshQueries();
 }
 
 /** Ask the exchange who is logged in, where somebody was on this device. */
 export async function loadSession(): Promise<void> {
   if (localStorage.getItem(KEPT_AS) === null) {
-    session.value = null;
+    became(null);
     return;
   }
   try {
     became(await read(() => api.GET("/v1/session")));
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
+    if (session.peek() != null) return; // a session that has ended was noticed by its answer
     if (problem.status === 401) became(null);
     else session.value = null;
   }
 }
 
 whenUnauthenticated(() => {
-  if (session.value == null) return;
-  became(null);
-  forgetQueries();
-  toast(t("session_ended"), "bad");
+  if (session.value != null) hasEnded.value = true;
 });
+
+/** Give up what was being done under a session that has ended. */
+export function giveUp(): void {
+  became(null);
+}
 
 // The cookie is the whole browser's: who logs in or out in one window does so in all of them.
 addEventListener("storage", (event) => {
-  if (event.key === KEPT_AS) void loadSession().then(forgetQueries);
+  if (event.key === KEPT_AS) void loadSession();
 });
 
 /** Log in with a key or the one-time code of a login link; throws a `Problem`. */
@@ -57,13 +74,11 @@ export async function logIn(by: { key: string } | { login_code: string }): Promi
   // The browser sets this header itself and lets no script do so; the document of the API demands that it is named.
   const header = { "Sec-Fetch-Site": "same-origin" } as const;
   became(await once(() => api.POST("/v1/session", { body: by, params: { header } })));
-  forgetQueries();
 }
 
 export async function logOut(): Promise<void> {
   await once(() => api.DELETE("/v1/session"));
   became(null);
-  forgetQueries();
 }
 
 /** Whether the reader may do what needs a scope; reads `session`, so a component follows it. */

@@ -1,4 +1,5 @@
 /** Claims as a table, to whoever sees them. */
+import { stepReason } from "../api/codes";
 import { openColumn } from "../components/open_column";
 import { type Column, DataTable } from "../components/table";
 import { Badge, type BadgeTone, Money, Time } from "../components/values";
@@ -83,7 +84,7 @@ function columns(isOfMany: boolean): Column<Claim>[] {
       cell: (row) => (
         <>
           <ClaimBadge status={row.status} />
-          {row.reason && <span class="second">{row.reason}</span>}
+          {row.reason && <span class="second">{stepReason(row)}</span>}
         </>
       ),
       sort: (row) => CLAIM_STATUSES.indexOf(row.status),

@@ -1,5 +1,7 @@
 /** Applications: a company's own; to an issuer, the queue of those to its programmes, and the allocation by score. */
+
 import { api, read } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { ProgrammeName } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
 import { openColumn } from "../../components/open_column";
@@ -100,7 +102,7 @@ function columns(isIssuer: boolean): Column<Application>[] {
       cell: (row) => (
         <>
           <ApplicationBadge status={row.status} />
-          {row.reason && <span class="second">{row.reason}</span>}
+          {row.reason && <span class="second">{stepReason(row)}</span>}
         </>
       ),
       sort: (row) => APPLICATION_STATUSES.indexOf(row.status),

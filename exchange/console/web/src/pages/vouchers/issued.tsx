@@ -11,6 +11,7 @@ import { type Column, DataTable } from "../../components/table";
 import { Money, Time } from "../../components/values";
 import { fenOf, formatMoney } from "../../i18n";
 import { may } from "../../session";
+import { type Company, CompanyPicker } from "./company_picker";
 import { useProgrammes, useVouchers, type Voucher, vouchersPage } from "./data";
 import { isOwn, ProgrammeFilter, VoucherBadge } from "./parts";
 import { type Change, useReturn, type VouchersState } from "./state";
@@ -139,13 +140,15 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
   const deed = useDeed();
   const chosen = useSignal(programme);
   const buyer = useSignal("");
+  const company = useSignal<Company | null>(null);
   const amount = useSignal("");
   const of = open.find((each) => each.id === chosen.value) ?? open[0];
   const submit = () =>
     deed.run(async (intent) => {
       const body = {
         programme_id: of?.id ?? "",
-        buyer_id: buyer.value.trim(),
+        // An id that no search finds is still the exchange's to judge.
+        buyer_id: company.value?.id ?? buyer.value.trim(),
         amount_cny: amount.value.trim(),
       };
       const made = await act(intent, body, (key) =>
@@ -153,6 +156,7 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
       );
       toast(t("issue.done", { amount: formatMoney(made.face_cny), name: made.buyer_name }), "good");
       buyer.value = "";
+      company.value = null;
       amount.value = "";
       onIssued();
       programmes.refresh();
@@ -183,13 +187,17 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
           </Field>
           <Field label={t("issue.buyer")} pointer="/buyer_id" hint={t("issue.buyer.hint")}>
             {(control) => (
-              <input
-                {...control}
-                autocomplete="off"
-                spellcheck={false}
-                value={buyer.value}
-                onInput={(event) => {
-                  buyer.value = event.currentTarget.value;
+              <CompanyPicker
+                control={control}
+                text={buyer.value}
+                chosen={company.value}
+                onType={(text) => {
+                  buyer.value = text;
+                  company.value = null;
+                }}
+                onChoose={(chosen) => {
+                  buyer.value = chosen.name;
+                  company.value = chosen;
                 }}
               />
             )}

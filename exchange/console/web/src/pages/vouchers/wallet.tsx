@@ -1,5 +1,7 @@
 /** A buyer's vouchers: what each still pays, until when, and what became of them of late. */
+
 import { api, read } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { ProgrammeName } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
@@ -161,7 +163,7 @@ function News({ onOpen }: { onOpen: (id: string) => void }) {
           {
             key: "reason",
             title: t("step.reason"),
-            cell: (row) => <span class="wrapped">{row.reason}</span>,
+            cell: (row) => <span class="wrapped">{stepReason(row)}</span>,
           },
         ]}
         rows={steps}
