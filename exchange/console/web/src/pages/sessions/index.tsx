@@ -1,6 +1,6 @@
 /** The open sessions of the reader's participant: where each was used last, and ending them. */
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { api, once, read, type Schemas } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { useQuery } from "../../api/query";
@@ -35,6 +35,12 @@ export default function SessionsPage() {
   const older = useOlder<OpenSession>((cursor) => read(() => api.GET("/v1/sessions", page(cursor))));
   const wanted = useSignal<Wanted>(null);
   const heading = useRef<HTMLHeadingElement>(null);
+  const isDone = useRef(false);
+  useEffect(() => {
+    // The button that was clicked goes with its row.
+    if (wanted.value === null && isDone.current) heading.current?.focus();
+    isDone.current = false;
+  }, [wanted.value]);
   const others = sessions.data.value === null ? [] : older.rows(sessions.data.value).filter(mayEnd);
   const end = async () => {
     try {
@@ -48,8 +54,7 @@ export default function SessionsPage() {
       }
       older.forget();
       sessions.refresh();
-      // The button that was clicked goes with its row.
-      setTimeout(() => heading.current?.focus());
+      isDone.current = true;
     } catch (problem) {
       if (problem instanceof Problem) toast(problem.text, "bad");
       throw problem;

@@ -35,8 +35,10 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
   const status = APPLICATION_STATUSES.find((each) => each === state.status) ?? "";
   const applications = useApplications(state.programme, status);
-  const older = useOlder<Application>((cursor) =>
-    read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+  const keptAs = `applications ${state.programme} ${status}`;
+  const older = useOlder<Application>(
+    (cursor) => read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+    keptAs,
   );
   useReturn(applications.data.value !== null);
   return (
@@ -59,6 +61,7 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
           <>
             <DataTable
               caption={t("applications")}
+              keptAs={keptAs}
               captionHidden
               columns={columns(isIssuer)}
               onRow={(row) => onChange({ open: row.id })}
@@ -80,7 +83,7 @@ function columns(isIssuer: boolean): Column<Application>[] {
   const company: Column<Application> = {
     key: "company",
     title: t("application.company"),
-    cell: (row) => row.buyer_name,
+    cell: (row) => <span class="wrapped">{row.buyer_name}</span>,
     sort: (row) => row.buyer_name,
   };
   return [

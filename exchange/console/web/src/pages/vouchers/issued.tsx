@@ -34,8 +34,10 @@ export function Issued({ state, onChange }: { state: VouchersState; onChange: Ch
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const vouchers = useVouchers(state.programme);
-  const older = useOlder<Voucher>((cursor) =>
-    read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+  const keptAs = `issued ${state.programme}`;
+  const older = useOlder<Voucher>(
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+    keptAs,
   );
   useReturn(vouchers.data.value !== null);
   return (
@@ -56,6 +58,7 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
             <>
               <DataTable
                 caption={t("issued")}
+                keptAs={keptAs}
                 captionHidden
                 columns={columns()}
                 onRow={(row) => onChange({ open: row.id })}
@@ -90,22 +93,21 @@ function columns(): Column<Voucher>[] {
       head: true,
       cell: (row) => (
         <>
-          {row.buyer_name}
+          <span class="wrapped">{row.buyer_name}</span>
           <span class="second code">{row.id}</span>
         </>
       ),
       sort: (row) => row.buyer_name,
     },
     {
-      key: "programme",
-      title: t("programme"),
-      cell: (row) => <code>{row.programme_code}</code>,
-      sort: (row) => row.programme_code,
-    },
-    {
       key: "status",
       title: t("status"),
-      cell: (row) => <VoucherBadge status={row.status} />,
+      cell: (row) => (
+        <>
+          <VoucherBadge status={row.status} />
+          <span class="second code">{row.programme_code}</span>
+        </>
+      ),
       sort: (row) => row.status,
     },
     money("face"),
@@ -113,15 +115,16 @@ function columns(): Column<Voucher>[] {
     money("committed"),
     money("paid"),
     {
-      key: "issued",
-      title: t("voucher.issued"),
-      cell: (row) => <Time at={row.issued_at} />,
-      sort: (row) => row.issued_at,
-    },
-    {
       key: "expires",
       title: t("voucher.expires"),
-      cell: (row) => <Time at={row.expires_at} />,
+      cell: (row) => (
+        <>
+          <Time at={row.expires_at} />
+          <span class="second">
+            {t("voucher.issued")} <Time at={row.issued_at} />
+          </span>
+        </>
+      ),
       sort: (row) => row.expires_at,
     },
     openColumn(t("actions"), t("open"), (row) => ({ id: row.id, label: t("open.label", { id: row.id }) })),

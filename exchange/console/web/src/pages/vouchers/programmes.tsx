@@ -1,5 +1,5 @@
 /** Programmes: to a buyer and a provider those there are, to an issuer its own and how they are made. */
-import { useSignal } from "@preact/signals";
+import { useKept } from "../../components/kept";
 import { openColumn } from "../../components/open_column";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
@@ -45,7 +45,7 @@ export function Programmes({ state, onChange }: { state: VouchersState; onChange
 function List({ onChange }: { onChange: Change }) {
   const isIssuer = isKind("issuer");
   const programmes = useProgrammes();
-  const shown = useSignal<Shown>(isIssuer ? "all" : "open");
+  const shown = useKept<Shown>("programmes shown", isIssuer ? "all" : "open");
   useReturn(programmes.data.value !== null);
   return (
     <section class="card">
@@ -77,6 +77,7 @@ function List({ onChange }: { onChange: Change }) {
           <DataTable
             caption={t("programmes")}
             captionHidden
+            keptAs="programmes"
             columns={columns(isIssuer)}
             onRow={(row) => onChange({ open: row.id })}
             rows={data

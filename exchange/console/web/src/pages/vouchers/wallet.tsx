@@ -31,7 +31,10 @@ export function Wallet({ state, onChange }: { state: VouchersState; onChange: Ch
 
 function Purses({ onOpen }: { onOpen: (id: string) => void }) {
   const vouchers = useVouchers();
-  const older = useOlder<Voucher>((cursor) => read(() => api.GET("/v1/vouchers", vouchersPage("", cursor))));
+  const older = useOlder<Voucher>(
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage("", cursor))),
+    "wallet",
+  );
   useReturn(vouchers.data.value !== null);
   return (
     <Loaded query={vouchers}>
