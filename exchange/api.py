@@ -43,8 +43,9 @@ from exchange.oversight.report_routes import ReportsController
 from exchange.oversight.reports import Reports
 from exchange.oversight.routes import OversightController
 from exchange.oversight.service import OversightService
+from exchange.participants.buyer_routes import BuyersController
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
-from exchange.participants.session_routes import LoginsController, SessionController
+from exchange.participants.session_routes import LoginsController, SessionController, SessionsController
 from exchange.products.list_price_routes import ListPricesController
 from exchange.products.routes import CatalogueController
 from exchange.programmes.life_routes import ProgrammeStepsController
@@ -66,6 +67,7 @@ CONTROLLERS: Final = (
     ApplicationsController,
     BacktestController,
     BookHistoryController,
+    BuyersController,
     CapacityController,
     CapacityImportController,
     CashController,
@@ -89,6 +91,7 @@ CONTROLLERS: Final = (
     ProgrammeStepsController,
     ReportsController,
     SessionController,
+    SessionsController,
     StatementsController,
     TradesController,
     TradeGroupsController,

@@ -62,6 +62,7 @@ CREATE TABLE api_key (
     successor_key_id    BIGINT UNIQUE REFERENCES api_key (id),
     last_used_at        TIMESTAMPTZ,
     last_used_from      INET,
+    CONSTRAINT api_key_not_of_exchange CHECK (participant_id <> 1),
     CONSTRAINT api_key_use_whole CHECK (last_used_from IS NULL OR last_used_at IS NOT NULL)
 );
 CREATE INDEX api_key_of_participant ON api_key (participant_id, id);
@@ -110,17 +111,19 @@ CREATE TABLE request_nonce (
 CREATE INDEX request_nonce_by_expiry ON request_nonce (expires_at);
 
 -- Sessions of the console: each stands for a key, and ends with it. secret_sha256 is of what the browser's cookie says.
--- last_used_at: to the minute. Dropped a day after they could open anything.
+-- last_used_*: to the minute. Dropped a day after they could open anything.
 CREATE TABLE console_session (
-    id             BIGINT PRIMARY KEY CHECK (id > 0),
-    key_id         BIGINT NOT NULL REFERENCES api_key (id),
-    secret_sha256  BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
-    created_at     TIMESTAMPTZ NOT NULL,
-    expires_at     TIMESTAMPTZ NOT NULL CHECK (expires_at > created_at),
-    last_used_at   TIMESTAMPTZ NOT NULL,
-    ended_at       TIMESTAMPTZ
+    id              BIGINT PRIMARY KEY CHECK (id > 0),
+    key_id          BIGINT NOT NULL REFERENCES api_key (id),
+    secret_sha256   BYTEA NOT NULL CHECK (octet_length(secret_sha256) = 32),
+    created_at      TIMESTAMPTZ NOT NULL,
+    expires_at      TIMESTAMPTZ NOT NULL CHECK (expires_at > created_at),
+    last_used_at    TIMESTAMPTZ NOT NULL,
+    last_used_from  INET,
+    ended_at        TIMESTAMPTZ
 );
 CREATE INDEX console_session_by_expiry ON console_session (expires_at);
+CREATE INDEX console_session_of_key ON console_session (key_id);
 
 -- As with keys: channel console_session, the session's id.
 CREATE FUNCTION console_session_tell() RETURNS trigger LANGUAGE plpgsql AS $$

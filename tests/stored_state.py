@@ -17,9 +17,8 @@ from typing import Any, Final, TypeAlias
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection, Database
 from exchange.ledger.checking import BALANCES, PROGRAMMES, differences
-from exchange.ledger.models import EXCHANGE_ID
 from exchange.orders.hold_check import EVERY_QUESTION
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 from exchange.participants.rules import KIND_SCOPES
 from exchange.vouchers.service import list_vouchers
 

@@ -203,6 +203,7 @@ class AlertRulesView(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     effective_from: str
     reason: str
+    reason_code: str | None
     changed_by: str
     changed_at: str
     rules: AlertRules

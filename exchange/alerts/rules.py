@@ -23,6 +23,7 @@ from exchange.alerts.models import (
     WouldBeAlert,
 )
 from exchange.alerts.thresholds import AlertRules
+from exchange.kit import own_reasons
 from exchange.kit.clock import US_PER_DAY, format_rfc3339, us_of
 from exchange.kit.errors import Conflict, Faults
 from exchange.kit.fields import format_cny, is_blank, time_us
@@ -209,6 +210,7 @@ def rules_view(stored: StoredRules) -> AlertRulesView:
         version=stored.version,
         effective_from=format_rfc3339(stored.effective_from_us),
         reason=stored.reason,
+        reason_code=own_reasons.code_of(stored.reason),
         changed_by=encode_id("par", stored.changed_by),
         changed_at=format_rfc3339(stored.changed_at_us),
         rules=stored.rules,

@@ -15,13 +15,13 @@ from exchange.alerts.models import (
     StoredRules,
 )
 from exchange.alerts.thresholds import default_rules
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.clock import us_of
 from exchange.kit.database import Connection, Record
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
-from exchange.ledger.models import EXCHANGE_ID
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 
 _CODES: Final[dict[rules.Kind, str]] = {"review": "ALRV", "close": "ALCL", "note": "ALNT"}
 VERSIONS_MAX: Final = 1_000
@@ -36,7 +36,7 @@ async def begin(connection: Connection, now_us: int) -> None:
     shipped = StoredRules(
         version=1,
         effective_from_us=0,
-        reason="shipped with the exchange",
+        reason=own_reasons.text("shipped_rules"),
         changed_by=EXCHANGE_ID,
         key_id=None,
         changed_at_us=0,

@@ -13,6 +13,7 @@ from exchange.applications import store
 from exchange.applications.models import Allocation, ApplicantRole, Application, ApplicationStatus, Decision
 from exchange.applications.rules import allocate, open_window, total_fen
 from exchange.applications.service import record_steps, stepped_to
+from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict
@@ -75,7 +76,7 @@ async def _carry_out(
         else stepped_to(
             each.application,
             _S.APPROVED,
-            f"granted by its score of {each.application.score}",
+            own_reasons.text("granted_by_score", score=each.application.score),
             now_us,
             approved_fen=each.application.amount_fen,
             voucher_id=voucher_ids[each.application.id],

@@ -173,6 +173,7 @@ class ApplicationView(msgspec.Struct, frozen=True, kw_only=True):
     next_steps: list[NextApplicationStep]
     score: int | None
     reason: str
+    reason_code: str | None
     voucher_id: str | None
     submitted_at: str
     decided_at: str | None
@@ -190,6 +191,7 @@ class ApplicationStepView(msgspec.Struct, frozen=True, kw_only=True):
     amount_cny: str | None
     score: int | None
     reason: str
+    reason_code: str | None
     stepped_at: str
 
 

@@ -20,6 +20,7 @@ from exchange.applications.models import (
     Decision,
     NextApplicationStep,
 )
+from exchange.kit import own_reasons
 from exchange.kit.clock import format_rfc3339, parse_rfc3339
 from exchange.kit.errors import Fault, Faults
 from exchange.kit.fields import format_cny, is_blank
@@ -220,6 +221,7 @@ def view_of_application(application: Application) -> ApplicationView:
         next_steps=_views_of_next_steps(application.status),
         score=application.score,
         reason=application.reason,
+        reason_code=own_reasons.code_of(application.reason),
         voucher_id=None if application.voucher_id is None else encode_id("vch", application.voucher_id),
         submitted_at=format_rfc3339(application.submitted_at_us),
         decided_at=None if decided_us is None else format_rfc3339(decided_us),
@@ -238,6 +240,7 @@ def view_of_step(step: ApplicationStep, *, shows_key: bool) -> ApplicationStepVi
         amount_cny=None if step.amount_fen is None else format_cny(step.amount_fen),
         score=step.score,
         reason=step.reason,
+        reason_code=own_reasons.code_of(step.reason),
         stepped_at=format_rfc3339(step.stepped_at_us),
     )
 

@@ -31,14 +31,14 @@ from exchange.applications.rules import (
     steps_of,
     window_objections,
 )
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Conflict, Fault, Faults, Forbidden, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, new_id
-from exchange.ledger.models import EXCHANGE_ID
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 from exchange.participants.service import get_participant, key_root
 from exchange.programmes.models import Programme
 from exchange.programmes.service import get_programme
@@ -99,7 +99,7 @@ async def apply(
     if rules.allocation == "scored" or not goes_at_once(rules, standing, amount_fen):
         return application
     below_cny = format_cny(rules.review.auto_below_fen or 0)
-    reason = f"all of the year stays below {below_cny} CNY, for which no review is asked"
+    reason = own_reasons.text("below_review", below_cny=below_cny)
     return await _grant(connection, None, programme, application, amount_fen, reason, now_us)
 
 

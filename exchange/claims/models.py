@@ -263,6 +263,7 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
     status: ClaimStatus
     next_steps: list[NextStep]
     reason: str
+    reason_code: str | None
     line_count: int
     draw: DrawView | None
     opened_at: str
@@ -272,7 +273,10 @@ class ClaimView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a claim's history. `amount_cny` is what it was about: claimed, to be paid, demanded back."""
+    """A step of a claim's history. `amount_cny` is what it was about: claimed, to be paid, demanded back.
+
+    `reason_code` is of a reason that the exchange itself gave, null for a person's.
+    """
 
     number: int
     from_status: ClaimStatus
@@ -281,6 +285,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str
     amount_cny: str
     reason: str
+    reason_code: str | None
     stepped_at: str
 
 

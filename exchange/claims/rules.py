@@ -22,6 +22,7 @@ from exchange.claims.models import (
     Step,
     StepView,
 )
+from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults, Forbidden, Refusal
@@ -207,6 +208,7 @@ def view_of_claim(claim: Claim) -> ClaimView:
         status=claim.status,
         next_steps=_views_of_next_steps(claim),
         reason=claim.reason,
+        reason_code=own_reasons.code_of(claim.reason),
         line_count=claim.line_count,
         draw=None if claim.draw is None else _view_of_draw(claim.draw),
         opened_at=format_rfc3339(claim.opened_at_us),
@@ -236,6 +238,7 @@ def view_of_step(step: Step) -> StepView:
         actor_id=encode_id("par", step.actor_id),
         amount_cny=format_cny(step.amount_fen),
         reason=step.reason,
+        reason_code=own_reasons.code_of(step.reason),
         stepped_at=format_rfc3339(step.stepped_at_us),
     )
 

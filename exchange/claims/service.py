@@ -45,6 +45,7 @@ from exchange.claims.rules import (
     spread,
     steps_of,
 )
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
@@ -60,8 +61,9 @@ from exchange.kit.errors import (
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import CNY, EXCHANGE_ID, Purpose, Transfer, TransferReason
+from exchange.ledger.models import CNY, Purpose, Transfer, TransferReason
 from exchange.ledger.service import AccountDirectory
+from exchange.participants.models import EXCHANGE_ID
 from exchange.programmes.service import get_programme
 from exchange.vouchers.rules import sight_of
 
@@ -227,7 +229,7 @@ async def _submit(
     claim = msgspec.structs.replace(claim, draw=draw)
     if not draw.is_drawn:
         return claim
-    reason = f"drawn for audit: {draw.number} is below {draw.sample_bps}"
+    reason = own_reasons.text("drawn_for_audit", number=draw.number, sample_bps=draw.sample_bps)
     wanted = WantedStep(to_status=ClaimStatus.IN_AUDIT, reason=reason)
     return await _record_step(connection, None, claim, wanted, now_us, {})
 

@@ -105,5 +105,6 @@ class ClaimStatement(msgspec.Struct, frozen=True, kw_only=True):
     amount_cny: str
     step_cny: str
     reason: str
+    reason_code: str | None
     opened_at: str
     stepped_at: str

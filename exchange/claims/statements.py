@@ -20,6 +20,7 @@ from exchange.claims.statement_models import (
     ProgrammeStatement,
     ReceivableStatement,
 )
+from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.database import Connection, Database
@@ -153,6 +154,7 @@ def view_of_claim_then(claim: ClaimThen, as_of_us: int) -> ClaimStatement:
         amount_cny=format_cny(claim.amount_fen),
         step_cny=format_cny(claim.step_fen),
         reason=claim.reason,
+        reason_code=own_reasons.code_of(claim.reason),
         opened_at=format_rfc3339(claim.opened_at_us),
         stepped_at=format_rfc3339(claim.stepped_at_us),
     )

@@ -1,4 +1,4 @@
-"""`exchange vouchers get|issue|step|steps`: one voucher, from its issue to its end."""
+"""`exchange vouchers buyers|get|issue|step|steps`: one voucher, from its issue to its end."""
 
 import click
 
@@ -40,6 +40,27 @@ def _show(voucher: VoucherView, *, as_json: bool) -> None:
 async def get_voucher(client: ExchangeClient, voucher_id: str, as_json: bool) -> None:
     """Show one voucher, and where its face is now."""
     _show(await client.voucher(voucher_id), as_json=as_json)
+
+
+@click.command("buyers")
+@click.argument("search", metavar="SEARCH")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True)
+@json_option
+@with_client
+async def find_buyers(client: ExchangeClient, search: str, limit: int, as_json: bool) -> None:
+    """Find, as an issuer, companies to issue to: SEARCH is a part of their name, or an id."""
+    write_list(
+        [buyer async for buyer in client.find_buyers(search, limit=limit)],
+        ["company", "name", "region", "size", "start-up"],
+        lambda each: (
+            each.id,
+            each.name,
+            each.region,
+            each.size_class,
+            "yes" if each.is_startup else "no",
+        ),
+        as_json=as_json,
+    )
 
 
 @click.command("issue")
@@ -102,5 +123,5 @@ async def list_steps(client: ExchangeClient, voucher_id: str | None, limit: int,
     )
 
 
-ISSUING = (get_voucher, issue_voucher, step_voucher, list_steps)
+ISSUING = (find_buyers, get_voucher, issue_voucher, step_voucher, list_steps)
 """The commands of this module, for the group they belong to."""

@@ -49,7 +49,7 @@ from exchange.client.watching import WatchCalls
 from exchange.kit.clock import parse_rfc3339
 from exchange.ledger.models import CashMovementView, NewCashMovement
 from exchange.orders.capacity_models import ImportView
-from exchange.participants.models import IssuedKey, NewKey, NewParticipant, ParticipantView
+from exchange.participants.models import BuyerView, IssuedKey, NewKey, NewParticipant, ParticipantView
 from exchange.products.list_price_models import ListPriceView, NewListPrice
 from exchange.programmes.models import NewProgramme, NewVersion, ProgrammeView, VersionView
 from exchange.programmes.step_models import NewProgrammeStep, ProgrammeStepView
@@ -178,6 +178,10 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
     ) -> ProgrammeView:
         """Open a voucher programme, as an issuer."""
         return await self._once("POST", "/v1/programmes", ProgrammeView, new, once_key)
+
+    def find_buyers(self, search: str, *, limit: int) -> AsyncIterator[BuyerView]:
+        """Yield, to an issuer, the active buyers with a text in their name, or the one of an id."""
+        return self._list("/v1/buyers", BuyerView, limit, {"search": search})
 
     async def issue_voucher(self, new: NewVoucher, once_key: str | None = None) -> VoucherView:
         """Issue a voucher of your programme to a buyer."""

@@ -105,6 +105,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "key_needed": "This channel needs a connection that came with a key.",
     "longer_than_window": "More hours than the window from starts_at to ends_at holds.",
     "no_window_open": "The programme takes applications in windows, and none is open now.",
+    "not_for_exchange": "The exchange itself takes part in nothing, so no key or login opens it.",
     "not_csv": "The line is not CSV: a quote is not closed, or it has more or fewer cells than columns.",
     "nothing_left": "The quantity is filled already.",
     "not_a_lot_multiple": "The quantity is not a multiple of the product's lot.",

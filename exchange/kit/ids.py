@@ -16,7 +16,24 @@ import threading
 from exchange.kit.clock import wall_now_us
 
 PREFIXES = frozenset(
-    {"par", "grp", "key", "ord", "trd", "lse", "vch", "prg", "app", "clm", "evd", "trf", "acc", "qry", "alr"}
+    {
+        "par",
+        "grp",
+        "key",
+        "ord",
+        "trd",
+        "lse",
+        "vch",
+        "prg",
+        "app",
+        "clm",
+        "evd",
+        "trf",
+        "acc",
+        "qry",
+        "alr",
+        "ses",
+    }
 )
 ID_MAX = (1 << 63) - 1
 EPOCH_MS = 1_577_836_800_000  # 2020-01-01T00:00:00Z

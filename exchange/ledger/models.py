@@ -15,9 +15,6 @@ from exchange.kit.fields import CnyText, ParticipantIdText, exact
 CNY: Final = "CNY"
 """The asset that is money. Every voucher programme is an asset of its own beside it."""
 
-EXCHANGE_ID: Final = 1
-"""The participant that owns the fee account and the account that stands for the outside world."""
-
 NOTE_MAX: Final = 500
 
 AssetText = Annotated[

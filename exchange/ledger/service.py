@@ -21,7 +21,6 @@ from exchange.kit.ids import new_id
 from exchange.ledger import checking, store
 from exchange.ledger.models import (
     CNY,
-    EXCHANGE_ID,
     AccountKey,
     Available,
     Balance,
@@ -35,6 +34,7 @@ from exchange.ledger.models import (
     TransferKind,
     TransferReason,
 )
+from exchange.participants.models import EXCHANGE_ID
 from exchange.participants.service import get_participant
 
 # Whoever can reach the database acts as the exchange itself, and the audit trail says so.

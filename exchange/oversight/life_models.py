@@ -139,6 +139,7 @@ class VoucherChange(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str
     returned_cny: str
     reason: str
+    reason_code: str | None
     stepped_at: str
 
 

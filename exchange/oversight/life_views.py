@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from exchange.kit import own_reasons
 from exchange.kit.clock import format_rfc3339, us_of
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
@@ -159,6 +160,7 @@ def voucher_change(row: Row) -> VoucherChange:
         actor_id=encode_id("par", row["actor_id"]),
         returned_cny=format_cny(row["returned_fen"]),
         reason=row["reason"],
+        reason_code=own_reasons.code_of(row["reason"]),
         stepped_at=format_rfc3339(us_of(row["stepped_at"])),
     )
 

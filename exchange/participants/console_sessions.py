@@ -5,7 +5,7 @@ the audit trail stands the key. A login that an operator issues makes a key of i
 has, and a code; who sends the code first gets a session of that key.
 
 Audit records: LNEW (login issued, beside the KNEW of its key), SNEW (session begun), SEND (session ended by
-its owner); `subject_id` is the key.
+its owner, or by another key of its participant); `subject_id` is the key that the session stands for.
 
 Invariants:
 - of cookies and codes only hashes are stored;
@@ -29,9 +29,10 @@ from exchange.kit.auth import (
 )
 from exchange.kit.clock import US_PER_SECOND, wall_now_us
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults, Forbidden, Unauthenticated
-from exchange.participants import service, store
-from exchange.participants.models import Key, KeyGrant, ParticipantKind, StoredSession
+from exchange.kit.errors import Faults, Forbidden, NotFound, Unauthenticated
+from exchange.kit.ids import ID_MAX
+from exchange.participants import rules, service, store
+from exchange.participants.models import Key, KeyGrant, OpenSession, ParticipantKind, StoredSession
 
 TOUCH_S: Final = 60
 """How often it is written down that a session is used; it may stay unused by so much longer."""
@@ -124,7 +125,7 @@ async def redeem_login(connection: Connection, text: str, client_ip: str) -> Pri
 
 
 async def begin_session(
-    connection: Connection, principal: Principal, *, lifetime_s: int, now_us: int
+    connection: Connection, principal: Principal, *, client_ip: str, lifetime_s: int, now_us: int
 ) -> tuple[StoredSession, str]:
     """Begin a session that stands for a key; return it and what its cookie says.
 
@@ -135,7 +136,9 @@ async def begin_session(
         raise Forbidden("key_signs_requests", detail)
     made, wall_us = new_key(SESSION_SCHEME), wall_now_us()
     ends_at_us = wall_us + lifetime_s * US_PER_SECOND
-    await store.insert_session(connection, made, principal.key_id, wall_us, ends_at_us)
+    await store.insert_session(
+        connection, made, principal.key_id, wall_us, ends_at_us, address=rules.address_of(client_ip)
+    )
     session = await store.stored_session(connection, made.key_id)
     if session is None or session.expires_at_us <= wall_us:
         raise Unauthenticated
@@ -168,10 +171,79 @@ async def end_session(connection: Connection, principal: Principal, session_id: 
         )
 
 
-async def touch_session(connection: Connection, session_id: int, idle_s: int) -> bool:
-    """Note that a session is used; False where it has ended, or was unused for too long."""
+async def open_sessions(
+    connection: Connection, principal: Principal, idle_s: int, *, before_id: int = ID_MAX, limit: int
+) -> list[OpenSession]:
+    """Return the open sessions of the caller's participant, the latest first, before an id."""
     wall_us = wall_now_us()
-    return await store.touch_session(connection, session_id, wall_us, _unused_since_us(wall_us, idle_s))
+    return await store.open_sessions_before(
+        connection,
+        principal.participant_id,
+        wall_us,
+        _unused_since_us(wall_us, idle_s),
+        before_id=before_id,
+        limit=limit,
+    )
+
+
+async def end_one(
+    connection: Connection, principal: Principal, session_id: int, idle_s: int, now_us: int
+) -> None:
+    """End one open session of the caller's participant for good, also the one that asks.
+
+    Raises `NotFound` where there is none that is open, `Forbidden` where its key may do what the caller's may
+    not: who finds a session that only reads must not throw out who trades.
+    """
+    wall_us = wall_now_us()
+    found = await store.lock_open_sessions(
+        connection, principal.participant_id, wall_us, _unused_since_us(wall_us, idle_s), session_id
+    )
+    if not found:
+        raise NotFound(detail="there is no such session, or it has ended")
+    if not service.covers(principal, found[0].scopes):
+        raise Forbidden(detail="a key may not end a session of one that has scopes it lacks")
+    await _end(connection, principal, found, now_us)
+
+
+async def end_others(connection: Connection, principal: Principal, idle_s: int, now_us: int) -> list[int]:
+    """End the open sessions that the caller may end, but not its own; return their ids."""
+    wall_us = wall_now_us()
+    found = [
+        each
+        for each in await store.lock_open_sessions(
+            connection, principal.participant_id, wall_us, _unused_since_us(wall_us, idle_s)
+        )
+        if each.id != principal.session_id and service.covers(principal, each.scopes)
+    ]
+    await _end(connection, principal, found, now_us)
+    return [each.id for each in found]
+
+
+async def _end(
+    connection: Connection, principal: Principal, sessions: Collection[OpenSession], now_us: int
+) -> None:
+    for each in sessions:
+        await store.end_session(connection, each.id, wall_now_us())
+        await service.record_step(
+            connection,
+            "SEND",
+            principal,
+            now_us,
+            participant_id=principal.participant_id,
+            subject_id=each.key_id,
+        )
+
+
+async def touch_session(connection: Connection, session_id: int, idle_s: int, client_ip: str | None) -> bool:
+    """Note that a session is used, and from where; False where it has ended, or was unused for too long."""
+    wall_us = wall_now_us()
+    return await store.touch_session(
+        connection,
+        session_id,
+        wall_us,
+        _unused_since_us(wall_us, idle_s),
+        address=rules.address_of(client_ip),
+    )
 
 
 async def ended_sessions(connection: Connection, session_ids: Collection[int], idle_s: int) -> list[int]:

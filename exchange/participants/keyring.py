@@ -10,7 +10,6 @@ Known limit: a crash loses the uses of the last minute.
 
 import logging
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Final
 
 from exchange.kit import nonces
@@ -23,7 +22,7 @@ from exchange.kit.http_limits import Limits
 from exchange.kit.key_ends import KeyEnds
 from exchange.kit.notices import Notices
 from exchange.kit.signatures import Signature
-from exchange.participants import console_sessions, service
+from exchange.participants import console_sessions, rules, service
 from exchange.participants.models import KeyUse
 from exchange.participants.session_door import SessionDoor
 
@@ -100,7 +99,7 @@ class Keyring:
         if not used:
             return
         uses = [
-            KeyUse(key_id, at_us - at_us % _MINUTE_US, _address(client_ip))
+            KeyUse(key_id, at_us - at_us % _MINUTE_US, rules.address_of(client_ip))
             for key_id, (at_us, client_ip) in used.items()
         ]
         try:
@@ -133,9 +132,11 @@ class Keyring:
             session = await console_sessions.find_session(connection, session_id)
         return None if session is None else session.key
 
-    async def _touch_session(self, session_id: int) -> bool:
+    async def _touch_session(self, session_id: int, client_ip: str | None) -> bool:
         async with self._database.transaction() as connection:
-            return await console_sessions.touch_session(connection, session_id, self._session_idle_s)
+            return await console_sessions.touch_session(
+                connection, session_id, self._session_idle_s, client_ip
+            )
 
     async def _spend(self, key_id: int, signature: Signature) -> bool:
         return await nonces.spend(self._database, key_id, signature)
@@ -152,11 +153,3 @@ class Keyring:
 
 def _periodical(name: str, work: Work, period_s: float, undone: str) -> Chore:
     return Chore(name, work, undone=undone, period_s=period_s, first_s=period_s, retry_s=period_s)
-
-
-def _address(client_ip: str | None) -> str | None:
-    """Return an address as PostgreSQL reads it, None for what is none."""
-    try:
-        return str(ip_address((client_ip or "").partition("%")[0]))
-    except ValueError:
-        return None

@@ -7,13 +7,15 @@ groups is venue time; the times of keys are wall-clock time, because keys guard 
 import datetime as dt
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 from exchange.kit.auth import Scope, StoredKey
 from exchange.kit.fields import ClientText, NameText, ParticipantIdText, TimeText, TradeGroupIdText, exact
 
+EXCHANGE_ID: Final = 1
+"""The exchange itself: whose the fee account is. It takes part in nothing, and no key or login opens it."""
 NETWORKS_MAX = 50
 OVERLAP_S_MAX = 7 * 24 * 3600
 SECTORS_MAX = 20
@@ -120,6 +122,20 @@ class KeyGrant(msgspec.Struct, frozen=True, kw_only=True):
     expires_at_us: int | None = None
     signing_public_key: bytes | None = None
     algorithm: str | None = None
+
+
+class OpenSession(NamedTuple):
+    """What may be shown of a session of the console that has not ended; times are wall-clock time."""
+
+    id: int
+    key_id: int
+    key_label: str
+    scopes: frozenset[Scope]
+    created_at_us: int
+    last_used_at_us: int
+    """To the minute."""
+    last_used_from: str | None
+    expires_at_us: int
 
 
 class StoredLogin(NamedTuple):
@@ -253,6 +269,19 @@ class ParticipantView(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
 
 
+class BuyerView(msgspec.Struct, frozen=True, kw_only=True):
+    """What an issuer sees of a company that it may issue a voucher to, and no more.
+
+    `is_startup` is by the venue's day: micro or small, and founded at most five years ago.
+    """
+
+    id: str
+    name: str
+    region: str
+    size_class: SizeClass
+    is_startup: bool
+
+
 class TradeGroupView(msgspec.Struct, frozen=True, kw_only=True):
     """A trade group as the API shows it."""
 
@@ -299,6 +328,29 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     scopes: list[Scope]
     key_id: str
     expires_at: str
+
+
+class OpenSessionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A session of the console that is open: what it stands for, where it was used last, until when it lasts.
+
+    `last_used_at` is to the minute or two. `is_current` marks the session that asks.
+    """
+
+    id: str
+    key_id: str
+    key_label: str
+    scopes: list[Scope]
+    started_at: str
+    last_used_at: str
+    last_used_from: str | None
+    expires_at: str
+    is_current: bool
+
+
+class EndedSessions(msgspec.Struct, frozen=True, kw_only=True):
+    """How many sessions were ended."""
+
+    ended: int
 
 
 class IssuedLogin(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,12 +11,25 @@ FROM participant
 WHERE id = $1;
 
 -- name: participants_after
--- A page of participants in the order of their ids, all kinds or one.
+-- A page of participants in the order of their ids, all kinds or one; without the exchange itself.
 SELECT id, kind, name, trade_group_id, region, ownership, size_class, founded_on, sectors, created_at
 FROM participant
-WHERE id > $1 AND ($2::TEXT IS NULL OR kind = $2)
+WHERE id > $1 AND id <> 1 AND ($2::TEXT IS NULL OR kind = $2)
 ORDER BY id
 LIMIT $3;
+
+-- name: buyers_found
+-- A page of buyers in the order of their ids, whose name has a text in it or whose id is $2: those that a key lets in,
+-- or let in after $3.
+SELECT id, kind, name, trade_group_id, region, ownership, size_class, founded_on, sectors, created_at
+FROM participant
+WHERE id > $4 AND kind = 'buyer' AND (strpos(lower(name), lower($1)) > 0 OR id = $2) AND EXISTS (
+    SELECT
+    FROM api_key AS key
+    WHERE key.participant_id = participant.id AND key.revoked_at IS NULL AND (key.expires_at > $3) IS NOT FALSE
+)
+ORDER BY id
+LIMIT $5;
 
 -- name: participants_by_ids
 -- Several participants at once.
@@ -121,8 +134,8 @@ SELECT EXISTS (SELECT FROM api_key);
 
 -- name: insert_session
 -- A new session of the console; of what its cookie says only the hash.
-INSERT INTO console_session (id, key_id, secret_sha256, created_at, expires_at, last_used_at)
-VALUES ($1, $2, $3, $4, $5, $4);
+INSERT INTO console_session (id, key_id, secret_sha256, created_at, expires_at, last_used_at, last_used_from)
+VALUES ($1, $2, $3, $4, $5, $4, $6);
 
 -- name: stored_session
 -- What the door needs to know of a session that has not ended, with its key and its participant.
@@ -136,11 +149,34 @@ JOIN participant AS owner ON owner.id = key.participant_id
 WHERE session.id = $1 AND session.ended_at IS NULL AND key.revoked_at IS NULL;
 
 -- name: touch_session
--- Note that a session is used, unless it has ended or was not used since $3.
+-- Note that a session is used, and from where, unless it has ended or was not used since $3.
 UPDATE console_session
-SET last_used_at = greatest(last_used_at, $2)
+SET last_used_at = greatest(last_used_at, $2), last_used_from = $4
 WHERE id = $1 AND ended_at IS NULL AND expires_at > $2 AND last_used_at > $3
 RETURNING id;
+
+-- part: open_sessions
+-- What may be shown of sessions that are open at $2, and were used after $3.
+SELECT
+    session.id, session.key_id, session.created_at, session.last_used_at, session.last_used_from,
+    least(session.expires_at, key.expires_at) AS expires_at, key.label, key.scopes, key.participant_id
+FROM api_key AS key
+JOIN console_session AS session ON session.key_id = key.id
+WHERE key.participant_id = $1 AND key.revoked_at IS NULL AND (key.expires_at > $2) IS NOT FALSE
+    AND session.ended_at IS NULL AND session.expires_at > $2 AND session.last_used_at > $3
+
+-- name: open_sessions_before
+-- A page of a participant's open sessions, the latest first.
+{open_sessions} AND session.id < $4
+ORDER BY session.id DESC
+LIMIT $5;
+
+-- name: lock_open_sessions
+-- A participant's open sessions while others wait to change them, in one order so that two never wait for each other;
+-- only one where $4 is its id.
+{open_sessions} AND ($4::BIGINT IS NULL OR session.id = $4)
+ORDER BY session.id
+FOR NO KEY UPDATE OF session;
 
 -- name: end_session
 -- End a session once; gives no row when it has ended already.

@@ -150,7 +150,7 @@ class ParticipantsController(Controller):
 
     @get("", opt=requires(Scope.OPERATE, query=ListParticipants), summary="List participants")
     async def list_participants(self, request: ApiRequest) -> Page[ParticipantView]:
-        """List participants, oldest first."""
+        """List participants, oldest first, but not the exchange itself, which takes part in nothing."""
         query = request.query(ListParticipants)
         after_id = place_in("participants", query.cursor, Part.ID, otherwise=0)
         database: Database = request.app.state.database

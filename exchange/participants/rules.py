@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,8 +11,10 @@ from exchange.kit.auth import Scope
 from exchange.kit.clock import US_PER_DAY
 from exchange.kit.errors import Faults
 from exchange.kit.fields import Readable
+from exchange.kit.ids import encode_id
 from exchange.kit.signing_keys import BadKey, read_public_key
 from exchange.participants.models import (
+    EXCHANGE_ID,
     Key,
     KeyGrant,
     Network,
@@ -35,6 +37,9 @@ KIND_SCOPES: Final[dict[ParticipantKind, frozenset[Scope]]] = {
     ParticipantKind.OPERATOR: frozenset(Scope),
 }
 """The most that a key of a participant of each kind may do."""
+
+ACTIVE_DAYS: Final = 90
+"""So long issuers find a buyer whose last key has expired: who logs in by links has none at times."""
 
 _EPOCH: Final = dt.date(1970, 1, 1)
 _SMALL: Final = frozenset({SizeClass.MICRO, SizeClass.SMALL})
@@ -105,6 +110,14 @@ def read_networks(faults: Faults, pointer: str, texts: Iterable[str]) -> tuple[N
     return tuple(networks)
 
 
+def address_of(client_ip: str | None) -> str | None:
+    """Return an IP address as it is stored, None for what is none."""
+    try:
+        return str(ip_address((client_ip or "").partition("%")[0]))
+    except ValueError:
+        return None
+
+
 def read_signing_key(faults: Faults, pointer: str, text: Readable) -> bytes | None:
     """Return an Ed25519 public key, or record a fault and return None."""
     if not isinstance(text, str):
@@ -124,6 +137,9 @@ def check_grant(
     A key never exceeds what its participant's kind may do. With `maker_key`, it never exceeds that key
     either: not in scopes, in time, in the networks it may come from; and it signs where that one does.
     """
+    if grant.participant_id == EXCHANGE_ID:
+        rule = "must not be the exchange itself, which no key and no login opens"
+        faults.add("/participant_id", "not_for_exchange", rule, encode_id("par", EXCHANGE_ID))
     beyond_kind = sorted(grant.scopes - KIND_SCOPES[kind])
     if beyond_kind:
         allowed = ", ".join(sorted(KIND_SCOPES[kind]))

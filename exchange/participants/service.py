@@ -9,11 +9,11 @@ from pathlib import Path
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal, Scope, StoredKey, new_key
-from exchange.kit.clock import wall_now_us
+from exchange.kit.clock import US_PER_DAY, wall_now_us
 from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import typed_id
-from exchange.kit.ids import new_id
+from exchange.kit.ids import decode_id, new_id
 from exchange.kit.secret_files import write_secret
 from exchange.participants import rules, store
 from exchange.participants.models import (
@@ -112,8 +112,22 @@ async def participants_by_ids(
 async def list_participants(
     connection: Connection, *, kind: ParticipantKind | None = None, after_id: int = 0, limit: int
 ) -> list[Participant]:
-    """Return participants in the order of their ids, all kinds or one, after an id."""
+    """Return participants but the exchange itself, all kinds or one, by their ids, after one."""
     return await store.participants_after(connection, after_id, kind, limit)
+
+
+async def find_buyers(
+    connection: Connection, text: str, *, after_id: int = 0, limit: int
+) -> list[Participant]:
+    """Return active buyers by a part of their name, in any case, or by their id, in the order of their ids.
+
+    A buyer is active once it has been let in: it has a key that was not revoked, and that has not expired
+    longer than `rules.ACTIVE_DAYS` ago.
+    """
+    let_in_after_us = wall_now_us() - rules.ACTIVE_DAYS * US_PER_DAY
+    return await store.buyers_found(
+        connection, text, decode_id("par", text), let_in_after_us, after_id, limit
+    )
 
 
 async def create_trade_group(
@@ -144,9 +158,9 @@ async def create_key(
     """Make a key; return it with its whole text, which is never to be had again.
 
     Operators make keys for anyone, others for themselves. A key for its maker's own participant, or for any
-    operator, is never wider than the key that makes it. Raises `InvalidInput` with everything wrong (also
-    what `faults` holds), and `NotFound` for a participant that the actor may not see. `actor` is None for the
-    exchange itself.
+    operator, is never wider than the key that makes it; nobody makes one for the exchange itself. Raises
+    `InvalidInput` with everything wrong (also what `faults` holds), and `NotFound` for a participant that the
+    actor may not see. `actor` is None for the exchange itself.
     """
     faults = Faults() if faults is None else faults
     if (
@@ -232,9 +246,14 @@ async def revoke_key(connection: Connection, actor: Principal, key_id: int, now_
         )
 
 
+def covers(actor: Principal, scopes: frozenset[Scope]) -> bool:
+    """Whether the actor operates, or has all the scopes."""
+    return Scope.OPERATE in actor.scopes or scopes <= actor.scopes
+
+
 def must_cover(actor: Principal, key: Key) -> None:
     """Raise `Forbidden` unless the actor operates, or has all the scopes of the key."""
-    if Scope.OPERATE not in actor.scopes and not key.scopes <= actor.scopes:
+    if not covers(actor, key.scopes):
         raise Forbidden(detail="a key may not revoke or rotate one that has scopes it lacks")
 
 

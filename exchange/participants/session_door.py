@@ -20,7 +20,7 @@ REMEMBERED_MAX: Final = 10_000
 
 
 class SessionDoor(GuardedAuthenticator):
-    """An authenticator of sessions. `touch` notes that a session is used, and says whether it goes on."""
+    """An authenticator of sessions. `touch` notes a use and its address, and says whether it goes on."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class SessionDoor(GuardedAuthenticator):
         *,
         is_told: Callable[[], bool],
         tries: Tries,
-        touch: Callable[[int], Awaitable[bool]],
+        touch: Callable[[int, str | None], Awaitable[bool]],
     ) -> None:
         super().__init__(load, limits, record, is_told=is_told, scheme=SESSION_SCHEME, tries=tries)
         self._touch = touch
@@ -46,7 +46,7 @@ class SessionDoor(GuardedAuthenticator):
         if session_id is None:
             raise TypeError("a session's principal has the session's id")
         age_us = wall_now_us() - self._touched.get(session_id, 0)
-        if not 0 <= age_us < TOUCH_S * US_PER_SECOND and not await self._goes_on(session_id):
+        if not 0 <= age_us < TOUCH_S * US_PER_SECOND and not await self._goes_on(session_id, client_ip):
             self.forget(session_id)
             refusal = Unauthenticated()
             self.fail(refusal, client_ip or "", principal.key_id)
@@ -58,16 +58,16 @@ class SessionDoor(GuardedAuthenticator):
         super().forget(key_id)
         self._touched.pop(key_id, None)
 
-    async def _goes_on(self, session_id: int) -> bool:
+    async def _goes_on(self, session_id: int, client_ip: str | None) -> bool:
         """Note the use, once for all requests that wait for it."""
         task = self._touching.get(session_id)
         if task is None:
-            task = self._touching[session_id] = asyncio.create_task(self._note(session_id))
+            task = self._touching[session_id] = asyncio.create_task(self._note(session_id, client_ip))
             task.add_done_callback(lambda _: self._touching.pop(session_id, None))
         return await asyncio.shield(task)
 
-    async def _note(self, session_id: int) -> bool:
-        goes_on = await self._touch(session_id)
+    async def _note(self, session_id: int, client_ip: str | None) -> bool:
+        goes_on = await self._touch(session_id, client_ip)
         if goes_on:
             if len(self._touched) >= REMEMBERED_MAX:
                 self._touched.clear()

@@ -19,16 +19,20 @@ from exchange.kit.http_auth import from_own_pages, public, requires
 from exchange.kit.http_described import refuses
 from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_once import once
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_session import cleared_cookie, origin_of, session_cookie
-from exchange.kit.ids import encode_id
+from exchange.kit.ids import ID_MAX, encode_id
 from exchange.kit.settings import Settings
 from exchange.participants import console_sessions, rules
 from exchange.participants.models import (
+    EndedSessions,
     IssuedLogin,
     NewLogin,
     NewSession,
+    OpenSession,
+    OpenSessionView,
     ParticipantKind,
     SessionView,
     StoredSession,
@@ -63,7 +67,7 @@ class SessionController(Controller):
             principal = await _holder(request, data.key)
             async with database.transaction() as connection:
                 session, text = await console_sessions.begin_session(
-                    connection, principal, lifetime_s=lifetime_s, now_us=now_us
+                    connection, principal, client_ip=address, lifetime_s=lifetime_s, now_us=now_us
                 )
         else:
             authenticator: GuardedAuthenticator = state.authenticator
@@ -73,7 +77,7 @@ class SessionController(Controller):
                         connection, data.login_code or "", address
                     )
                     session, text = await console_sessions.begin_session(
-                        connection, principal, lifetime_s=lifetime_s, now_us=now_us
+                        connection, principal, client_ip=address, lifetime_s=lifetime_s, now_us=now_us
                     )
             except Unauthenticated as refusal:
                 authenticator.fail(refusal, address, None, is_counted=True)
@@ -104,6 +108,68 @@ class SessionController(Controller):
             )
         request.app.state.sessions.forget(session_id)
         return Response(None, status_code=204, headers={"Set-Cookie": cleared_cookie(request.scope)})
+
+
+class SessionsController(Controller):
+    """The open sessions of the console: a participant sees and ends its own."""
+
+    path = "/v1/sessions"
+    tags = ("Sessions",)
+    opt = requires(*Scope)
+
+    @get("", opt=requires(*Scope, query=PageQuery), summary="List open sessions")
+    async def list_sessions(self, request: ApiRequest) -> Page[OpenSessionView]:
+        """List the open sessions of the caller's participant, of all its keys, the latest first."""
+        query = request.query(PageQuery)
+        before_id = place_in("sessions", query.cursor, Part.ID, otherwise=ID_MAX)
+        database: Database = request.app.state.database
+        idle_s, principal = _settings(request).session_idle_s, request.principal
+        async with database.connection() as connection:
+            found = await console_sessions.open_sessions(
+                connection, principal, idle_s, before_id=before_id, limit=query.limit + 1
+            )
+
+        def view(session: OpenSession) -> OpenSessionView:
+            return _open_view(session, is_current=session.id == principal.session_id)
+
+        return page_of("sessions", found, query.limit, lambda each: (each.id,), view)
+
+    @delete("", status_code=200, summary="End all other sessions")
+    async def end_others(self, request: ApiRequest) -> EndedSessions:
+        """End every open session of the caller's participant but the one that asks, in every process.
+
+        Those of keys with scopes that the caller lacks go on. Asked with a key, it ends them all.
+        """
+        database: Database = request.app.state.database
+        async with database.transaction() as connection:
+            ended = await console_sessions.end_others(
+                connection, request.principal, _settings(request).session_idle_s, _clock(request).now_us()
+            )
+        for session_id in ended:
+            request.app.state.sessions.forget(session_id)
+        return EndedSessions(ended=len(ended))
+
+    @delete(
+        "/{session_id:str}",
+        opt=requires(*Scope) | refuses(HTTPStatus.NOT_FOUND),
+        summary="End a session",
+    )
+    async def end_one(self, request: ApiRequest, session_id: FromPath[str]) -> None:
+        """End an open session of the caller's participant for good, in every process.
+
+        What it has open is closed too. A key may not end the session of one that has scopes it lacks.
+        """
+        value = id_in_path("ses", session_id, "there is no such session, or it has ended")
+        database: Database = request.app.state.database
+        async with database.transaction() as connection:
+            await console_sessions.end_one(
+                connection,
+                request.principal,
+                value,
+                _settings(request).session_idle_s,
+                _clock(request).now_us(),
+            )
+        request.app.state.sessions.forget(value)
 
 
 class LoginsController(Controller):
@@ -196,6 +262,20 @@ def _view(session: StoredSession) -> SessionView:
         scopes=sorted(principal.scopes),
         key_id=encode_id("key", principal.key_id),
         expires_at=format_rfc3339(session.expires_at_us),
+    )
+
+
+def _open_view(session: OpenSession, *, is_current: bool) -> OpenSessionView:
+    return OpenSessionView(
+        id=encode_id("ses", session.id),
+        key_id=encode_id("key", session.key_id),
+        key_label=session.key_label,
+        scopes=sorted(session.scopes),
+        started_at=format_rfc3339(session.created_at_us),
+        last_used_at=format_rfc3339(session.last_used_at_us),
+        last_used_from=session.last_used_from,
+        expires_at=format_rfc3339(session.expires_at_us),
+        is_current=is_current,
     )
 
 

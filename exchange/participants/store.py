@@ -10,6 +10,7 @@ from exchange.participants.models import (
     Key,
     KeyGrant,
     KeyUse,
+    OpenSession,
     Ownership,
     Participant,
     ParticipantKind,
@@ -101,6 +102,16 @@ async def participants_after(
         _participant(record)
         for record in await connection.fetch(QUERIES.participants_after, after_id, kind, limit)
     ]
+
+
+async def buyers_found(
+    connection: Connection, text: str, buyer_id: int | None, let_in_after_us: int, after_id: int, limit: int
+) -> list[Participant]:
+    """Return a page of buyers by a part of their name, or by their id, in the order of their ids."""
+    records = await connection.fetch(
+        QUERIES.buyers_found, text, buyer_id, from_us(let_in_after_us), after_id, limit
+    )
+    return [_participant(record) for record in records]
 
 
 async def insert_trade_group(connection: Connection, group: TradeGroup) -> None:
@@ -226,9 +237,15 @@ def _principal(record: Record, *, signs_requests: bool = False, session_id: int 
 
 
 async def insert_session(
-    connection: Connection, session: NewKey, key_id: int, created_at_us: int, expires_at_us: int
+    connection: Connection,
+    session: NewKey,
+    key_id: int,
+    created_at_us: int,
+    expires_at_us: int,
+    *,
+    address: str | None,
 ) -> None:
-    """Store a new session that stands for a key."""
+    """Store a new session that stands for a key, and from which address it was begun."""
     await connection.execute(
         QUERIES.insert_session,
         session.key_id,
@@ -236,6 +253,7 @@ async def insert_session(
         session.secret_sha256,
         from_us(created_at_us),
         from_us(expires_at_us),
+        address,
     )
 
 
@@ -254,12 +272,63 @@ async def stored_session(connection: Connection, session_id: int) -> StoredSessi
     return StoredSession(key, expires_at_us)
 
 
-async def touch_session(connection: Connection, session_id: int, now_us: int, unused_since_us: int) -> bool:
-    """Note that a session is used; False where it has ended, or was not used since a time."""
+async def touch_session(
+    connection: Connection, session_id: int, now_us: int, unused_since_us: int, *, address: str | None
+) -> bool:
+    """Note that a session is used from an address; False where it has ended, or was not used since a time."""
     found = await connection.fetchval(
-        QUERIES.touch_session, session_id, from_us(now_us), from_us(unused_since_us)
+        QUERIES.touch_session, session_id, from_us(now_us), from_us(unused_since_us), address
     )
     return found is not None
+
+
+def _open_session(record: Record) -> OpenSession:
+    address = record["last_used_from"]
+    return OpenSession(
+        id=record["id"],
+        key_id=record["key_id"],
+        key_label=record["label"],
+        scopes=frozenset(map(Scope, record["scopes"])),
+        created_at_us=to_us(record["created_at"]),
+        last_used_at_us=to_us(record["last_used_at"]),
+        last_used_from=None if address is None else str(address),
+        expires_at_us=to_us(record["expires_at"]),
+    )
+
+
+async def open_sessions_before(
+    connection: Connection,
+    participant_id: int,
+    now_us: int,
+    unused_since_us: int,
+    *,
+    before_id: int,
+    limit: int,
+) -> list[OpenSession]:
+    """Return a page of a participant's open sessions, the latest first."""
+    records = await connection.fetch(
+        QUERIES.open_sessions_before,
+        participant_id,
+        from_us(now_us),
+        from_us(unused_since_us),
+        before_id,
+        limit,
+    )
+    return [_open_session(record) for record in records]
+
+
+async def lock_open_sessions(
+    connection: Connection,
+    participant_id: int,
+    now_us: int,
+    unused_since_us: int,
+    session_id: int | None = None,
+) -> list[OpenSession]:
+    """Return a participant's open sessions, or one of them, while others wait to change them."""
+    records = await connection.fetch(
+        QUERIES.lock_open_sessions, participant_id, from_us(now_us), from_us(unused_since_us), session_id
+    )
+    return [_open_session(record) for record in records]
 
 
 async def end_session(connection: Connection, session_id: int, at_us: int) -> bool:

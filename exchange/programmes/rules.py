@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
@@ -346,5 +347,6 @@ def view_of_programme_step(step: ProgrammeStep) -> ProgrammeStepView:
         actor_id=encode_id("par", step.actor_id),
         returned_cny=format_cny(step.returned_fen),
         reason=step.reason,
+        reason_code=own_reasons.code_of(step.reason),
         stepped_at=format_rfc3339(step.stepped_at_us),
     )

@@ -33,7 +33,10 @@ class NewProgrammeStep(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
 
 class ProgrammeStepView(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a programme's history. `returned_cny` of its budget went back to its source with it."""
+    """A step of a programme's history. `returned_cny` of its budget went back to its source with it.
+
+    `reason_code` is of a reason that the exchange itself gave, null for a person's.
+    """
 
     number: int
     from_status: ProgrammeStatus
@@ -42,4 +45,5 @@ class ProgrammeStepView(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str
     returned_cny: str
     reason: str
+    reason_code: str | None
     stepped_at: str

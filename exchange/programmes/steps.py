@@ -13,20 +13,22 @@ from typing import Final
 
 import msgspec
 
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.database import Connection
 from exchange.kit.errors import Forbidden, NotFound
 from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.participants.models import EXCHANGE_ID
 from exchange.programmes import store
 from exchange.programmes.models import Programme, ProgrammeStatus
 from exchange.programmes.rules import may_see
 from exchange.programmes.step_models import ProgrammeStep
 
-ISSUED_REASON: Final = "the whole budget is issued"
-RAISED_REASON: Final = "the budget was raised"
+ISSUED_REASON: Final = own_reasons.text("budget_issued")
+RAISED_REASON: Final = own_reasons.text("budget_raised")
 
 _AUDIT_CODES: Final[Mapping[ProgrammeStatus, str]] = {
     ProgrammeStatus.OPEN: "POPN",

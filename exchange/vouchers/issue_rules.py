@@ -7,6 +7,7 @@ order of precedence: who the company is, whether the programme is open, the cap 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from exchange.kit import own_reasons
 from exchange.kit.errors import Conflict, Fault
 from exchange.kit.fields import format_cny
 from exchange.participants.models import Participant
@@ -48,15 +49,18 @@ def amount_objections(
     left_fen = cap_left_fen(rules, standing)
     if left_fen is not None and amount_fen > left_fen:
         whom = "this buyer's trade group" if rules.cap_basis == "group" else "this buyer"
-        detail = (
-            f"of {format_cny(rules.cap_per_year_fen or 0)} CNY a year, {format_cny(left_fen)} is left "
-            f"to {whom} in {calendar_year(now_us)}"
+        detail = own_reasons.text(
+            "yearly_cap_exceeded",
+            cap_cny=format_cny(rules.cap_per_year_fen or 0),
+            left_cny=format_cny(left_fen),
+            whom=whom,
+            year=calendar_year(now_us),
         )
         yield Fault("/amount_cny", "yearly_cap_exceeded", detail, format_cny(amount_fen))
     left_fen = programme.budget_fen - programme.issued_fen
     if amount_fen > left_fen:
         budget_cny, left_cny = format_cny(programme.budget_fen), format_cny(left_fen)
-        detail = f"of the budget of {budget_cny} CNY, {left_cny} is not issued yet"
+        detail = own_reasons.text("budget_exhausted", budget_cny=budget_cny, left_cny=left_cny)
         yield Fault("/amount_cny", "budget_exhausted", detail, format_cny(amount_fen))
 
 
@@ -79,7 +83,7 @@ def in_words(objections: Sequence[Fault]) -> str:
     """Return objections for people, in one sentence."""
     words = "; ".join(fault.detail for fault in objections)
     if objections[0].code == "buyer_not_eligible":
-        return f"the programme's rules keep this buyer out: {words}"
+        return own_reasons.text("buyer_not_eligible", rules=words)
     return words
 
 

@@ -277,7 +277,10 @@ class VoucherView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VoucherStepView(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of a voucher's history. `returned_cny` went back to its issuer with it."""
+    """A step of a voucher's history. `returned_cny` went back to its issuer with it.
+
+    `reason_code` is of a reason that the exchange itself gave, null for a person's.
+    """
 
     voucher_id: str
     number: int
@@ -287,4 +290,5 @@ class VoucherStepView(msgspec.Struct, frozen=True, kw_only=True):
     actor_id: str
     returned_cny: str
     reason: str
+    reason_code: str | None
     stepped_at: str

@@ -8,6 +8,7 @@ import datetime as dt
 
 import msgspec
 
+from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny
@@ -114,5 +115,6 @@ def view_of_step(step: VoucherStep) -> VoucherStepView:
         actor_id=encode_id("par", step.actor_id),
         returned_cny=format_cny(step.returned_fen),
         reason=step.reason,
+        reason_code=own_reasons.code_of(step.reason),
         stepped_at=format_rfc3339(step.stepped_at_us),
     )

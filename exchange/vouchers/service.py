@@ -14,6 +14,7 @@ first, which is what makes the budget and the yearly cap exact under any concurr
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
+from exchange.kit import own_reasons
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
 from exchange.kit.clock import US_PER_DAY
@@ -22,9 +23,9 @@ from exchange.kit.errors import Conflict, Fault, InvalidInput, NotFound
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import ID_MAX, encode_id, new_id
 from exchange.ledger import service as ledger
-from exchange.ledger.models import EXCHANGE_ID, AccountKey, Purpose, Transfer, TransferKind, TransferReason
+from exchange.ledger.models import AccountKey, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants import service as participants
-from exchange.participants.models import Participant, ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, Participant, ParticipantKind
 from exchange.programmes.judgement import Standing
 from exchange.programmes.models import Programme, ProgrammeRules, ProgrammeStatus
 from exchange.programmes.steps import ISSUED_REASON, lock_own_programme, record_step
@@ -41,8 +42,8 @@ from exchange.vouchers.models import (
 )
 from exchange.vouchers.rules import calendar_year, sight_of, year_begins_us
 
-EXPIRY_REASON: Final = "its time has passed"
-RELEASE_REASON: Final = "an order gave free what it held"
+EXPIRY_REASON: Final = own_reasons.text("voucher_expired")
+RELEASE_REASON: Final = own_reasons.text("order_gave_free")
 
 _AUDIT_CODES: Final[Mapping[VoucherStatus, str]] = {
     VoucherStatus.ACTIVE: "VRES",

@@ -8,10 +8,11 @@ import io
 import json
 from typing import Any
 
+import pytest
 from playwright.async_api import Locator, expect
 
 from tests.browser.conftest import OpenScreen
-from tests.browser.screen import Look, Screen
+from tests.browser.screen import LOOKS, Look, Screen
 from tests.browser.voucher_scene import (
     card_of,
     check_look,
@@ -224,6 +225,21 @@ async def test_a_programme_is_written_opened_changed_and_closed(screen: Screen, 
     assert (await issuer.get(f"/v1/programmes/{made['id']}"))["returned_cny"] == "50000.00"
 
 
+async def test_a_reason_of_the_exchange_itself_is_told_in_the_readers_language(
+    open_screen: OpenScreen, stage: Stage
+) -> None:
+    programme = await make_programme(stage, "spent", budget_fen=20_000)
+    await issue(stage, programme["id"], "200.00")
+    path = f"/v1/programmes/{programme['id']}/steps"
+    [*_, step_] = (await stage.cast.issuer.get(path))["data"]
+    assert (step_["reason"], step_["reason_code"]) == ("the whole budget is issued", "budget_issued")
+    for look, told in ((Look(), "the whole budget is issued"), (Look(language="zh"), "预算已全部发放")):
+        async with open_screen(look) as screen:
+            await screen.log_in(stage.cast.issuer)
+            await screen.open(f"vouchers?tab=programmes&open={programme['id']}")
+            await expect(screen.page.get_by_role("cell", name=told)).to_be_visible()
+
+
 async def test_applications_are_approved_rejected_and_brought_to_a_committee(
     screen: Screen, stage: Stage
 ) -> None:
@@ -304,18 +320,64 @@ async def test_scored_applications_are_allocated_at_once(screen: Screen, stage: 
     assert {each["id"]: each["status"] for each in told} == {ids[0]: "rejected", ids[1]: "approved"}
 
 
+@pytest.mark.parametrize("look", LOOKS)
+async def test_the_company_to_issue_to_is_found_by_a_part_of_its_name(
+    open_screen: OpenScreen, stage: Stage, look: Look
+) -> None:
+    """By mouse and by keyboard; what is typed on after a choice is another search."""
+    issuer = stage.cast.issuer
+    programme = await make_programme(stage, f"found-{look.language}")
+    facts = {"region": "hangzhou", "size_class": "micro", "founded_on": "2025-05-01"}
+    new = {"kind": "buyer", "name": f"杭州智算 {look.language}", **facts}
+    found = await stage.operator.post("/v1/participants", new)
+    await stage.operator.key_of(found["id"], ["read"])
+    async with open_screen(look) as screen:
+        await screen.log_in(issuer)
+        await screen.open(f"vouchers?tab=issued&programme={programme['id']}")
+        company = screen.page.get_by_role("combobox", name={"en": "Company", "zh": "企业"}[look.language])
+        listed = screen.page.locator(".picker-list [role=option]")
+        await company.fill("x")
+        await expect(screen.page.locator(".picker-list")).to_be_hidden()
+        await company.press_sequentially("y no such company")
+        none = {"en": "No active company has this name or id", "zh": "没有此名称或编号的活跃企业"}
+        await expect(screen.page.get_by_text(none[look.language])).to_be_visible()
+        await company.fill("州智算")
+        one = listed.filter(has_text=found["id"])
+        place = {"en": "Hangzhou · microStart-up", "zh": "杭州 · 微型初创企业"}
+        await expect(one).to_contain_text(f"{new['name']}{place[look.language]}")
+        await check_look(screen, "company-found")
+        await one.click()
+        await expect(company).to_have_value(new["name"])
+        await expect(company).to_be_focused()
+        await expect(listed).to_have_count(0)
+        await expect(screen.page.locator(".picker-chosen")).to_contain_text(found["id"])
+        await check_look(screen, "company-chosen")
+        await company.fill("buyer")
+        await expect(screen.page.locator(".picker-chosen")).to_have_count(0)
+        await expect(listed.first).to_be_visible()
+        await company.press("Escape")
+        await expect(listed).to_have_count(0)
+        await expect(company).to_have_value("buyer")
+
+
 async def test_a_voucher_is_issued_suspended_resumed_and_revoked(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "direct")
     await screen.log_in(issuer)
     await screen.open(f"vouchers?tab=issued&programme={programme['id']}")
     form = screen.page.get_by_role("form", name="Issue a voucher")
-    await form.get_by_label("Company's id").fill("par_1")
+    company = form.get_by_role("combobox", name="Company")
+    listed = screen.page.locator(".picker-list [role=option]")
+    await company.fill("par_1")
     screen.expects(422, "/v1/vouchers")
     await screen.button("Issue it").click()
-    await expect(form.get_by_label("Company's id")).to_be_focused()
+    await expect(company).to_be_focused()
     await expect(form.get_by_label("Amount")).to_have_attribute("aria-invalid", "true")
-    await form.get_by_label("Company's id").fill(stage.cast.buyer.id)
+    await company.fill(stage.cast.buyer.id)
+    await expect(listed).to_have_count(1)
+    await company.press("ArrowDown")
+    await company.press("Enter")
+    await expect(company).to_have_value((await stage.cast.buyer.get("/v1/participants/me"))["name"])
     await form.get_by_label("Amount").fill("123.45")
     await screen.button("Issue it").click()
     await expect(screen.page.locator(".toast-good")).to_contain_text("¥123.45 issued to buyer")

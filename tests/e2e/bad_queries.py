@@ -28,6 +28,8 @@ _LISTS: Final = (
     "checkpoints",
     "alerts",
     "alert_rules",
+    "buyers",
+    "sessions",
 )
 EXTREMES: Final[tuple[int | str, ...]] = (
     *(sign * 2**bits + step for bits in (31, 32, 53, 58, 62, 63) for sign in (1, -1) for step in (-1, 0, 1)),

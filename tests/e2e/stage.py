@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import msgspec
 
 from exchange.alerts import store as alert_store
@@ -138,6 +139,7 @@ async def set_scene(house: Served) -> Stage:
     ids["order_id"] = (await cast.buyer.post("/v1/orders", bid))["id"]
     await cast.provider.post("/v1/orders", stage.order("sell", "scene-2", (30, 40)))
     ids["key_id"] = (await cast.buyer.get("/v1/keys"))["data"][0]["id"]
+    ids["session_id"] = await _begin_session(stage, cast.buyer)
     ids["account_id"] = (await cast.buyer.get("/v1/accounts"))["data"][0]["id"]
     ids["trade_id"] = (await cast.buyer.get("/v1/trades"))["data"][0]["id"]
     ids["product_id"] = ids["product"] = PRODUCT
@@ -145,6 +147,16 @@ async def set_scene(house: Served) -> Stage:
     ids["code"], ids["report"] = "not_found", "stacking"
     ids["alert_id"] = await _raise_alert(stage)
     return stage
+
+
+async def _begin_session(stage: Stage, owner: Caller) -> str:
+    """Log in with a key, with a client whose cookie nobody keeps; return the session's id."""
+    async with httpx.AsyncClient(base_url=stage.house.http.base_url, trust_env=False) as browser:
+        own_pages = {"Sec-Fetch-Site": "same-origin"}
+        begun = await browser.post("/v1/session", json={"key": owner.key}, headers=own_pages)
+    assert begun.status_code == 201, begun.text
+    session_id: str = (await owner.get("/v1/sessions"))["data"][0]["id"]
+    return session_id
 
 
 async def _raise_alert(stage: Stage) -> str:

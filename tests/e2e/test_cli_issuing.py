@@ -50,6 +50,27 @@ async def test_a_voucher_is_issued_suspended_resumed_and_revoked_and_its_company
     assert "/amount_cny" in refused.stderr
 
 
+async def test_an_issuer_finds_the_company_to_issue_to(stage: Stage) -> None:
+    issuer, buyer = stage.cast.issuer, stage.cast.buyer
+    name = (await buyer.get("/v1/participants/me"))["name"]
+    [found] = await done(issuer, "vouchers", "buyers", name.upper())
+    assert found == {
+        "id": buyer.id,
+        "name": name,
+        "region": "beijing",
+        "size_class": "micro",
+        "is_startup": True,
+    }
+    assert await done(issuer, "vouchers", "buyers", buyer.id) == [found]
+    assert await done(issuer, "vouchers", "buyers", "nobody of this name") == []
+    shown = (await call(issuer, "vouchers", "buyers", name)).stdout
+    assert buyer.id in shown
+    too_short = await call(issuer, "vouchers", "buyers", "x")
+    assert too_short.exit_code == ExitCode.REFUSED
+    assert "search" in too_short.stderr
+    assert (await call(buyer, "vouchers", "buyers", name)).exit_code == ExitCode.REFUSED
+
+
 async def test_a_claim_is_proven_by_files(stage: Stage, tmp_path: Path) -> None:
     issuer, provider, claim_id = stage.cast.issuer, stage.cast.provider, stage.ids["claim_id"]
     lines = await done(provider, "claims", "lines", claim_id)

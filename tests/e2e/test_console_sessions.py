@@ -391,9 +391,9 @@ async def test_a_session_costs_a_statement_a_minute(
         asked.append("load")
         return await read(session_id)
 
-    async def touch(session_id: int, write: Any = sessions._touch) -> Any:
+    async def touch(session_id: int, client_ip: str | None, write: Any = sessions._touch) -> Any:
         asked.append("touch")
-        return await write(session_id)
+        return await write(session_id, client_ip)
 
     monkeypatch.setattr(sessions, "_load", load)
     monkeypatch.setattr(sessions, "_touch", touch)

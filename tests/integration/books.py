@@ -5,14 +5,13 @@ from exchange.kit.database import Connection, Database
 from exchange.ledger import service
 from exchange.ledger.models import (
     CNY,
-    EXCHANGE_ID,
     CashAccounts,
     Purpose,
     Transfer,
     TransferKind,
     TransferReason,
 )
-from exchange.participants.models import NewParticipant, Ownership, ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, NewParticipant, Ownership, ParticipantKind
 from exchange.participants.service import create_participant
 
 AT_US = 1_800_000_000_000_000

@@ -15,6 +15,7 @@ from exchange.kit.http_app import build_app
 from exchange.kit.ids import encode_id
 from exchange.ledger.routes import AccountsController, CashController
 from exchange.participants import service
+from exchange.participants.buyer_routes import BuyersController
 from exchange.participants.models import KeyGrant, NewParticipant, ParticipantKind
 from exchange.participants.routes import KeysController, ParticipantsController, TradeGroupsController
 from exchange.participants.rules import KIND_SCOPES
@@ -71,7 +72,14 @@ async def running(database: Database) -> AsyncIterator[httpx.AsyncClient]:
 
     authenticator = Authenticator(load)
     app = build_app(
-        [ParticipantsController, TradeGroupsController, KeysController, AccountsController, CashController],
+        [
+            ParticipantsController,
+            BuyersController,
+            TradeGroupsController,
+            KeysController,
+            AccountsController,
+            CashController,
+        ],
         authenticator=authenticator,
         is_ready=is_ready,
         state={"database": database, "clock": ManualClock(AT_US), "authenticator": authenticator},

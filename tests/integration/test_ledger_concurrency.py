@@ -15,13 +15,13 @@ from exchange.kit.database import Database
 from exchange.kit.errors import NotEnoughMoney
 from exchange.ledger import service
 from exchange.ledger.models import (
-    EXCHANGE_ID,
     Available,
     CashAccounts,
     Purpose,
     TransferKind,
 )
 from exchange.orders.store import KnownOutcome, known_outcomes
+from exchange.participants.models import EXCHANGE_ID
 from tests.databases import crowded
 from tests.integration.books import AT_US, cash_of, new_provider, sums, transfer
 

@@ -16,9 +16,9 @@ from exchange.kit.auth import Principal
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id, encode_id
-from exchange.ledger.models import EXCHANGE_ID, Purpose
+from exchange.ledger.models import Purpose
 from exchange.orders.models import OrderStatus, OrderView
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 from exchange.programmes.rules import asset_of
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
 from exchange.settlement.models import LeaseStatus, NewOutage

@@ -18,14 +18,13 @@ from exchange.kit.ids import new_id
 from exchange.ledger import service as ledger
 from exchange.ledger.models import (
     CNY,
-    EXCHANGE_ID,
     AccountKey,
     Purpose,
     Transfer,
     TransferKind,
     TransferReason,
 )
-from exchange.participants.models import ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, ParticipantKind
 from exchange.vouchers import service
 from exchange.vouchers.models import Capture, ExpiredVoucher, Voucher
 from tests.claim_world import ClaimWorld

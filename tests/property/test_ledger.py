@@ -21,14 +21,13 @@ from exchange.kit.errors import NotEnoughMoney
 from exchange.ledger import service
 from exchange.ledger.models import (
     CNY,
-    EXCHANGE_ID,
     AccountKey,
     Purpose,
     Transfer,
     TransferKind,
     TransferReason,
 )
-from exchange.participants.models import NewParticipant, Ownership, ParticipantKind
+from exchange.participants.models import EXCHANGE_ID, NewParticipant, Ownership, ParticipantKind
 from exchange.participants.service import create_participant
 
 AT_US = 1_800_000_000_000_000

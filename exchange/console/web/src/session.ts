@@ -2,12 +2,11 @@
  * Who is logged in. The session itself is an HttpOnly cookie that scripts cannot read; here stands what the exchange
  * says of it, and what that lets the reader do.
  */
-import { signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { api, once, read, type Schemas, whenUnauthenticated } from "./api/client";
 import { Problem } from "./api/problem";
-import { forgetQueries } from "./api/query";
-import { toast } from "./components/announcer";
-import { t } from "./i18n";
+import { forgetQueries, refreshQueries } from "./api/query";
+import { forgetKept } from "./components/kept";
 
 export type Session = Schemas["SessionView"];
 export type Kind = Session["kind"];
@@ -16,54 +15,84 @@ export type Scope = Session["scopes"][number];
 /** The session of now: undefined until the exchange was asked, null for nobody. */
 export const session = signal<Session | null | undefined>(undefined);
 
-/** By which key there may be a session, which only its cookie says for sure: nobody else need ask. */
-const KEPT_AS = "exchange.session";
+/**
+ * Whether the session has ended under the reader's hands. `session` stays what it was, and with it the page and what is
+ * typed there, until somebody logs in in its place (`SessionEnded`) or the reader gives it up.
+ */
+export const hasEnded = signal(false);
 
+/** Which session there may be, which only its cookie says for sure: nobody else need ask. */
+const KEPT_AS = "exchange.session";
+/** What is kept where a session was found to have ended: in other windows, too, who was at work goes on after a login. */
+const ENDED = "ended";
+
+/** Who is logged in now. The same participant goes on with the page as it stands; another one sees nothing of it. */
 function became(next: Session | null): void {
-  if (next === null) localStorage.removeItem(KEPT_AS);
-  else localStorage.setItem(KEPT_AS, next.key_id);
-  session.value = next;
+  const before = session.peek();
+  const isOther = before !== undefined && before?.participant_id !== next?.participant_id;
+  const isResumed = hasEnded.peek();
+  batch(() => {
+    session.value = next;
+    hasEnded.value = false;
+  });
+  if (isOther) {
+    forgetQueries();
+    forgetKept();
+  } else if (isResumed) refreshQueries();
+}
+
+/** Begin a session in all windows: each is kept as another text, so that they hear of each. */
+function began(next: Session): void {
+  localStorage.setItem(KEPT_AS, `${next.key_id} ${next.expires_at}`);
+  became(next);
 }
 
 /** Ask the exchange who is logged in, where somebody was on this device. */
 export async function loadSession(): Promise<void> {
-  if (localStorage.getItem(KEPT_AS) === null) {
-    session.value = null;
+  const kept = localStorage.getItem(KEPT_AS);
+  if (kept === null || kept === ENDED) {
+    if (session.peek() == null) session.value = null;
     return;
   }
   try {
-    became(await read(() => api.GET("/v1/session")));
+    began(await read(() => api.GET("/v1/session")));
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (problem.status === 401) became(null);
-    else session.value = null;
+    if (session.peek() != null) return; // one that has ended was noticed by its answer
+    if (problem.status === 401) localStorage.setItem(KEPT_AS, ENDED);
+    session.value = null;
   }
 }
 
 whenUnauthenticated(() => {
-  if (session.value == null) return;
-  became(null);
-  forgetQueries();
-  toast(t("session_ended"), "bad");
+  if (session.value != null) hasEnded.value = true;
 });
+
+/** Give up what was being done under a session that has ended. */
+export function giveUp(): void {
+  localStorage.setItem(KEPT_AS, ENDED);
+  became(null);
+}
 
 // The cookie is the whole browser's: who logs in or out in one window does so in all of them.
 addEventListener("storage", (event) => {
-  if (event.key === KEPT_AS) void loadSession().then(forgetQueries);
+  if (event.key !== KEPT_AS) return;
+  if (event.newValue === null) became(null);
+  else if (event.newValue !== ENDED) void loadSession();
+  else if (session.peek() != null) hasEnded.value = true;
 });
 
 /** Log in with a key or the one-time code of a login link; throws a `Problem`. */
 export async function logIn(by: { key: string } | { login_code: string }): Promise<void> {
   // The browser sets this header itself and lets no script do so; the document of the API demands that it is named.
   const header = { "Sec-Fetch-Site": "same-origin" } as const;
-  became(await once(() => api.POST("/v1/session", { body: by, params: { header } })));
-  forgetQueries();
+  began(await once(() => api.POST("/v1/session", { body: by, params: { header } })));
 }
 
 export async function logOut(): Promise<void> {
   await once(() => api.DELETE("/v1/session"));
+  localStorage.removeItem(KEPT_AS);
   became(null);
-  forgetQueries();
 }
 
 /** Whether the reader may do what needs a scope; reads `session`, so a component follows it. */

@@ -11,11 +11,15 @@ import type { components, paths } from "./schema";
 
 export const api = createClient<paths>({ credentials: "same-origin", fetch: (request) => fetch(request) });
 
-/** Call a function whenever the exchange answers that it does not know who asks: a session may have ended. */
+/**
+ * Call a function whenever the exchange answers that it does not know who asks: a session may have ended. A login that
+ * fails says nothing of the session that there is.
+ */
 export function whenUnauthenticated(then: () => void): void {
   api.use({
-    onResponse: ({ response }) => {
-      if (response.status === 401) then();
+    onResponse: ({ request, response, schemaPath }) => {
+      const isLogin = request.method === "POST" && schemaPath === "/v1/session";
+      if (response.status === 401 && !isLogin) then();
     },
   });
 }
@@ -48,9 +52,17 @@ export async function act<C extends Called>(
     intent.settle();
     return answer;
   } catch (problem) {
-    if (!(problem as Problem).isUnknown) intent.settle();
+    if (isAnswered(problem as Problem)) intent.settle();
     throw problem;
   }
+}
+
+/**
+ * Whether a refusal is what became of the wish. It is not where the exchange did not come to it: then an earlier try whose
+ * answer was lost may have been done, and the wish keeps its key.
+ */
+function isAnswered(problem: Problem): boolean {
+  return !problem.isUnknown && !problem.isRetryable && problem.status !== 401;
 }
 
 /** The header by which what is sent again is done once. */
@@ -64,8 +76,8 @@ export function once<C extends Called>(call: () => Promise<C>): Promise<Answer<C
 }
 
 /**
- * Somebody's wish to do one thing once. The same payload keeps its key over retries and lost answers; another payload,
- * or the same after a certain answer, is another wish and gets a new key.
+ * Somebody's wish to do one thing once. The same payload keeps its key over retries, lost answers and a session that has
+ * ended; another payload, or the same after a certain answer, is another wish and gets a new key.
  */
 export class Intent {
   #payload: string | null = null;

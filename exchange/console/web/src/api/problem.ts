@@ -12,6 +12,10 @@ export interface Fault {
   detail: string;
 }
 
+/** Any 401 but of a login: who asked was logged in when the page was opened. */
+const SESSION_ENDED = "session_ended";
+const LOGIN_PATH = "/v1/session";
+
 interface ProblemBody {
   code?: string;
   title?: string;
@@ -43,6 +47,7 @@ export class Problem extends Error {
   get text(): string {
     if (this.isUnknown) return t("unknown_outcome");
     if (this.status === 0) return t("offline");
+    if (this.code === SESSION_ENDED) return t("session_ended.refused");
     return language.value === "zh" ? (codeText(this.code) ?? this.detail) : this.detail;
   }
 
@@ -65,9 +70,10 @@ export function faultText(fault: Fault): string {
 /** Make a problem of a refused answer. */
 export function problemOf(response: Response, body: unknown): Problem {
   const told: ProblemBody = typeof body === "object" && body !== null ? body : {};
+  const isSession = response.status === 401 && new URL(response.url).pathname !== LOGIN_PATH;
   return new Problem(
     response.status,
-    told.code ?? "unknown",
+    isSession ? SESSION_ENDED : (told.code ?? "unknown"),
     told.detail ?? told.title ?? `HTTP ${response.status}`,
     told.errors ?? [],
     told.outcome === "unknown",

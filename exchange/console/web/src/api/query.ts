@@ -128,6 +128,11 @@ export function forgetQueries(): void {
   for (const each of shared.values()) each.begin();
 }
 
+/** Read everything again that is shown: its reader is back. */
+export function refreshQueries(): void {
+  for (const each of shared.values()) each.refresh();
+}
+
 /**
  * Show what a call answers. Components that name the same key share the answer; a new key is another question. Without
  * `every_s` it is read once, and again on `refresh`.

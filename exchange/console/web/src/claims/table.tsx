@@ -1,4 +1,5 @@
 /** Claims as a table, to whoever sees them. */
+import { stepReason } from "../api/codes";
 import { openColumn } from "../components/open_column";
 import { type Column, DataTable } from "../components/table";
 import { Badge, type BadgeTone, Money, Time } from "../components/values";
@@ -40,6 +41,8 @@ export function ProgrammeName({ id }: { id: string }) {
 
 export function ClaimTable(props: {
   rows: readonly Claim[];
+  /** The name of the list, where its order stays while it is away. */
+  keptAs?: string;
   /** Whether those of several claimants stand here. */
   isOfMany?: boolean;
   onOpen: (id: string) => void;
@@ -48,6 +51,7 @@ export function ClaimTable(props: {
     <DataTable
       caption={t("claims")}
       captionHidden
+      keptAs={props.keptAs}
       columns={columns(props.isOfMany ?? false)}
       onRow={(row) => props.onOpen(row.id)}
       rows={props.rows}
@@ -61,7 +65,7 @@ function columns(isOfMany: boolean): Column<Claim>[] {
   const claimant: Column<Claim> = {
     key: "claimant",
     title: t("claims.claimant"),
-    cell: (row) => row.claimant_name,
+    cell: (row) => <span class="wrapped">{row.claimant_name}</span>,
     sort: (row) => row.claimant_name,
   };
   return [
@@ -83,7 +87,7 @@ function columns(isOfMany: boolean): Column<Claim>[] {
       cell: (row) => (
         <>
           <ClaimBadge status={row.status} />
-          {row.reason && <span class="second">{row.reason}</span>}
+          {row.reason && <span class="second">{stepReason(row)}</span>}
         </>
       ),
       sort: (row) => CLAIM_STATUSES.indexOf(row.status),
@@ -114,8 +118,20 @@ function columns(isOfMany: boolean): Column<Claim>[] {
       cell: (row) => <Time at={row.submitted_at} />,
       sort: (row) => row.submitted_at,
     },
-    { key: "decided", title: t("claims.decided"), cell: (row) => <Time at={row.decided_at} /> },
-    { key: "paid", title: t("claims.paid"), cell: (row) => <Time at={row.paid_at} /> },
+    {
+      key: "decided",
+      title: t("claims.decided"),
+      cell: (row) => (
+        <>
+          <Time at={row.decided_at} />
+          {row.paid_at != null && (
+            <span class="second">
+              {t("claims.paid")} <Time at={row.paid_at} />
+            </span>
+          )}
+        </>
+      ),
+    },
     openColumn(t("actions"), t("claims.open"), (row) => ({
       id: row.id,
       label: t("claims.open.label", { id: row.id }),

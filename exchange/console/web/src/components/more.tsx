@@ -1,8 +1,8 @@
 /** A list that goes on where its reader asks for more: older rows stay below the first page, which is read anew. */
-import { useSignal } from "@preact/signals";
 import { Problem } from "../api/problem";
 import { t } from "../i18n";
 import { toast } from "./announcer";
+import { useKept } from "./kept";
 
 interface Page<Row> {
   data: Row[];
@@ -18,12 +18,13 @@ export interface Older<Row> {
   forget: () => void;
 }
 
-/** What was read of a list beyond its first page. */
+/** What was read of a list beyond its first page; `keptAs` is the list's name, where that stays while it is away. */
 export function useOlder<Row extends { id: string }>(
   page: (cursor: string) => Promise<Page<Row>>,
+  keptAs?: string,
 ): Older<Row> {
-  const older = useSignal<readonly Row[]>([]);
-  const next = useSignal<string | null | undefined>(undefined);
+  const older = useKept<readonly Row[]>(keptAs && `${keptAs} older`, []);
+  const next = useKept<string | null | undefined>(keptAs && `${keptAs} next`, undefined);
   return {
     rows: ({ data }) => {
       const first = new Set(data.map((each) => each.id));

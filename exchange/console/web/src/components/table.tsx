@@ -1,10 +1,10 @@
 /** Rows of the same kind: sortable, with a caption; on a narrow screen it scrolls inside its own frame. */
-import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 import { t } from "../i18n";
 import { classes } from "./classes";
 import { IconDown, IconUp } from "./icons";
+import { useKept } from "./kept";
 
 export interface Column<Row> {
   key: string;
@@ -30,10 +30,12 @@ export interface TableProps<Row> {
   empty?: ComponentChildren;
   onRow?: (row: Row) => void;
   isCurrent?: (row: Row) => boolean;
+  /** The list's name, where its order stays while it is away. */
+  keptAs?: string | undefined;
 }
 
 export function DataTable<Row>(props: TableProps<Row>) {
-  const sorted = useSignal(props.sortedBy ?? "");
+  const sorted = useKept(props.keptAs && `${props.keptAs} order`, props.sortedBy ?? "");
   const captionId = useId();
   const rows = inOrder(props.rows, props.columns, sorted.value);
   return (

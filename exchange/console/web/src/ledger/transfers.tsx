@@ -17,6 +17,8 @@ export const REASONS = [
   "delivery",
   "fee",
   "delivery_refund",
+  "programme_budget",
+  "programme_budget_return",
   "voucher_issue",
   "voucher_expiry",
   "voucher_revocation",

@@ -13,6 +13,7 @@ import { Header } from "./header";
 import { BASE, to } from "./links";
 import { loadedPage } from "./loaded_page";
 import { Navigation } from "./navigation";
+import { SessionEnded } from "./session_ended";
 
 interface Place {
   path: string;
@@ -26,6 +27,14 @@ const LOGIN: Place = {
   title: () => t("login"),
   Shown: loadedPage(() => import("../pages/login")),
 };
+const SESSIONS: Place = {
+  path: to("sessions"),
+  title: () => t("sessions"),
+  Shown: loadedPage(
+    () => import("../pages/sessions"),
+    () => session.value != null,
+  ),
+};
 const NOWHERE: Place = { path: "", title: () => t("not_found"), Shown: Missing };
 const PAGES: readonly Place[] = pages.map((page) => ({
   path: to(page.path),
@@ -37,6 +46,7 @@ const PAGES: readonly Place[] = pages.map((page) => ({
 function placeOf(path: string): Place {
   if (path === BASE) return HOME;
   if (path === LOGIN.path) return LOGIN;
+  if (path === SESSIONS.path) return SESSIONS;
   return PAGES.find((page) => path === page.path || path.startsWith(`${page.path}/`)) ?? NOWHERE;
 }
 
@@ -86,10 +96,11 @@ function Frame() {
       <Header here={path} />
       <Navigation here={path} />
       <main id="main" ref={main} tabIndex={-1}>
-        <Crash key={`${place} ${session.value?.key_id}`}>
+        <Crash key={`${place} ${session.value?.participant_id}`}>
           <Shown />
         </Crash>
       </main>
+      <SessionEnded />
       <Announcer />
     </div>
   );

@@ -1,4 +1,5 @@
 /** The top of every page: whose exchange this is, who is logged in, language, theme, whether it is live. */
+import { useRef } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import type { Problem } from "../api/problem";
 import { isReachable } from "../api/query";
@@ -78,6 +79,7 @@ function ThemeSwitch() {
 
 function Account({ here }: { here: string }) {
   const { route } = useLocation();
+  const isLeaving = useRef(false);
   const who = session.value;
   if (who == null) {
     return (
@@ -91,19 +93,29 @@ function Account({ here }: { here: string }) {
     );
   }
   const leave = async () => {
+    if (isLeaving.current) return;
+    isLeaving.current = true;
     try {
       await logOut();
       announce(t("logged_out"));
       route(to("market"));
     } catch (problem) {
       toast((problem as Problem).text, "bad");
+    } finally {
+      isLeaving.current = false;
     }
   };
   return (
     <div class="account">
-      <span class="account-name" title={t("logged_in_as", { name: who.participant_name })}>
+      <a
+        class="account-name"
+        href={to("sessions")}
+        title={t("logged_in_as", { name: who.participant_name })}
+        aria-label={t("sessions.label", { name: who.participant_name })}
+        aria-current={here === to("sessions") ? "page" : undefined}
+      >
         {who.participant_name}
-      </span>
+      </a>
       <Badge>{t(`kind.${who.kind}`)}</Badge>
       <button type="button" class="button" onClick={() => void leave()}>
         {t("logout")}

@@ -11,10 +11,10 @@ export const stream = new StreamConnection(
   () => void loadSession(),
 );
 
-// Own orders belong to who is logged in: another login is another connection.
+// Own orders belong to who is logged in: another login is another connection, also of the same key.
 let reader: string | undefined;
 effect(() => {
-  const now = session.value?.key_id;
+  const now = session.value?.key_id && `${session.value.key_id} ${session.value.expires_at}`;
   if (now !== reader) {
     reader = now;
     stream.restart();

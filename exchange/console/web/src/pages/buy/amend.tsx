@@ -65,6 +65,7 @@ export function Amend(props: {
   };
   const submit = async () => {
     if (effect === "none") return;
+    if (isBusy.value) return;
     isBusy.value = true;
     // Fills that come in between would change what is amended: then nothing is, and the reader decides anew.
     const body: Changes = { ...changes, expected_filled_gpu_hours: order.filled_gpu_hours };

@@ -72,6 +72,7 @@ function Bid(props: {
   const review = async () => {
     problem.value = missing(draft);
     if (problem.value !== null) return;
+    if (isBusy.value) return;
     isBusy.value = true;
     try {
       const found = await foresee(orderOf(draft));

@@ -17,7 +17,7 @@ const t = catalogue(en, zh);
 
 export function Detail({ id, onClose }: { id: string | null; onClose: () => void }) {
   return (
-    <Dialog title={t("detail")} isOpen={id !== null} onClose={onClose}>
+    <Dialog title={t("detail")} isOpen={id !== null} onClose={onClose} isInAddress>
       {id !== null && <Shown key={id} id={id} />}
     </Dialog>
   );

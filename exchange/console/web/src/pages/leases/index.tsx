@@ -119,7 +119,20 @@ function columns(onOpen: (id: string) => void): Column<Lease>[] {
     {
       key: "status",
       title: t("status"),
-      cell: (row) => <LeaseStatus status={row.status} />,
+      cell: (row) => (
+        <>
+          <LeaseStatus status={row.status} />
+          {row.failed_hours > 0 && (
+            <>
+              {" "}
+              <Badge tone="bad">{t("failed.text", { count: row.failed_hours })}</Badge>
+            </>
+          )}
+          <span class="second number">
+            {t("progress.text", { done: row.settled_hours, all: hoursOf(row) })}
+          </span>
+        </>
+      ),
       sort: (row) => ["running", "scheduled", "ended", "settled"].indexOf(row.status),
     },
     {
@@ -127,7 +140,10 @@ function columns(onOpen: (id: string) => void): Column<Lease>[] {
       title: t("window"),
       cell: (row) => (
         <>
-          <Time at={row.starts_at} /> – <Time at={row.ends_at} />
+          <Time at={row.starts_at} /> –
+          <span class="second">
+            <Time at={row.ends_at} />
+          </span>
         </>
       ),
       sort: (row) => row.starts_at,
@@ -142,38 +158,22 @@ function columns(onOpen: (id: string) => void): Column<Lease>[] {
     {
       key: "other",
       title: t(sells ? "other.buyer" : "other.provider"),
-      cell: (row) => (sells ? row.buyer : row.provider),
+      cell: (row) => <span class="wrapped">{sells ? row.buyer : row.provider}</span>,
       sort: (row) => (sells ? row.buyer : row.provider),
-    },
-    {
-      key: "price",
-      title: t("price"),
-      numeric: true,
-      cell: (row) => <Money cny={row.price_cny_per_gpu_hour} bare />,
-      sort: (row) => fenOf(row.price_cny_per_gpu_hour),
     },
     {
       key: "amount",
       title: t("amount"),
       numeric: true,
-      cell: (row) => <Money cny={row.amount_cny} />,
-      sort: (row) => fenOf(row.amount_cny),
-    },
-    {
-      key: "progress",
-      title: t("progress"),
       cell: (row) => (
         <>
-          <span class="number">{t("progress.text", { done: row.settled_hours, all: hoursOf(row) })}</span>
-          {row.failed_hours > 0 && (
-            <>
-              {" "}
-              <Badge tone="bad">{t("failed.text", { count: row.failed_hours })}</Badge>
-            </>
-          )}
+          <Money cny={row.amount_cny} />
+          <span class="second">
+            <Money cny={row.price_cny_per_gpu_hour} /> {t("price.per")}
+          </span>
         </>
       ),
-      sort: (row) => row.settled_hours / hoursOf(row),
+      sort: (row) => fenOf(row.amount_cny),
     },
     {
       key: "open",

@@ -38,6 +38,7 @@ export function OutageForm(props: {
   const submit = async () => {
     isUnsure.value = !isSure.value;
     if (isUnsure.value || chosen.length === 0) return;
+    if (isBusy.value) return;
     isBusy.value = true;
     problem.value = null;
     try {

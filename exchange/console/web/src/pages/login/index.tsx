@@ -2,13 +2,13 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
-import { Problem } from "../../api/problem";
+import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
-import { Field, Form } from "../../components/form";
-import { Loading } from "../../components/states";
+import { Failure, Loading } from "../../components/states";
 import { catalogue } from "../../i18n";
 import { logIn, session } from "../../session";
 import { afterLogin } from "../../shell/links";
+import { LoginForm } from "../../shell/login_form";
 import en from "./en.json";
 import zh from "./zh.json";
 
@@ -23,76 +23,42 @@ function takeCode(): string | null {
 
 export default function LoginPage() {
   const { route } = useLocation();
-  const key = useSignal("");
-  const problem = useSignal<Problem | null>(null);
-  const missing = useSignal(false);
-  const isBusy = useSignal(false);
   const byLink = useSignal(false);
-  const linkFailed = useSignal(false);
-
-  const enter = async (by: { key: string } | { login_code: string }) => {
-    isBusy.value = true;
-    problem.value = null;
-    try {
-      await logIn(by);
-      toast(t("welcome", { name: session.value?.participant_name ?? "" }), "good");
-      route(afterLogin(location.search));
-    } catch (refused) {
-      if (!(refused instanceof Problem)) throw refused;
-      if ("login_code" in by && refused.status !== 0) linkFailed.value = true;
-      else problem.value = refused;
-    } finally {
-      isBusy.value = false;
-      byLink.value = false;
-    }
+  const link = useDeed();
+  const done = () => {
+    toast(t("welcome", { name: session.value?.participant_name ?? "" }), "good");
+    route(afterLogin(location.search));
   };
 
   useEffect(() => {
     const code = takeCode();
     if (code === null) return;
     byLink.value = true;
-    void enter({ login_code: code });
+    void link
+      .run(async () => {
+        await logIn({ login_code: code });
+        done();
+      })
+      .finally(() => {
+        byLink.value = false;
+      });
   }, []);
 
-  const submit = () => {
-    missing.value = key.value.trim() === "";
-    if (!missing.value) void enter({ key: key.value.trim() });
-  };
-
+  const failed = link.problem.value;
   return (
     <div class="page page-narrow">
       <h1>{t("title")}</h1>
       <p class="lead">{byLink.value ? t("by_link") : t("text")}</p>
       {byLink.value && <Loading />}
-      {linkFailed.value && (
-        <div class="notice notice-bad" role="alert">
-          <p>{t("link_failed")}</p>
-        </div>
-      )}
-      <Form label={t("title")} problem={problem.value} onSubmit={submit}>
-        <Field
-          label={t("key")}
-          pointer="/key"
-          hint={t("key.hint")}
-          fault={missing.value ? t("key.missing") : null}
-        >
-          {(control) => (
-            <input
-              {...control}
-              type="password"
-              autocomplete="current-password"
-              spellcheck={false}
-              value={key.value}
-              onInput={(event) => {
-                key.value = event.currentTarget.value;
-              }}
-            />
-          )}
-        </Field>
-        <button type="submit" class="button button-primary" disabled={isBusy.value}>
-          {isBusy.value ? t("busy") : t("submit")}
-        </button>
-      </Form>
+      {failed !== null &&
+        (failed.status === 0 ? (
+          <Failure problem={failed} />
+        ) : (
+          <div class="notice notice-bad" role="alert">
+            <p>{t("link_failed")}</p>
+          </div>
+        ))}
+      <LoginForm label={t("title")} onDone={done} />
     </div>
   );
 }

@@ -129,7 +129,12 @@ export function Followers({ now }: { now: Operations }) {
         caption={t("followers")}
         captionHidden
         columns={[
-          { key: "name", title: t("follower"), head: true, cell: (row) => t(`follower.${row.name}`) },
+          {
+            key: "name",
+            title: t("follower"),
+            head: true,
+            cell: (row) => <span class="wrapped">{t(`follower.${row.name}`)}</span>,
+          },
           {
             key: "behind",
             title: t("behind"),

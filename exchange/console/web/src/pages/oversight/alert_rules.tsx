@@ -1,6 +1,8 @@
 /** The rules of surveillance: every version, its thresholds, and for a regulator the next one. */
+
 import { useSignal } from "@preact/signals";
 import { api } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { Loaded } from "../../components/states";
 import { DataTable } from "../../components/table";
@@ -63,7 +65,7 @@ function Versions() {
                 },
                 { key: "from", title: t("rules.from"), cell: (row) => <From at={row.effective_from} /> },
                 { key: "by", title: t("fact.actor"), cell: (row) => <code>{row.changed_by}</code> },
-                { key: "reason", title: t("why"), cell: (row) => row.reason },
+                { key: "reason", title: t("why"), cell: (row) => stepReason(row) },
               ]}
               rows={data}
               rowKey={(row) => row.version}

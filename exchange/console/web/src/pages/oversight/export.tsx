@@ -103,6 +103,7 @@ export function ExportBar(props: {
 export function SaveButton(props: { address: () => string; name?: string; children: string }) {
   const isBusy = useSignal(false);
   const save = async () => {
+    if (isBusy.value) return;
     isBusy.value = true;
     try {
       await download(props.address(), new AbortController().signal, undefined, props.name);

@@ -92,7 +92,7 @@ function Head({ life }: { life: Life }) {
           <Money cny={trade.notional_cny} />
         </Figure>
         <Figure label={t("settled_until")}>
-          <Time at={life.settled_until} />
+          {life.settled_until > trade.starts_at ? <Time at={life.settled_until} /> : t("settled.nothing")}
         </Figure>
         <Figure label={t("life.bid")}>
           <Id id={trade.bid_order_id} />

@@ -1,6 +1,8 @@
 /** The life of a voucher: its steps, and everything that moved of its money, on one line of time. */
+
 import { useSignal } from "@preact/signals";
 import { api, read, type Schemas } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
 import { Badge, Figure, Money, Time } from "../../components/values";
@@ -111,7 +113,7 @@ function stepMoment(step: Change): Moment {
   const facts: Fact[] = [
     [t("fact.actor"), <Who key="actor" name={named("role", step.actor_role)} id={step.actor_id} />],
   ];
-  if (step.reason !== "") facts.push([t("why"), step.reason]);
+  if (step.reason !== "") facts.push([t("why"), stepReason(step)]);
   if (Number(step.returned_cny) !== 0) {
     facts.push([t("life.returned"), <Money key="returned" cny={step.returned_cny} />]);
   }

@@ -72,6 +72,7 @@ export function AmendDialog(props: { order: Order | null; onClose: () => void; o
       onClose();
       return;
     }
+    if (isBusy.value) return;
     isBusy.value = true;
     problem.value = null;
     const body = { ...wanted, expected_filled_gpu_hours: order.filled_gpu_hours };

@@ -78,6 +78,7 @@ export function ImportCard(props: { firstHour: number; onListed: () => void }) {
   const run = async (query: { preview?: boolean; partial?: boolean }) => {
     const sent = plan.value;
     if (sent === null) return;
+    if (isBusy.value) return;
     isBusy.value = true;
     problem.value = null;
     try {

@@ -108,6 +108,7 @@ export function ListCard(props: { firstHour: number; wish: Wish | null; onListed
   const size = sizeOf(draft.value);
 
   const check = async () => {
+    if (isBusy.value) return;
     isBusy.value = true;
     problem.value = null;
     try {

@@ -1,6 +1,8 @@
 /** An issuer's decision of all scored applications of a programme at once, and what came of each. */
+
 import { useSignal } from "@preact/signals";
 import { act, api, keyed, type Schemas } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useDeed } from "../../api/deed";
 import { useProgramme } from "../../claims/data";
 import { announce } from "../../components/announcer";
@@ -96,7 +98,7 @@ function Outcome({ told }: { told: Allocation }) {
             cell: (row) => (
               <>
                 <ApplicationBadge status={row.status} />
-                <span class="wrapped">{row.reason}</span>
+                <span class="wrapped">{stepReason(row)}</span>
               </>
             ),
           },

@@ -1,5 +1,7 @@
 /** One application: what is asked and why, what its programme's rules say of the company, and what can be decided. */
+
 import { act, api, keyed } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { useProgramme } from "../../claims/data";
 import { ProgrammeName } from "../../claims/table";
@@ -201,7 +203,7 @@ function Steps({ application }: { application: Application }) {
           ),
         by: each.key_id == null ? t(`by.${each.actor_role}`) : t("by.key", { key: each.key_id }),
         amount: each.amount_cny,
-        reason: each.reason,
+        reason: stepReason(each),
       })}
     />
   );

@@ -1,5 +1,7 @@
 /** Applications: a company's own; to an issuer, the queue of those to its programmes, and the allocation by score. */
+
 import { api, read } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { ProgrammeName } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
 import { openColumn } from "../../components/open_column";
@@ -33,8 +35,10 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
   const status = APPLICATION_STATUSES.find((each) => each === state.status) ?? "";
   const applications = useApplications(state.programme, status);
-  const older = useOlder<Application>((cursor) =>
-    read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+  const keptAs = `applications ${state.programme} ${status}`;
+  const older = useOlder<Application>(
+    (cursor) => read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+    keptAs,
   );
   useReturn(applications.data.value !== null);
   return (
@@ -57,6 +61,7 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
           <>
             <DataTable
               caption={t("applications")}
+              keptAs={keptAs}
               captionHidden
               columns={columns(isIssuer)}
               onRow={(row) => onChange({ open: row.id })}
@@ -78,7 +83,7 @@ function columns(isIssuer: boolean): Column<Application>[] {
   const company: Column<Application> = {
     key: "company",
     title: t("application.company"),
-    cell: (row) => row.buyer_name,
+    cell: (row) => <span class="wrapped">{row.buyer_name}</span>,
     sort: (row) => row.buyer_name,
   };
   return [
@@ -100,7 +105,7 @@ function columns(isIssuer: boolean): Column<Application>[] {
       cell: (row) => (
         <>
           <ApplicationBadge status={row.status} />
-          {row.reason && <span class="second">{row.reason}</span>}
+          {row.reason && <span class="second">{stepReason(row)}</span>}
         </>
       ),
       sort: (row) => APPLICATION_STATUSES.indexOf(row.status),

@@ -2,6 +2,7 @@
 
 import type { Schemas } from "../../api/client";
 import { api, read } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { ClaimBadge, ProgrammeName } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
@@ -198,7 +199,7 @@ function Steps({ claim }: { claim: Claim }) {
         to: <ClaimBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.amount_cny,
-        reason: each.reason,
+        reason: stepReason(each),
       })}
     />
   );

@@ -22,8 +22,10 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
   const status = CLAIM_STATUSES.find((each) => each === state.status) ?? "";
   const claims = useClaims(state.programme, status);
-  const older = useOlder<Claim>((cursor) =>
-    read(() => api.GET("/v1/claims", claimsPage(state.programme, status, cursor))),
+  const keptAs = `claims ${state.programme} ${status}`;
+  const older = useOlder<Claim>(
+    (cursor) => read(() => api.GET("/v1/claims", claimsPage(state.programme, status, cursor))),
+    keptAs,
   );
   useReturn(claims.data.value !== null);
   return (
@@ -51,6 +53,7 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
             <>
               <ClaimTable
                 rows={older.rows(page)}
+                keptAs={keptAs}
                 isOfMany={isIssuer}
                 onOpen={(id) => onChange({ open: id })}
               />

@@ -11,6 +11,7 @@ import { type Column, DataTable } from "../../components/table";
 import { Money, Time } from "../../components/values";
 import { fenOf, formatMoney } from "../../i18n";
 import { may } from "../../session";
+import { type Company, CompanyPicker } from "./company_picker";
 import { useProgrammes, useVouchers, type Voucher, vouchersPage } from "./data";
 import { isOwn, ProgrammeFilter, VoucherBadge } from "./parts";
 import { type Change, useReturn, type VouchersState } from "./state";
@@ -33,8 +34,10 @@ export function Issued({ state, onChange }: { state: VouchersState; onChange: Ch
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const vouchers = useVouchers(state.programme);
-  const older = useOlder<Voucher>((cursor) =>
-    read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+  const keptAs = `issued ${state.programme}`;
+  const older = useOlder<Voucher>(
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+    keptAs,
   );
   useReturn(vouchers.data.value !== null);
   return (
@@ -55,6 +58,7 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
             <>
               <DataTable
                 caption={t("issued")}
+                keptAs={keptAs}
                 captionHidden
                 columns={columns()}
                 onRow={(row) => onChange({ open: row.id })}
@@ -89,22 +93,21 @@ function columns(): Column<Voucher>[] {
       head: true,
       cell: (row) => (
         <>
-          {row.buyer_name}
+          <span class="wrapped">{row.buyer_name}</span>
           <span class="second code">{row.id}</span>
         </>
       ),
       sort: (row) => row.buyer_name,
     },
     {
-      key: "programme",
-      title: t("programme"),
-      cell: (row) => <code>{row.programme_code}</code>,
-      sort: (row) => row.programme_code,
-    },
-    {
       key: "status",
       title: t("status"),
-      cell: (row) => <VoucherBadge status={row.status} />,
+      cell: (row) => (
+        <>
+          <VoucherBadge status={row.status} />
+          <span class="second code">{row.programme_code}</span>
+        </>
+      ),
       sort: (row) => row.status,
     },
     money("face"),
@@ -112,15 +115,16 @@ function columns(): Column<Voucher>[] {
     money("committed"),
     money("paid"),
     {
-      key: "issued",
-      title: t("voucher.issued"),
-      cell: (row) => <Time at={row.issued_at} />,
-      sort: (row) => row.issued_at,
-    },
-    {
       key: "expires",
       title: t("voucher.expires"),
-      cell: (row) => <Time at={row.expires_at} />,
+      cell: (row) => (
+        <>
+          <Time at={row.expires_at} />
+          <span class="second">
+            {t("voucher.issued")} <Time at={row.issued_at} />
+          </span>
+        </>
+      ),
       sort: (row) => row.expires_at,
     },
     openColumn(t("actions"), t("open"), (row) => ({ id: row.id, label: t("open.label", { id: row.id }) })),
@@ -139,13 +143,15 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
   const deed = useDeed();
   const chosen = useSignal(programme);
   const buyer = useSignal("");
+  const company = useSignal<Company | null>(null);
   const amount = useSignal("");
   const of = open.find((each) => each.id === chosen.value) ?? open[0];
   const submit = () =>
     deed.run(async (intent) => {
       const body = {
         programme_id: of?.id ?? "",
-        buyer_id: buyer.value.trim(),
+        // An id that no search finds is still the exchange's to judge.
+        buyer_id: company.value?.id ?? buyer.value.trim(),
         amount_cny: amount.value.trim(),
       };
       const made = await act(intent, body, (key) =>
@@ -153,6 +159,7 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
       );
       toast(t("issue.done", { amount: formatMoney(made.face_cny), name: made.buyer_name }), "good");
       buyer.value = "";
+      company.value = null;
       amount.value = "";
       onIssued();
       programmes.refresh();
@@ -183,13 +190,17 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
           </Field>
           <Field label={t("issue.buyer")} pointer="/buyer_id" hint={t("issue.buyer.hint")}>
             {(control) => (
-              <input
-                {...control}
-                autocomplete="off"
-                spellcheck={false}
-                value={buyer.value}
-                onInput={(event) => {
-                  buyer.value = event.currentTarget.value;
+              <CompanyPicker
+                control={control}
+                text={buyer.value}
+                chosen={company.value}
+                onType={(text) => {
+                  buyer.value = text;
+                  company.value = null;
+                }}
+                onChoose={(chosen) => {
+                  buyer.value = chosen.name;
+                  company.value = chosen;
                 }}
               />
             )}

@@ -1,6 +1,8 @@
 /** One programme: its rules in words; a buyer applies here, its issuer opens, closes and changes it. */
+
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { useProgramme } from "../../claims/data";
 import { toast } from "../../components/announcer";
@@ -152,7 +154,7 @@ function Steps({ programme }: { programme: Programme }) {
         to: <ProgrammeBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.returned_cny,
-        reason: each.reason,
+        reason: stepReason(each),
       })}
     />
   );

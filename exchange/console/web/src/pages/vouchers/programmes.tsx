@@ -1,11 +1,11 @@
 /** Programmes: to a buyer and a provider those there are, to an issuer its own and how they are made. */
-import { useSignal } from "@preact/signals";
+import { useKept } from "../../components/kept";
 import { openColumn } from "../../components/open_column";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Choice } from "../../components/tabs";
 import { Money, Time } from "../../components/values";
-import { fenOf } from "../../i18n";
+import { fenOf, formatMoney } from "../../i18n";
 import { isKind, may } from "../../session";
 import { type Programme, useProgrammes } from "./data";
 import { ProgrammeEditor } from "./editor";
@@ -45,7 +45,7 @@ export function Programmes({ state, onChange }: { state: VouchersState; onChange
 function List({ onChange }: { onChange: Change }) {
   const isIssuer = isKind("issuer");
   const programmes = useProgrammes();
-  const shown = useSignal<Shown>(isIssuer ? "all" : "open");
+  const shown = useKept<Shown>("programmes shown", isIssuer ? "all" : "open");
   useReturn(programmes.data.value !== null);
   return (
     <section class="card">
@@ -77,6 +77,7 @@ function List({ onChange }: { onChange: Change }) {
           <DataTable
             caption={t("programmes")}
             captionHidden
+            keptAs="programmes"
             columns={columns(isIssuer)}
             onRow={(row) => onChange({ open: row.id })}
             rows={data
@@ -93,12 +94,6 @@ function List({ onChange }: { onChange: Change }) {
 
 function columns(isIssuer: boolean): Column<Programme>[] {
   const own: Column<Programme>[] = [
-    {
-      key: "budget",
-      title: t("programme.budget"),
-      numeric: true,
-      cell: (row) => <Money cny={row.budget_cny} />,
-    },
     { key: "issued", title: t("burn.issued"), cell: (row) => <IssuedBar programme={row} /> },
   ];
   return [
@@ -115,14 +110,29 @@ function columns(isIssuer: boolean): Column<Programme>[] {
       sort: (row) => row.name,
     },
     { key: "status", title: t("status"), cell: (row) => <ProgrammeBadge status={row.status} /> },
-    { key: "pays", title: t("programme.pays"), cell: (row) => shareText(row.rules) },
-    { key: "mode", title: t("rule.mode"), cell: (row) => t(`mode.${row.rules.mode ?? "instant"}`) },
+    {
+      key: "pays",
+      title: t("programme.pays"),
+      cell: (row) => (
+        <>
+          <span class="wrapped">{shareText(row.rules)}</span>
+          <span class="second">{t(`mode.${row.rules.mode ?? "instant"}`)}</span>
+        </>
+      ),
+    },
     ...(isIssuer ? own : []),
     {
       key: "left",
       title: t("programme.unissued"),
       numeric: true,
-      cell: (row) => <Money cny={row.unissued_cny} />,
+      cell: (row) => (
+        <>
+          <Money cny={row.unissued_cny} />
+          {isIssuer && (
+            <span class="second">{t("programme.of_budget", { budget: formatMoney(row.budget_cny) })}</span>
+          )}
+        </>
+      ),
       sort: (row) => fenOf(row.unissued_cny),
     },
     {

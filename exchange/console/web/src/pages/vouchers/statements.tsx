@@ -1,7 +1,9 @@
 /** Statements as of any moment: what programmes, receivables and claims were then, as a table and as a file. */
+
 import { useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { api, type Schemas } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { ClaimBadge } from "../../claims/table";
 import { HourTextInput } from "../../components/hour_input";
@@ -176,7 +178,7 @@ function OfClaims({ wanted, isOfMany }: { wanted: Wanted; isOfMany: boolean }) {
     {
       key: "reason",
       title: t("step.reason"),
-      cell: (row) => <span class="wrapped">{row.reason}</span>,
+      cell: (row) => <span class="wrapped">{stepReason(row)}</span>,
     },
   ];
   return (

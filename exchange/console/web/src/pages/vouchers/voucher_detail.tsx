@@ -1,6 +1,8 @@
 /** One voucher: where its face is, its programme's rules in words, its steps and movements; its issuer steers it here. */
+
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { useAccounts, useProgramme } from "../../claims/data";
 import { ProgrammeName } from "../../claims/table";
@@ -135,7 +137,7 @@ function Steps({ voucher }: { voucher: Voucher }) {
         to: <VoucherBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.returned_cny,
-        reason: each.reason,
+        reason: stepReason(each),
       })}
     />
   );

@@ -1,5 +1,7 @@
 /** A buyer's vouchers: what each still pays, until when, and what became of them of late. */
+
 import { api, read } from "../../api/client";
+import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { ProgrammeName } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
@@ -29,7 +31,10 @@ export function Wallet({ state, onChange }: { state: VouchersState; onChange: Ch
 
 function Purses({ onOpen }: { onOpen: (id: string) => void }) {
   const vouchers = useVouchers();
-  const older = useOlder<Voucher>((cursor) => read(() => api.GET("/v1/vouchers", vouchersPage("", cursor))));
+  const older = useOlder<Voucher>(
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage("", cursor))),
+    "wallet",
+  );
   useReturn(vouchers.data.value !== null);
   return (
     <Loaded query={vouchers}>
@@ -161,7 +166,7 @@ function News({ onOpen }: { onOpen: (id: string) => void }) {
           {
             key: "reason",
             title: t("step.reason"),
-            cell: (row) => <span class="wrapped">{row.reason}</span>,
+            cell: (row) => <span class="wrapped">{stepReason(row)}</span>,
           },
         ]}
         rows={steps}

@@ -1,0 +1,98 @@
+"""Goal: a person sees where somebody is logged in with a key of theirs, and ends one session or all others.
+
+Method: windows of Chromium on the served exchange, each with its own session of one participant.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Locator, expect
+
+from tests.browser.conftest import OpenScreen
+from tests.browser.screen import LOOKS, Look, Screen
+from tests.e2e.served import Caller
+from tests.e2e.stage import SCOPES, Stage
+
+
+@pytest.fixture
+async def reader(stage: Stage) -> AsyncIterator[Caller]:
+    """A buyer with a key of the test's own, and no session left of before."""
+    buyer = stage.strangers.buyer
+    await buyer.send("DELETE", "/v1/sessions")
+    key = await stage.operator.key_of(buyer.id, SCOPES["buyer"], label="desk")
+    yield buyer.with_key(key["secret"])
+    await buyer.send("DELETE", "/v1/sessions")
+
+
+def rows(screen: Screen) -> Locator:
+    return screen.page.locator("tbody tr")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+async def test_the_list_in_every_look(
+    open_screen: OpenScreen, stage: Stage, reader: Caller, look: Look
+) -> None:
+    admin = await stage.operator.key_of(reader.id, ["read"])
+    async with open_screen(look) as screen, open_screen(Look()) as other:
+        await other.log_in(reader.with_key(admin["secret"]))
+        await screen.log_in(reader)
+        await screen.page.locator(".account-name").click()
+        await expect(screen.page.locator("h1")).to_have_text({"en": "Sessions", "zh": "会话"}[look.language])
+        await expect(rows(screen)).to_have_count(2)
+        await expect(screen.page.locator("tr.current")).to_contain_text("desk")
+        await expect(screen.page.locator("tr.current")).to_contain_text("127.0.0.1")
+        await expect(screen.page.locator("tr.current").get_by_role("button")).to_have_count(0)
+        await screen.screenshot("sessions")
+        await screen.check_accessible()
+        await screen.check_fits()
+
+
+async def test_one_is_ended_and_its_window_asks_for_a_login(
+    open_screen: OpenScreen, screen: Screen, reader: Caller
+) -> None:
+    async with open_screen(Look()) as lost:
+        await lost.log_in(reader)
+        await lost.open("leases")
+        await screen.log_in(reader)
+        await screen.open("sessions")
+        lost.forgives_unauthenticated = True
+        await rows(screen).get_by_role("button").click()
+        asked = screen.page.get_by_role("dialog", name="End this session?")
+        await screen.check_accessible()
+        await asked.get_by_role("button", name="End", exact=True).click()
+        await expect(asked).to_be_hidden()
+        await expect(rows(screen)).to_have_count(1)
+        await expect(screen.page.locator("h1")).to_be_focused()
+        # The stream of the other window is closed with its session, so that it asks at once.
+        await expect(lost.page.get_by_role("dialog", name="Your session has ended")).to_be_visible()
+    assert len((await reader.get("/v1/sessions"))["data"]) == 1
+
+
+async def test_all_others_are_ended_and_this_one_goes_on(
+    open_screen: OpenScreen, screen: Screen, reader: Caller
+) -> None:
+    async with open_screen(Look()) as one, open_screen(Look()) as two:
+        for window in (one, two, screen):
+            await window.log_in(reader)
+        one.forgives_unauthenticated = two.forgives_unauthenticated = True
+        await screen.open("sessions")
+        await expect(rows(screen)).to_have_count(3)
+        await screen.button("End all others").click()
+        await screen.page.get_by_role("dialog").get_by_role("button", name="End all others").click()
+        await expect(rows(screen)).to_have_count(1)
+        await expect(screen.page.locator(".toast-good").last).to_have_text("2 sessions are ended.")
+        await expect(screen.button("End all others")).to_be_disabled()
+    [left] = (await reader.get("/v1/sessions"))["data"]
+    assert left["key_label"] == "desk"
+
+
+async def test_a_key_that_only_reads_ends_no_session_that_trades(
+    open_screen: OpenScreen, screen: Screen, stage: Stage, reader: Caller
+) -> None:
+    reading = await stage.operator.key_of(reader.id, ["read"], label="reads")
+    async with open_screen(Look()) as trading:
+        await trading.log_in(reader)
+        await screen.log_in(reader.with_key(reading["secret"]))
+        await screen.open("sessions")
+        await expect(rows(screen).filter(has_text="desk")).to_contain_text("Can do more than you")
+        await expect(screen.button("End all others")).to_be_disabled()
