@@ -4,9 +4,7 @@ Method: the routes over a real database, called by operators, owners and strange
 every table.
 """
 
-import stat
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,7 +16,7 @@ from exchange.kit.clock import format_rfc3339, wall_now_us
 from exchange.kit.database import CheckViolation, Database
 from exchange.kit.errors import Unauthenticated
 from exchange.kit.ids import decode_id, encode_id
-from exchange.participants import service, store
+from exchange.participants import service
 from exchange.participants.models import KeyGrant, NewParticipant, Ownership, ParticipantKind, SizeClass
 from tests.integration.members import AT_US, Caller, join, join_as, running
 
@@ -361,38 +359,6 @@ async def test_bad_keys_are_refused_with_every_fault(operator: Caller) -> None:
         refused = await operator.post("/v1/keys", body)
         assert refused.status_code == 400
         assert code in refused.json()["code"]
-
-
-async def test_the_first_operators_key_is_made_once_and_in_a_private_file(
-    database: Database, http: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    path = tmp_path / "keys" / "operator.key"
-    path.parent.mkdir()
-    path.write_text("left by a start that never committed\n")
-    async with database.transaction() as connection:
-        text = await service.first_operator_key(connection, path)
-    assert text is not None
-    assert path.read_text() == f"{text}\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    kept = [each for each in path.parent.iterdir() if each != path]
-    assert [each.read_text() for each in kept] == ["left by a start that never committed\n"]
-    caller = Caller(http=http, participant_id=0, secret=text)
-    me = (await caller.get("/v1/participants/me")).json()
-    assert (me["kind"], me["name"]) == ("operator", "operator")
-    async with database.transaction() as connection:
-        assert await service.first_operator_key(connection, tmp_path / "other.key") is None
-    assert not (tmp_path / "other.key").exists()
-
-
-async def test_a_first_key_that_cannot_be_written_is_not_made(database: Database, tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(OSError, match="file"):
-        async with database.transaction() as connection:
-            await service.first_operator_key(connection, blocked / "operator.key")
-    async with database.transaction() as connection:
-        assert not await store.any_key_exists(connection)
-        assert await service.first_operator_key(connection, tmp_path / "operator.key") is not None
 
 
 async def test_every_change_leaves_an_audit_record(database: Database, operator: Caller) -> None:
