@@ -30,6 +30,7 @@ from exchange.feed.spot import SPOT_HOURS
 from exchange.feed.tape import TRADES_KEPT, Tape
 from exchange.kit.database import Connection, ConnectionLost, Database, unhurried
 from exchange.kit.meters import Counts
+from exchange.kit.tasks import end, in_time
 from exchange.orders.models import Step
 
 STEPS_READ_AT_ONCE: Final = 500
@@ -38,6 +39,8 @@ BATCHES_TOLD_MAX: Final = 10_000
 """Told and not handed on yet, because the database does not say what came before; the oldest give way."""
 IDLE_S: Final = 1.0
 RETRY_S: Final = 0.2
+STOP_S: Final = 5.0
+"""How long the last events may take to be told, where the database does not answer what came before them."""
 
 _log = logging.getLogger(__name__)
 
@@ -101,14 +104,21 @@ class Relay:
         # By a flag: a cancellation that meets a wake-up can get lost on its way.
         self._is_stopping = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
-            self._task = None
-            try:
-                await self._publish_told()
-            except Exception:  # noqa: BLE001 - logged; whoever reads must be closed all the same
-                _log.exception("the last events were not told")
-        self.hub.shut_down()
+        try:
+            if self._task is not None:
+                await in_time(self._end(self._task), STOP_S)
+                self._task = None
+        except Exception:  # noqa: BLE001 - logged; whoever reads must be closed all the same
+            _log.exception("the last events were not told")
+        finally:
+            self.hub.shut_down()
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        try:
+            await task
+            await self._publish_told()
+        finally:
+            await end([task])
 
     async def _seed(self) -> None:
         async with self._database.transaction(isolation="repeatable_read") as connection:

@@ -123,6 +123,8 @@ class Database:
         self._pool = pool
         self._connect = connect
         self._endings: set[asyncio.Task[None]] = set()
+        self._alone: set[LoneConnection] = set()
+        self._is_given_up = False
 
     @classmethod
     async def connect(
@@ -178,9 +180,11 @@ class Database:
         ConnectionLost where none is to be had, or where it is lost.
         """
         try:
+            self._check_not_given_up("not_applied")
             connection = await self._connect()
         except (OSError, asyncpg.PostgresError) as error:
             raise _not_let_in(error) from error
+        self._alone.add(connection)
         try:
             yield connection
         except _MAY_BE_LOST as error:
@@ -188,6 +192,7 @@ class Database:
                 raise
             raise _lost(connection, "not_applied") from error
         finally:
+            self._alone.discard(connection)
             connection.terminate()
 
     @asynccontextmanager
@@ -291,6 +296,20 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    def give_up(self) -> None:
+        """Cut every connection: whoever waits for the server is told at once that it is lost, and from now on.
+
+        For a process that has to end while the server does not answer, and has not hung up either.
+        """
+        self._is_given_up = True
+        self._pool.terminate()
+        for connection in self._alone:
+            connection.terminate()
+
+    def _check_not_given_up(self, outcome: Outcome) -> None:
+        if self._is_given_up:
+            raise ConnectionLost("the database was given up", outcome=outcome)
+
     async def _undo(self, connection: Connection, transaction: "_Transaction | None") -> None:
         """Do what `undo` says.
 
@@ -311,6 +330,7 @@ class Database:
 
     async def acquire(self, outcome: Outcome) -> Connection:
         """Borrow a connection; ConnectionLost with that outcome where none is to be had."""
+        self._check_not_given_up(outcome)
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (*_LOST, OSError) as error:  # TimeoutError is an OSError

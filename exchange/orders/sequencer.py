@@ -178,9 +178,13 @@ class Sequencer:
 
     async def start(self) -> None:
         """Become the leader, rebuild, reach the present hour, and begin to take requests."""
-        await self._lead()
-        self._since_hour = hour_of(self._now_us())
-        await self._advance_if_due()
+        try:
+            await self._lead()
+            self._since_hour = hour_of(self._now_us())
+            await self._advance_if_due()
+        except BaseException:
+            self._partition = None  # as at the writer's end
+            raise
         self._tasks = [
             asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
             asyncio.create_task(self._watch_clock(), name=f"hours-{self._settings.partition_id}"),
@@ -214,10 +218,11 @@ class Sequencer:
                     await self._commit(self._next_batch())
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
-            self._partition, self.ended_by = None, error
-            self._trouble = f"it has stopped: {error}"
+            self._partition = None
             if isinstance(error, asyncio.CancelledError):
-                raise
+                self._trouble = "it has stopped: it was given up"
+                raise  # not by itself: whoever runs it has given it up
+            self._trouble, self.ended_by = f"it has stopped: {error}", error
             _log.exception("partition %d stops", self._settings.partition_id)
             self.meters.failures.add("end")
             self._on_end()

@@ -30,7 +30,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 async def test_a_request_that_cannot_be_written_is_refused_alone(redis: Redis) -> None:
-    link = GatewayLink(redis, partition_ids=[1], patience_s=DEADLINE_S)
+    link = GatewayLink(redis, partition_ids=[1, 2], patience_s=DEADLINE_S)
     await link.start()
     requests = [CancelAllRequest(participant_id=each, key_id=1) for each in (1, TOO_LARGE, 2)]
     answers = link.hand_over(1, requests)
@@ -40,9 +40,11 @@ async def test_a_request_that_cannot_be_written_is_refused_alone(redis: Redis) -
     page = await StreamReader(redis, intake_stream(1), entries_max=10).read(DEADLINE_S)
     sent = [each for entry in page.entries for each in read_letters(entry.data).requests]
     assert [read_request(raw, {}) for _, raw in sent] == [requests[0], requests[2]]
-    assert link.unanswered == 2
+    link.hand_over(2, requests[:1])
+    assert (link.unanswered(1), link.unanswered(2)) == (2, 1)
     assert not answers[0].done()
     await link.stop()
+    assert (link.unanswered(1), link.unanswered(2)) == (0, 0)
 
 
 async def test_an_outcome_that_cannot_be_written_is_told_as_unknown_alone(redis: Redis) -> None:
