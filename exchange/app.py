@@ -144,6 +144,7 @@ class Exchange:
             alerts=AlertWatch(database, clock),
             sealer=Sealer(database, CheckpointFolder.of(settings), period_s=settings.checkpoint_period_s),
             redis=self.redis,
+            losses=self.partitions.losses,
         )
         self.operations = Operations(
             self.watched, name=self.process, role=settings.role, troubles=self.troubles

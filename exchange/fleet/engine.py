@@ -1,10 +1,11 @@
 """A partition in an engine: a standby that takes the lead when nobody has it, and steps back when it is lost.
 
 One term of leading: take the lease, begin the next epoch, rebuild the books from the journal, follow the
-intake stream from where the last commit left off. A term ends when the engine is told to stop, when its lease
-is another's, when another epoch has begun (`Fenced`), or when Redis has not answered for as long as callers
-wait: then nothing of its books is kept. A stop while books are being built ends that. Where Redis does not answer no term begins: while it is down for all,
-nobody leads, and hours that pass are settled by whoever leads next.
+intake stream from where the last commit left off. A term ends, also while books are being rebuilt, when the
+engine is told to stop, when its lease is another's, when another epoch has begun (`Fenced`), or when Redis
+has not answered for as long as callers wait: then nothing of its books is kept. Where Redis does not answer
+no term begins: while it is down for all, nobody leads, and hours that pass are settled by whoever leads
+next.
 
 Invariants: a sequencer leads one term and is never used again. A graceful stop answers what was taken before
 the lease is given up. A fault (`on_fault`) ends the engine: whoever runs it starts it anew.
@@ -140,7 +141,7 @@ class Engine:
                     await self._lead()
             except _NO_FAULTS as error:
                 _log.warning("partition %d is not led here: %s", self._partition_id, error)
-            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - logged; who started this engine ends it
+            except (Exception, asyncio.CancelledError):
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise
                 # A cancellation that is not this task's is a fault as well: nobody would stand by any more.

@@ -76,6 +76,9 @@ class Partitions(Protocol):
     def troubles(self) -> list[str]:
         """Say what else than a partition's own state keeps requests from being taken."""
 
+    def losses(self) -> dict[str, int]:
+        """Count what was lost on the way between processes, by kind; each reads the journal instead."""
+
     async def start(self) -> None:
         """Lead, listen, or stand by."""
 
@@ -124,6 +127,10 @@ class LedHere:
     def troubles(self) -> list[str]:
         """Tell of partitions that another process has taken: the next commit here will show it."""
         return [f"partition {each}: another server leads it now" for each in sorted(self._lost)]
+
+    def losses(self) -> dict[str, int]:
+        """Nothing: there is no other process."""
+        return {}
 
     async def start(self) -> None:
         """Take the lead of all, whoever has it."""
@@ -193,6 +200,10 @@ class LedElsewhere:
         """Tell where the engines cannot be reached."""
         return ["Redis cannot be reached"] if self._redis.is_cut_off else []
 
+    def losses(self) -> dict[str, int]:
+        """Streams that Redis lost, and books that a step did not fit."""
+        return {"streams": self._redis.streams_lost, "books": self._follower.misfits}
+
     async def start(self) -> None:
         """Learn who leads and what rests, and listen for commits and answers; the relay must have started."""
         await self._follower.start()
@@ -244,6 +255,10 @@ class LedByTurns:
     def troubles(self) -> list[str]:
         """Tell where no gateway could reach it."""
         return ["Redis cannot be reached"] if self._redis.is_cut_off else []
+
+    def losses(self) -> dict[str, int]:
+        """Streams that Redis lost, and entries of the feed that it never got."""
+        return {"streams": self._redis.streams_lost, "feed": self._feed.dropped}
 
     async def start(self) -> None:
         """Stand by for every partition."""

@@ -1,7 +1,8 @@
 """Chores: what a process does of itself beside requests, again and again until it stops.
 
 Invariants: a chore goes on whatever became of it the last time; what has to wait (the database or Redis is
-away, a book is being rebuilt) is a warning, once until it was done again, and anything else an error with its trace.
+away, a book is being rebuilt) is a warning, once until it was done again, and anything else an error with its
+trace.
 """
 
 import asyncio

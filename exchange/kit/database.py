@@ -297,7 +297,7 @@ class Database:
             self._pool.terminate()
 
     def give_up(self) -> None:
-        """Cut every connection: whoever waits for the server is told at once that it is lost, and from now on.
+        """Cut every connection: whoever waits for the server, or asks for it, is told that it is lost.
 
         For a process that has to end while the server does not answer, and has not hung up either.
         """
