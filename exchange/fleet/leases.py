@@ -13,26 +13,20 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from exchange.fleet import store
 from exchange.kit.chores import Chore
-from exchange.kit.database import ConnectionLost
-from exchange.kit.tasks import in_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from exchange.fleet.store import LeaseRow
     from exchange.kit.chores import Work
-    from exchange.kit.database import Connection, Database
+    from exchange.kit.database import Database
 
 LEASE_S: Final = 2.0
 RENEW_S: Final = 0.5
 POLL_S: Final = 0.25
 ANSWER_S: Final = 5.0
-
-Answer = TypeVar("Answer")
 
 
 def new_holder() -> str:
@@ -64,21 +58,23 @@ class PartitionLease:
 
     async def take(self, *, by_force: bool = False) -> bool:
         """Take the lease where nobody holds it, or whoever does; tell whether it is ours."""
-        return await _ask(
-            self._database,
+        return await self._database.ask(
             lambda line: store.take_lease(line, self.partition_id, self._holder, LEASE_S, by_force=by_force),
+            within_s=ANSWER_S,
         )
 
     async def renew(self, epoch: int) -> bool:
         """Hold the lease for longer, and say in which epoch; tell whether it is still ours."""
-        return await _ask(
-            self._database,
+        return await self._database.ask(
             lambda line: store.renew_lease(line, self.partition_id, self._holder, epoch, LEASE_S),
+            within_s=ANSWER_S,
         )
 
     async def end(self) -> None:
         """Let another process take the lease at once."""
-        await _ask(self._database, lambda line: store.end_lease(line, self.partition_id, self._holder))
+        await self._database.ask(
+            lambda line: store.end_lease(line, self.partition_id, self._holder), within_s=ANSWER_S
+        )
 
 
 class LeaseWatch:
@@ -109,18 +105,6 @@ class LeaseWatch:
         return lease is not None and lease.over_s <= 0 and lease.epoch > 0
 
     async def _look(self) -> None:
-        self._leases = {lease.partition_id: lease for lease in await _ask(self._database, store.leases)}
-
-
-async def _ask(database: Database, question: Callable[[Connection], Awaitable[Answer]]) -> Answer:
-    """Return the answer to one statement; `ConnectionLost` where none comes in time."""
-
-    async def ask() -> Answer:
-        async with database.connection() as connection:
-            return await question(connection)
-
-    try:
-        return await in_time(ask(), ANSWER_S)
-    except TimeoutError as error:
-        detail = f"the database has not answered within {ANSWER_S:g} s"
-        raise ConnectionLost(detail, outcome="unknown") from error
+        self._leases = {
+            lease.partition_id: lease for lease in await self._database.ask(store.leases, within_s=ANSWER_S)
+        }

@@ -17,13 +17,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.clock import datetime_of, us_of
+from exchange.kit.tasks import in_time
 
 Record: TypeAlias = asyncpg.Record
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ CLOSE_TIMEOUT_S = 15.0
 STATEMENTS_CACHED = 512
 STATEMENT_LIFETIME_S = 10
 
+Answer = TypeVar("Answer")
 Outcome: TypeAlias = Literal["not_applied", "unknown"]
 
 _LOST = (
@@ -214,6 +216,23 @@ class Database:
             raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
+
+    async def ask(self, question: Callable[[Connection], Awaitable[Answer]], *, within_s: float) -> Answer:
+        """Return the answer to what changes nothing, or to one statement that is seen for itself.
+
+        ConnectionLost where no answer comes in time: on a line that has fallen silent none ever would.
+        """
+
+        async def ask() -> Answer:
+            async with self.connection() as connection:
+                return await question(connection)
+
+        try:
+            return await in_time(ask(), within_s)
+        except TimeoutError as error:
+            raise ConnectionLost(
+                f"the database has not answered within {within_s:g} s", outcome="unknown"
+            ) from error
 
     @asynccontextmanager
     async def snapshot(self, *, after_commit: bool = False) -> AsyncIterator[Connection]:
