@@ -87,7 +87,7 @@ async def test_an_engine_stops_on_a_database_that_has_fallen_silent_and_another_
 ) -> None:
     async with silent_line(database_url, tmp_path) as line:
         silent = await fleet.open("engine", database_url=line.url)
-        await eventually(lambda: is_leading(silent))
+        await eventually(lambda: bool(tasks_named({"intake-1"})))  # its start's transaction is over
         asked = asyncio.ensure_future(silent.partitions.leaders[1].submit(nothing_to_cancel()))
         line.silent.set()
         async with fleet.engine() as other:
