@@ -3,7 +3,8 @@
 `Exchange.open` brings everything up in the order in which each part needs the one before it: the database,
 its schema, the catalogue, the first key, then the notices of other processes, the relay, and the partitions
 with their books, or the way to them (`exchange.fleet.roles`). `close` takes it down in the opposite order, so
-that every request that was taken is answered first.
+that every request that was taken is answered first; `GIVE_UP_S` after it began a database that does not
+answer is taken for lost, so that nobody waits for it for ever.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ from exchange.kit.clock import (
     format_rfc3339,
     wall_now_us,
 )
-from exchange.kit.database import Connection, ConnectionLost, Database, take_process_number
+from exchange.kit.database import Connection, Database, take_process_number
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.http_limits import Limits, Rates
 from exchange.kit.ids import use_number
@@ -69,6 +70,7 @@ OPERATOR_KEY_FILE: Final = "operator.key"
 PARTITIONS_MAX: Final = 10
 """Each keeps a connection of the pool's; what is left of it serves everything else."""
 
+GIVE_UP_S: Final = 20.0
 IDLE_TRANSACTION_S: Final = 3
 """How long an engine that has stopped may hold the locks that its successor needs."""
 
@@ -142,6 +144,7 @@ class Exchange:
             alerts=AlertWatch(database, clock),
             sealer=Sealer(database, CheckpointFolder.of(settings), period_s=settings.checkpoint_period_s),
             redis=self.redis,
+            losses=self.partitions.losses,
         )
         self.operations = Operations(
             self.watched, name=self.process, role=settings.role, troubles=self.troubles
@@ -267,12 +270,8 @@ class Exchange:
             await self.relay.start()
             await self.partitions.start()
         except BaseException:
-            await self.partitions.stop()
-            await self.relay.stop()
-            await self.keys.stop()
-            for rereader in self._rereaders:
-                await rereader.stop()
-            await self.notices.stop()
+            async with contextlib.AsyncExitStack() as rest:
+                self._end_market(rest)
             raise
         if self.settings.role != "gateway":
             self._audit_months.start()
@@ -292,17 +291,33 @@ class Exchange:
 
     async def stop_chores(self) -> None:
         """End what works beside requests of itself; the market goes on, each chore at the next start."""
-        await self._failures_chore.stop()
-        await self.operations.stop()
-        await self._switch_watch.stop()
-        await self._audit_months.stop()
-        for follower in (self._marking, self._summaries, self.watched.alerts, self.watched.sealer):
-            await follower.stop()
+        async with contextlib.AsyncExitStack() as rest:
+            for chore in (
+                *(self.watched.sealer, self.watched.alerts, self._summaries, self._marking),
+                *(self._audit_months, self._switch_watch, self.operations, self._failures_chore),
+            ):
+                rest.push_async_callback(chore.stop)
+
+    def _end_market(self, rest: contextlib.AsyncExitStack) -> None:
+        """Let a way down end the partitions, and then what they and their callers need."""
+        rest.push_async_callback(self.notices.stop)
+        for rereader in self._rereaders:
+            rest.push_async_callback(rereader.stop)
+        rest.push_async_callback(self.keys.stop)
+        rest.push_async_callback(self.relay.stop)
+        rest.push_async_callback(self.partitions.stop)
+
+    def _give_up(self) -> None:
+        _log.error("the exchange has not stopped in %g s: it takes its database for lost", GIVE_UP_S)
+        self.database.give_up()
+        if self._replica is not None:
+            self._replica.give_up()
 
     async def close(self) -> None:
         """Answer what was taken, store the books, stop. Safe to call once only."""
         async with contextlib.AsyncExitStack() as rest:
             # Whatever fails on the way down, what stands below it is still taken down.
+            rest.callback(asyncio.get_running_loop().call_later(GIVE_UP_S, self._give_up).cancel)
             if self._server is not None:
                 rest.callback(self._server.stop)
             if self.traces is not None:
@@ -314,21 +329,10 @@ class Exchange:
                 rest.push_async_callback(self.redis.close)
             if self._shared_limits is not None:
                 rest.push_async_callback(self._shared_limits.close)
-            rest.push_async_callback(self.notices.stop)
-            for rereader in self._rereaders:
-                rest.push_async_callback(rereader.stop)
-            rest.push_async_callback(self.keys.stop)
-            rest.push_async_callback(self.relay.stop)
-            rest.push_async_callback(self.partitions.stop)
-            rest.push_async_callback(self._write_last_failures)
+            self._end_market(rest)
+            rest.push_async_callback(self.watched.failures.write_last)
             rest.push_async_callback(self.stop_chores)
             rest.push_async_callback(self.withdrawals.close)
-
-    async def _write_last_failures(self) -> None:
-        try:
-            await self.watched.failures.write()
-        except ConnectionLost as error:
-            _log.warning("the last failed authentications were not written: %s", error)
 
     def _end(self) -> None:
         """A partition leads no more: what others commit is not ours to tell."""

@@ -12,6 +12,7 @@ from exchange.app import Exchange
 from exchange.fleet.roles import LedHere
 from exchange.kit.auth import Principal
 from exchange.kit.clock import ManualClock, us_of_hour
+from exchange.kit.database import from_us
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import decode_id
 from exchange.kit.settings import Settings
@@ -128,7 +129,7 @@ class MarketWorld(VoucherWorld):
         for step in [hours] if at_once else [1] * hours:
             hour = self.clock.hour() + step
             self.clock.advance_to_us(us_of_hour(hour))
-            await self.exchange.orders.advance_to(hour)
+            await reach_hour(self.exchange, hour)
         self.now_us = self.clock.now_us()
 
     async def free_fen(self, owner: Principal, asset: str = CNY, purpose: Purpose = Purpose.CASH) -> int:
@@ -157,6 +158,18 @@ def sequencers(exchange: Exchange) -> dict[int, Sequencer]:
     """Return the sequencers of an exchange that is one process."""
     assert isinstance(exchange.partitions, LedHere)
     return exchange.partitions.leaders
+
+
+async def reach_hour(exchange: Exchange, hour: int) -> None:
+    """Return when every partition has settled and advanced to an hour, whichever process leads it."""
+    if isinstance(exchange.partitions, LedHere):
+        await exchange.partitions.reach_hour(hour)
+        return
+    async with asyncio.timeout(DEADLINE_S), exchange.database.connection() as connection:
+        while not await connection.fetchval(  # noqa: ASYNC110 - another process leads
+            "SELECT bool_and(last_event_at >= $1) FROM partition_head", from_us(us_of_hour(hour))
+        ):
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

@@ -25,6 +25,7 @@ from exchange.kit.clock import Clock, monotonic_s
 from exchange.kit.courtesy import REST_S_MIN, Courtesy
 from exchange.kit.database import Connection, ConnectionLost, Database, LoneConnection
 from exchange.kit.ids import new_id
+from exchange.kit.tasks import end
 from exchange.orders.partition import GENESIS_HASH
 from exchange.transparency.following import Looked, look_on
 
@@ -37,6 +38,8 @@ UNMOVED_MAX: Final = 5_000
 IDLE_S: Final = 0.5
 SOON_S: Final = 0.1
 RETRY_S: Final = 1.0
+STOP_S: Final = 5.0
+"""A turn may be cut off anywhere: what came of it is not committed, and read anew."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +70,11 @@ class AlertWatch:
         self._task = asyncio.create_task(self._run(), name="alerts")
 
     async def stop(self) -> None:
-        """End after the turn that is under way, and keep what is remembered."""
+        """End after the turn that is under way, and keep what is remembered, where that is done in time."""
         self._stopping.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task], timeout=STOP_S)
+            await end([self._task])
             self._task = None
 
     async def _run(self) -> None:

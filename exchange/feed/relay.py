@@ -17,6 +17,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 
 from exchange.feed import rules, store
@@ -30,6 +31,7 @@ from exchange.feed.spot import SPOT_HOURS
 from exchange.feed.tape import TRADES_KEPT, Tape
 from exchange.kit.database import Connection, ConnectionLost, Database, unhurried
 from exchange.kit.meters import Counts
+from exchange.kit.tasks import end, in_time
 from exchange.orders.models import Step
 
 STEPS_READ_AT_ONCE: Final = 500
@@ -38,6 +40,11 @@ BATCHES_TOLD_MAX: Final = 10_000
 """Told and not handed on yet, because the database does not say what came before; the oldest give way."""
 IDLE_S: Final = 1.0
 RETRY_S: Final = 0.2
+ANSWER_S: Final = 5.0
+READ_S: Final = 30.0
+"""How long the database may take over `STEPS_READ_AT_ONCE` steps."""
+STOP_S: Final = 5.0
+"""How long the last events may take to be told, where the database does not answer what came before them."""
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +75,7 @@ class Relay:
         self.followers: list[Follower] = []
         """Told of every step before readers are."""
         self.is_cut_off = False
-        """Whether the database could not be reached when it was last asked, a second ago at most."""
+        """Whether the database could not be reached, or has not answered, when it was last asked."""
         self._database = database
         self._told: deque[tuple[int, Sequence[Step]]] = deque()
         self._wake = asyncio.Event()
@@ -101,14 +108,21 @@ class Relay:
         # By a flag: a cancellation that meets a wake-up can get lost on its way.
         self._is_stopping = True
         self._wake.set()
-        if self._task is not None:
-            await self._task
-            self._task = None
-            try:
-                await self._publish_told()
-            except Exception:  # noqa: BLE001 - logged; whoever reads must be closed all the same
-                _log.exception("the last events were not told")
-        self.hub.shut_down()
+        try:
+            if self._task is not None:
+                await in_time(self._end(self._task), STOP_S)
+                self._task = None
+        except Exception:  # noqa: BLE001 - logged; whoever reads must be closed all the same
+            _log.exception("the last events were not told")
+        finally:
+            self.hub.shut_down()
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        try:
+            await task
+            await self._publish_told()
+        finally:
+            await end([task])
 
     async def _seed(self) -> None:
         async with self._database.transaction(isolation="repeatable_read") as connection:
@@ -172,8 +186,7 @@ class Relay:
 
     async def _publish_heads(self) -> None:
         """Tell what stands in the journal and was not told: another process committed it."""
-        async with self._database.connection() as connection:
-            heads = await store.heads(connection)
+        heads = await self._database.ask(store.heads, within_s=ANSWER_S)
         self.is_cut_off = False
         for partition_id, sequence in heads.items():
             await self._reach(partition_id, sequence)
@@ -185,26 +198,31 @@ class Relay:
                 _log.error("events of partition %d were missed after %d", partition_id, last)
                 await self._begin_anew()
                 return
-            async with self._database.connection() as connection:
-                steps = await store.steps(
-                    connection, partition_id, last, through_sequence, STEPS_READ_AT_ONCE
-                )
-                if not steps:
-                    raise NotInJournal(
-                        f"the journal of partition {partition_id} ends at {last}, before {through_sequence}"
-                    )
-                steps = await self._with_names(connection, partition_id, steps)
-            self._publish(partition_id, steps)
+            steps, named = await self._database.ask(
+                partial(self._read, partition_id=partition_id, after=last, through_sequence=through_sequence),
+                within_s=READ_S,
+            )
+            if self._readers_among(steps) <= named:  # else somebody has begun to read since
+                self._publish(partition_id, steps)
             await asyncio.sleep(0)
 
-    async def _with_names(self, connection: Connection, partition_id: int, steps: list[Step]) -> list[Step]:
-        """Put names to what readers will be told; some may begin to read meanwhile."""
-        owners = owners_among(steps)
+    async def _read(
+        self, connection: Connection, *, partition_id: int, after: int, through_sequence: int
+    ) -> tuple[list[Step], set[int]]:
+        """Return steps of the journal with names put to what readers will be told, and who those are."""
+        steps = await store.steps(connection, partition_id, after, through_sequence, STEPS_READ_AT_ONCE)
+        if not steps:
+            raise NotInJournal(
+                f"the journal of partition {partition_id} ends at {after}, before {through_sequence}"
+            )
         named: set[int] = set()
-        while not (wanted := {each for each in owners if self._is_read(each)}) <= named:
+        while not (wanted := self._readers_among(steps)) <= named:  # some may begin to read meanwhile
             steps = await with_names(connection, partition_id, steps, wanted)
             named = wanted
-        return steps
+        return steps, named
+
+    def _readers_among(self, steps: Sequence[Step]) -> set[int]:
+        return {each for each in owners_among(steps) if self._is_read(each)}
 
     def _is_read(self, owner_id: int) -> bool:
         return self.hub.has_readers(orders_key(owner_id))

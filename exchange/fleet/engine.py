@@ -1,10 +1,11 @@
 """A partition in an engine: a standby that takes the lead when nobody has it, and steps back when it is lost.
 
 One term of leading: take the lease, begin the next epoch, rebuild the books from the journal, follow the
-intake stream from where the last commit left off. A term ends when the engine is told to stop, when its lease
-is another's, when another epoch has begun (`Fenced`), or when Redis has not answered for as long as callers
-wait: then nothing of its books is kept. Where Redis does not answer no term begins: while it is down for all,
-nobody leads, and hours that pass are settled by whoever leads next.
+intake stream from where the last commit left off. A term ends, also while books are being rebuilt, when the
+engine is told to stop, when its lease is another's, when another epoch has begun (`Fenced`), or when Redis
+has not answered for as long as callers wait: then nothing of its books is kept. Where Redis does not answer
+no term begins: while it is down for all, nobody leads, and hours that pass are settled by whoever leads
+next.
 
 Invariants: a sequencer leads one term and is never used again. A graceful stop answers what was taken before
 the lease is given up. A fault (`on_fault`) ends the engine: whoever runs it starts it anew.
@@ -15,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from exchange.fleet.answering import AnswerDesk
-from exchange.fleet.leases import POLL_S, RENEW_S
+from exchange.fleet.leases import POLL_S, renewing
 from exchange.fleet.taking import Taker
 from exchange.kit.database import ConnectionLost, Deadlock, LockTimeout, StatementTimeout
 from exchange.kit.errors import Unavailable
@@ -83,10 +85,10 @@ class Engine:
         self._task = asyncio.create_task(self._stand_by(), name=f"engine-{self._partition_id}")
 
     async def stop(self) -> None:
-        """Answer what was taken, give the lease up, and end."""
+        """Answer what was taken, give the lease up, and end; what ended it by itself was told before."""
         self._stopping.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])
 
     @property
     def is_leading(self) -> bool:
@@ -126,10 +128,6 @@ class Engine:
         """Queue requests of this process behind each other, all or none."""
         return self._led().enqueue(requests)
 
-    async def reach_hour(self, hour: int) -> None:
-        """Wait until the partition has advanced to a venue hour that the clock has reached."""
-        await self._led().reach_hour(hour)
-
     def _led(self) -> Sequencer:
         if self._sequencer is None:
             raise Unavailable("no_leader", "another engine leads this market; nothing was done")
@@ -143,7 +141,10 @@ class Engine:
                     await self._lead()
             except _NO_FAULTS as error:
                 _log.warning("partition %d is not led here: %s", self._partition_id, error)
-            except Exception:  # noqa: BLE001 - logged; who started this engine ends it
+            except (Exception, asyncio.CancelledError):
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
+                # A cancellation that is not this task's is a fault as well: nobody would stand by any more.
                 _log.exception("partition %d ends", self._partition_id)
                 self._on_fault()
                 return
@@ -161,13 +162,17 @@ class Engine:
             # From the last to the first: nothing more is taken in, what was taken is committed and answered,
             # and only then may another engine lead.
             term.push_async_callback(self._end_lease)
-            keeping = asyncio.create_task(self._keep_lease(sequencer), name=f"lease-{self._partition_id}")
-            term.push_async_callback(_cancelled, keeping)
+            keeping = renewing(self._partition_id, partial(self._keep_lease, sequencer))
+            keeping.start()
+            term.push_async_callback(keeping.stop)
             term.callback(self._step_back)
             desk.start()
             term.push_async_callback(desk.stop)
             term.push_async_callback(stop_in_time, sequencer)
-            await sequencer.start()
+            starting = asyncio.create_task(sequencer.start(), name=f"start-{self._partition_id}")
+            term.push_async_callback(_cancelled, starting)
+            if not await self._comes_first(starting):
+                return
             await self._lease.renew(sequencer.epoch)
             taking = asyncio.create_task(
                 Taker(
@@ -183,36 +188,30 @@ class Engine:
             term.push_async_callback(_cancelled, taking)
             _log.info("partition %d: this engine leads in epoch %d", self._partition_id, sequencer.epoch)
             try:
-                await self._until_over(taking)
+                await self._comes_first(taking)
             except RedisLost:
                 desk.cut_off()
                 raise
         if sequencer.ended_by is not None and not isinstance(sequencer.ended_by, _NO_FAULTS):
             raise sequencer.ended_by
 
-    async def _until_over(self, taking: asyncio.Task[None]) -> None:
-        """Return when the term is over; raises what ended the taking of requests."""
+    async def _comes_first(self, task: asyncio.Task[None]) -> bool:
+        """Wait for a task or the term's end; whether the task has ended. Raises what ended it."""
         ends = [asyncio.create_task(each.wait()) for each in (self._stopping, self._ended)]
         try:
-            await asyncio.wait([*ends, taking], return_when=asyncio.FIRST_COMPLETED)
-            if taking.done():
-                taking.result()
+            await asyncio.wait([*ends, task], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                return False
+            task.result()
+            return True
         finally:
             for each in ends:
                 each.cancel()
 
     async def _keep_lease(self, sequencer: Sequencer) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            try:
-                if not await self._lease.renew(sequencer.epoch):
-                    break
-            except ConnectionLost as error:
-                _log.warning("the lease of partition %d was not renewed: %s", self._partition_id, error)
-            except Exception:  # noqa: BLE001 - logged; the next renewal may do
-                _log.exception("the lease of partition %d was not renewed", self._partition_id)
-        _log.warning("partition %d: another engine has the lease", self._partition_id)
-        self._ended.set()
+        if not self._ended.is_set() and not await self._lease.renew(sequencer.epoch):
+            _log.warning("partition %d: another engine has the lease", self._partition_id)
+            self._ended.set()
 
     async def _end_lease(self) -> None:
         try:

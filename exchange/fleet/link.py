@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from exchange.fleet.codec import Unreadable, read_answers, write_letters, write_request
 from exchange.fleet.streams import answers_stream, intake_stream
+from exchange.kit.chores import Chore
 from exchange.kit.clock import monotonic_s
 from exchange.kit.errors import Unavailable
 from exchange.kit.meters import SECONDS, Histogram
@@ -40,6 +41,7 @@ UNANSWERED_MAX: Final = 20_000
 ENTRIES_AT_ONCE: Final = 64
 BLOCK_S: Final = 1.0
 RETRY_S: Final = 0.1
+RETRY_FAULT_S: Final = 1.0
 SWEEP_S: Final = 0.1
 TRIM_S: Final = 0.5
 
@@ -67,31 +69,44 @@ class GatewayLink:
         self._patience_s = patience_s
         self._numbers = 0
         self._unanswered: dict[int, _Unanswered] = {}  # by number, oldest first
+        self._counts: Counter[int] = Counter()  # of them, by partition
         self._queues: dict[int, deque[int]] = {each: deque() for each in self.acknowledged_seconds}
         self._wake = {each: asyncio.Event() for each in self._queues}
+        self._reader = StreamReader(redis, answers_stream(self.gateway), entries_max=ENTRIES_AT_ONCE)
+        self._trims_s = 0.0
         self._tasks: list[asyncio.Task[None]] = []
+        self._chores = [
+            Chore(
+                "answers",
+                self._listen,
+                undone="answers of engines are not read",
+                retry_s=RETRY_S,
+                fault_s=RETRY_FAULT_S,
+            ),
+            Chore(
+                "patience", self._sweep, undone="callers are not told that nobody answers", period_s=SWEEP_S
+            ),
+        ]
 
     async def start(self) -> None:
         """Begin to send and to listen."""
         self._tasks = [
-            *(
-                asyncio.create_task(self._send_for_ever(each), name=f"requests-{each}")
-                for each in self._queues
-            ),
-            asyncio.create_task(self._listen_for_ever(), name="answers"),
-            asyncio.create_task(self._sweep_for_ever(), name="patience"),
+            asyncio.create_task(self._send_for_ever(each), name=f"requests-{each}") for each in self._queues
         ]
+        for chore in self._chores:
+            chore.start()
 
     async def stop(self) -> None:
         """End; who still waits is told what is known."""
         await end(self._tasks)
+        for chore in self._chores:
+            await chore.stop()
         for number in list(self._unanswered):
             self._give_up(number)
 
-    @property
-    def unanswered(self) -> int:
-        """How many requests wait for an answer, of all partitions."""
-        return len(self._unanswered)
+    def unanswered(self, partition_id: int) -> int:
+        """How many requests to a partition wait for an answer."""
+        return self._counts[partition_id]
 
     def hand_over(self, partition_id: int, requests: Sequence[Request]) -> list[asyncio.Future[Outcome]]:
         """Queue requests behind each other; all or none are taken."""
@@ -105,6 +120,7 @@ class GatewayLink:
             self._unanswered[self._numbers] = waiting
             self._queues[partition_id].append(self._numbers)
             answers.append(waiting.answer)
+        self._counts[partition_id] += len(requests)
         self._wake[partition_id].set()
         return answers
 
@@ -158,38 +174,34 @@ class GatewayLink:
 
     def _refuse(self, numbers: Sequence[int], refusal: Unavailable) -> None:
         for number in numbers:
-            waiting = self._unanswered.pop(number, None)
+            waiting = self._taken(number)
             if waiting is not None and not waiting.answer.done():
                 waiting.answer.set_exception(refusal)
 
-    async def _listen_for_ever(self) -> None:
-        stream = answers_stream(self.gateway)
-        reader = StreamReader(self._redis, stream, entries_max=ENTRIES_AT_ONCE)
-        trims_s, is_told = monotonic_s() + TRIM_S, False
-        while True:
+    def _taken(self, number: int) -> _Unanswered | None:
+        waiting = self._unanswered.pop(number, None)
+        if waiting is not None:
+            self._counts[waiting.partition_id] -= 1
+        return waiting
+
+    async def _listen(self) -> None:
+        page = await self._reader.read(BLOCK_S)
+        for entry in page.entries:
             try:
-                page = await reader.read(BLOCK_S)
-                is_told = False
-                for entry in page.entries:
-                    self._take_in(entry.data)
-                if page.entries and monotonic_s() >= trims_s:
-                    await self._redis.trim(stream, reader.after)
-                    trims_s = monotonic_s() + TRIM_S
-            except (RedisLost, RedisRefused) as error:
-                if not is_told:
-                    _log.warning("no answers of engines can be read: %s", error)
-                is_told = True
-                await asyncio.sleep(RETRY_S)
+                self._take_in(entry.data)
+            except Unreadable:
+                _log.exception("an engine of another version answers")
+            except Exception:  # noqa: BLE001 - logged; the other entries are read already, and come but once
+                _log.exception("some answers of engines were not taken in")
+        if page.entries and monotonic_s() >= self._trims_s:
+            await self._redis.trim(answers_stream(self.gateway), self._reader.after)
+            self._trims_s = monotonic_s() + TRIM_S
 
     def _take_in(self, data: bytes) -> None:
-        try:
-            answers = read_answers(data)
-        except Unreadable:
-            _log.exception("an engine of another version answers")
-            return
+        answers = read_answers(data)
         now_s = monotonic_s()
         for number, outcome in answers:
-            waiting = self._unanswered.pop(number, None)
+            waiting = self._taken(number)
             if waiting is None:
                 continue  # told twice, or too late
             self.acknowledged_seconds[waiting.partition_id].observe(now_s - waiting.since_s)
@@ -200,15 +212,13 @@ class GatewayLink:
             else:
                 waiting.answer.set_result(outcome)
 
-    async def _sweep_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            over_s = monotonic_s() - self._patience_s
-            while self._unanswered:
-                number, waiting = next(iter(self._unanswered.items()))
-                if waiting.since_s > over_s:
-                    break
-                self._give_up(number)
+    async def _sweep(self) -> None:
+        over_s = monotonic_s() - self._patience_s
+        while self._unanswered:
+            number, waiting = next(iter(self._unanswered.items()))
+            if waiting.since_s > over_s:
+                break
+            self._give_up(number)
 
     def _give_up(self, number: int) -> None:
         if self._unanswered[number].is_sent:

@@ -23,7 +23,3 @@ RETURNING partition_id;
 -- Every partition's lease, and for how long it is over: negative while it is held.
 SELECT partition_id, holder, epoch, extract(epoch FROM clock_timestamp() - leads_until)::float8 AS over_s
 FROM partition_lease;
-
--- name: last_event_at
--- The venue time of a partition's last commit.
-SELECT last_event_at FROM partition_head WHERE partition_id = $1;

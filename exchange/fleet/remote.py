@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from exchange.fleet import store
-from exchange.kit.clock import hour_of
 from exchange.kit.errors import Unavailable
 from exchange.orders.meters import SequencerMeters, SequencerState
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Collection, Mapping, Sequence
 
     from exchange.fleet.follower import Follower
     from exchange.fleet.leases import LeaseWatch
     from exchange.fleet.link import GatewayLink
     from exchange.kit.clock import Clock
-    from exchange.kit.database import Database
     from exchange.orders.models import Request
     from exchange.orders.outcomes import Outcome
     from exchange.orders.preview_models import RestingAsk
     from matching.book import OrderBook
-
-LOOK_S: Final = 0.05
 
 
 class RemotePartition:
@@ -35,7 +30,6 @@ class RemotePartition:
         link: GatewayLink,
         leases: LeaseWatch,
         *,
-        database: Database,
         clock: Clock,
         fee_bps: int,
         patience_s: float,
@@ -48,7 +42,6 @@ class RemotePartition:
         self._partition_id = partition_id
         self._link = link
         self._leases = leases
-        self._database = database
         self._clock = clock
         self._patience_s = patience_s
 
@@ -64,7 +57,9 @@ class RemotePartition:
         if not trouble and not self._follower.is_ready(self._partition_id):
             trouble = "its books are being built"
         sequence = self._follower.sequence(self._partition_id)
-        return SequencerState(trouble, self._link.unanswered, self._clock.hour(), sequence)
+        return SequencerState(
+            trouble, self._link.unanswered(self._partition_id), self._clock.hour(), sequence
+        )
 
     def book(self, product_id: str) -> OrderBook:
         """The book of a product as of a commit a moment ago; raises `Unavailable` while it is being built."""
@@ -87,12 +82,3 @@ class RemotePartition:
         if self._leases.over_s(self._partition_id) > self._patience_s:
             raise Unavailable("no_leader", "no engine leads this market now; nothing was done")
         return self._link.hand_over(self._partition_id, requests)
-
-    async def reach_hour(self, hour: int) -> None:
-        """Wait until whoever leads has committed at a venue hour or later."""
-        while True:
-            async with self._database.connection() as connection:
-                at_us = await store.last_event_at_us(connection, self._partition_id)
-            if at_us is not None and hour_of(at_us) >= hour:
-                return
-            await asyncio.sleep(LOOK_S)

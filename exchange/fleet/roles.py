@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -17,12 +18,11 @@ import msgspec
 from exchange.fleet.engine import Engine, stop_in_time
 from exchange.fleet.feed import FeedReader, FeedWriter
 from exchange.fleet.follower import Follower
-from exchange.fleet.leases import RENEW_S, LeaseWatch, PartitionLease
+from exchange.fleet.leases import LeaseWatch, PartitionLease, renewing
 from exchange.fleet.link import GatewayLink
 from exchange.fleet.remote import RemotePartition
+from exchange.kit.chores import Chore
 from exchange.kit.database import ConnectionLost
-from exchange.kit.redis import RedisLost, RedisRefused
-from exchange.kit.tasks import end
 from exchange.products.rules import products_of_partition
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class Partitions(Protocol):
     def troubles(self) -> list[str]:
         """Say what else than a partition's own state keeps requests from being taken."""
 
+    def losses(self) -> dict[str, int]:
+        """Count what was lost on the way between processes, by kind; each reads the journal instead."""
+
     async def start(self) -> None:
         """Lead, listen, or stand by."""
 
@@ -119,47 +122,43 @@ class LedHere:
         }
         self._leases = {each: PartitionLease(within.database, each, within.process) for each in self.leaders}
         self._lost: set[int] = set()
-        self._keeping: asyncio.Task[None] | None = None
+        self._keeping = [renewing(each, partial(self._keep_lease, each)) for each in self.leaders]
 
     def troubles(self) -> list[str]:
         """Tell of partitions that another process has taken: the next commit here will show it."""
         return [f"partition {each}: another server leads it now" for each in sorted(self._lost)]
 
+    def losses(self) -> dict[str, int]:
+        """Nothing: there is no other process."""
+        return {}
+
     async def start(self) -> None:
         """Take the lead of all, whoever has it."""
         for lease in self._leases.values():
             await lease.take(by_force=True)
-        # Books may take longer to rebuild than a lease lasts.
-        self._keeping = asyncio.create_task(self._keep_leases(), name="leases")
-        for partition_id, sequencer in self.leaders.items():
+        for chore in self._keeping:  # books may take longer to rebuild than a lease lasts
+            chore.start()
+        for sequencer in self.leaders.values():
             await sequencer.start()
-            await self._renew(partition_id)
+
+    async def reach_hour(self, hour: int) -> None:
+        """Return when all have settled and advanced to a venue hour that the clock has reached."""
+        for sequencer in self.leaders.values():
+            await sequencer.reach_hour(hour)
 
     async def stop(self) -> None:
         """Answer what was taken."""
-        for sequencer in reversed(self.leaders.values()):
-            await stop_in_time(sequencer)
-        await end([self._keeping])
-        for partition_id in self._leases.keys() - self._lost:
-            # It ends by itself where the database is gone.
-            with contextlib.suppress(ConnectionLost):
+        await asyncio.gather(*(stop_in_time(each) for each in self.leaders.values()))
+        for chore in self._keeping:
+            await chore.stop()
+        with contextlib.suppress(ConnectionLost):  # they end by themselves where the database is gone
+            for partition_id in self._leases.keys() - self._lost:
                 await self._leases[partition_id].end()
 
-    async def _keep_leases(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_S)
-            for partition_id in self._leases.keys() - self._lost:
-                await self._renew(partition_id)
-
-    async def _renew(self, partition_id: int) -> None:
-        try:
-            is_ours = await self._leases[partition_id].renew(self.leaders[partition_id].epoch)
-        except ConnectionLost:
-            return  # said where it matters: by whoever has something to commit
-        except Exception:  # noqa: BLE001 - logged; the next renewal may do
-            _log.exception("the lease of partition %d was not renewed", partition_id)
+    async def _keep_lease(self, partition_id: int) -> None:
+        if partition_id in self._lost:
             return
-        if not is_ours:
+        if not await self._leases[partition_id].renew(self.leaders[partition_id].epoch):
             _log.warning("partition %d: another server has the lease", partition_id)
             self._lost.add(partition_id)
 
@@ -189,7 +188,6 @@ class LedElsewhere:
                 each,
                 self._link,
                 self._watch,
-                database=within.database,
                 clock=within.clock,
                 fee_bps=within.fee_bps,
                 patience_s=within.patience_s,
@@ -201,6 +199,10 @@ class LedElsewhere:
     def troubles(self) -> list[str]:
         """Tell where the engines cannot be reached."""
         return ["Redis cannot be reached"] if self._redis.is_cut_off else []
+
+    def losses(self) -> dict[str, int]:
+        """Streams that Redis lost, and books that a step did not fit."""
+        return {"streams": self._redis.streams_lost, "books": self._follower.misfits}
 
     async def start(self) -> None:
         """Learn who leads and what rests, and listen for commits and answers; the relay must have started."""
@@ -237,7 +239,13 @@ class LedByTurns:
             )
             for each in within.partition_ids
         }
-        self._pinging: asyncio.Task[None] | None = None
+        self._pinging = Chore(
+            "redis-ping",  # also while nothing is led
+            redis.ping,
+            undone="gateways cannot reach this engine",
+            period_s=PING_S,
+            retry_s=PING_S,
+        )
 
     @property
     def standing(self) -> str:
@@ -248,22 +256,19 @@ class LedByTurns:
         """Tell where no gateway could reach it."""
         return ["Redis cannot be reached"] if self._redis.is_cut_off else []
 
+    def losses(self) -> dict[str, int]:
+        """Streams that Redis lost, and entries of the feed that it never got."""
+        return {"streams": self._redis.streams_lost, "feed": self._feed.dropped}
+
     async def start(self) -> None:
         """Stand by for every partition."""
         self._feed.start()
         for engine in self.leaders.values():
             await engine.start()
-        self._pinging = asyncio.create_task(self._ping_for_ever(), name="redis-ping")
+        self._pinging.start()
 
     async def stop(self) -> None:
         """Answer what was taken, and let others lead."""
         await asyncio.gather(*(engine.stop() for engine in self.leaders.values()))
         await self._feed.stop()
-        await end([self._pinging])
-
-    async def _ping_for_ever(self) -> None:
-        """See whether Redis is there, also while nothing is led."""
-        while True:
-            with contextlib.suppress(RedisLost, RedisRefused):
-                await self._redis.ping()
-            await asyncio.sleep(PING_S)
+        await self._pinging.stop()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from exchange.kit.database import to_us
 from exchange.kit.queries import load_queries
 
 if TYPE_CHECKING:
@@ -51,9 +50,3 @@ async def leases(connection: Connection) -> list[LeaseRow]:
         LeaseRow(row["partition_id"], row["holder"], row["epoch"], row["over_s"])
         for row in await connection.fetch(QUERIES.leases)
     ]
-
-
-async def last_event_at_us(connection: Connection, partition_id: int) -> int | None:
-    """The venue time of a partition's last commit; None before the first."""
-    at = await connection.fetchval(QUERIES.last_event_at, partition_id)
-    return None if at is None else to_us(at)

@@ -35,7 +35,7 @@ from exchange.kit.auth import (
     no_memory,
     split_key,
 )
-from exchange.kit.database import Database
+from exchange.kit.database import ConnectionLost, Database
 from exchange.kit.errors import Unauthenticated
 from exchange.kit.http_limits import Limits, address_of, caller_of
 from exchange.kit.ids import encode_id
@@ -104,6 +104,13 @@ class FailureRecord:
             raise
         for detail in details:
             _log.warning("authentication failed", extra={"fields": detail})
+
+    async def write_last(self) -> None:
+        """Write at the end of the process what is left; a database that is away keeps nobody."""
+        try:
+            await self.write()
+        except ConnectionLost as error:
+            _log.warning("the last failed authentications were not written: %s", error)
 
     def _keep(self, address: str, failures: Failures) -> None:
         """Take failures back that were not written, beside those of since then."""

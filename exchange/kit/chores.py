@@ -1,7 +1,8 @@
 """Chores: what a process does of itself beside requests, again and again until it stops.
 
-Invariants: a chore goes on whatever became of it the last time; what has to wait (the database is away, a
-book is being rebuilt) is a warning, once until it was done again, and anything else an error with its trace.
+Invariants: a chore goes on whatever became of it the last time; what has to wait (the database or Redis is
+away, a book is being rebuilt) is a warning, once until it was done again, and anything else an error with its
+trace.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import Final, TypeAlias
 
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Unavailable
+from exchange.kit.redis import RedisLost, RedisRefused
 from exchange.kit.tasks import end
 
 Work: TypeAlias = Callable[[], Awaitable[float | None]]
@@ -63,7 +65,7 @@ class Chore:
             await asyncio.sleep(wait_s)
             try:
                 next_s = await self._work()
-            except (ConnectionLost, Unavailable) as error:
+            except (ConnectionLost, RedisLost, RedisRefused, Unavailable) as error:
                 if not is_put_off:
                     _log.warning("%s yet: %s", self._undone, error)
                 wait_s, is_put_off = self._retry_s, True

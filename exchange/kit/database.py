@@ -17,13 +17,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.clock import datetime_of, us_of
+from exchange.kit.tasks import in_time
 
 Record: TypeAlias = asyncpg.Record
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ CLOSE_TIMEOUT_S = 15.0
 STATEMENTS_CACHED = 512
 STATEMENT_LIFETIME_S = 10
 
+Answer = TypeVar("Answer")
 Outcome: TypeAlias = Literal["not_applied", "unknown"]
 
 _LOST = (
@@ -123,6 +125,8 @@ class Database:
         self._pool = pool
         self._connect = connect
         self._endings: set[asyncio.Task[None]] = set()
+        self._alone: set[LoneConnection] = set()
+        self._is_given_up = False
 
     @classmethod
     async def connect(
@@ -178,9 +182,11 @@ class Database:
         ConnectionLost where none is to be had, or where it is lost.
         """
         try:
+            self._check_not_given_up("not_applied")
             connection = await self._connect()
         except (OSError, asyncpg.PostgresError) as error:
             raise _not_let_in(error) from error
+        self._alone.add(connection)
         try:
             yield connection
         except _MAY_BE_LOST as error:
@@ -188,6 +194,7 @@ class Database:
                 raise
             raise _lost(connection, "not_applied") from error
         finally:
+            self._alone.discard(connection)
             connection.terminate()
 
     @asynccontextmanager
@@ -209,6 +216,23 @@ class Database:
             raise _lost(connection, outcome) from error
         finally:
             await self._pool.release(connection)
+
+    async def ask(self, question: Callable[[Connection], Awaitable[Answer]], *, within_s: float) -> Answer:
+        """Return the answer to what changes nothing, or to one statement that is seen for itself.
+
+        ConnectionLost where no answer comes in time: on a line that has fallen silent none ever would.
+        """
+
+        async def ask() -> Answer:
+            async with self.connection() as connection:
+                return await question(connection)
+
+        try:
+            return await in_time(ask(), within_s)
+        except TimeoutError as error:
+            raise ConnectionLost(
+                f"the database has not answered within {within_s:g} s", outcome="unknown"
+            ) from error
 
     @asynccontextmanager
     async def snapshot(self, *, after_commit: bool = False) -> AsyncIterator[Connection]:
@@ -291,6 +315,20 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
+    def give_up(self) -> None:
+        """Cut every connection: whoever waits for the server, or asks for it, is told that it is lost.
+
+        For a process that has to end while the server does not answer, and has not hung up either.
+        """
+        self._is_given_up = True
+        self._pool.terminate()
+        for connection in self._alone:
+            connection.terminate()
+
+    def _check_not_given_up(self, outcome: Outcome) -> None:
+        if self._is_given_up:
+            raise ConnectionLost("the database was given up", outcome=outcome)
+
     async def _undo(self, connection: Connection, transaction: "_Transaction | None") -> None:
         """Do what `undo` says.
 
@@ -311,6 +349,7 @@ class Database:
 
     async def acquire(self, outcome: Outcome) -> Connection:
         """Borrow a connection; ConnectionLost with that outcome where none is to be had."""
+        self._check_not_given_up(outcome)
         try:
             return await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
         except (*_LOST, OSError) as error:  # TimeoutError is an OSError

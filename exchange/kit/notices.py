@@ -97,8 +97,9 @@ class Notices:
         async with self._database.alone() as connection:
             try:
                 connection.add_termination_listener(self._end)
-                for channel in self._on_notice:
-                    await connection.add_listener(channel, self._hear)
+                async with asyncio.timeout(BEAT_TIMEOUT_S):
+                    for channel in self._on_notice:
+                        await connection.add_listener(channel, self._hear)
                 self._tell_lost()
                 await self._beat(connection)
                 raise ConnectionLost("the connection ended", outcome="not_applied")

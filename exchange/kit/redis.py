@@ -63,6 +63,8 @@ class Redis:
         """Take what makes connections, made by `at`."""
         self.is_cut_off = False
         """Whether the server could not be reached when it was last asked."""
+        self.streams_lost = 0
+        """How often a reader found that its stream was lost."""
         self._factory = factory
         self._idle: list[AbstractConnection] = []
         self._lent_count = 0
@@ -245,8 +247,6 @@ class StreamReader:
     def __init__(self, redis: Redis, stream: str, *, after: str = BEGINNING, entries_max: int) -> None:
         self.after = after
         """The place: the id of the last entry read."""
-        self.losses = 0
-        """How often the stream was found to be lost."""
         self._redis = redis
         self._stream = stream
         self._entries_max = entries_max
@@ -268,7 +268,7 @@ class StreamReader:
             self.after
         ):
             self.after = BEGINNING
-            self.losses += 1
+            self._redis.streams_lost += 1
         return Page(entries, int(now[0]) * 1000 + int(now[1]) // 1000)
 
 

@@ -1,10 +1,12 @@
-"""Ending tasks that run beside requests."""
+"""Tasks that run beside requests: ending them, and waiting for one no longer than it may take."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 AGAIN_S: Final = 0.1
+
+Result = TypeVar("Result")
 
 
 async def end(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
@@ -18,3 +20,22 @@ async def end(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=AGAIN_S)
+
+
+async def in_time(work: Coroutine[Any, Any, Result], seconds: float) -> Result:
+    """Return what comes of work, or end it and raise TimeoutError where it takes longer.
+
+    Unlike after `asyncio.timeout`, what a cancellation leaves to be undone is not waited for: where a server
+    does not answer, that takes long as well.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        return task.result()
+    finally:
+        if not task.done():
+            await end([task])
+            if not task.cancelled():
+                task.exception()  # seen, so that asyncio does not tell of it

@@ -3,7 +3,7 @@
 Nothing is computed until somebody asks; a scrape takes about a millisecond and no statement.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
@@ -48,6 +48,7 @@ class Watched(msgspec.Struct, kw_only=True):
     sealer: Sealer
     sealing: SealWatch = msgspec.field(default_factory=SealWatch)
     redis: Redis | None = None
+    losses: Callable[[], Mapping[str, int]] = dict
     answers: Counts[tuple[str, str, int]] = msgspec.field(default_factory=Counts)
     connections: Connections | None = None
 
@@ -69,6 +70,11 @@ def exposition(watched: Watched) -> str:
     told = Exposition()
     _tell_door(told, watched)
     _tell_partitions(told, watched)
+    told.counter(
+        "exchange_fleet_losses_total",
+        "What was lost on the way between processes, by kind.",
+        _by("kind", watched.losses()),
+    )
     told.counter("exchange_events_total", "Committed events by kind.", _by("kind", watched.relay.events))
     told.gauge(
         "exchange_stream_readers", "Open connections of the stream.", [({}, watched.relay.hub.readers)]
@@ -242,7 +248,7 @@ def _of(partition_id: int) -> Labels:
     return {"partition": str(partition_id)}
 
 
-def _by(label: str, counts: Counts[str]) -> Iterable[tuple[Labels, int]]:
+def _by(label: str, counts: Mapping[str, int]) -> Iterable[tuple[Labels, int]]:
     return [({label: key}, count) for key, count in sorted(counts.items())]
 
 

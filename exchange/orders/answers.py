@@ -113,3 +113,9 @@ def refuse(
     for each in waiting:
         if not each.answer.done():
             each.answer.set_exception(Unavailable("not_committed", detail, outcome=outcome))
+
+
+def refuse_queued(queue: deque[Waiting]) -> None:
+    """Tell callers whose requests were never tried that the partition has stopped, and empty the queue."""
+    refuse(queue, "the partition has stopped; nothing was done")
+    queue.clear()

@@ -52,9 +52,6 @@ class Leader(Protocol):
     def enqueue(self, requests: Sequence[Request]) -> list[asyncio.Future[outcomes.Outcome]]:
         """Hand requests over behind each other, all or none; their outcomes to come. Raises `Unavailable`."""
 
-    async def reach_hour(self, hour: int) -> None:
-        """Wait until the partition has advanced to a venue hour that the clock has reached."""
-
 
 class Fenced(Exception):
     """Another leader has taken the partition: this one must write no more.

@@ -31,7 +31,7 @@ from exchange.kit.database import ConnectionLost, unhurried
 from exchange.kit.errors import Unavailable
 from exchange.kit.session import Session
 from exchange.orders import store
-from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse
+from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse, refuse_queued
 from exchange.orders.batch import Batch
 from exchange.orders.forms import resting_ask
 from exchange.orders.funding import Means
@@ -178,8 +178,13 @@ class Sequencer:
 
     async def start(self) -> None:
         """Become the leader, rebuild, reach the present hour, and begin to take requests."""
-        await self._lead()
-        await self._advance_if_due()
+        try:
+            await self._lead()
+            await self._advance_if_due()
+        except BaseException:
+            self._stopping, self._partition = True, None  # as at the writer's end
+            refuse_queued(self._queue)
+            raise
         self._tasks = [
             asyncio.create_task(self._write_for_ever(), name=f"sequencer-{self._settings.partition_id}"),
             asyncio.create_task(self._watch_clock(), name=f"hours-{self._settings.partition_id}"),
@@ -209,29 +214,25 @@ class Sequencer:
                 await self._wake.wait()
                 self._wake.clear()
                 await self._advance_if_due()
-                while self._queue:
-                    await self._commit(self._next_batch())
+                while queue := self._queue:
+                    count = min(len(queue), BATCH_REQUESTS_MAX)
+                    await self._commit([queue.popleft() for _ in range(count)])
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
-            self._partition, self.ended_by = None, error
-            self._trouble = f"it has stopped: {error}"
+            self._partition, self._trouble = None, f"it has stopped: {error}"
             if isinstance(error, asyncio.CancelledError):
-                raise
+                raise  # not by itself: whoever runs it has given it up
+            self.ended_by = error
             _log.exception("partition %d stops", self._settings.partition_id)
             self.meters.failures.add("end")
             self._on_end()
         finally:
             self._stopping = True
             self._answers.give()
-            refuse(self._queue, "the partition has stopped; nothing was done")
-            self._queue.clear()
+            refuse_queued(self._queue)
             await self._session.close()
             async with self._advanced:
                 self._advanced.notify_all()
-
-    def _next_batch(self) -> list[Waiting]:
-        queue = self._queue
-        return [queue.popleft() for _ in range(min(len(queue), BATCH_REQUESTS_MAX))]
 
     async def _watch_clock(self) -> None:
         while True:
@@ -357,8 +358,7 @@ class Sequencer:
         """
         while (hour := hour_of(self._now_us())) > self._hour:
             if await self._try_advance(hour):
-                self._failures = 0
-                self._hour = hour
+                self._failures, self._hour = 0, hour
                 break
             self._failures += 1
             if self._stopping or self._failures >= ADVANCE_FAILURES_MAX:

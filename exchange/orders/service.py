@@ -402,11 +402,6 @@ class OrderService:
             )
         )
 
-    async def advance_to(self, hour: int) -> None:
-        """Return when every partition has settled and advanced to a venue hour that the clock has reached."""
-        for sequencer in self._sequencers.values():
-            await sequencer.reach_hour(hour)
-
     def book(self, product_id: str) -> OrderBook:
         """The live book of a product, for reading; raises `NotFound` or `Unavailable`."""
         product = self.products.get(product_id)

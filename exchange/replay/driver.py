@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
 
+from exchange.fleet.roles import LedHere
 from exchange.kit.clock import ManualClock, hour_of, monotonic_s, us_of_hour
 from exchange.kit.database import Database
 from exchange.kit.errors import Refusal
@@ -39,6 +40,7 @@ class Driver:
         *,
         database: Database,
         orders: OrderService,
+        partitions: LedHere,
         clock: ManualClock,
         horizon: Horizon,
         hours_per_second: float | None = None,
@@ -53,6 +55,7 @@ class Driver:
         self._database = database
         self._cast = Cast(database)
         self._orders = orders
+        self._partitions = partitions
         self._clock = clock
         self._horizon = horizon
         self._hours_per_second = hours_per_second
@@ -65,7 +68,7 @@ class Driver:
         """Place everything and bring the venue to `last_hour`, from wherever it stands."""
         begun_s = monotonic_s()
         begun_hour = hour_of(self._clock.now_us())
-        await self._orders.advance_to(begun_hour)
+        await self._partitions.reach_hour(begun_hour)
         await self._cast.load()
         async with self._database.connection() as connection:
             self._chosen_before = await store.products_of_orders_since(connection, us_of_hour(begun_hour))
@@ -85,7 +88,7 @@ class Driver:
         for hour in range(self._clock.hour() + 1, last_hour + 1):
             begun_s = monotonic_s()
             self._clock.advance_to_us(us_of_hour(hour))
-            await self._orders.advance_to(hour)
+            await self._partitions.reach_hour(hour)
             self._progress(hour, self.placed)
             if self._hours_per_second is not None:
                 passed_s = monotonic_s() - begun_s

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from exchange.app import Exchange
+from exchange.fleet.roles import LedHere
 from exchange.kit.clock import ManualClock, format_rfc3339, hour_of, us_of_hour
 from exchange.kit.fields import format_cny
 from exchange.kit.settings import Settings
@@ -73,10 +74,13 @@ class Session:
         last_hour = horizon.ends_hour + request.settings.settlement_delay_hours
         exchange = await Exchange.open(request.settings, clock)
         try:
+            if not isinstance(exchange.partitions, LedHere):
+                raise ReplayError("a replay leads the market itself: its role is all")
             await self._go_on(exchange, clock, horizon)
             driver = Driver(
                 database=exchange.database,
                 orders=exchange.orders,
+                partitions=exchange.partitions,
                 clock=clock,
                 horizon=horizon,
                 hours_per_second=request.hours_per_second,

@@ -12,6 +12,7 @@ import pytest
 from exchange.settlement.models import LeaseStatus
 from tests.e2e.served import pointers, problem
 from tests.e2e.stage import LOT_PRODUCT, PRODUCT, Stage, staged
+from tests.market_world import reach_hour
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ async def test_each_status_lists_the_leases_that_have_it(stage: Stage) -> None:
                 assert found == [each for each in everything if each["status"] in wanted]
         met |= {each["status"] for each in everything}
         stage.house.pass_hours(1)
-        await stage.house.exchange.orders.advance_to(stage.house.clock.hour())
+        await reach_hour(stage.house.exchange, stage.house.clock.hour())
     assert met == set(LeaseStatus)
     assert (await me.get("/v1/leases", product=LOT_PRODUCT))["data"] == []
 

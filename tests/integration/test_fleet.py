@@ -6,6 +6,7 @@ meet nobody, come twice or too late, or cannot be read or committed.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.app import Exchange
 from exchange.fleet import link
 from exchange.fleet.codec import read_answers, write_letters, write_request
 from exchange.fleet.roles import why_not
@@ -22,6 +24,7 @@ from exchange.kit.errors import Faults, Refusal, Unavailable
 from exchange.kit.ids import decode_id
 from exchange.kit.redis import Redis, StreamReader
 from exchange.kit.settings import Settings
+from exchange.monitoring.collect import exposition
 from exchange.orders.batch import Batch
 from exchange.orders.models import CancelAllRequest, OrderStatus, PlacedOrder
 from exchange.participants.models import ParticipantKind
@@ -143,6 +146,29 @@ async def test_a_gateway_answers_as_one_process_does(
         await world.exchange.orders.verify()
     for answer, wanted in zip(answers, expected, strict=True):
         assert answer == wanted
+
+
+async def test_each_process_tells_what_was_lost_between_them(fleet: Fleet, redis_url: str) -> None:
+    """A stream is lost, a commit does not fit a gateway's books, the feed does not reach Redis."""
+
+    def losses(exchange: Exchange) -> dict[str, int]:
+        told = re.findall(r'exchange_fleet_losses_total{kind="(.*)"} (.*)', exposition(exchange.watched))
+        return {kind: int(count) for kind, count in told}
+
+    async with fleet.engine() as engine, fleet.market() as world:
+        gateway = world.exchange
+        provider = await world.join(ParticipantKind.PROVIDER)
+        await world.ask(provider, world.product())
+        assert losses(engine) == {"feed": 0, "streams": 0}
+        assert losses(gateway) == {"books": 0, "streams": 0}
+        gateway.partitions.leaders[1].book(world.product()).orders.clear()
+        await gateway.orders.cancel_all(provider)
+        await eventually(lambda: losses(gateway)["books"] == 1)
+        redis = Redis.at(redis_url)
+        await redis.run("FLUSHALL")
+        await redis.close()
+        await eventually(lambda: losses(engine)["streams"] > 0)
+        await eventually(lambda: losses(gateway)["streams"] > 0)
 
 
 async def stored_orders(world: MarketWorld) -> dict[str, int]:

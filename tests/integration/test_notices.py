@@ -4,11 +4,9 @@ Method: triggers that notify, backends killed, and a line to the server that fal
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
@@ -16,7 +14,7 @@ from exchange.kit import notices as module
 from exchange.kit.clock import monotonic_s
 from exchange.kit.database import Database
 from exchange.kit.notices import Notices
-from tests.faults import SOCKET
+from tests.silent_line import silent_line
 
 DEADLINE_S = 60.0
 TABLE = """
@@ -139,41 +137,13 @@ async def test_one_that_fails_to_take_a_notice_stops_no_other(things: Database) 
         await notices.stop()
 
 
-class SilentLine:
-    """A way to the server on which nothing comes back once it is `silent`, though nothing is closed."""
-
-    def __init__(self, server_socket: str) -> None:
-        self.silent = asyncio.Event()
-        self._server_socket = server_socket
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Join a client to the server."""
-        server_reader, server_writer = await asyncio.open_unix_connection(self._server_socket)
-        for source, sink in ((reader, server_writer), (server_reader, writer)):
-            task = asyncio.create_task(self._pass_on(source, sink))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await source.read(65_536):
-                if not self.silent.is_set():
-                    sink.write(data)
-        sink.close()
-
-
 async def test_a_line_that_falls_silent_is_trusted_no_more(
     things: Database, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("BEAT_S", "TRUSTED_S", "BEAT_TIMEOUT_S"):
         monkeypatch.setattr(module, name, getattr(module, name) / 4)
-    parts = urlsplit(empty_database_url)
-    (folder,) = parse_qs(parts.query)["host"]
-    line = SilentLine(f"{folder}/{SOCKET}")
-    async with await asyncio.start_unix_server(line.take, tmp_path / SOCKET):
-        url = parts._replace(query=f"host={quote(str(tmp_path))}").geturl()
-        database = await Database.connect(url, connections_min=0)
+    async with silent_line(empty_database_url, tmp_path) as line:
+        database = await Database.connect(line.url, connections_min=0)
         async with listening(database) as (notices, ear):
             await insert(things, 1)
             await until(lambda: ear.heard == ["1"])
@@ -187,4 +157,22 @@ async def test_a_line_that_falls_silent_is_trusted_no_more(
             await until(lambda: notices.is_listening)
             await insert(things, 3)
             await until(lambda: ear.heard == ["1", "3"])
+        await database.close()
+
+
+async def test_a_line_that_falls_silent_before_it_listens_keeps_nobody_from_starting(
+    things: Database, empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BEAT_TIMEOUT_S", 0.5)
+    async with silent_line(empty_database_url, tmp_path) as line:
+        database = await Database.connect(line.url, connections_min=0)
+        line.silent_at = b"LISTEN"
+        async with asyncio.timeout(DEADLINE_S), listening(database) as (notices, ear):
+            assert line.silent.is_set()
+            assert not notices.is_listening
+            line.silent_at = None
+            line.silent.clear()
+            await until(lambda: notices.is_listening)
+            await insert(things, 1)
+            await until(lambda: ear.heard == ["1"])
         await database.close()

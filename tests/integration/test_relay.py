@@ -5,7 +5,9 @@ the relay is told of them, or not, while connections are cut and relays are rest
 reader have at the end is compared with the run's own events.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,8 @@ from exchange.orders.models import Step
 from exchange.products.service import seed_catalogue
 from matching.events import OrderAccepted, Traded
 from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
+from tests.silent_line import silent_line
+from tests.streams import DEADLINE_S, until
 from tests.told_journal import (
     CHANNEL,
     COMMANDS,
@@ -93,6 +97,27 @@ async def test_a_lost_database_delays_and_loses_nothing(
     assert len(told) == len(trades_of(steps))
     await relay.stop()
     await own.close()
+
+
+@pytest.mark.usefixtures("_impatient")
+async def test_a_database_that_has_fallen_silent_is_said_to_be_out_of_reach_and_asked_anew(
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relays, "ANSWER_S", 0.5)
+    steps = run_of_steps(3)
+    async with silent_line(database_url, tmp_path) as line:
+        own = await Database.connect(line.url)
+        relay = Relay(own)
+        await relay.start()
+        line.mute()
+        await commit(database, steps)
+        await until(lambda: relay.is_cut_off)
+        await wait_until_told(relay, steps[-1])
+        await until(lambda: not relay.is_cut_off)
+        line.silent.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await relay.stop()
+        own.give_up()
 
 
 async def test_a_restart_knows_the_past_from_the_trades_and_counts_nothing_twice(database: Database) -> None:

@@ -27,7 +27,7 @@ from exchange.settlement.leases import report_outage
 from exchange.settlement.models import NewOutage
 from matching.order import Side
 from tests.faults import faulty_wire, quiet
-from tests.market_world import MarketWorld, open_market, sequencers
+from tests.market_world import MarketWorld, open_market, reach_hour, sequencers
 from tests.voucher_world import NOW_US
 
 DEADLINE_S = 60.0
@@ -58,7 +58,7 @@ async def test_a_fenced_leader_leaves_nothing_behind(
     else:
         first.clock.advance_to_us(us_of_hour(first.clock.hour() + 1))
         with pytest.raises(Unavailable):
-            await first.exchange.orders.advance_to(first.clock.hour())
+            await reach_hour(first.exchange, first.clock.hour())
     await asyncio.wait_for(first.exchange.ended.wait(), DEADLINE_S)
     assert not first.exchange.orders.is_ready
     with pytest.raises(Unavailable):

@@ -30,7 +30,7 @@ from exchange.settlement.leases import page_of_leases, report_outage
 from exchange.settlement.models import NewOutage
 from matching.order import Side
 from tests.faults import Place, Wire, faulty_wire, quiet
-from tests.market_world import MarketWorld
+from tests.market_world import MarketWorld, reach_hour
 from tests.stored_state import Rows, assert_sound, changes, fingerprint, rows
 from tests.voucher_world import NOW_US
 
@@ -270,7 +270,7 @@ async def _hours_with_cuts(venue: Venue, crash: str) -> int:
         venue.clock.advance_to_us(us_of_hour(hour))
 
         async def settle_hour(hour: int = hour) -> None:
-            await venue.world.exchange.orders.advance_to(hour)
+            await reach_hour(venue.world.exchange, hour)
 
         if crash == "reopen":
             left = await venue.crash(place, settle_hour)
