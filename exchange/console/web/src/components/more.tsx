@@ -3,7 +3,7 @@ import { Problem } from "../api/problem";
 import { t } from "../i18n";
 import { toast } from "./announcer";
 import { useKept } from "./kept";
-import { at, BEGIN, type Known, type Page, extended } from "./older";
+import { at, BEGIN, extended, type Known, type Page } from "./older";
 
 export interface Older<Row> {
   /** The rows of the first page and the older ones; none twice, also where the first page has moved on. */

@@ -12,7 +12,7 @@ import { type Column, DataTable } from "../../components/table";
 import { Choice } from "../../components/tabs";
 import { Money, OrderStatus, Time } from "../../components/values";
 import { catalogue, fenOf, formatNumber } from "../../i18n";
-import { AmendDialog } from "./amend";
+import { Amend } from "./amend";
 import { Bar } from "./calendar";
 import { asksPage, type Order, offeredHours, useAsks } from "./data";
 import en from "./en.json";
@@ -120,13 +120,15 @@ function AskList(props: { isLive: boolean; changes: number; onChanged: () => voi
                 </button>
               )}
             </div>
-            <AmendDialog
-              order={amended.value}
-              onClose={() => {
-                amended.value = null;
-              }}
-              onAmended={changed}
-            />
+            {amended.value !== null && (
+              <Amend
+                order={amended.value}
+                onClose={() => {
+                  amended.value = null;
+                }}
+                onAmended={changed}
+              />
+            )}
             <Confirm
               title={t("withdraw.title")}
               isOpen={withdrawn.value !== null}

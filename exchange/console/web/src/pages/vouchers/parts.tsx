@@ -1,6 +1,8 @@
 /** Parts that several tabs share: the frame of what is open, states, companies, histories, filters. */
+
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { HOUR_MS } from "../../api/hours";
 import type { Query } from "../../api/query";
 import { useVenueTime } from "../../api/venue";
 import { Loaded } from "../../components/states";
@@ -12,7 +14,6 @@ import { type Application, type Programme, useProgrammes, type Voucher } from ".
 import { type Change, useOpened, type VouchersState } from "./state";
 import { t } from "./texts";
 
-const HOUR_MS = 3_600_000;
 const SOON_HOURS = 14 * 24;
 const URGENT_HOURS = 3 * 24;
 

@@ -3,8 +3,9 @@
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
 import { stepReason } from "../../api/codes";
+import { useAccounts } from "../../api/own";
 import { useQuery } from "../../api/query";
-import { useAccounts, useProgramme } from "../../claims/data";
+import { useProgramme } from "../../claims/data";
 import { ProgrammeName } from "../../claims/table";
 import { toast } from "../../components/announcer";
 import { Pager, usePages } from "../../components/pager";
