@@ -216,6 +216,12 @@ async def test_who_has_a_login_link_is_in_once(office: Screen, open_screen: Open
         await expect(theirs.page.get_by_role("link", name="Sell")).to_be_visible()
 
 
+async def test_nobody_is_let_in_as_the_exchange_itself(office: Screen, stage: Stage) -> None:
+    name = (await stage.operator.get("/v1/participants/par_0000000000001"))["name"]
+    await expect(office.page.get_by_role("button", name=re.compile("^Let in "))).not_to_have_count(0)
+    await expect(office.button(f"Let in {name}")).to_have_count(0)
+
+
 async def test_a_key_has_the_scopes_that_were_chosen(office: Screen, stage: Stage) -> None:
     name = (await stage.cast.buyer.get("/v1/participants/me"))["name"]
     await office.button(f"Let in {name}").click()

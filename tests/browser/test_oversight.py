@@ -296,6 +296,18 @@ async def test_the_proof_of_a_trade_is_saved_with_the_reason_given(
     assert (await questions(stage, "trades/proof"))[0]["reason"] == WHY
 
 
+async def test_a_trade_of_which_no_hour_is_settled_says_so(screen: Screen, stage: Stage) -> None:
+    await stage.cast.provider.post("/v1/orders", stage.order("sell", "unsettled", (400, 402)))
+    await stage.cast.buyer.post("/v1/orders", stage.order("buy", "unsettled", (400, 402)))
+    [trade, *_] = (await stage.cast.buyer.get("/v1/trades"))["data"]
+    await enter(screen, stage, f"tab=lives&thing={trade['id']}")
+    await field(screen, "Reason for asking").fill(WHY)
+    await screen.button("Tell its life").click()
+    settled = screen.page.locator("dl.figures > div").filter(has_text="Settled until")
+    await expect(settled).to_contain_text("Nothing settled yet")
+    await expect(settled.locator("time")).to_have_count(0)
+
+
 async def test_the_lives_of_a_trade_and_its_voucher_lead_to_each_other(screen: Screen, stage: Stage) -> None:
     [trade] = (await stage.cast.regulator.get(TRADES, voucher_funded="true"))["data"]
     await enter(screen, stage, f"tab=lives&thing={trade['id'].replace('trd_', 'lse_')}")

@@ -225,6 +225,21 @@ async def test_a_programme_is_written_opened_changed_and_closed(screen: Screen, 
     assert (await issuer.get(f"/v1/programmes/{made['id']}"))["returned_cny"] == "50000.00"
 
 
+async def test_a_reason_of_the_exchange_itself_is_told_in_the_readers_language(
+    open_screen: OpenScreen, stage: Stage
+) -> None:
+    programme = await make_programme(stage, "spent", budget_fen=20_000)
+    await issue(stage, programme["id"], "200.00")
+    path = f"/v1/programmes/{programme['id']}/steps"
+    [*_, step_] = (await stage.cast.issuer.get(path))["data"]
+    assert (step_["reason"], step_["reason_code"]) == ("the whole budget is issued", "budget_issued")
+    for look, told in ((Look(), "the whole budget is issued"), (Look(language="zh"), "预算已全部发放")):
+        async with open_screen(look) as screen:
+            await screen.log_in(stage.cast.issuer)
+            await screen.open(f"vouchers?tab=programmes&open={programme['id']}")
+            await expect(screen.page.get_by_role("cell", name=told)).to_be_visible()
+
+
 async def test_applications_are_approved_rejected_and_brought_to_a_committee(
     screen: Screen, stage: Stage
 ) -> None:

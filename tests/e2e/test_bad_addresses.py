@@ -36,6 +36,8 @@ CURSOR_LISTS = (
         "checkpoints",
         "alerts",
         "alert_rules",
+        "buyers",
+        "sessions",
     ),
     *(
         "participants",

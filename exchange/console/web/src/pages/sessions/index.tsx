@@ -9,7 +9,7 @@ import { Confirm } from "../../components/dialog";
 import { More, useOlder } from "../../components/more";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
-import { Badge, Nothing, Time } from "../../components/values";
+import { Badge, Time } from "../../components/values";
 import { catalogue } from "../../i18n";
 import { loadSession, may } from "../../session";
 import en from "./en.json";
@@ -146,28 +146,28 @@ function columns(onEnd: (row: OpenSession) => void): Column<OpenSession>[] {
       sort: (row) => row.key_label,
     },
     {
-      key: "started",
-      title: t("started"),
-      cell: (row) => <Time at={row.started_at} />,
-      sort: (row) => row.started_at,
-    },
-    {
       key: "used",
       title: t("used"),
-      cell: (row) => <Time at={row.last_used_at} />,
+      cell: (row) => (
+        <>
+          <Time at={row.last_used_at} />
+          {row.last_used_from && <span class="second code">{row.last_used_from}</span>}
+        </>
+      ),
       sort: (row) => row.last_used_at,
     },
     {
-      key: "from",
-      title: t("from"),
-      cell: (row) => (row.last_used_from ? <span class="code">{row.last_used_from}</span> : <Nothing />),
-      sort: (row) => row.last_used_from ?? null,
-    },
-    {
-      key: "ends",
-      title: t("ends"),
-      cell: (row) => <Time at={row.expires_at} />,
-      sort: (row) => row.expires_at,
+      key: "started",
+      title: t("started"),
+      cell: (row) => (
+        <>
+          <Time at={row.started_at} />
+          <span class="second">
+            {t("ends")} <Time at={row.expires_at} />
+          </span>
+        </>
+      ),
+      sort: (row) => row.started_at,
     },
     {
       key: "do",
