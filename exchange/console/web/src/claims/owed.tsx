@@ -13,7 +13,7 @@ import { Money } from "../components/values";
 import { cnyOf, fenOf, formatList, formatMoney, t as shared } from "../i18n";
 import { ClaimAll } from "./claim_all";
 import { type Claim, type Owed, owedOf, useProgramme } from "./data";
-import { ProgrammeName } from "./table";
+import { ProgrammeName } from "./programme_name";
 import { t } from "./texts";
 
 /** `onMade` is told of a claim, one that is still open waits for its files; `onBatch` that several were made. */

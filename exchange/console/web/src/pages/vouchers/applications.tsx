@@ -1,14 +1,13 @@
 /** Applications: a company's own; to an issuer, the queue of those to its programmes, and the allocation by score. */
 
 import { api, read } from "../../api/client";
-import { stepReason } from "../../api/codes";
-import { ProgrammeName } from "../../claims/table";
+import { decidedColumns } from "../../claims/columns";
 import { More, useOlder } from "../../components/more";
 import { openColumn } from "../../components/open_column";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
-import { Money, Time } from "../../components/values";
-import { fenOf, formatNumber } from "../../i18n";
+import { Time } from "../../components/values";
+import { formatNumber } from "../../i18n";
 import { isKind, may } from "../../session";
 import { Allocate } from "./allocate";
 import { ApplicationDetail } from "./application_detail";
@@ -80,49 +79,14 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
 }
 
 function columns(isIssuer: boolean): Column<Application>[] {
-  const company: Column<Application> = {
-    key: "company",
-    title: t("application.company"),
-    cell: (row) => <span class="wrapped">{row.buyer_name}</span>,
-    sort: (row) => row.buyer_name,
-  };
   return [
-    {
-      key: "programme",
-      title: t("programme"),
-      head: true,
-      cell: (row) => (
-        <span class="wrapped">
-          <ProgrammeName id={row.programme_id} />
-          <span class="second code">{row.id}</span>
-        </span>
-      ),
-    },
-    ...(isIssuer ? [company] : []),
-    {
-      key: "status",
-      title: t("status"),
-      cell: (row) => (
-        <>
-          <ApplicationBadge status={row.status} />
-          {row.reason && <span class="second">{stepReason(row)}</span>}
-        </>
-      ),
-      sort: (row) => APPLICATION_STATUSES.indexOf(row.status),
-    },
-    {
-      key: "amount",
-      title: t("application.amount"),
-      numeric: true,
-      cell: (row) => <Money cny={row.amount_cny} />,
-      sort: (row) => fenOf(row.amount_cny),
-    },
-    {
-      key: "approved",
-      title: t("application.approved_cny"),
-      numeric: true,
-      cell: (row) => <Money cny={row.approved_cny} />,
-    },
+    ...decidedColumns<Application["status"], Application>({
+      party: isIssuer ? { title: t("application.company"), name: (row) => row.buyer_name } : null,
+      statuses: APPLICATION_STATUSES,
+      Badge: ApplicationBadge,
+      amount: t("application.amount"),
+      approved: t("application.approved_cny"),
+    }),
     {
       key: "score",
       title: t("application.score"),

@@ -4,7 +4,7 @@ import { api, read } from "../../api/client";
 import { stepReason } from "../../api/codes";
 import { useVouchers, vouchersPage } from "../../api/own";
 import { useQuery } from "../../api/query";
-import { ProgrammeName } from "../../claims/table";
+import { ProgrammeName } from "../../claims/programme_name";
 import { More, useOlder } from "../../components/more";
 import { EmptyState, Loaded } from "../../components/states";
 import { DataTable } from "../../components/table";
