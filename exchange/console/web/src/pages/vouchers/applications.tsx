@@ -2,7 +2,7 @@
 
 import { api, read } from "../../api/client";
 import { decidedColumns } from "../../claims/columns";
-import { More, useOlder } from "../../components/more";
+import { More } from "../../components/more";
 import { openColumn } from "../../components/open_column";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
@@ -12,8 +12,9 @@ import { isKind, may } from "../../session";
 import { Allocate } from "./allocate";
 import { ApplicationDetail } from "./application_detail";
 import { type Application, applicationsPage, useApplications } from "./data";
+import { useDecidedList } from "./list";
 import { APPLICATION_STATUSES, ApplicationBadge, ListFilters } from "./parts";
-import { type Change, useReturn, type VouchersState } from "./state";
+import type { Change, VouchersState } from "./state";
 import { t } from "./texts";
 
 export function Applications({ state, onChange }: { state: VouchersState; onChange: Change }) {
@@ -32,14 +33,17 @@ export function Applications({ state, onChange }: { state: VouchersState; onChan
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
-  const status = APPLICATION_STATUSES.find((each) => each === state.status) ?? "";
-  const applications = useApplications(state.programme, status);
-  const keptAs = `applications ${state.programme} ${status}`;
-  const older = useOlder<Application>(
-    (cursor) => read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+  const {
+    status,
+    first: applications,
+    older,
     keptAs,
-  );
-  useReturn(applications.data.value !== null);
+  } = useDecidedList<Application["status"], Application>(state, {
+    name: "applications",
+    statuses: APPLICATION_STATUSES,
+    useFirst: useApplications,
+    after: (...where) => read(() => api.GET("/v1/applications", applicationsPage(...where))),
+  });
   return (
     <section class="card">
       <div class="card-head">
