@@ -45,7 +45,7 @@ async def test_who_was_logged_in_still_is_once_the_exchange_is_back(
 async def test_a_login_in_another_window_is_heard_of_after_the_exchange_was_away(
     screen: Screen, stage: Stage
 ) -> None:
-    """What the other window tells comes while the exchange cannot be asked; who was shown stays until it can."""
+    """What the other window tells comes while nobody can be asked; who was shown stays until somebody can."""
     await screen.log_in(stage.cast.buyer)
     buyer = await screen.page.locator(".account-name").inner_text()
     await screen.page.route(SESSION, lambda route: route.abort())
