@@ -51,6 +51,18 @@ async def suspend_one(screen: Screen, stage: Stage) -> Locator:
     return dialog_button(screen, "Suspend")
 
 
+async def score_one(screen: Screen, stage: Stage) -> Locator:
+    """Its form stays where it is with all that is typed, so that only the count of clicks tells two apart."""
+    programme = await make_programme(stage, f"twice-{next(_NUMBERS)}", allocation="scored")
+    wish = {"programme_id": programme["id"], "amount_cny": "50.00", "purpose": "训练"}
+    made = await stage.cast.buyer.post("/v1/applications", wish)
+    await screen.open(f"vouchers?tab=applications&open={made['id']}")
+    form = screen.page.get_by_role("form", name="Score it")
+    await form.get_by_label("Score").fill("500")
+    await form.get_by_label("Reason").fill("reviewed")
+    return form.get_by_role("button")
+
+
 async def withdraw_one(screen: Screen, stage: Stage) -> Locator:
     name = f"twice-{next(_NUMBERS)}"
     bid = stage.order("buy", name, (210, 212), price_cny_per_gpu_hour="3.10")
@@ -99,6 +111,7 @@ async def end_others(screen: Screen, stage: Stage) -> Locator:
 DEEDS = {
     "issue": Deed(who=lambda stage: stage.cast.issuer, prepare=issue_one, method="POST", path="/v1/vouchers"),
     "suspend": Deed(who=lambda stage: stage.cast.issuer, prepare=suspend_one, method="POST", path="/steps"),
+    "score": Deed(who=lambda stage: stage.cast.issuer, prepare=score_one, method="POST", path="/score"),
     "withdraw": Deed(
         who=lambda stage: stage.cast.buyer, prepare=withdraw_one, method="DELETE", path="/v1/orders/"
     ),
@@ -113,11 +126,9 @@ DEEDS = {
 }
 
 
-@pytest.mark.parametrize("pressed_ms", [0, 120])
+@pytest.mark.parametrize("second", ["at once", "after the answer"])
 @pytest.mark.parametrize("name", DEEDS)
-async def test_a_double_click_sends_one_request(
-    screen: Screen, stage: Stage, name: str, pressed_ms: int
-) -> None:
+async def test_a_double_click_sends_one_request(screen: Screen, stage: Stage, name: str, second: str) -> None:
     deed = DEEDS[name]
     await screen.log_in(deed.who(stage))
     button = await deed.prepare(screen, stage)
@@ -132,7 +143,14 @@ async def test_a_double_click_sends_one_request(
     assert box is not None
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     async with screen.page.expect_response(lambda answer: answer.request.method == deed.method):
-        await screen.page.mouse.dblclick(*middle, delay=pressed_ms)
+        if second == "at once":
+            await screen.page.mouse.dblclick(*middle)
+        else:
+            await screen.page.mouse.click(*middle)
+    if second == "after the answer":
+        await expect(screen.page.locator("button[type=submit]:disabled")).to_have_count(0)
+        await screen.page.mouse.down(click_count=2)
+        await screen.page.mouse.up(click_count=2)
     # Whatever the second click would have asked was asked before this.
     await screen.page.evaluate("fetch('/v1/time').then((answer) => answer.json())")
     assert len(sent) == 1
