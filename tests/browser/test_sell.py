@@ -230,6 +230,26 @@ async def test_an_ask_is_amended_and_withdrawn(screen: Screen, stage: Stage) -> 
     await expect(row_of(screen, "to-amend")).to_contain_text("Cancelled")
 
 
+async def test_an_ask_that_fills_while_it_is_amended_is_left_and_told(screen: Screen, stage: Stage) -> None:
+    ask = stage.order("sell", "raced-ask", (140, 144), quantity_gpus=4, price_cny_per_gpu_hour="4.10")
+    placed = await stage.cast.provider.post("/v1/orders", ask)
+    await screen.log_in(stage.cast.provider)
+    await screen.open("sell?part=asks")
+    await screen.page.get_by_role("button", name="Amend raced-ask", exact=True).click()
+    dialog = screen.page.get_by_role("dialog", name="Amend ask")
+    await dialog.get_by_label("GPUs").fill("3")
+    bid = stage.order("buy", "races", (140, 144), quantity_gpus=1, price_cny_per_gpu_hour="4.10")
+    await stage.cast.buyer.post("/v1/orders", bid)
+    screen.expects(409, f"/v1/orders/{placed['id']}")
+    await dialog.get_by_role("button", name="Amend it").click()
+    await expect(dialog.get_by_role("alert")).to_be_visible()
+    await expect(dialog).to_contain_text("4 GPU-hours sold")
+    assert (await asks(stage, "raced-ask"))[0]["quantity_gpus"] == 4
+    await dialog.get_by_role("button", name="Amend it").click()
+    await expect(dialog).to_be_hidden()
+    assert (await asks(stage, "raced-ask"))[0]["quantity_gpus"] == 3
+
+
 async def test_what_a_buyer_takes_shows_at_once(screen: Screen, stage: Stage) -> None:
     ask = stage.order("sell", "to-sell", (110, 120), quantity_gpus=4, price_cny_per_gpu_hour="3.90")
     await stage.cast.provider.post("/v1/orders", ask)

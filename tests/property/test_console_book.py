@@ -6,15 +6,11 @@ whether the book is whole, its sequence, its checksum. Both sides for some hours
 """
 
 import json
-import os
-import shutil
 import subprocess
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import msgspec
-import pytest
 
 from exchange.client.order_book import BookEvent, OrderBook
 from exchange.feed.service import QUANTITY_GPUS_MAX
@@ -23,11 +19,10 @@ from exchange.orders.rules import RESERVE_BITS
 from matching.book import OrderBook as EngineBook
 from matching.depth import depth
 from matching.order import Bid
+from tests.node import WEB, node
 from tests.property.test_order_book import Stage
 from tests.tapes import seeds_of, tape
 
-ROOT = Path(__file__).parents[2]
-WEB = ROOT / "exchange" / "console" / "web"
 COMMANDS = 300
 ANYBODY = (1 << 200) - 1 - sum(RESERVE_BITS.values())
 """A buyer for whom nothing is reserved, but what tapes ask for and no order can."""
@@ -72,13 +67,9 @@ def summed(levels: list[tuple[str, int]]) -> list[dict[str, Any]]:
     return found
 
 
-def answers_of_node(told: list[list[object]], folder: Path) -> list[Any]:
-    path = f"{ROOT / '.venv' / 'node'}{os.pathsep}{os.environ['PATH']}"
-    node = shutil.which("node", path=path)
-    if node is None or not (WEB / "node_modules" / "typescript").exists():
-        pytest.skip("the console is not built here: `make console` installs what it is built with")
+def answers_of_node(told: list[list[object]]) -> list[Any]:
     said = subprocess.run(
-        [node, WEB / "tests" / "keep_book.mjs", WEB / "src" / "stream" / "book.ts", folder],
+        [node("vite"), WEB / "tests" / "keep_book.mjs"],
         input=b"\n".join(msgspec.json.encode(each) for each in told),
         capture_output=True,
         check=False,
@@ -87,7 +78,7 @@ def answers_of_node(told: list[list[object]], folder: Path) -> list[Any]:
     return [json.loads(line) for line in said.stdout.splitlines()]
 
 
-def test_the_browser_says_of_every_message_what_the_python_client_says(tmp_path: Path) -> None:
+def test_the_browser_says_of_every_message_what_the_python_client_says() -> None:
     told: list[list[object]] = []
     expected: list[object] = []
     broken = 0
@@ -108,7 +99,7 @@ def test_the_browser_says_of_every_message_what_the_python_client_says(tmp_path:
                 expected.append(levels_of(stage.engine, *hours))
     assert broken > 20
     assert sum(isinstance(each, dict) and bool(each["asks"]) and bool(each["bids"]) for each in expected) > 5
-    answers = answers_of_node(told, tmp_path)
+    answers = answers_of_node(told)
     assert len(answers) == len(expected)
     for place, (answer, wanted) in enumerate(zip(answers, expected, strict=True)):
         assert answer == wanted, f"answer {place}"

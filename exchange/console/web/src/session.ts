@@ -5,14 +5,14 @@
 import { batch, signal } from "@preact/signals";
 import { api, once, read, type Schemas, whenUnauthenticated } from "./api/client";
 import { Problem } from "./api/problem";
-import { forgetQueries, refreshQueries } from "./api/query";
+import { forgetQueries, isReachable, refreshQueries } from "./api/query";
 import { forgetKept } from "./components/kept";
 
 export type Session = Schemas["SessionView"];
 export type Kind = Session["kind"];
 export type Scope = Session["scopes"][number];
 
-/** The session of now: undefined until the exchange was asked, null for nobody. */
+/** The session of now: undefined until the exchange has said whose it is, null for nobody. */
 export const session = signal<Session | null | undefined>(undefined);
 
 /**
@@ -26,11 +26,23 @@ const KEPT_AS = "exchange.session";
 /** What is kept where a session was found to have ended: in other windows, too, who was at work goes on after a login. */
 const ENDED = "ended";
 
+/** How long to wait before an exchange that could not say who is logged in is asked again; each time twice as long. */
+const RETRY_MS_MIN = 1_000;
+const RETRY_MS_MAX = 15_000;
+
+let retry: ReturnType<typeof setTimeout> | undefined;
+let retries = 0;
+/** Grows with each asking and each answer: an answer that is late by then says nothing any more. */
+let turn = 0;
+
 /** Who is logged in now. The same participant goes on with the page as it stands; another one sees nothing of it. */
 function became(next: Session | null): void {
   const before = session.peek();
   const isOther = before !== undefined && before?.participant_id !== next?.participant_id;
   const isResumed = hasEnded.peek();
+  clearTimeout(retry);
+  retries = 0;
+  turn++;
   batch(() => {
     session.value = next;
     hasEnded.value = false;
@@ -47,20 +59,33 @@ function began(next: Session): void {
   became(next);
 }
 
-/** Ask the exchange who is logged in, where somebody was on this device. */
+/**
+ * Ask the exchange who is logged in, where somebody was on this device. While it cannot say, whoever was logged in still
+ * is, for all that is known: `session` stays what it was, and the exchange is asked again.
+ */
 export async function loadSession(): Promise<void> {
   const kept = localStorage.getItem(KEPT_AS);
   if (kept === null || kept === ENDED) {
     if (session.peek() == null) session.value = null;
     return;
   }
+  clearTimeout(retry);
+  const asked = ++turn;
   try {
-    began(await read(() => api.GET("/v1/session")));
+    const found = await read(() => api.GET("/v1/session"));
+    isReachable.value = true;
+    if (asked === turn) began(found);
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    if (session.peek() != null) return; // one that has ended was noticed by its answer
-    if (problem.status === 401) localStorage.setItem(KEPT_AS, ENDED);
-    session.value = null;
+    isReachable.value = problem.status !== 0;
+    if (asked !== turn) return;
+    if (problem.status !== 401) {
+      retry = setTimeout(() => void loadSession(), Math.min(RETRY_MS_MIN * 2 ** retries++, RETRY_MS_MAX));
+    } else if (session.peek() == null) {
+      // One that ended while it was shown was noticed by its answer.
+      localStorage.setItem(KEPT_AS, ENDED);
+      session.value = null;
+    }
   }
 }
 

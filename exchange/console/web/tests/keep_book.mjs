@@ -5,23 +5,14 @@
  * A line is a JSON array. `["new"]` begins another book, `["apply", message]` answers whether it is whole, its sequence
  * and its checksum, `["levels", startsAt, endsAt]` answers both sides for some hours.
  */
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { pathToFileURL } from "node:url";
-import ts from "typescript";
+import { text } from "node:stream/consumers";
+import { load } from "./modules.mjs";
 
-const [source, folder] = process.argv.slice(2);
-const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
-const compiled = join(folder, "book.mjs");
-writeFileSync(
-  compiled,
-  ts.transpileModule(readFileSync(source, "utf8"), { compilerOptions: options }).outputText,
-);
-const { OrderBook } = await import(pathToFileURL(compiled).href);
+const { OrderBook } = await load("stream/book.ts");
 
 let book = new OrderBook();
 const answers = [];
-for (const line of readFileSync(0, "utf8").split("\n")) {
+for (const line of (await text(process.stdin)).split("\n")) {
   if (line === "") continue;
   const [what, ...rest] = JSON.parse(line);
   if (what === "new") book = new OrderBook();

@@ -59,12 +59,19 @@ class Shared<T> implements Query<T> {
     return () => this.#leave(periodMs);
   }
 
-  /** Read it as if it had never been read. */
+  get isWatched(): boolean {
+    return this.#periods.length > 0;
+  }
+
+  /** Be as if it had never been read, and read it where anybody looks still once the pages are drawn anew. */
   begin(): void {
+    this.#running?.abort();
     this.#etag = null; // an answer that nothing has changed would leave nothing to show
+    this.#failures = 0;
     this.data.value = null;
     this.problem.value = null;
-    this.refresh();
+    clearTimeout(this.#timer);
+    if (this.isWatched) this.#timer = setTimeout(this.refresh);
   }
 
   refresh = (): void => {
@@ -76,12 +83,12 @@ class Shared<T> implements Query<T> {
 
   #leave(periodMs: number): void {
     this.#periods.splice(this.#periods.indexOf(periodMs), 1);
-    if (this.#periods.length > 0) return;
+    if (this.isWatched) return;
     document.removeEventListener("visibilitychange", this.#looked);
     this.#running?.abort();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (this.#periods.length === 0) this.forget();
+      if (!this.isWatched) this.forget();
     }, KEPT_MS);
   }
 
@@ -117,7 +124,7 @@ class Shared<T> implements Query<T> {
     isReachable.value = problem?.status !== 0;
     this.#failures = problem?.isRetryable ? this.#failures + 1 : 0;
     this.problem.value = problem;
-    if (this.#periods.length > 0 && (problem === null || problem.isRetryable)) this.#plan();
+    if (this.isWatched && (problem === null || problem.isRetryable)) this.#plan();
   }
 }
 
@@ -125,12 +132,15 @@ const shared = new Map<string, Shared<unknown>>();
 
 /** Forget everything that was read: somebody else is logged in now. */
 export function forgetQueries(): void {
-  for (const each of shared.values()) each.begin();
+  for (const each of shared.values()) {
+    each.begin();
+    if (!each.isWatched) each.forget();
+  }
 }
 
 /** Read everything again that is shown: its reader is back. */
 export function refreshQueries(): void {
-  for (const each of shared.values()) each.refresh();
+  for (const each of shared.values()) if (each.isWatched) each.refresh();
 }
 
 /**

@@ -1,11 +1,12 @@
 /** Venue time: the clock by which hours are sold and delivered. It may run faster than the reader's, or stand still. */
+
 import { type ReadonlySignal, useSignal, useSignalEffect } from "@preact/signals";
 import { api, type Schemas } from "./client";
+import { HOUR_MS } from "./hours";
 import { type Query, useQuery } from "./query";
 
 export type VenueTime = Schemas["VenueTime"];
 
-const HOUR_MS = 3_600_000;
 /** A clock that is read over a network is late: hours are taken for begun so much earlier. */
 const EARLY_MS = 150;
 

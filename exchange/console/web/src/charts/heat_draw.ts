@@ -1,9 +1,9 @@
 /** Draws the visible part of a heat map: days and hours above, a cell for each row and hour, what is chosen. */
+import { HOUR_MS } from "../api/hours";
 import { formatDay } from "../i18n";
 import { colour, css, inkOn } from "./scale";
 
 export const HEAD_PX = 36;
-const HOUR_MS = 3_600_000;
 const TEXT_WIDTH_PX = 38;
 
 interface What {

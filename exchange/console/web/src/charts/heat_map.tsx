@@ -6,14 +6,14 @@
  * keyboard has a cursor: arrows move it, Shift extends the choice, Page Up and Down go by days, Home and End to the
  * ends, Enter takes the choice, Escape drops it. What the cursor is on is said by `describe`.
  */
+
 import { useSignal } from "@preact/signals";
 import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
+import { HOUR_MS } from "../api/hours";
 import { announce } from "../components/announcer";
 import { language } from "../i18n";
 import { isDark } from "../theme";
 import { draw, HEAD_PX, type Marks } from "./heat_draw";
-
-const HOUR_MS = 3_600_000;
 
 export interface HeatRow {
   id: string;

@@ -2,9 +2,11 @@
  * Lines, steps and bars over time or another number, by uPlot; the same figures as a table for whoever prefers or
  * needs one. Prices come as decimal strings and are numbers only for being drawn.
  */
+
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
+import { HOUR_MS } from "../api/hours";
 import "uplot/dist/uPlot.min.css";
 import { type Column, DataTable } from "../components/table";
 import { formatNumber, formatTime, language } from "../i18n";
@@ -87,7 +89,7 @@ export function LineChart(given: LineChartProps) {
 function widenedAlone(props: LineChartProps): LineChartProps {
   const [alone, second] = props.xs;
   if (alone === undefined || second !== undefined) return props;
-  const period = props.formatX ? 1 : 3_600_000;
+  const period = props.formatX ? 1 : HOUR_MS;
   return {
     ...props,
     xs: [alone - period, alone, alone + period],

@@ -9,7 +9,8 @@ import { Form } from "../components/form";
 import { DataTable } from "../components/table";
 import { Badge, Money } from "../components/values";
 import { formatMoney, language, t as shared } from "../i18n";
-import { ClaimBadge, ProgrammeName } from "./table";
+import { ProgrammeName } from "./programme_name";
+import { ClaimBadge } from "./table";
 import { t } from "./texts";
 
 type Outcome = Schemas["ClaimOutcome"];

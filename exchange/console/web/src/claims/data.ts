@@ -1,11 +1,11 @@
 /** What is owed for vouchers, and what was claimed of it. */
 import { api, type Schemas } from "../api/client";
+import type { Account } from "../api/own";
 import { type Query, useQuery } from "../api/query";
 
 export type Claim = Schemas["ClaimView"];
 export type ClaimStatus = Claim["status"];
 export type Programme = Schemas["ProgrammeView"];
-type Account = Schemas["AccountView"];
 
 /** What one programme owes: what can be claimed now, and what is claimed and not paid yet. */
 export interface Owed {
@@ -17,14 +17,6 @@ export interface Owed {
 export function useProgramme(id: string): Query<Programme> {
   return useQuery(`/v1/programmes/${id}`, (c) =>
     api.GET("/v1/programmes/{programme_id}", { ...c, params: { path: { programme_id: id } } }),
-  );
-}
-
-export function useAccounts(): Query<{ data: Account[] }> {
-  return useQuery(
-    "/v1/accounts",
-    (c) => api.GET("/v1/accounts", { ...c, params: { query: { limit: 1000 } } }),
-    { every_s: 30 },
   );
 }
 

@@ -1,7 +1,9 @@
 /** What voucher programmes owe whoever is logged in, and how it is claimed: at once, or with files attached first. */
+
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../api/client";
 import { useDeed } from "../api/deed";
+import { useAccounts } from "../api/own";
 import { toast } from "../components/announcer";
 import { Dialog } from "../components/dialog";
 import { Form } from "../components/form";
@@ -10,8 +12,8 @@ import { type Column, DataTable } from "../components/table";
 import { Money } from "../components/values";
 import { cnyOf, fenOf, formatList, formatMoney, t as shared } from "../i18n";
 import { ClaimAll } from "./claim_all";
-import { type Claim, type Owed, owedOf, useAccounts, useProgramme } from "./data";
-import { ProgrammeName } from "./table";
+import { type Claim, type Owed, owedOf, useProgramme } from "./data";
+import { ProgrammeName } from "./programme_name";
 import { t } from "./texts";
 
 /** `onMade` is told of a claim, one that is still open waits for its files; `onBatch` that several were made. */

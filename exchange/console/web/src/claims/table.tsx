@@ -1,10 +1,10 @@
 /** Claims as a table, to whoever sees them. */
-import { stepReason } from "../api/codes";
 import { openColumn } from "../components/open_column";
 import { type Column, DataTable } from "../components/table";
-import { Badge, type BadgeTone, Money, Time } from "../components/values";
-import { fenOf, formatNumber } from "../i18n";
-import { type Claim, type ClaimStatus, useProgramme } from "./data";
+import { Badge, type BadgeTone, Time } from "../components/values";
+import { formatNumber } from "../i18n";
+import { decidedColumns } from "./columns";
+import type { Claim, ClaimStatus } from "./data";
 import { t } from "./texts";
 
 const TONES: Record<ClaimStatus, BadgeTone> = {
@@ -33,12 +33,6 @@ export function ClaimBadge({ status }: { status: ClaimStatus }) {
   return <Badge tone={TONES[status]}>{claimStatusText(status)}</Badge>;
 }
 
-/** A programme by its name; by its id until that is known. */
-export function ProgrammeName({ id }: { id: string }) {
-  const programme = useProgramme(id);
-  return <>{programme.data.value?.name ?? <span class="code">{id}</span>}</>;
-}
-
 export function ClaimTable(props: {
   rows: readonly Claim[];
   /** The name of the list, where its order stays while it is away. */
@@ -62,49 +56,14 @@ export function ClaimTable(props: {
 }
 
 function columns(isOfMany: boolean): Column<Claim>[] {
-  const claimant: Column<Claim> = {
-    key: "claimant",
-    title: t("claims.claimant"),
-    cell: (row) => <span class="wrapped">{row.claimant_name}</span>,
-    sort: (row) => row.claimant_name,
-  };
   return [
-    {
-      key: "programme",
-      title: t("programme"),
-      head: true,
-      cell: (row) => (
-        <span class="wrapped">
-          <ProgrammeName id={row.programme_id} />
-          <span class="second code">{row.id}</span>
-        </span>
-      ),
-    },
-    ...(isOfMany ? [claimant] : []),
-    {
-      key: "status",
-      title: t("status"),
-      cell: (row) => (
-        <>
-          <ClaimBadge status={row.status} />
-          {row.reason && <span class="second">{stepReason(row)}</span>}
-        </>
-      ),
-      sort: (row) => CLAIM_STATUSES.indexOf(row.status),
-    },
-    {
-      key: "amount",
-      title: t("claims.amount"),
-      numeric: true,
-      cell: (row) => <Money cny={row.amount_cny} />,
-      sort: (row) => fenOf(row.amount_cny),
-    },
-    {
-      key: "approved",
-      title: t("claims.approved"),
-      numeric: true,
-      cell: (row) => <Money cny={row.approved_cny} />,
-    },
+    ...decidedColumns<ClaimStatus, Claim>({
+      party: isOfMany ? { title: t("claims.claimant"), name: (row) => row.claimant_name } : null,
+      statuses: CLAIM_STATUSES,
+      Badge: ClaimBadge,
+      amount: t("claims.amount"),
+      approved: t("claims.approved"),
+    }),
     {
       key: "lines",
       title: t("claims.lines"),

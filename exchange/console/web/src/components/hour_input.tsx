@@ -1,8 +1,7 @@
 /** A whole hour in the reader's zone, in and out as milliseconds since the epoch; null while it is none. */
+import { HOUR_MS } from "../api/hours";
 import { formatUtc } from "../i18n";
 import type { ControlProps } from "./form";
-
-const HOUR_MS = 3_600_000;
 
 function two(value: number): string {
   return String(value).padStart(2, "0");

@@ -46,11 +46,6 @@ export const IconOperations = () => (
     <path d="M3 5h7M14 5h3M3 10h3M10 10h7M3 15h9M16 15h1M12 3v4M8 8v4M14 13v4" />
   </Icon>
 );
-export const IconMenu = () => (
-  <Icon>
-    <path d="M3 5h14M3 10h14M3 15h14" />
-  </Icon>
-);
 export const IconClose = () => (
   <Icon>
     <path d="M5 5l10 10M15 5L5 15" />

@@ -3,15 +3,11 @@ import { Problem } from "../api/problem";
 import { t } from "../i18n";
 import { toast } from "./announcer";
 import { useKept } from "./kept";
-
-interface Page<Row> {
-  data: Row[];
-  next_cursor?: string | null;
-}
+import { at, BEGIN, extended, type Known, type Page } from "./older";
 
 export interface Older<Row> {
   /** The rows of the first page and the older ones; none twice, also where the first page has moved on. */
-  rows: (first: Page<Row>) => Row[];
+  rows: (first: Page<Row>) => readonly Row[];
   /** Where the list goes on; null at its end. */
   next: (first: Page<Row>) => string | null;
   more: (cursor: string) => Promise<void>;
@@ -23,27 +19,35 @@ export function useOlder<Row extends { id: string }>(
   page: (cursor: string) => Promise<Page<Row>>,
   keptAs?: string,
 ): Older<Row> {
-  const older = useKept<readonly Row[]>(keptAs && `${keptAs} older`, []);
-  const next = useKept<string | null | undefined>(keptAs && `${keptAs} next`, undefined);
+  // Another object is another list, or more of it, and is drawn; what a first page adds to it is drawn with that page.
+  const kept = useKept<{ known: Known<Row> }>(keptAs && `${keptAs} older`, { known: BEGIN });
+  const knownAt = (first: Page<Row>) => {
+    const now = kept.value;
+    now.known = at(now.known, first);
+    return now.known;
+  };
   return {
-    rows: ({ data }) => {
-      const first = new Set(data.map((each) => each.id));
-      return [...data, ...older.value.filter((each) => !first.has(each.id))];
+    rows: (first) => knownAt(first).rows,
+    next: (first) => {
+      const { next } = knownAt(first);
+      return (next === undefined ? first.next_cursor : next) ?? null;
     },
-    next: ({ next_cursor }) => (next.value === undefined ? next_cursor : next.value) ?? null,
     more: async (cursor) => {
+      const asked = kept.peek();
+      // From here on the first page may move on: what it pushes out is kept.
+      if (asked.known.next === undefined) asked.known = { ...asked.known, next: cursor };
       try {
         const found = await page(cursor);
-        older.value = [...older.value, ...found.data];
-        next.value = found.next_cursor ?? null;
+        // Where the list has begun anew meanwhile, this is no longer what comes after it.
+        const isWanted = kept.peek() === asked && asked.known.next !== undefined;
+        if (isWanted) kept.value = { known: extended(asked.known, found) };
       } catch (failed) {
         if (!(failed instanceof Problem)) throw failed;
         toast(failed.text, "bad");
       }
     },
     forget: () => {
-      older.value = [];
-      next.value = undefined;
+      kept.value = { known: BEGIN };
     },
   };
 }

@@ -20,12 +20,6 @@ export function Time({ at, exact = false }: { at: string | null | undefined; exa
   );
 }
 
-/** A number of GPUs. */
-export function Amount({ gpus }: { gpus: number | null | undefined }) {
-  if (gpus == null) return <Nothing />;
-  return <span class="number">{t("unit.gpus", { count: gpus })}</span>;
-}
-
 /** What stands where there is no value. */
 export function Nothing() {
   return (

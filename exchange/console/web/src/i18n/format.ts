@@ -1,4 +1,5 @@
 /** Numbers, money, times and durations as people of the language read them. Read inside a render, they follow it. */
+import { DAY_MS, HOUR_MS } from "../api/hours";
 import { LOCALES, language } from "./language";
 
 type Decimal = `${number}`;
@@ -60,16 +61,6 @@ export function formatExact(at: string | number): string {
   return dates("exact", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(at));
 }
 
-/** Only the clock. */
-export function formatClock(at: string | number): string {
-  return dates("clock", { hour: "2-digit", minute: "2-digit" }).format(new Date(at));
-}
-
-/** The clock with seconds. */
-export function formatSeconds(at: string | number): string {
-  return dates("seconds", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(at));
-}
-
 /** Only the day. */
 export function formatDay(at: string | number): string {
   return dates("day", { weekday: "short", month: "short", day: "numeric" }).format(new Date(at));
@@ -80,19 +71,43 @@ export function formatUtc(at: string | number): string {
   return `${new Date(at).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
+type Unit = "day" | "hour" | "minute" | "second" | "millisecond";
+
+const MILLISECONDS: readonly (readonly [Unit, number])[] = [
+  ["day", DAY_MS],
+  ["hour", HOUR_MS],
+  ["minute", 60_000],
+  ["second", 1_000],
+];
+
+function unit(value: number, name: Unit): string {
+  return numbers(name, {
+    style: "unit",
+    unit: name,
+    unitDisplay: language.value === "zh" ? "long" : "short",
+    maximumFractionDigits: 0,
+  }).format(value);
+}
+
 /** Hours as days and hours. */
 export function formatHours(hours: number): string {
   const days = Math.floor(hours / 24);
   const rest = hours % 24;
-  const unit = (value: number, name: "day" | "hour") =>
-    numbers(name, {
-      style: "unit",
-      unit: name,
-      unitDisplay: language.value === "zh" ? "long" : "short",
-    }).format(value);
   return [days > 0 ? unit(days, "day") : "", rest > 0 || days === 0 ? unit(rest, "hour") : ""]
     .filter(Boolean)
     .join(" ");
+}
+
+/** How long something lasts, in milliseconds: in the two largest units that say something. */
+export function formatSpan(ms: number): string {
+  const place = MILLISECONDS.findIndex(([, size]) => ms >= size);
+  const largest = MILLISECONDS[place];
+  if (largest === undefined) return unit(Math.max(ms, 0), "millisecond");
+  const [name, size] = largest;
+  const count = Math.floor(ms / size);
+  const [nextName, nextSize] = MILLISECONDS[place + 1] ?? ["millisecond", Number.POSITIVE_INFINITY];
+  const rest = Math.floor((ms - count * size) / nextSize);
+  return rest === 0 ? unit(count, name) : `${unit(count, name)} ${unit(rest, nextName)}`;
 }
 
 /** Words as one of them (`or`), or all of them (`and`). */
@@ -106,12 +121,13 @@ export function formatShort(value: number): string {
   return numbers("short", { notation: "compact", maximumFractionDigits: 1 }).format(value);
 }
 
-const KIBI = 1024;
+/** The signs of 1024 bytes and its powers, which are the same in all languages. */
+const BINARY = ["KiB", "MiB", "GiB", "TiB"] as const;
 
-/** The size of a file. */
+/** A size in the largest unit that leaves a number of at least one. */
 export function formatBytes(bytes: number): string {
-  const unit = bytes < KIBI ? "byte" : bytes < KIBI * KIBI ? "kilobyte" : "megabyte";
-  const size = bytes / (unit === "byte" ? 1 : unit === "kilobyte" ? KIBI : KIBI * KIBI);
-  const unitDisplay = unit === "byte" ? "long" : "short";
-  return numbers(unit, { style: "unit", unit, unitDisplay, maximumFractionDigits: 1 }).format(size);
+  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), BINARY.length);
+  if (power === 0) return numbers("byte", { style: "unit", unit: "byte", unitDisplay: "long" }).format(bytes);
+  const value = bytes / 1024 ** power;
+  return `${formatNumber(value < 10 ? Math.round(value * 10) / 10 : Math.round(value))} ${BINARY[power - 1]}`;
 }

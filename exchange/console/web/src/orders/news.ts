@@ -4,9 +4,10 @@
  * What the news change is read again from the exchange, which tells them only once they are committed: so nothing that
  * a connection missed is missing afterwards. A snapshot, or the end of what came meanwhile, asks for it as well.
  */
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { useChannel } from "../stream";
 import type { OrderNews } from "../stream/messages";
+import { Soon } from "../stream/soon";
 
 /** Several news of one moment are one reason to read again. */
 const TOGETHER_MS = 120;
@@ -15,14 +16,13 @@ const TOGETHER_MS = 120;
 export function useOrderNews(refresh: () => void, tell?: (news: readonly OrderNews[]) => void): void {
   const now = useRef({ refresh, tell });
   now.current = { refresh, tell };
-  const planned = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
-  useEffect(() => () => clearTimeout(planned.current), []);
+  const soon = useMemo(() => new Soon(TOGETHER_MS, () => now.current.refresh()), []);
+  useEffect(() => () => soon.cancel(), [soon]);
   useChannel("orders", (message) => {
     const news = message.event === "delta" ? (message.orders ?? []) : [];
     if (message.event === "delta" && news.length === 0) return;
     if (news.length > 0) now.current.tell?.(news);
-    clearTimeout(planned.current);
-    planned.current = setTimeout(() => now.current.refresh(), TOGETHER_MS);
+    soon.plan();
   });
 }
 

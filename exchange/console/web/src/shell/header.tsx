@@ -81,7 +81,8 @@ function Account({ here }: { here: string }) {
   const { route } = useLocation();
   const isLeaving = useRef(false);
   const who = session.value;
-  if (who == null) {
+  if (who === undefined) return null;
+  if (who === null) {
     return (
       <a
         class="button button-primary"

@@ -4,7 +4,7 @@ import type { ComponentType } from "preact";
 import { useEffect } from "preact/hooks";
 import { EmptyState, Loading } from "../components/states";
 import { t } from "../i18n";
-import { session } from "../session";
+import { loadSession, session } from "../session";
 import { toLogin } from "./links";
 
 type Load = () => Promise<{ default: ComponentType }>;
@@ -34,7 +34,9 @@ export function loadedPage(load: Load, isOpen: () => boolean = () => true): Comp
   }
   return function Guarded() {
     const open = useComputed(isOpen);
-    return open.value ? <Opened /> : <NoAccess />;
+    if (open.value) return <Opened />;
+    // Who cannot be told from nobody is not sent to a login.
+    return session.value === undefined ? <NotLoaded retry={() => void loadSession()} /> : <NoAccess />;
   };
 }
 

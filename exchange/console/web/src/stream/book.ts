@@ -9,6 +9,7 @@
  * Prices are decimal CNY per GPU-hour as they are told, times RFC 3339 on the hour, in UTC and in one form: so they
  * sort as text.
  */
+import { HOUR_MS } from "../api/hours";
 
 export interface FreeHours {
   starts_at: string;
@@ -77,8 +78,6 @@ export interface BookLevels {
   /** What is wanted in any of these hours, dearest first. */
   bids: BookLevel[];
 }
-
-const HOUR_MS = 3_600_000;
 
 export class OrderBook {
   isWhole = false;

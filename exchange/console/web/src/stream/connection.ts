@@ -40,6 +40,8 @@ export class StreamConnection {
   /** Connections that ended, or requests that were refused, since something was told last. */
   #failures = 0;
   #retry: ReturnType<typeof setTimeout> | undefined;
+  /** When what was refused is asked for again: once for all of it, however much was refused. */
+  #again: ReturnType<typeof setTimeout> | undefined;
   #silence: ReturnType<typeof setTimeout> | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
 
@@ -129,6 +131,8 @@ export class StreamConnection {
     this.#socket = null;
     clearTimeout(this.#silence);
     clearTimeout(this.#retry);
+    clearTimeout(this.#again); // the next connection asks for everything
+    this.#again = undefined;
     this.#state.value = this.#channels.size === 0 ? "idle" : "offline";
     socket?.close();
   }
@@ -194,9 +198,8 @@ export class StreamConnection {
 
   /** Ask again, in a while, for what has not come. */
   #askAgain(): void {
-    const socket = this.#socket;
-    setTimeout(() => {
-      if (this.#socket !== socket) return; // the next connection has asked for everything
+    this.#again ??= setTimeout(() => {
+      this.#again = undefined;
       for (const [name, channel] of this.#channels) if (channel.isAwaited) this.#subscribe(name, channel);
     }, this.#pauseMs());
   }

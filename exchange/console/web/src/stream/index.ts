@@ -5,6 +5,7 @@ import { loadSession, session } from "../session";
 import { type BookMessage, OrderBook } from "./book";
 import { StreamConnection } from "./connection";
 import type { ChannelMessage, TradeView } from "./messages";
+import { Soon } from "./soon";
 
 export const stream = new StreamConnection(
   () => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/v1/stream`,
@@ -59,18 +60,17 @@ export function useBook(product: string): ReadonlySignal<BookFrame | null> {
   useEffect(() => {
     const book = new OrderBook();
     const channel = `book:${product}`;
-    let soon: ReturnType<typeof setTimeout> | undefined;
+    const soon = new Soon(DRAWN_EVERY_MS, () => {
+      frame.value = book.isWhole ? { book } : null;
+    });
     const unlisten = stream.listen(channel, (message) => {
       // The connection asks for a snapshot only where it must: then whatever comes is the book of now.
       if (message.event === "snapshot") book.beginAnew();
       if (!book.apply(message as BookMessage)) stream.resync(channel);
-      soon ??= setTimeout(() => {
-        soon = undefined;
-        frame.value = book.isWhole ? { book } : null;
-      }, DRAWN_EVERY_MS);
+      soon.plan();
     });
     return () => {
-      clearTimeout(soon);
+      soon.cancel();
       unlisten();
     };
   }, [product]);

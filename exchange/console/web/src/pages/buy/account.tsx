@@ -1,9 +1,10 @@
 /** What the buyer has: cash, what is held for orders, and what waits in escrow for delivery. */
+
+import { type Account, useAccounts } from "../../api/own";
 import { EmptyState, Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Money } from "../../components/values";
 import { purposeText } from "../../ledger/transfers";
-import { type Account, useAccounts } from "./money";
 import { useNewly } from "./orders";
 import { t } from "./texts";
 

@@ -1,7 +1,9 @@
 /** Where the hours are picked: the delivery calendar of the products that the filters admit. */
+
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { Catalogue } from "../../api/catalogue";
+import { HOUR_MS } from "../../api/hours";
 import { hourText } from "../../components/hour_input";
 import { EmptyState, Failure, Loading } from "../../components/states";
 import { Choice } from "../../components/tabs";
@@ -11,8 +13,6 @@ import { type ProductFilter, ProductFilters } from "../market/filters";
 import { SPANS, type Span } from "../market/state";
 import { type Draft, windowHours } from "./draft";
 import { t } from "./texts";
-
-const HOUR_MS = 3_600_000;
 
 export function Calendar(props: {
   draft: Draft;

@@ -1,6 +1,9 @@
 /** A bid as its form has it: texts, until the exchange judges them. */
+
 import type { Product } from "../../api/catalogue";
 import type { Schemas } from "../../api/client";
+import { HOUR_MS, wholeHoursBetween } from "../../api/hours";
+import { whole } from "../../api/numbers";
 import { type Fault, Problem } from "../../api/problem";
 import { cnyOf, fenOf } from "../../i18n";
 import { t } from "./texts";
@@ -49,13 +52,11 @@ export const EMPTY: Draft = {
   voucher_policy: "prefer",
 };
 
-const HOUR_MS = 3_600_000;
 /** Stands in a preview for the id that an order gets when it is placed. */
 const NO_ID = "preview";
 
 export function windowHours(draft: Draft): number | null {
-  const hours = (Date.parse(draft.ends_at) - Date.parse(draft.starts_at)) / HOUR_MS;
-  return Number.isInteger(hours) && hours > 0 ? hours : null;
+  return wholeHoursBetween(draft.starts_at, draft.ends_at);
 }
 
 /** How many hours the run has; null where that cannot be said yet. */
@@ -65,10 +66,6 @@ export function runHours(draft: Draft): number | null {
 
 export function quantity(draft: Draft): number | null {
   return whole(draft.quantity);
-}
-
-function whole(text: string): number | null {
-  return /^\d{1,9}$/.test(text.trim()) ? Number(text) : null;
 }
 
 /** What is not filled in yet, or no number where one belongs, by its field. */

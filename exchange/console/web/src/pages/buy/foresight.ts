@@ -4,9 +4,11 @@
  * A question waits until the form rests; a newer one gives up the one before it, so no stale answer is shown. While the
  * order is one that would be taken, it is asked again every few seconds: the market moves without the form.
  */
+
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, type Schemas } from "../../api/client";
+import { hoursBetween } from "../../api/hours";
 import { Problem, problemOf, unanswered } from "../../api/problem";
 import { type NewOrder, refused } from "./draft";
 
@@ -92,11 +94,10 @@ export function useOutlook(order: NewOrder | null, version: number): ReadonlySig
 }
 
 function questionOf(order: NewOrder): Schemas["EligibilityQuestion"] {
-  const span = Date.parse(order.ends_at) - Date.parse(order.starts_at);
   return {
     product: order.product,
     quantity_gpus: order.quantity_gpus,
-    hours: order.hours ?? span / 3_600_000,
+    hours: order.hours ?? hoursBetween(order.starts_at, order.ends_at),
     price_cny_per_gpu_hour: order.price_cny_per_gpu_hour,
     fill: order.time_in_force === "fok" ? "all_or_none" : (order.fill ?? "partial"),
     vouchers: Array.isArray(order.vouchers) ? order.vouchers : "auto",

@@ -1,7 +1,9 @@
 /** What a buyer does: pick hours, see what an order would cost and who pays, place it, follow it. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
+import { HOUR_MS } from "../../api/hours";
 import { toast } from "../../components/announcer";
 import { hourText } from "../../components/hour_input";
 import { type Tab as TabOf, Tabs } from "../../components/tabs";
@@ -15,8 +17,6 @@ import { type Tab, useBuyState, wishOf } from "./state";
 import { Statement } from "./statement";
 import "./style.css";
 import { t } from "./texts";
-
-const HOUR_MS = 3_600_000;
 
 /** The form as an address asks for it: the market leads here with a product and hours. */
 function draftOf(query: Record<string, string>): Draft {

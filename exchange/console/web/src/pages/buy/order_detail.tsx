@@ -10,7 +10,7 @@ import { Money, OrderStatus, Time } from "../../components/values";
 import { formatBps, formatNumber, t as shared } from "../../i18n";
 import { orderReason } from "../../orders/reasons";
 import { may } from "../../session";
-import { useVouchers, voucherName } from "./money";
+import { useOwnVouchers, voucherName } from "./money";
 import { isLive, lengthOf, type Order, Progress, useNewly } from "./orders";
 import { Line } from "./preview";
 import { t } from "./texts";
@@ -149,7 +149,7 @@ function Terms({ order }: { order: Order }) {
 
 /** What it still sets aside, and which programmes pay. */
 function HeldPart({ order }: { order: Order }) {
-  const own = new Map(useVouchers().data.value?.data.map((each) => [each.id, each]));
+  const own = new Map(useOwnVouchers().data.value?.data.map((each) => [each.id, each]));
   const programmes = new Map([...own.values()].map((each) => [each.programme_id, each.programme_code]));
   const wish = order.vouchers;
   return (

@@ -1,8 +1,10 @@
 /** The buyer's orders: those that live, those that are over; one of them opened; cancelled one by one or all at once. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { type Catalogue, useCatalogue } from "../../api/catalogue";
 import { api, once, type Schemas } from "../../api/client";
+import { hoursBetween } from "../../api/hours";
 import type { Problem } from "../../api/problem";
 import { useQuery } from "../../api/query";
 import { toast } from "../../components/announcer";
@@ -282,7 +284,7 @@ function columns(
 
 /** How long the run is, and within what it may begin. */
 export function lengthOf(order: Order): string {
-  const span = (Date.parse(order.ends_at) - Date.parse(order.starts_at)) / 3_600_000;
+  const span = hoursBetween(order.starts_at, order.ends_at);
   const hours = formatHours(order.hours);
   return span === order.hours ? hours : t("length.within", { hours, span: formatHours(span) });
 }

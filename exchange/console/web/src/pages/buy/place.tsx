@@ -17,7 +17,7 @@ import { Calendar } from "./calendar";
 import { Cheapest } from "./cheapest";
 import { type Draft, EMPTY, isAskable, missing, mostCny, orderOf, quantity, runHours } from "./draft";
 import { type Foresight, foresee, foretold, useOutlook } from "./foresight";
-import { useCash, useVouchers } from "./money";
+import { useCash, useOwnVouchers } from "./money";
 import { Line, PreviewPanel, Prospect } from "./preview";
 import { Conditions, FillFields, TimeFields } from "./terms";
 import { t } from "./texts";
@@ -47,7 +47,7 @@ function Bid(props: {
   const draft = props.draft.value;
   const firstHour = useFirstHour().value;
   const cash = useCash().value;
-  const vouchers = new Map(useVouchers().data.value?.data.map((each) => [each.id, each]));
+  const vouchers = new Map(useOwnVouchers().data.value?.data.map((each) => [each.id, each]));
   const problem = useSignal<Problem | null>(null);
   const isBusy = useSignal(false);
   const asked = useSignal<Foresight | null>(null);

@@ -1,5 +1,7 @@
 /** What the order would do if it were placed now: what fills, what it costs in all, who pays, what rests. */
+
 import type { ComponentChildren } from "preact";
+import type { Account, Voucher } from "../../api/own";
 import { classes } from "../../components/classes";
 import { Failure } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
@@ -7,7 +9,7 @@ import { Money, OrderStatus, Time } from "../../components/values";
 import { fenOf, formatBps, formatNumber, t as shared } from "../../i18n";
 import type { Foresight, Outlook, Preview } from "./foresight";
 import { foretold } from "./foresight";
-import { type Account, type Voucher, voucherName } from "./money";
+import { voucherName } from "./money";
 import { t } from "./texts";
 import { verdicts } from "./vouchers";
 

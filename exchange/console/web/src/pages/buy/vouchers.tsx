@@ -2,13 +2,14 @@
 
 import { useId } from "preact/hooks";
 import { codeText } from "../../api/codes";
+import type { Voucher } from "../../api/own";
 import { Field, usePointer } from "../../components/form";
 import { Choice } from "../../components/tabs";
 import { Badge, Money, Time } from "../../components/values";
 import { fenOf, language } from "../../i18n";
 import type { Draft } from "./draft";
 import type { Foresight } from "./foresight";
-import { useVouchers, type Voucher } from "./money";
+import { useOwnVouchers } from "./money";
 import { t } from "./texts";
 
 const WISHES = ["auto", "none", "chosen"] as const;
@@ -56,7 +57,7 @@ export function Vouchers(props: {
 }) {
   const { draft, onChange } = props;
   usePointer("/vouchers");
-  const vouchers = useVouchers();
+  const vouchers = useOwnVouchers();
   const told = verdicts(props.foresight);
   const own = vouchers.data.value?.data ?? [];
   const shown =

@@ -1,5 +1,7 @@
 /** What the page asks the exchange for. */
+
 import { api, type Schemas } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { useQuery } from "../../api/query";
 import { fenOf } from "../../i18n";
 
@@ -17,7 +19,6 @@ export const STATUSES: Record<Which, readonly Status[]> = {
   all: [],
 };
 
-export const HOUR_MS = 3_600_000;
 const PAGE_ROWS = 200;
 
 export function leasesPage(which: Which, cursor?: string) {

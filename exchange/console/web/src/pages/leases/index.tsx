@@ -1,17 +1,19 @@
 /** Leases of both sides: what is coming, running and delivered; one of them hour by hour. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { api, read } from "../../api/client";
 import { useFirstHour } from "../../api/venue";
 import { announce } from "../../components/announcer";
+import { gpusColumn, windowColumn } from "../../components/capacity_columns";
 import { More, useOlder } from "../../components/more";
 import { ProductName } from "../../components/product_name";
 import { EmptyState, Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Choice } from "../../components/tabs";
-import { Badge, Money, Time } from "../../components/values";
-import { catalogue, fenOf, formatNumber } from "../../i18n";
+import { Badge, Money } from "../../components/values";
+import { catalogue, fenOf } from "../../i18n";
 import { isKind } from "../../session";
 import { useChannel } from "../../stream";
 import { hoursOf, type Lease, leasesPage, type Status, useLeases, type Which } from "./data";
@@ -135,26 +137,8 @@ function columns(onOpen: (id: string) => void): Column<Lease>[] {
       ),
       sort: (row) => ["running", "scheduled", "ended", "settled"].indexOf(row.status),
     },
-    {
-      key: "window",
-      title: t("window"),
-      cell: (row) => (
-        <>
-          <Time at={row.starts_at} /> –
-          <span class="second">
-            <Time at={row.ends_at} />
-          </span>
-        </>
-      ),
-      sort: (row) => row.starts_at,
-    },
-    {
-      key: "gpus",
-      title: t("gpus"),
-      numeric: true,
-      cell: (row) => formatNumber(row.quantity_gpus),
-      sort: (row) => row.quantity_gpus,
-    },
+    windowColumn(t("window")),
+    gpusColumn(t("gpus")),
     {
       key: "other",
       title: t(sells ? "other.buyer" : "other.provider"),

@@ -1,12 +1,14 @@
 /** A provider's word that it does not deliver some hours: which, why, and what it costs, before it is said. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { api, read } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
 import { Field, Form } from "../../components/form";
 import { catalogue, cnyOf, formatMoney, formatTime, t as shared } from "../../i18n";
-import { HOUR_MS, type Hour, hourFen, type Lease, stateOf } from "./data";
+import { type Hour, hourFen, type Lease, stateOf } from "./data";
 import en from "./en.json";
 import zh from "./zh.json";
 

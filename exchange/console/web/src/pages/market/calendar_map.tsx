@@ -1,8 +1,10 @@
 /** The delivery calendar as a heat map, with what its colours mean. */
+
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import type { Catalogue } from "../../api/catalogue";
 import type { Schemas } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { type Chosen, HeatMap, hourAt } from "../../charts/heat_map";
 import { colour, css } from "../../charts/scale";
 import { formatAmount, formatBps, formatHours, formatNumber, formatTime, t as shared } from "../../i18n";
@@ -13,7 +15,6 @@ import "./style.css";
 import { t } from "./texts";
 
 const CELL_PX = { "2": 44, "7": 20, "30": 9 } as const;
-const HOUR_MS = 3_600_000;
 
 export function CalendarMap(props: {
   calendars: Schemas["CalendarsView"];

@@ -1,12 +1,13 @@
 /** The delivery calendar of the products that filters admit, as the market and the pages that trade read it. */
+
 import type { Catalogue } from "../../api/catalogue";
 import { api, type Schemas } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { useQuery } from "../../api/query";
 import type { ProductFilter } from "./filters";
 import type { Span } from "./state";
 
 const EVERY_S = 2;
-const HOUR_MS = 3_600_000;
 
 /** The calendar of the products that the filters admit, from the first hour for sale. */
 export function useCalendars(state: ProductFilter & { span: Span }, firstHour: number | null) {

@@ -1,4 +1,5 @@
 /** What the chosen hours are offered and wanted for, live: GPUs by price, and what the wished quantity would cost. */
+import { HOUR_MS } from "../../api/hours";
 import { LineChart } from "../../charts/line_chart";
 import { Loading } from "../../components/states";
 import { Figure, Money, Nothing } from "../../components/values";
@@ -6,8 +7,6 @@ import { cnyOf, fenOf, formatNumber } from "../../i18n";
 import { useBook } from "../../stream";
 import type { BookLevel, BookLevels } from "../../stream/book";
 import { t } from "./texts";
-
-const HOUR_MS = 3_600_000;
 
 export function Depth(props: { product: string; startsAt: string; endsAt: string; gpus: number }) {
   const { product, startsAt, endsAt, gpus } = props;

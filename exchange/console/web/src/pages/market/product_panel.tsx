@@ -1,7 +1,9 @@
 /** One product, opened: its day, the chosen window, and everything live about it. */
+
 import { useEffect, useId, useRef } from "preact/hooks";
 import type { Catalogue } from "../../api/catalogue";
 import { api } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { useQuery } from "../../api/query";
 import { IconClose } from "../../components/icons";
 import { Badge, Figure, Money, Time } from "../../components/values";
@@ -16,8 +18,6 @@ import type { Calendar } from "./shades";
 import { HOURS_MAX, type MarketState } from "./state";
 import { Tape } from "./tape";
 import { t } from "./texts";
-
-const HOUR_MS = 3_600_000;
 
 export function ProductPanel(props: {
   state: MarketState;

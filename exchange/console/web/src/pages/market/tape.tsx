@@ -1,4 +1,5 @@
 /** The latest trades of a product, as they are committed. */
+import { HOUR_MS } from "../../api/hours";
 import { Loading } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Money, Side, Time } from "../../components/values";
@@ -8,7 +9,6 @@ import type { TradeView } from "../../stream/messages";
 import { t } from "./texts";
 
 const SHOWN_MAX = 30;
-const HOUR_MS = 3_600_000;
 
 export function Tape({ product }: { product: string }) {
   const trades = useTrades(product);

@@ -59,24 +59,3 @@ export function commandsPerSecond(partition: Partition): number | null {
   const seconds = minute.reduce((sum, each) => sum + each.seconds, 0);
   return seconds === 0 ? null : minute.reduce((sum, each) => sum + each.commands, 0) / seconds;
 }
-
-/** Bytes in the largest unit that leaves a number above one. */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-  const power = Math.min(Math.floor(Math.log2(Math.max(bytes, 1)) / 10), units.length - 1);
-  const value = bytes / 1024 ** power;
-  return `${formatNumber(value < 10 ? Math.round(value * 10) / 10 : Math.round(value))} ${units[power]}`;
-}
-
-/** How long something lasts, roughly: what is short by the second, what is long by the day. */
-export function formatSpan(seconds: number): string {
-  const [value, unit] =
-    seconds < 120
-      ? [seconds, "s"]
-      : seconds < 7_200
-        ? [seconds / 60, "min"]
-        : seconds < 172_800
-          ? [seconds / 3600, "h"]
-          : [seconds / 86_400, "d"];
-  return `${formatNumber(Math.round(value as number))} ${unit}`;
-}

@@ -3,8 +3,8 @@ import { useLocation } from "preact-iso";
 import { Loaded } from "../../components/states";
 import { Tabs } from "../../components/tabs";
 import { Figure, Time } from "../../components/values";
-import { formatNumber } from "../../i18n";
-import { formatBytes, formatMs, formatSpan, type Operations, useOperations } from "./data";
+import { formatBytes, formatNumber, formatSpan } from "../../i18n";
+import { formatMs, type Operations, useOperations } from "./data";
 import { Markets } from "./markets";
 import { Participants } from "./participants";
 import { Load, Partitions } from "./partitions";
@@ -87,7 +87,7 @@ function State({ now }: { now: Operations }) {
         </Figure>
         <Figure label={t("closed_markets")}>{formatNumber(closed)}</Figure>
         <Figure label={t("database.round_trip")}>{formatMs(now.database.round_trip_ms / 1000)}</Figure>
-        <Figure label={t("database.oldest")}>{formatSpan(now.database.oldest_transaction_s)}</Figure>
+        <Figure label={t("database.oldest")}>{formatSpan(now.database.oldest_transaction_s * 1000)}</Figure>
         <Figure label={t("database.size")}>{formatBytes(now.database.size_bytes)}</Figure>
       </dl>
     </section>

@@ -2,11 +2,10 @@
 import { LineChart } from "../../charts/line_chart";
 import { type Column, DataTable } from "../../components/table";
 import { Badge, Nothing, Time } from "../../components/values";
-import { formatNumber } from "../../i18n";
+import { formatNumber, formatSpan } from "../../i18n";
 import {
   commandsPerSecond,
   formatMs,
-  formatSpan,
   most,
   type Operations,
   type Partition,
@@ -165,7 +164,7 @@ function State({ row: { partition, led } }: { row: Row }) {
     );
   if (leader.epoch === 0) return <Badge tone="busy">{t("state.building")}</Badge>;
   if (led !== undefined && led.hour_lag_s > LATE_S)
-    return <Badge tone="bad">{t("state.late", { span: formatSpan(led.hour_lag_s) })}</Badge>;
+    return <Badge tone="bad">{t("state.late", { span: formatSpan(led.hour_lag_s * 1000) })}</Badge>;
   return <Badge tone="good">{t("state.leading")}</Badge>;
 }
 

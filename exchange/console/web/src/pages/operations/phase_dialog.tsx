@@ -5,13 +5,12 @@ import { api, once } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
 import { Dialog } from "../../components/dialog";
-import { Field, Form } from "../../components/form";
+import { Form } from "../../components/form";
 import { ProductName } from "../../components/product_name";
+import { ReasonInput } from "../../components/reason_input";
 import { t as shared } from "../../i18n";
 import { PHASES, type Phase } from "./data";
 import { t } from "./texts";
-
-const REASON_CHARACTERS_MAX = 500;
 
 export function PhaseDialog(props: {
   product: string | null;
@@ -79,19 +78,15 @@ function Switch(props: { product: string; phase: Phase | null; onClose: () => vo
           </label>
         ))}
       </fieldset>
-      <Field label={t("reason")} pointer="/reason" hint={t("reason.hint")}>
-        {(control) => (
-          <textarea
-            {...control}
-            rows={2}
-            maxLength={REASON_CHARACTERS_MAX}
-            value={reason.value}
-            onInput={(event) => {
-              reason.value = event.currentTarget.value;
-            }}
-          />
-        )}
-      </Field>
+      <ReasonInput
+        label={t("reason")}
+        hint={t("reason.hint")}
+        rows={2}
+        value={reason.value}
+        onInput={(text) => {
+          reason.value = text;
+        }}
+      />
       <div class="buttons buttons-end">
         <button type="button" class="button" onClick={props.onClose}>
           {shared("cancel")}

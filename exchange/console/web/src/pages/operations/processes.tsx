@@ -1,8 +1,8 @@
 /** The processes of the exchange as each tells of itself, and what follows the committed record. */
 import { type Column, DataTable } from "../../components/table";
 import { Badge, Nothing, Time } from "../../components/values";
-import { formatNumber } from "../../i18n";
-import { formatSpan, isSilent, type Operations, type Process, shortName } from "./data";
+import { formatNumber, formatSpan } from "../../i18n";
+import { isSilent, type Operations, type Process, shortName } from "./data";
 import { t } from "./texts";
 
 export function Processes({ now }: { now: Operations }) {
@@ -42,7 +42,7 @@ function columns(): Column<Process>[] {
       key: "up",
       title: t("up"),
       numeric: true,
-      cell: (row) => formatSpan(row.up_s),
+      cell: (row) => formatSpan(row.up_s * 1000),
       sort: (row) => row.up_s,
     },
     {
@@ -98,7 +98,7 @@ function columns(): Column<Process>[] {
 
 function State({ process }: { process: Process }) {
   if (isSilent(process))
-    return <Badge tone="bad">{t("process.silent", { span: formatSpan(process.seen_s_ago) })}</Badge>;
+    return <Badge tone="bad">{t("process.silent", { span: formatSpan(process.seen_s_ago * 1000) })}</Badge>;
   if (process.report === null) return <Badge tone="bad">{t("process.other_version")}</Badge>;
   const { troubles, partitions, seal_doubt: doubt } = process.report;
   if (troubles.length > 0)

@@ -1,5 +1,7 @@
 /** Alerts in words: detectors, states, and what was measured, as the unit at the end of its name says. */
+
 import type { Schemas } from "../../api/client";
+import { DAY_MS } from "../../api/hours";
 import { Badge, type BadgeTone } from "../../components/values";
 import { cnyOf, formatBps, formatHours, formatMoney, formatNumber } from "../../i18n";
 import { named, t } from "./texts";
@@ -21,7 +23,6 @@ export const DETECTORS = [
 
 const STATUS_TONES: Record<Status, BadgeTone> = { open: "bad", under_review: "busy", closed: "plain" };
 const SEVERITY_TONES: Record<Severity, BadgeTone> = { high: "bad", medium: "busy", low: "plain" };
-const DAY_MS = 86_400_000;
 
 export function StatusBadge({ status }: { status: Status }) {
   return <Badge tone={STATUS_TONES[status]}>{t(`alert.${status}`)}</Badge>;

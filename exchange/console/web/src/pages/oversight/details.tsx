@@ -1,5 +1,7 @@
 /** What a step of the record says, in words. Its names end in their units, so that a new one is shown rightly, too. */
+
 import type { ComponentChildren } from "preact";
+import { HOUR_MS } from "../../api/hours";
 import { Money, Side, Time } from "../../components/values";
 import { cnyOf, formatNumber, language } from "../../i18n";
 import { orderReason } from "../../orders/reasons";
@@ -10,7 +12,6 @@ import type { Fact } from "./time_line";
 
 export type Detail = Readonly<Record<string, unknown>>;
 
-const HOUR_MS = 3_600_000;
 /** Told elsewhere on the page, or internal numbers whose ids stand beside them. */
 const LEFT_OUT = new Set([
   "client_order_id",

@@ -3,31 +3,27 @@ import type { ComponentChildren } from "preact";
 import type { Problem } from "../../api/problem";
 import { classes } from "../../components/classes";
 import { Field } from "../../components/form";
+import { ReasonInput } from "../../components/reason_input";
 import { Failure, Loading } from "../../components/states";
 import { Nothing } from "../../components/values";
 import { addressOf } from "./address";
 import { reason } from "./asking";
 import { t } from "./texts";
 
-const REASON_MAX = 500;
-
 /** Why the reader asks: one text for all questions. */
 export function ReasonField({ isNeeded }: { isNeeded: boolean }) {
   return (
-    <Field label={t(isNeeded ? "reason.needed" : "reason")} pointer="?reason" hint={t("reason.hint")}>
-      {(control) => (
-        <input
-          {...control}
-          required={isNeeded}
-          maxLength={REASON_MAX}
-          autocomplete="off"
-          value={reason.value}
-          onInput={(event) => {
-            reason.value = event.currentTarget.value;
-          }}
-        />
-      )}
-    </Field>
+    <ReasonInput
+      label={t(isNeeded ? "reason.needed" : "reason")}
+      pointer="?reason"
+      hint={t("reason.hint")}
+      rows={1}
+      isNeeded={isNeeded}
+      value={reason.value}
+      onInput={(text) => {
+        reason.value = text;
+      }}
+    />
   );
 }
 

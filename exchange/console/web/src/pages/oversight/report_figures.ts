@@ -1,12 +1,11 @@
 /** Rows of a report as figures to draw: sums by period and by name. Numbers only for drawing; the table has the rest. */
 
 import type { Schemas } from "../../api/client";
+import { DAY_MS } from "../../api/hours";
 import { type BarPart, INKS } from "../../charts/bar_chart";
 
 export type Report = Schemas["Report"];
 export type Row = Report["rows"][number];
-
-const DAY_MS = 86_400_000;
 
 export function text(row: Row, column: string): string {
   const value = row[column];

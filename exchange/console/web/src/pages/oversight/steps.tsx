@@ -1,5 +1,7 @@
 /** Steps of an order or a trade as moments of a time line. Many hours of delivery on end are told as one. */
+
 import type { Schemas } from "../../api/client";
+import { HOUR_MS } from "../../api/hours";
 import { DataTable } from "../../components/table";
 import { Money, ORDER_TONES, OrderStatus, Time } from "../../components/values";
 import { cnyOf } from "../../i18n";
@@ -11,7 +13,6 @@ import { type Fact, Fill, type Moment } from "./time_line";
 
 export type OrderStep = Schemas["OrderStep"];
 
-const HOUR_MS = 3_600_000;
 const HOURLY = new Set(["DLVR", "REFD"]);
 /** From so many hours on end they are told as one. */
 const TOGETHER = 4;

@@ -2,8 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { classes } from "../../components/classes";
 import { Time } from "../../components/values";
+import { formatSpan } from "../../i18n";
 import type { Tone } from "./codes";
-import { formatGap } from "./gaps";
 import { t } from "./texts";
 
 export interface Moment {
@@ -35,7 +35,7 @@ export function TimeLine({ label, moments }: { label: string; moments: readonly 
                 <span class="life-gap">
                   {moment.at === before.at
                     ? t("life.at_once")
-                    : t("life.after", { gap: formatGap(Date.parse(moment.at) - Date.parse(before.at)) })}
+                    : t("life.after", { gap: formatSpan(Date.parse(moment.at) - Date.parse(before.at)) })}
                 </span>
               )}
             </div>

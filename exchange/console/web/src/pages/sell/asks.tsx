@@ -1,9 +1,11 @@
 /** The provider's own asks: what each has sold, to amend or withdraw. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { api, once, read } from "../../api/client";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
+import { gpusColumn, windowColumn } from "../../components/capacity_columns";
 import { Confirm } from "../../components/dialog";
 import { More, useOlder } from "../../components/more";
 import { ProductName } from "../../components/product_name";
@@ -11,8 +13,8 @@ import { EmptyState, Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Choice } from "../../components/tabs";
 import { Money, OrderStatus, Time } from "../../components/values";
-import { catalogue, fenOf, formatNumber } from "../../i18n";
-import { AmendDialog } from "./amend";
+import { catalogue, fenOf } from "../../i18n";
+import { Amend } from "./amend";
 import { Bar } from "./calendar";
 import { asksPage, type Order, offeredHours, useAsks } from "./data";
 import en from "./en.json";
@@ -120,13 +122,15 @@ function AskList(props: { isLive: boolean; changes: number; onChanged: () => voi
                 </button>
               )}
             </div>
-            <AmendDialog
-              order={amended.value}
-              onClose={() => {
-                amended.value = null;
-              }}
-              onAmended={changed}
-            />
+            {amended.value !== null && (
+              <Amend
+                order={amended.value}
+                onClose={() => {
+                  amended.value = null;
+                }}
+                onAmended={changed}
+              />
+            )}
             <Confirm
               title={t("withdraw.title")}
               isOpen={withdrawn.value !== null}
@@ -187,23 +191,8 @@ function columns(
       ),
       sort: (row) => row.product,
     },
-    {
-      key: "window",
-      title: t("window"),
-      cell: (row) => (
-        <>
-          <Time at={row.starts_at} /> – <Time at={row.ends_at} />
-        </>
-      ),
-      sort: (row) => row.starts_at,
-    },
-    {
-      key: "gpus",
-      title: t("gpus"),
-      numeric: true,
-      cell: (row) => formatNumber(row.quantity_gpus),
-      sort: (row) => row.quantity_gpus,
-    },
+    windowColumn(t("window")),
+    gpusColumn(t("gpus")),
     {
       key: "price",
       title: t("price"),

@@ -1,14 +1,16 @@
 /** The provider's own calendar: GPUs listed, sold and free by hour and product. Chosen hours go to the form. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { useCatalogue } from "../../api/catalogue";
+import { DAY_MS, HOUR_MS } from "../../api/hours";
 import { type Chosen, HeatMap, hourAt } from "../../charts/heat_map";
 import { ProductName } from "../../components/product_name";
 import { EmptyState, Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Choice } from "../../components/tabs";
 import { catalogue, formatBps, formatHours, formatNumber, formatTime, t as shared } from "../../i18n";
-import { type Capacity, DAY_MS, HOUR_MS, type ProductCapacity, useCapacity } from "./data";
+import { type Capacity, type ProductCapacity, useCapacity } from "./data";
 import en from "./en.json";
 import type { Wish } from "./list_form";
 import { share } from "./standing";

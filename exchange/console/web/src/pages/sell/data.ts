@@ -8,9 +8,6 @@ export type Capacity = Schemas["CapacityView"];
 export type ProductCapacity = Schemas["ProductCapacity"];
 export type Product = Schemas["ProductView"];
 
-export const HOUR_MS = 3_600_000;
-export const DAY_MS = 24 * HOUR_MS;
-
 /** How many whole hours the reader is ahead of UTC: by its midnights the exchange cuts days. */
 export const UTC_OFFSET_HOURS = Math.min(Math.max(Math.round(-new Date().getTimezoneOffset() / 60), -12), 14);
 

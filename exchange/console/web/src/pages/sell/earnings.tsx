@@ -1,6 +1,8 @@
 /** What sold hours bring, by the day they are delivered, and how much of what was listed was sold and delivered. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { DAY_MS, HOUR_MS } from "../../api/hours";
 import { LineChart } from "../../charts/line_chart";
 import { Loaded } from "../../components/states";
 import { DataTable } from "../../components/table";
@@ -8,7 +10,7 @@ import { Choice } from "../../components/tabs";
 import { Figure } from "../../components/values";
 import { catalogue, formatDay, formatMoney, formatNumber } from "../../i18n";
 import { productColumns } from "./calendar";
-import { DAY_MS, HOUR_MS, UTC_OFFSET_HOURS, useCapacity, useEarnings } from "./data";
+import { UTC_OFFSET_HOURS, useCapacity, useEarnings } from "./data";
 import en from "./en.json";
 import zh from "./zh.json";
 

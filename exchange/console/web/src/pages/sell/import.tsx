@@ -2,9 +2,11 @@
  * Listing capacity from a file. It is checked by the exchange when it is dropped, and nothing is listed before the
  * provider says so. Lines at fault stand here with what is wrong with each, to be mended in place or in the file.
  */
+
 import { useSignal } from "@preact/signals";
 import { useId, useRef } from "preact/hooks";
 import { act, api, Intent, type Schemas } from "../../api/client";
+import { DAY_MS } from "../../api/hours";
 import { type Fault, faultText, Problem } from "../../api/problem";
 import { announce, toast } from "../../components/announcer";
 import { classes } from "../../components/classes";
@@ -12,7 +14,6 @@ import { hourText } from "../../components/hour_input";
 import { Failure } from "../../components/states";
 import { Figure } from "../../components/values";
 import { catalogue, formatNumber } from "../../i18n";
-import { DAY_MS } from "./data";
 import en from "./en.json";
 import zh from "./zh.json";
 

@@ -1,6 +1,8 @@
 /** What a provider does: see and list capacity, keep its asks, follow what they bring. */
+
 import { useSignal } from "@preact/signals";
 import { useLocation } from "preact-iso";
+import { HOUR_MS } from "../../api/hours";
 import { useFirstHour } from "../../api/venue";
 import { Loading } from "../../components/states";
 import { type Tab, Tabs } from "../../components/tabs";
@@ -8,7 +10,6 @@ import { catalogue } from "../../i18n";
 import { useOrderNews } from "../../orders/news";
 import { Asks } from "./asks";
 import { CapacityCard } from "./calendar";
-import { HOUR_MS } from "./data";
 import { Earnings } from "./earnings";
 import en from "./en.json";
 import { ImportCard } from "./import";

@@ -1,8 +1,11 @@
 /** Listing capacity by form: an ask, previewed before it is placed. */
+
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { useCatalogue } from "../../api/catalogue";
 import { act, api, Intent, once, type Schemas } from "../../api/client";
+import { DAY_MS, HOUR_MS } from "../../api/hours";
+import { whole, wholeOrText } from "../../api/numbers";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
 import { Confirm } from "../../components/dialog";
@@ -11,7 +14,7 @@ import { HourInput, hourText } from "../../components/hour_input";
 import { Failure } from "../../components/states";
 import { Figure, Money, Time } from "../../components/values";
 import { catalogue, cnyOf, fenOf, formatHours, formatMoney, formatNumber, t as shared } from "../../i18n";
-import { DAY_MS, HOUR_MS, type Product, useProducts } from "./data";
+import { type Product, useProducts } from "./data";
 import en from "./en.json";
 import zh from "./zh.json";
 
@@ -39,23 +42,17 @@ interface Draft {
   postOnly: boolean;
 }
 
-/** A whole number where the text is one, else the text itself: the exchange says what is wrong with it. */
-export function whole(text: string): number {
-  const trimmed = text.trim();
-  return (/^\d{1,9}$/.test(trimmed) ? Number(trimmed) : trimmed || undefined) as number;
-}
-
 /** The order that a draft means. What is empty is left out, and the exchange names it. */
 function bodyOf(draft: Draft, clientOrderId: string): NewOrder {
   return {
     client_order_id: clientOrderId,
     product: (draft.product || undefined) as string,
     side: "sell",
-    quantity_gpus: whole(draft.gpus),
+    quantity_gpus: (draft.gpus.trim() ? wholeOrText(draft.gpus) : undefined) as number,
     starts_at: (draft.from === null ? undefined : hourText(draft.from)) as string,
     ends_at: (draft.until === null ? undefined : hourText(draft.until)) as string,
     price_cny_per_gpu_hour: (draft.price.trim() || undefined) as string,
-    ...(draft.minHours.trim() ? { min_hours: whole(draft.minHours) } : {}),
+    ...(draft.minHours.trim() ? { min_hours: wholeOrText(draft.minHours) } : {}),
     ...(draft.forStartups ? { reserved_for: ["startup" as const] } : {}),
     ...(draft.expires === null ? {} : { time_in_force: "gtd" as const, expires_at: hourText(draft.expires) }),
     ...(draft.postOnly ? { post_only: true } : {}),
@@ -66,7 +63,7 @@ function bodyOf(draft: Draft, clientOrderId: string): NewOrder {
 function sizeOf(draft: Draft): { hours: number; gpuHours: number; fen: bigint } | null {
   const gpus = whole(draft.gpus);
   const fen = fenOf(draft.price);
-  if (draft.from === null || draft.until === null || fen === null || typeof gpus !== "number") return null;
+  if (draft.from === null || draft.until === null || fen === null || gpus === null) return null;
   const hours = Math.round((draft.until - draft.from) / HOUR_MS);
   if (hours <= 0) return null;
   return { hours, gpuHours: gpus * hours, fen: fen * BigInt(gpus * hours) };
@@ -304,7 +301,7 @@ function Seen(props: { draft: Draft; preview: Preview; name: string | undefined 
   return (
     <>
       <p>
-        {t("list.text", { gpus: whole(draft.gpus), product: name ?? draft.product })}{" "}
+        {t("list.text", { gpus: wholeOrText(draft.gpus), product: name ?? draft.product })}{" "}
         <Time at={hourText(draft.from ?? 0)} /> – <Time at={hourText(draft.until ?? 0)} />
       </p>
       <dl class="figures">

@@ -1,9 +1,11 @@
 /** Where the provider stands, in a line of figures: today, the week to come, the month that was. */
+
 import { useEffect } from "preact/hooks";
+import { DAY_MS } from "../../api/hours";
 import { Loaded } from "../../components/states";
 import { Figure } from "../../components/values";
 import { catalogue, formatBps, formatMoney, formatNumber } from "../../i18n";
-import { type Capacity, DAY_MS, useCapacity, useEarnings } from "./data";
+import { type Capacity, useCapacity, useEarnings } from "./data";
 import en from "./en.json";
 import zh from "./zh.json";
 

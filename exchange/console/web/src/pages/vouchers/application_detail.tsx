@@ -1,10 +1,9 @@
 /** One application: what is asked and why, what its programme's rules say of the company, and what can be decided. */
 
 import { act, api, keyed } from "../../api/client";
-import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { useProgramme } from "../../claims/data";
-import { ProgrammeName } from "../../claims/table";
+import { ProgrammeName } from "../../claims/programme_name";
 import { toast } from "../../components/announcer";
 import { Loaded } from "../../components/states";
 import { Figure, Time } from "../../components/values";
@@ -185,16 +184,12 @@ function Steps({ application }: { application: Application }) {
       steps={steps}
       amount={t("step.amount")}
       begin={{
-        number: 0,
         at: application.submitted_at,
         to: <ApplicationBadge status="submitted" />,
         by: t("by.buyer"),
         amount: application.amount_cny,
-        reason: "",
       }}
       of={(each) => ({
-        number: each.number,
-        at: each.stepped_at,
         to:
           each.score == null ? (
             <ApplicationBadge status={each.to_status} />
@@ -203,7 +198,6 @@ function Steps({ application }: { application: Application }) {
           ),
         by: each.key_id == null ? t(`by.${each.actor_role}`) : t("by.key", { key: each.key_id }),
         amount: each.amount_cny,
-        reason: stepReason(each),
       })}
     />
   );

@@ -1,20 +1,20 @@
 /** Applications: a company's own; to an issuer, the queue of those to its programmes, and the allocation by score. */
 
 import { api, read } from "../../api/client";
-import { stepReason } from "../../api/codes";
-import { ProgrammeName } from "../../claims/table";
-import { More, useOlder } from "../../components/more";
+import { decidedColumns } from "../../claims/columns";
+import { More } from "../../components/more";
 import { openColumn } from "../../components/open_column";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
-import { Money, Time } from "../../components/values";
-import { fenOf, formatNumber } from "../../i18n";
+import { Time } from "../../components/values";
+import { formatNumber } from "../../i18n";
 import { isKind, may } from "../../session";
 import { Allocate } from "./allocate";
 import { ApplicationDetail } from "./application_detail";
 import { type Application, applicationsPage, useApplications } from "./data";
+import { useDecidedList } from "./list";
 import { APPLICATION_STATUSES, ApplicationBadge, ListFilters } from "./parts";
-import { type Change, useReturn, type VouchersState } from "./state";
+import type { Change, VouchersState } from "./state";
 import { t } from "./texts";
 
 export function Applications({ state, onChange }: { state: VouchersState; onChange: Change }) {
@@ -33,14 +33,17 @@ export function Applications({ state, onChange }: { state: VouchersState; onChan
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
-  const status = APPLICATION_STATUSES.find((each) => each === state.status) ?? "";
-  const applications = useApplications(state.programme, status);
-  const keptAs = `applications ${state.programme} ${status}`;
-  const older = useOlder<Application>(
-    (cursor) => read(() => api.GET("/v1/applications", applicationsPage(state.programme, status, cursor))),
+  const {
+    status,
+    first: applications,
+    older,
     keptAs,
-  );
-  useReturn(applications.data.value !== null);
+  } = useDecidedList<Application["status"], Application>(state, {
+    name: "applications",
+    statuses: APPLICATION_STATUSES,
+    useFirst: useApplications,
+    after: (...where) => read(() => api.GET("/v1/applications", applicationsPage(...where))),
+  });
   return (
     <section class="card">
       <div class="card-head">
@@ -80,49 +83,14 @@ function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
 }
 
 function columns(isIssuer: boolean): Column<Application>[] {
-  const company: Column<Application> = {
-    key: "company",
-    title: t("application.company"),
-    cell: (row) => <span class="wrapped">{row.buyer_name}</span>,
-    sort: (row) => row.buyer_name,
-  };
   return [
-    {
-      key: "programme",
-      title: t("programme"),
-      head: true,
-      cell: (row) => (
-        <span class="wrapped">
-          <ProgrammeName id={row.programme_id} />
-          <span class="second code">{row.id}</span>
-        </span>
-      ),
-    },
-    ...(isIssuer ? [company] : []),
-    {
-      key: "status",
-      title: t("status"),
-      cell: (row) => (
-        <>
-          <ApplicationBadge status={row.status} />
-          {row.reason && <span class="second">{stepReason(row)}</span>}
-        </>
-      ),
-      sort: (row) => APPLICATION_STATUSES.indexOf(row.status),
-    },
-    {
-      key: "amount",
-      title: t("application.amount"),
-      numeric: true,
-      cell: (row) => <Money cny={row.amount_cny} />,
-      sort: (row) => fenOf(row.amount_cny),
-    },
-    {
-      key: "approved",
-      title: t("application.approved_cny"),
-      numeric: true,
-      cell: (row) => <Money cny={row.approved_cny} />,
-    },
+    ...decidedColumns<Application["status"], Application>({
+      party: isIssuer ? { title: t("application.company"), name: (row) => row.buyer_name } : null,
+      statuses: APPLICATION_STATUSES,
+      Badge: ApplicationBadge,
+      amount: t("application.amount"),
+      approved: t("application.approved_cny"),
+    }),
     {
       key: "score",
       title: t("application.score"),

@@ -2,9 +2,9 @@
 
 import type { Schemas } from "../../api/client";
 import { api, read } from "../../api/client";
-import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
-import { ClaimBadge, ProgrammeName } from "../../claims/table";
+import { ProgrammeName } from "../../claims/programme_name";
+import { ClaimBadge } from "../../claims/table";
 import { More, useOlder } from "../../components/more";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
@@ -186,20 +186,15 @@ function Steps({ claim }: { claim: Claim }) {
       steps={steps}
       amount={t("step.amount")}
       begin={{
-        number: 0,
         at: claim.opened_at,
         to: <ClaimBadge status="open" />,
         by: t("by.claimant"),
         amount: claim.amount_cny,
-        reason: "",
       }}
       of={(each) => ({
-        number: each.number,
-        at: each.stepped_at,
         to: <ClaimBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.amount_cny,
-        reason: stepReason(each),
       })}
     />
   );

@@ -2,13 +2,14 @@
 import { api, read } from "../../api/client";
 import { OwedCard } from "../../claims/owed";
 import { CLAIM_STATUSES, ClaimTable, claimStatusText } from "../../claims/table";
-import { More, useOlder } from "../../components/more";
+import { More } from "../../components/more";
 import { Loaded } from "../../components/states";
 import { isKind } from "../../session";
 import { ClaimDetail } from "./claim_detail";
 import { type Claim, claimsPage, useClaims } from "./data";
+import { useDecidedList } from "./list";
 import { ListFilters } from "./parts";
-import { type Change, useReturn, type VouchersState } from "./state";
+import type { Change, VouchersState } from "./state";
 import { t } from "./texts";
 
 export function Claims({ state, onChange }: { state: VouchersState; onChange: Change }) {
@@ -20,14 +21,17 @@ export function Claims({ state, onChange }: { state: VouchersState; onChange: Ch
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
   const isIssuer = isKind("issuer");
-  const status = CLAIM_STATUSES.find((each) => each === state.status) ?? "";
-  const claims = useClaims(state.programme, status);
-  const keptAs = `claims ${state.programme} ${status}`;
-  const older = useOlder<Claim>(
-    (cursor) => read(() => api.GET("/v1/claims", claimsPage(state.programme, status, cursor))),
+  const {
+    status,
+    first: claims,
+    older,
     keptAs,
-  );
-  useReturn(claims.data.value !== null);
+  } = useDecidedList<Claim["status"], Claim>(state, {
+    name: "claims",
+    statuses: CLAIM_STATUSES,
+    useFirst: useClaims,
+    after: (...where) => read(() => api.GET("/v1/claims", claimsPage(...where))),
+  });
   return (
     <div class="stack">
       {!isIssuer && (

@@ -14,7 +14,7 @@ export type Claim = Schemas["ClaimView"];
 export type Evidence = Schemas["EvidenceView"];
 
 const EVERY_S = 15;
-const ROWS = 100;
+export const ROWS = 100;
 /** Programmes are few, and what narrows lists must name them all. */
 const PROGRAMMES_MAX = 1000;
 
@@ -32,23 +32,6 @@ export function useVersions(programmeId: string): Query<{ data: Version[] }> {
       ...c,
       params: { path: { programme_id: programmeId }, query: { limit: 1000 } },
     }),
-  );
-}
-
-export function vouchersPage(programme: string, cursor?: string) {
-  const query = {
-    limit: ROWS,
-    ...(programme && { programme_id: programme }),
-    ...(cursor && { cursor }),
-  };
-  return { params: { query } };
-}
-
-export function useVouchers(programme = "") {
-  return useQuery(
-    `/v1/vouchers ${programme}`,
-    (c) => api.GET("/v1/vouchers", { ...c, ...vouchersPage(programme) }),
-    { every_s: EVERY_S },
   );
 }
 

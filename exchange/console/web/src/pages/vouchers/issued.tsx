@@ -1,7 +1,9 @@
 /** The vouchers of an issuer's programmes: who has them, where their faces are; and issuing one. */
+
 import { useSignal } from "@preact/signals";
 import { act, api, keyed, read } from "../../api/client";
 import { useDeed } from "../../api/deed";
+import { useVouchers, vouchersPage } from "../../api/own";
 import { toast } from "../../components/announcer";
 import { Field, Form } from "../../components/form";
 import { More, useOlder } from "../../components/more";
@@ -12,7 +14,7 @@ import { Money, Time } from "../../components/values";
 import { fenOf, formatMoney } from "../../i18n";
 import { may } from "../../session";
 import { type Company, CompanyPicker } from "./company_picker";
-import { useProgrammes, useVouchers, type Voucher, vouchersPage } from "./data";
+import { ROWS, useProgrammes, type Voucher } from "./data";
 import { isOwn, ProgrammeFilter, VoucherBadge } from "./parts";
 import { type Change, useReturn, type VouchersState } from "./state";
 import { t } from "./texts";
@@ -33,10 +35,10 @@ export function Issued({ state, onChange }: { state: VouchersState; onChange: Ch
 }
 
 function List({ state, onChange }: { state: VouchersState; onChange: Change }) {
-  const vouchers = useVouchers(state.programme);
+  const vouchers = useVouchers(ROWS, state.programme);
   const keptAs = `issued ${state.programme}`;
   const older = useOlder<Voucher>(
-    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage(state.programme, cursor))),
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage(ROWS, state.programme, cursor))),
     keptAs,
   );
   useReturn(vouchers.data.value !== null);

@@ -1,6 +1,9 @@
 /** Parts that several tabs share: the frame of what is open, states, companies, histories, filters. */
+
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { stepReason } from "../../api/codes";
+import { HOUR_MS } from "../../api/hours";
 import type { Query } from "../../api/query";
 import { useVenueTime } from "../../api/venue";
 import { Loaded } from "../../components/states";
@@ -12,7 +15,6 @@ import { type Application, type Programme, useProgrammes, type Voucher } from ".
 import { type Change, useOpened, type VouchersState } from "./state";
 import { t } from "./texts";
 
-const HOUR_MS = 3_600_000;
 const SOON_HOURS = 14 * 24;
 const URGENT_HOURS = 3 * 24;
 
@@ -109,13 +111,23 @@ export function Opened(props: {
 }
 
 /** One step of anything that has a life. */
-export interface LifeStep {
-  number: number;
-  at: string;
+interface Told {
   to: ComponentChildren;
   by: string;
   amount?: string | null;
+}
+
+interface LifeStep extends Told {
+  number: number;
+  at: string;
   reason: string;
+}
+
+interface RecordedStep {
+  number: number;
+  stepped_at: string;
+  reason: string;
+  reason_code?: string | null;
 }
 
 /** A step that moved nothing says nothing of money. */
@@ -124,18 +136,24 @@ function moved(cny: string | null | undefined): string | null {
 }
 
 /** The card of what became of something: what it began with, where that is no step, and its steps. */
-export function LifeCard<Step>(props: {
+export function LifeCard<Step extends RecordedStep>(props: {
   steps: Query<{ data: Step[] }>;
   amount: string;
-  begin?: LifeStep;
-  of: (step: Step) => LifeStep;
+  begin?: Told & { at: string };
+  of: (step: Step) => Told;
 }) {
-  const begin = props.begin === undefined ? [] : [props.begin];
+  const begin = props.begin === undefined ? [] : [{ ...props.begin, number: 0, reason: "" }];
+  const lifeStep = (step: Step): LifeStep => ({
+    ...props.of(step),
+    number: step.number,
+    at: step.stepped_at,
+    reason: stepReason(step),
+  });
   return (
     <section class="card">
       <h3>{t("steps")}</h3>
       <Loaded query={props.steps}>
-        {({ data }) => <Life amount={props.amount} steps={[...begin, ...data.map(props.of)]} />}
+        {({ data }) => <Life amount={props.amount} steps={[...begin, ...data.map(lifeStep)]} />}
       </Loaded>
     </section>
   );

@@ -2,7 +2,6 @@
 
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
-import { stepReason } from "../../api/codes";
 import { useQuery } from "../../api/query";
 import { useProgramme } from "../../claims/data";
 import { toast } from "../../components/announcer";
@@ -149,12 +148,9 @@ function Steps({ programme }: { programme: Programme }) {
       steps={steps}
       amount={t("programme.returned")}
       of={(each) => ({
-        number: each.number,
-        at: each.stepped_at,
         to: <ProgrammeBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.returned_cny,
-        reason: stepReason(each),
       })}
     />
   );

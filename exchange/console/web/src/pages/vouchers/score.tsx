@@ -4,8 +4,8 @@ import { act, api, keyed } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
 import { Field, Form } from "../../components/form";
+import { ReasonInput } from "../../components/reason_input";
 import type { Application } from "./data";
-import { ReasonField } from "./step_dialog";
 import { t } from "./texts";
 
 export function ScoreForm({ application, onScored }: { application: Application; onScored: () => void }) {
@@ -45,8 +45,8 @@ export function ScoreForm({ application, onScored }: { application: Application;
           )}
         </Field>
       </div>
-      <ReasonField
-        isNeeded
+      <ReasonInput
+        label={t("reason")}
         hint={t("reason.buyer")}
         value={reason.value}
         onInput={(text) => {

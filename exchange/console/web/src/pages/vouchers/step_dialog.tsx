@@ -1,14 +1,12 @@
 /** Ask for what a step needs, its reason and its amount, and take it; what the exchange refuses stands at the field. */
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import type { Intent } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { Dialog } from "../../components/dialog";
 import { Field, Form } from "../../components/form";
+import { ReasonInput } from "../../components/reason_input";
 import { formatMoney, t as shared } from "../../i18n";
 import { t } from "./texts";
-
-const REASON_CHARACTERS_MAX = 500;
 
 export interface Given {
   reason: string;
@@ -71,8 +69,8 @@ function StepForm({ ask, onClose }: { ask: Ask; onClose: () => void }) {
         </Field>
       )}
       {ask.reason && (
-        <ReasonField
-          isNeeded={ask.reason === "needed"}
+        <ReasonInput
+          label={t(ask.reason === "needed" ? "reason" : "reason.wanted")}
           hint={ask.reasonHint ?? t("reason.hint")}
           value={reason.value}
           onInput={(text) => {
@@ -93,26 +91,5 @@ function StepForm({ ask, onClose }: { ask: Ask; onClose: () => void }) {
         </button>
       </div>
     </Form>
-  );
-}
-
-export function ReasonField(props: {
-  isNeeded: boolean;
-  hint: ComponentChildren;
-  value: string;
-  onInput: (text: string) => void;
-}) {
-  return (
-    <Field label={t(props.isNeeded ? "reason" : "reason.wanted")} pointer="/reason" hint={props.hint}>
-      {(control) => (
-        <textarea
-          {...control}
-          rows={3}
-          maxLength={REASON_CHARACTERS_MAX}
-          value={props.value}
-          onInput={(event) => props.onInput(event.currentTarget.value)}
-        />
-      )}
-    </Field>
   );
 }

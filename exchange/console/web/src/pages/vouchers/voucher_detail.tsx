@@ -2,10 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
-import { stepReason } from "../../api/codes";
+import { useAccounts } from "../../api/own";
 import { useQuery } from "../../api/query";
-import { useAccounts, useProgramme } from "../../claims/data";
-import { ProgrammeName } from "../../claims/table";
+import { useProgramme } from "../../claims/data";
+import { ProgrammeName } from "../../claims/programme_name";
 import { toast } from "../../components/announcer";
 import { Pager, usePages } from "../../components/pager";
 import { Loaded } from "../../components/states";
@@ -125,19 +125,14 @@ function Steps({ voucher }: { voucher: Voucher }) {
       steps={steps}
       amount={t("voucher.returned")}
       begin={{
-        number: 0,
         at: voucher.issued_at,
         to: t("voucher.issued.step", { face: formatMoney(voucher.face_cny) }),
         by: t("by.issuer"),
-        reason: "",
       }}
       of={(each) => ({
-        number: each.number,
-        at: each.stepped_at,
         to: <VoucherBadge status={each.to_status} />,
         by: t(`by.${each.actor_role}`),
         amount: each.returned_cny,
-        reason: stepReason(each),
       })}
     />
   );

@@ -2,15 +2,16 @@
 
 import { api, read } from "../../api/client";
 import { stepReason } from "../../api/codes";
+import { useVouchers, vouchersPage } from "../../api/own";
 import { useQuery } from "../../api/query";
-import { ProgrammeName } from "../../claims/table";
+import { ProgrammeName } from "../../claims/programme_name";
 import { More, useOlder } from "../../components/more";
 import { EmptyState, Loaded } from "../../components/states";
 import { DataTable } from "../../components/table";
 import { Figure, Money, Time } from "../../components/values";
 import { cnyOf, fenOf, formatMoney } from "../../i18n";
 import { to } from "../../shell/links";
-import { useVouchers, type Voucher, type VoucherStep, vouchersPage } from "./data";
+import { ROWS, type Voucher, type VoucherStep } from "./data";
 import { Expiry, VoucherBadge } from "./parts";
 import { Purse } from "./purse";
 import { type Change, useReturn, type VouchersState } from "./state";
@@ -30,9 +31,9 @@ export function Wallet({ state, onChange }: { state: VouchersState; onChange: Ch
 }
 
 function Purses({ onOpen }: { onOpen: (id: string) => void }) {
-  const vouchers = useVouchers();
+  const vouchers = useVouchers(ROWS);
   const older = useOlder<Voucher>(
-    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage("", cursor))),
+    (cursor) => read(() => api.GET("/v1/vouchers", vouchersPage(ROWS, "", cursor))),
     "wallet",
   );
   useReturn(vouchers.data.value !== null);
