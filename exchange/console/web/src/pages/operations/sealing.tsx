@@ -1,7 +1,7 @@
 /** How far the record is under signed checkpoints, and who can sign more of them. */
 import { Badge, Figure, Nothing, Time } from "../../components/values";
-import { formatNumber } from "../../i18n";
-import { formatSpan, type Operations, shortName } from "./data";
+import { formatNumber, formatSpan } from "../../i18n";
+import { type Operations, shortName } from "./data";
 import { t } from "./texts";
 
 /** What is wrong with it, in words; nothing where all is well. */
@@ -13,7 +13,7 @@ export function SealWarnings({ now }: { now: Operations }) {
         <strong>{t("sealing.warning")}</strong>
         <ul>
           {now.sealing.warnings.map((each) => (
-            <li key={each}>{t(`sealing.warning.${each}`, { span: formatSpan(now.sealing.unsealed_s) })}</li>
+            <li key={each}>{t(`sealing.warning.${each}`, { span: formatSpan(now.sealing.unsealed_s * 1000) })}</li>
           ))}
         </ul>
       </div>
@@ -28,7 +28,7 @@ export function Sealing({ now }: { now: Operations }) {
       <h2 id="ops-sealing">{t("sealing")}</h2>
       <dl class="figures">
         <Figure label={t("sealing.unsealed")}>{formatNumber(sealing.unsealed_records)}</Figure>
-        <Figure label={t("sealing.waiting")}>{formatSpan(sealing.unsealed_s)}</Figure>
+        <Figure label={t("sealing.waiting")}>{formatSpan(sealing.unsealed_s * 1000)}</Figure>
         <Figure label={t("sealing.size")}>{formatNumber(sealing.size)}</Figure>
         <Figure label={t("sealing.last")}>
           {sealing.sealed_at === null ? <Nothing /> : <Time at={sealing.sealed_at} exact />}
@@ -43,7 +43,7 @@ export function Sealing({ now }: { now: Operations }) {
           )}
         </Figure>
       </dl>
-      <p class="hint">{t("sealing.hint", { span: formatSpan(sealing.period_s) })}</p>
+      <p class="hint">{t("sealing.hint", { span: formatSpan(sealing.period_s * 1000) })}</p>
     </section>
   );
 }
