@@ -51,6 +51,7 @@ export function useAmendment(begun: Order, onAmended: (order: Order) => void): A
   const params = { path: { order_id: order.id } };
   const changes = changesOf(order, wish.value);
   const effect = effectOf(order, changes);
+  const isSame = effect === "none";
   const again = async () => {
     try {
       latest.value = await read(() => api.GET("/v1/orders/{order_id}", { params }));
@@ -59,7 +60,7 @@ export function useAmendment(begun: Order, onAmended: (order: Order) => void): A
     }
   };
   const submit = async () => {
-    if (effect === "none" || isBusy.value) return;
+    if (isSame || isBusy.value) return;
     isBusy.value = true;
     const body: Changes = { ...changes, expected_filled_gpu_hours: order.filled_gpu_hours };
     try {

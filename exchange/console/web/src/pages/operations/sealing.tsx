@@ -13,7 +13,9 @@ export function SealWarnings({ now }: { now: Operations }) {
         <strong>{t("sealing.warning")}</strong>
         <ul>
           {now.sealing.warnings.map((each) => (
-            <li key={each}>{t(`sealing.warning.${each}`, { span: formatSpan(now.sealing.unsealed_s * 1000) })}</li>
+            <li key={each}>
+              {t(`sealing.warning.${each}`, { span: formatSpan(now.sealing.unsealed_s * 1000) })}
+            </li>
           ))}
         </ul>
       </div>
