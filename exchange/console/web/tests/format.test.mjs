@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./modules.mjs";
 
-const { formatBytes, formatSpan, setLanguage } = await load("i18n/index.ts");
+const { formatBytes, formatDay, formatSpan, formatTime, setLanguage } = await load("i18n/index.ts");
 
 function said(format, value) {
   return ["en", "zh"].map((language) => {
@@ -29,4 +29,16 @@ test("lengths of time", () => {
   assert.deepEqual(read(192_000), ["3 min 12 sec", "3分钟 12秒钟"]);
   assert.deepEqual(read(2 * 86_400_000), ["2 days", "2天"]);
   assert.deepEqual(read(26 * 3_600_000), ["1 day 2 hr", "1天 2小时"]);
+});
+
+test("a day of another year than the reader's says which", () => {
+  const year = new Date().getFullYear();
+  for (const [format, other] of [
+    [formatTime, year + 10],
+    [formatDay, year - 1],
+  ]) {
+    const has = (wanted) => said(format, new Date(wanted, 5, 15, 12).getTime()).map((each) => each.includes(`${wanted}`));
+    assert.deepEqual(has(year), [false, false]);
+    assert.deepEqual(has(other), [true, true]);
+  }
 });

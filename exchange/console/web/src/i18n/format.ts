@@ -49,11 +49,17 @@ export function formatAmount(cny: string): string {
   return numbers("amount", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(cny as Decimal);
 }
 
+/** A moment told by `options`, with its year where that is not the reader's: a day without one is of this year. */
+function formatMoment(name: string, at: string | number, options: Intl.DateTimeFormatOptions): string {
+  const moment = new Date(at);
+  return moment.getFullYear() === new Date().getFullYear()
+    ? dates(name, options).format(moment)
+    : dates(`${name} of a year`, { year: "numeric", ...options }).format(moment);
+}
+
 /** Day and hour in the reader's zone. */
 export function formatTime(at: string | number): string {
-  return dates("time", { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" }).format(
-    new Date(at),
-  );
+  return formatMoment("time", at, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
 }
 
 /** Day, hour, minute and second in the reader's zone. */
@@ -63,7 +69,7 @@ export function formatExact(at: string | number): string {
 
 /** Only the day. */
 export function formatDay(at: string | number): string {
-  return dates("day", { weekday: "short", month: "short", day: "numeric" }).format(new Date(at));
+  return formatMoment("day", at, { weekday: "short", month: "short", day: "numeric" });
 }
 
 /** The same moment in UTC, as the exchange tells it. */
