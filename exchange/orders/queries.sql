@@ -37,6 +37,12 @@ ON CONFLICT (id) DO UPDATE SET
     run_starts_hour = EXCLUDED.run_starts_hour, replaced_by_id = EXCLUDED.replaced_by_id,
     updated_at = EXCLUDED.updated_at;
 
+-- name: reduce_asks
+-- Asks that sold before they became smaller in the same batch.
+UPDATE orders SET quantity_gpus = sent.quantity_gpus
+FROM unnest($1::bigint[], $2::integer[]) AS sent (id, quantity_gpus)
+WHERE orders.id = sent.id;
+
 -- name: append
 -- Every commit moves the head under its leader's epoch; the journal follows only where it moved.
 -- 0: another leader has taken over.
