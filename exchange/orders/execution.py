@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.bundle import Bundle
@@ -57,15 +58,20 @@ if TYPE_CHECKING:
 
     from exchange.kit.database import Connection
     from exchange.orders.partition import Partition
+    from exchange.vouchers.models import Share
     from matching.commands import Command
     from matching.events import Event
 
 
 class Asker(msgspec.Struct, frozen=True, gc=False):
-    """Whose key asked for a command, and what for, where the order itself does not say."""
+    """Whose key asked for a command, and what for, where the order itself does not say.
+
+    `shares` are what programmes pay of a reduced order from then on.
+    """
 
     key_id: int | None = None
     cause: str = ""
+    shares: tuple[Share, ...] = ()
 
 
 NOBODY = Asker()
@@ -228,11 +234,18 @@ class Execution:
 
     def _reduce(self, event: OrderReduced, index: int, asker: Asker) -> None:
         order = self._partition.live[event.order_id]
-        detail = {"quantity_gpus": event.quantity_gpus, "previous_quantity_gpus": order.quantity_gpus}
+        detail: dict[str, object] = {
+            "quantity_gpus": event.quantity_gpus,
+            "previous_quantity_gpus": order.quantity_gpus,
+        }
         if order.side is _SELL:
             self._spans.reduce(order.order_id, order.quantity_gpus, event.quantity_gpus, self._settlement)
         order.quantity_gpus = event.quantity_gpus
         if order.funded is not None:
+            if asker.shares != order.terms.shares:
+                order.terms = replace(order.terms, shares=asker.shares)
+                order.funded.terms = replace(order.funded.terms, shares=asker.shares)
+                detail["shares"] = asker.shares
             self._settlement.shrink(order.funded, order.quantity_gpus - order.filled_gpus)
         self._touch(order)
         self._record("REME", order, index, key_id=asker.key_id, detail=detail)
