@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 class Means(msgspec.Struct, kw_only=True):
     """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers.
 
-    `programmes` are those of which live orders have shares, among others. `amended` are the amendments that were carried out before, by participant and Idempotency-Key. On what
-    is `amended_elsewhere` (by the same) or `placed_elsewhere` (by participant and client order id) another
-    writer is working: what comes of that is not known yet.
+    `programmes` are those of which live orders have shares, among others. `amended` are the amendments that
+    were carried out before, by participant and Idempotency-Key. On what is `amended_elsewhere` (by the same)
+    or `placed_elsewhere` (by participant and client order id) another writer is working: what comes of that
+    is not known yet.
     """
 
     known: Mapping[tuple[int, str], tuple[int, bytes]] = {}

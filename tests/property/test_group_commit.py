@@ -4,7 +4,7 @@ Method: twins, each a provider and two buyers on a product of their own, one buy
 have tiers and a cap on use. Lists of requests (orders, amendments, cancels, phases) are drawn; an amendment
 or a cancel is of an order that is live at that moment, also of one that the same list brings. One twin's
 requests go one by one, the other's are queued together and so are one commit. Outcomes and rows must be
-equal, and no batch may have failed. Between lists an hour may begin, and the vouchers be suspended or revoked.
+equal, and no batch may have failed. Between lists an hour may begin, or the vouchers' issuer steps in.
 
 The database compares what an ask sells hour by hour with the ask as it then is; so the lists dwell on asks
 that sell and shrink, and a batch that sells more than an ask has left is planted beside them.
