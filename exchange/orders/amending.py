@@ -2,7 +2,8 @@
 
 An amendment is judged as the order that would be placed instead, by the rules of a new order: so nothing can
 be amended to what could not be placed. What is named and not different counts as not named, so an order may
-be sent back whole with one field changed.
+be sent back whole with one field changed. A smaller order keeps its place where what it has set aside can
+follow it (`funding.shares_if_smaller`).
 
 Of a replaced order only what is not filled goes on. A bid's run, once pinned by a fill, stays unless a window
 is named. An ask is a rectangle: where it has sold more in some of the hours to come than in others, what is
@@ -57,7 +58,7 @@ def check_guard(wish: AmendOrder, order: LiveOrder) -> None:
         raise Conflict("order_changed", f"{fault.pointer} {detail}", errors=[fault])
 
 
-def keeps_priority(changes: dict[str, Any], order: LiveOrder) -> bool:
+def only_reduces(changes: dict[str, Any], order: LiveOrder) -> bool:
     """Whether the changes only make the order smaller."""
     return changes.keys() == {"quantity_gpus"} and changes["quantity_gpus"] < order.quantity_gpus
 

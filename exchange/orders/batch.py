@@ -21,7 +21,7 @@ from exchange.kit.idempotency import in_flight, reused
 from exchange.orders import amending
 from exchange.orders.execution import Asker, Execution
 from exchange.orders.forms import book_order, denial_detail, order_detail
-from exchange.orders.funding import fund
+from exchange.orders.funding import fund, shares_if_smaller
 from exchange.orders.models import (
     AmendRequest,
     CancelAllRequest,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from exchange.orders.partition import Partition
     from exchange.orders.rules import ParsedOrder
     from exchange.settlement.service import Taken
+    from exchange.vouchers.models import Share
 
 # Reading a member off its class is slow, and every order asks.
 _BUY: Final = Side.BUY
@@ -213,8 +214,11 @@ class Batch(Execution):
         amending.check_guard(request.wish, order)
         changes = amending.wanted_changes(request.wish, order)
         priority: Priority = "kept"
-        if amending.keeps_priority(changes, order):
-            self._shrink(order, request, changes)
+        shares = None
+        if amending.only_reduces(changes, order):
+            shares = shares_if_smaller(order, changes["quantity_gpus"], request, self._means)
+        if shares is not None:
+            self._shrink(order, request, changes, shares)
         elif changes:
             order = self._put_in_place_of(order, request, changes)
             priority = "lost"
@@ -239,7 +243,10 @@ class Batch(Execution):
             return None
         return msgspec.json.decode(known.body_for(request.fingerprint), type=KeptAmendment)
 
-    def _shrink(self, order: LiveOrder, request: AmendRequest, changes: dict[str, Any]) -> None:
+    def _shrink(
+        self, order: LiveOrder, request: AmendRequest, changes: dict[str, Any], shares: tuple[Share, ...]
+    ) -> None:
+        """Make an order smaller where it stands; of a bid, programmes then pay these shares."""
         faults = Faults()
         judge_quantity(changes["quantity_gpus"], request.product, faults)
         faults.raise_if_any()
@@ -249,7 +256,8 @@ class Batch(Execution):
             participant=order.participant_id,
             quantity_gpus=changes["quantity_gpus"],
         )
-        [first, *_] = self._execute(order.product_id, command, Asker(key_id=request.key_id))
+        asker = Asker(key_id=request.key_id, shares=shares)
+        [first, *_] = self._execute(order.product_id, command, asker)
         if isinstance(first, OrderRejected):
             raise self._refused(order, request, changes, first.reason)
 

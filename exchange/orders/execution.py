@@ -1,7 +1,8 @@
 """What the events of a batch's commands do to its books, its orders and the money: hops 4 and 5 in memory.
 
-An `Execution` is made from a `Partition`, which it changes; `write` stores everything in one round trip. If
-that transaction does not commit, the partition's memory is ahead of the truth and must be dropped.
+An `Execution` is made from a `Partition`, which it changes; `write` stores everything, in one round trip but
+for asks that sold and then shrank (`Spans`). If that transaction does not commit, the partition's memory is
+ahead of the truth and must be dropped.
 
 Invariants: every command that reaches a book has the next sequence and one journal row; whatever an event
 does to an order or its money, it does in `_follow`, and nowhere else. The money of a replaced order is given
@@ -16,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.bundle import Bundle
@@ -33,6 +35,7 @@ from exchange.orders.models import (
     Step,
 )
 from exchange.orders.rules import journal_hash
+from exchange.orders.spans import Spans
 from exchange.settlement.service import Settlement
 from matching.codec import encode_step
 from matching.commands import AdvanceHour, PlaceOrder, ReplaceOrder
@@ -48,25 +51,32 @@ from matching.events import (
     SelfTradePrevented,
     Traded,
 )
+from matching.order import Side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from exchange.kit.database import Connection
     from exchange.orders.partition import Partition
+    from exchange.vouchers.models import Share
     from matching.commands import Command
     from matching.events import Event
 
 
 class Asker(msgspec.Struct, frozen=True, gc=False):
-    """Whose key asked for a command, and what for, where the order itself does not say."""
+    """Whose key asked for a command, and what for, where the order itself does not say.
+
+    `shares` are what programmes pay of a reduced order from then on.
+    """
 
     key_id: int | None = None
     cause: str = ""
+    shares: tuple[Share, ...] = ()
 
 
 NOBODY = Asker()
 # Reading a member off its class is slow, and every order asks.
+_SELL: Final = Side.SELL
 _RESTING: Final = OrderStatus.RESTING
 _PARTIALLY_FILLED: Final = OrderStatus.PARTIALLY_FILLED
 _FILLED: Final = OrderStatus.FILLED
@@ -93,6 +103,7 @@ class Execution:
         self._answered_here: set[int] = set()
         self._once: list[tuple[int, str, bytes, bytes]] = []
         self._records: list[AuditRecord] = []
+        self._spans = Spans()
         self._received_at_us: int | None = None
         """When the request came whose steps are taken; None while it is the hour's."""
 
@@ -115,13 +126,23 @@ class Execution:
     async def write(self, connection: Connection, epoch: int) -> bool:
         """Store the batch in the caller's transaction: one round trip, however many requests.
 
-        False when another leader has taken the partition; the transaction must then be rolled back.
+        Where an ask sold before it shrank, its sales are stored beside what it was then: two more for each
+        span of the batch. False when another leader has taken the partition; the transaction must then be
+        rolled back.
         """
         partition = self._partition
         bundle = Bundle(connection)
+        # What is stored in one bundle the database's guards see only as it is in the end.
+        writer = connection if self._spans.later else bundle
         if self._orders:
-            await store.write_orders(bundle, partition.partition_id, self._orders.values(), self._at_us)
-        await self._settlement.write(bundle, self._at_us)
+            orders = self._orders.values()
+            await store.write_orders(
+                writer, partition.partition_id, orders, self._at_us, quantities=self._spans.gpus_at_first
+            )
+        await self._settlement.write(writer, self._at_us)
+        for span in self._spans.later:
+            await store.reduce_asks(connection, span.reduced_to_gpus)
+            await self._settlement.write_part(connection, span.part, self._at_us)
         await insert_audit_records(bundle, self._records)
         if self._once:
             await store_all(bundle, 200, self._once)
@@ -213,9 +234,18 @@ class Execution:
 
     def _reduce(self, event: OrderReduced, index: int, asker: Asker) -> None:
         order = self._partition.live[event.order_id]
-        detail = {"quantity_gpus": event.quantity_gpus, "previous_quantity_gpus": order.quantity_gpus}
+        detail: dict[str, object] = {
+            "quantity_gpus": event.quantity_gpus,
+            "previous_quantity_gpus": order.quantity_gpus,
+        }
+        if order.side is _SELL:
+            self._spans.reduce(order.order_id, order.quantity_gpus, event.quantity_gpus, self._settlement)
         order.quantity_gpus = event.quantity_gpus
         if order.funded is not None:
+            if asker.shares != order.terms.shares:
+                order.terms = replace(order.terms, shares=asker.shares)
+                order.funded.terms = replace(order.funded.terms, shares=asker.shares)
+                detail["shares"] = asker.shares
             self._settlement.shrink(order.funded, order.quantity_gpus - order.filled_gpus)
         self._touch(order)
         self._record("REME", order, index, key_id=asker.key_id, detail=detail)
@@ -253,6 +283,7 @@ class Execution:
             list_price_ticks=ask.terms.list_price_ticks,
             open_gpus=bid.quantity_gpus - bid.filled_gpus,
         )
+        self._spans.sell(ask.order_id)
         fill = Fill(
             trade_id=trade.trade_id,
             quantity_gpus=event.quantity_gpus,

@@ -17,8 +17,8 @@ from exchange.orders.models import Denial, DenialReason
 from exchange.programmes.facts import Facts
 from exchange.programmes.rules import asset_of
 from exchange.settlement.models import CASH_VOUCHER_ID, FundedOrder, Hold, Terms
-from exchange.settlement.rules import targets
-from exchange.vouchers.choice import choose
+from exchange.settlement.rules import holds_by_share, targets
+from exchange.vouchers.choice import choose, lowered
 from exchange.vouchers.models import VoucherChoice
 
 if TYPE_CHECKING:
@@ -26,24 +26,27 @@ if TYPE_CHECKING:
 
     from exchange.kit.idempotency import KnownAnswer
     from exchange.ledger.models import CashAccounts
-    from exchange.orders.models import LiveOrder, PlaceRequest
+    from exchange.orders.models import AmendRequest, LiveOrder, PlaceRequest
     from exchange.programmes.models import CapUse
+    from exchange.programmes.registry import KnownProgramme
     from exchange.settlement.service import Taken
-    from exchange.vouchers.models import FundedShare, UsableVoucher, VoucherWish
+    from exchange.vouchers.models import FundedShare, Share, UsableVoucher, VoucherWish
 
 
 class Means(msgspec.Struct, kw_only=True):
     """What was read for a batch before it ran: earlier outcomes, and the locked money of its buyers.
 
-    `amended` are the amendments that were carried out before, by participant and Idempotency-Key. On what
-    is `amended_elsewhere` (by the same) or `placed_elsewhere` (by participant and client order id) another
-    writer is working: what comes of that is not known yet.
+    `programmes` are those of which live orders have shares, among others. `amended` are the amendments that
+    were carried out before, by participant and Idempotency-Key. On what is `amended_elsewhere` (by the same)
+    or `placed_elsewhere` (by participant and client order id) another writer is working: what comes of that
+    is not known yet.
     """
 
     known: Mapping[tuple[int, str], tuple[int, bytes]] = {}
     cash: Mapping[int, CashAccounts] = {}
     available_fen: Mapping[int, int] = {}
     vouchers: Mapping[int, Sequence[UsableVoucher]] = {}
+    programmes: Mapping[int, KnownProgramme] = {}
     amended: Mapping[tuple[int, str], KnownAnswer] = {}
     amended_elsewhere: Collection[tuple[int, str]] = frozenset()
     placed_elsewhere: Collection[tuple[int, str]] = frozenset()
@@ -110,6 +113,44 @@ def fund(
         cap_subjects=cap_subjects(order.participant_id, order.trade_group_id),
         eligible_fen=nothing,
     )
+
+
+def shares_if_smaller(
+    order: LiveOrder, quantity_gpus: int, request: AmendRequest, means: Means
+) -> tuple[Share, ...] | None:
+    """Return what programmes pay of a live order once it is smaller; None where it must be funded anew.
+
+    No programme pays more than its rules give the order as it then is: by the version and the time under
+    which its money was set aside. Where that is less, holds can only shrink with it: not where a part traded
+    at the rate before, nor where the buyer's own part would outgrow its hold; and a programme that would pay
+    nothing at all is no share.
+    """
+    shares, funded = order.terms.shares, order.funded
+    if funded is None or not shares or quantity_gpus <= order.filled_gpus:
+        return shares
+    facts = Facts(
+        product=request.product,
+        company=request.participant,
+        quantity_gpus=quantity_gpus,
+        hours=order.hours,
+        price_ticks=order.price_ticks,
+        at_us=order.created_at_us,
+        fills_whole=order.terms.fill == "all_or_none",
+    )
+    versions = {share.programme_id: means.programmes[share.programme_id].versions for share in shares}
+    left = lowered(shares, versions, facts)
+    if left == shares:
+        return shares
+    if order.filled_gpus or not all(share.rate_bps for share in left):
+        return None
+    wanted = targets(
+        replace(funded.terms, shares=left),
+        placed_fen=[sum(hold.placed_fen for hold in holds) for holds in holds_by_share(funded)],
+        filled_notional_fen=0,
+        eligible_fen=[0] * len(left),
+        open_gpus=quantity_gpus,
+    )
+    return left if wanted.cash_kept_fen <= funded.cash.open_fen else None
 
 
 def cap_subjects(participant_id: int, trade_group_id: int) -> tuple[int, ...]:

@@ -68,6 +68,7 @@ async def read_means(
     )
     elsewhere = await lock_all(connection, [*once, *named]) if once or named else frozenset()
     buyers = _buyers(places, amends, live)
+    await _know_shares(connection, amends, live, programmes)
     cash = await accounts.cash_of(connection, buyers.with_cash) if buyers.with_cash else {}
     reads: list[Read[Any]] = [
         store.known_outcomes([_own(each) for each in places]),
@@ -84,10 +85,24 @@ async def read_means(
         cash=cash,
         available_fen={each.id: each.available_fen for each in available},
         vouchers=await opened(connection, rest[0], programmes, at_us) if rest else {},
+        programmes=programmes.programmes,
         amended={(each.participant_id, each.idempotency_key): each for each in amended},
         amended_elsewhere={key for name, key in once.items() if name in elsewhere},
         placed_elsewhere={key for name, key in named.items() if name in elsewhere},
     )
+
+
+async def _know_shares(
+    connection: Connection,
+    amends: Sequence[AmendRequest],
+    live: Mapping[int, LiveOrder],
+    programmes: ProgrammeRegistry,
+) -> None:
+    """Have the rules at hand under which the orders are held that may be amended."""
+    orders = [live[request.order_id] for request in amends if request.order_id in live]
+    shares = [share for order in orders for share in order.terms.shares]
+    if not all(programmes.knows(share.programme_id, share.programme_version) for share in shares):
+        await programmes.refresh(connection)
 
 
 def _once(request: AmendRequest) -> tuple[int, str]:

@@ -95,7 +95,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What shall be different about an order; what is not named stays.
 
-    A smaller `quantity_gpus` (the new total, filled part included) keeps the order's priority. Anything else
+    A smaller `quantity_gpus` (the new total, filled part included) keeps the order's priority, unless
+    vouchers pay a lower rate of the smaller order and what is set aside cannot follow. Anything else
     puts a new order in its place, for what is not filled yet, which queues behind all others of its price.
     With `expected_filled_gpu_hours` nothing is changed where another amount has been filled meanwhile.
     """

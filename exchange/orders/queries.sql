@@ -31,11 +31,17 @@ FROM json_to_recordset($1::json) AS sent (
     filled_gpu_hours bigint, filled_notional_fen bigint, eligible_fen bigint[], run_starts_hour integer,
     amendment integer, replaces_id bigint, replaced_by_id bigint)
 ON CONFLICT (id) DO UPDATE SET
-    quantity_gpus = EXCLUDED.quantity_gpus, status = EXCLUDED.status, reason = EXCLUDED.reason,
+    quantity_gpus = EXCLUDED.quantity_gpus, terms = EXCLUDED.terms, status = EXCLUDED.status, reason = EXCLUDED.reason,
     filled_gpus = EXCLUDED.filled_gpus, filled_gpu_hours = EXCLUDED.filled_gpu_hours,
     filled_notional_fen = EXCLUDED.filled_notional_fen, eligible_fen = EXCLUDED.eligible_fen,
     run_starts_hour = EXCLUDED.run_starts_hour, replaced_by_id = EXCLUDED.replaced_by_id,
     updated_at = EXCLUDED.updated_at;
+
+-- name: reduce_asks
+-- Asks that sold before they became smaller in the same batch.
+UPDATE orders SET quantity_gpus = sent.quantity_gpus
+FROM unnest($1::bigint[], $2::integer[]) AS sent (id, quantity_gpus)
+WHERE orders.id = sent.id;
 
 -- name: append
 -- Every commit moves the head under its leader's epoch; the journal follows only where it moved.

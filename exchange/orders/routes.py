@@ -132,7 +132,8 @@ class OrdersController(Controller):
     ) -> Response[OrderView]:
         """Change an order, all of it or nothing; `priority` tells whether it kept its place.
 
-        A smaller `quantity_gpus` (the new total, filled part included) keeps it. Anything else cancels the
+        A smaller `quantity_gpus` (the new total, filled part included) keeps it, unless vouchers pay a lower
+        rate of the smaller order and what is set aside cannot follow. Anything else cancels the
         order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
         its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
         counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot

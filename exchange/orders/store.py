@@ -90,9 +90,17 @@ def by_key(known: Iterable[KnownOutcome]) -> dict[tuple[int, str], tuple[int, by
 
 
 async def write_orders(
-    connection: Writer, partition_id: int, orders: Iterable[LiveOrder], at_us: int
+    connection: Writer,
+    partition_id: int,
+    orders: Iterable[LiveOrder],
+    at_us: int,
+    *,
+    quantities: Mapping[int, int],
 ) -> None:
-    """Store orders as they stand: new ones whole, known ones by what can change. One statement."""
+    """Store orders as they stand: new ones whole, known ones by what can change. One statement.
+
+    `quantities` are those of orders, by id, that are stored with another quantity than they have by now.
+    """
     rows = [
         _OrderRow(
             order.order_id,
@@ -104,7 +112,7 @@ async def write_orders(
             hex_text(order.fingerprint),
             order.product_id,
             order.side,
-            order.quantity_gpus,
+            quantities.get(order.order_id, order.quantity_gpus),
             order.starts_hour,
             order.ends_hour,
             order.hours,
@@ -125,6 +133,11 @@ async def write_orders(
         for order in orders
     ]
     await connection.execute(QUERIES.write_orders, json_rows(rows), from_us(at_us))
+
+
+async def reduce_asks(connection: Writer, quantities: Mapping[int, int]) -> None:
+    """Store the quantities of asks that have become smaller, by id; one statement."""
+    await connection.execute(QUERIES.reduce_asks, list(quantities), list(quantities.values()))
 
 
 async def append(

@@ -126,6 +126,9 @@ class Trading:
             self._end(order, "cancelled", step)
         else:
             order.quantity_gpus = step.detail["quantity_gpus"]
+            if "shares" in step.detail:
+                order.terms = {**order.terms, "shares": step.detail["shares"]}
+                self._terms[step.order_id] = msgspec.convert(order.terms, OrderTerms)
             order.updated_at = step.at_us
 
     def _end(self, order: OrderRow, status: str, step: Recorded) -> None:

@@ -79,6 +79,8 @@ class Settlement:
         self._transfers: list[Transfer] = []
         self._funding: list[LeaseFunding] = []
         self._holds: dict[tuple[int, int], Hold] = {}
+        self._parts = [(0, 0)]
+        """Where each part begins, among the trades and among the funding."""
 
     @property
     def account_ids(self) -> set[int]:
@@ -180,11 +182,28 @@ class Settlement:
                 used[counted] -= hold.open_fen
         return TakenWithout(held, used)
 
+    def part(self) -> int:
+        """Begin another part of the trades and leases, which is stored by itself; return its number."""
+        self._parts.append((len(self.trades), len(self._funding)))
+        return len(self._parts) - 1
+
     async def write(self, connection: Writer, at_us: int) -> None:
-        """Store the batch's money: two statements, or a part of the caller's bundle."""
+        """Store the batch's money, and the trades of its first part: two statements, or some of a bundle."""
         await post(connection, self._transfers, at_us)
         if self._holds:
-            await store.write_batch(connection, list(self._holds.values()), self.trades, self._funding, at_us)
+            await self._write_part(connection, 0, list(self._holds.values()), at_us)
+
+    async def write_part(self, connection: Writer, part: int, at_us: int) -> None:
+        """Store the trades of a later part, with their leases: one statement, or none where it has none."""
+        await self._write_part(connection, part, [], at_us)
+
+    async def _write_part(self, connection: Writer, part: int, holds: Sequence[Hold], at_us: int) -> None:
+        ends = [*self._parts, (len(self.trades), len(self._funding))]
+        (trade_from, funding_from), (trade_until, funding_until) = ends[part : part + 2]
+        trades = self.trades[trade_from:trade_until]
+        if holds or trades:
+            funding = self._funding[funding_from:funding_until]
+            await store.write_batch(connection, holds, trades, funding, at_us)
 
     def _commit_in_order(
         self, holds: Sequence[Hold], due_fen: int, trade_id: int, *, reimbursed: bool

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from exchange.kit.fields import format_cny
 from exchange.programmes.facts import Facts
@@ -160,6 +161,22 @@ def choose(vouchers: Sequence[UsableVoucher], wish: VoucherWish, facts: Facts) -
         if not any(refusals):
             return VoucherChoice(shares=shares)
     return VoucherChoice(refusals=tuple(refusal for refusal in refusals if refusal is not None))
+
+
+def lowered(
+    shares: Iterable[Share], versions: Mapping[int, Sequence[RulesVersion]], facts: Facts
+) -> tuple[Share, ...]:
+    """Return the shares of an order that has become what `facts` say, none at more than its rules now give.
+
+    Each is judged by the version that it is held under, of those of its programme. None rises, so all stay
+    within the ceilings; one may be left with a rate of 0.
+    """
+    return tuple(
+        replace(share, rate_bps=min(share.rate_bps, rate_of(version.rules, facts)))
+        for share in shares
+        for version in versions[share.programme_id]
+        if version.number == share.programme_version
+    )
 
 
 def _shares(usable: Iterable[UsableVoucher], offers: Mapping[int, Offer]) -> tuple[FundedShare, ...]:

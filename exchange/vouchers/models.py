@@ -87,6 +87,7 @@ class VoucherRefusal(msgspec.Struct, frozen=True, gc=False):
 class Share(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What one programme pays of an order, fixed when its money is set aside; stored with the order's terms.
 
+    Only `rate_bps` may fall afterwards, when the order becomes smaller.
     `programme_version` is the version of the rules it is held under, `mask_hex` has the bit that an ask must
     have for that version to pay. `rate_bps` is the share of each eligible fill, what stacking leaves of the
     programme's own rate. Of what a price exceeds `price_cap_ticks` by, it pays nothing; nor, where
