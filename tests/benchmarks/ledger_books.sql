@@ -17,8 +17,8 @@ WHERE programme.id = $1;
 
 -- name: make_buyers
 -- So many buyers.
-INSERT INTO participant (id, kind, name, region, size_class, founded_on, created_at)
-SELECT facts.first_id + n, 'buyer', 'buyer ' || n, 'guizhou', 'small', '2020-01-01', facts.at
+INSERT INTO participant (id, kind, name, region, size_class, founded_on, created_at, name_key)
+SELECT facts.first_id + n, 'buyer', 'buyer ' || n, 'guizhou', 'small', '2020-01-01', facts.at, 'buyer ' || n
 FROM facts, generate_series(1, $1::INTEGER) AS n;
 
 -- name: make_accounts

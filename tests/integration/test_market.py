@@ -277,7 +277,7 @@ async def test_a_halted_product_takes_no_orders_until_it_opens(
 async def test_one_trade_group_never_trades_with_itself(world: MarketWorld) -> None:
     product = world.product()
     async with world.database.transaction() as connection:
-        await connection.execute("INSERT INTO trade_group VALUES (77, 'one group', now())")
+        await connection.execute("INSERT INTO trade_group VALUES (77, 'one group', now(), 'one group')")
     provider = await world.join(ParticipantKind.PROVIDER)
     buyer = await world.join(ParticipantKind.BUYER)
     await world.deposit(buyer, 1_000_000)
