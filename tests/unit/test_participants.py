@@ -101,16 +101,18 @@ def test_a_company_may_be_founded_today_in_china_and_not_tomorrow() -> None:
 def test_sectors_are_a_buyers_each_named_once(
     kind: ParticipantKind, sectors: tuple[str, ...], found: list[tuple[str, str]]
 ) -> None:
-    facts = {
-        ParticipantKind.BUYER: {
-            "region": "beijing",
-            "size_class": SizeClass.SMALL,
-            "founded_on": "2024-05-01",
-        },
-        ParticipantKind.PROVIDER: {"region": "beijing", "ownership": Ownership.STATE},
-    }.get(kind, {})
+    is_buyer, is_provider = kind is ParticipantKind.BUYER, kind is ParticipantKind.PROVIDER
+    new = NewParticipant(
+        kind=kind,
+        name="x",
+        sectors=sectors,
+        region="beijing",
+        size_class=SizeClass.SMALL if is_buyer else None,
+        founded_on="2024-05-01" if is_buyer else None,
+        ownership=Ownership.STATE if is_provider else None,
+    )
     faults = Faults()
-    rules.check_facts(faults, NewParticipant(kind=kind, name="x", sectors=sectors, **facts))
+    rules.check_facts(faults, new)
     assert [(fault.pointer, fault.code) for fault in faults.faults] == found
 
 
