@@ -51,6 +51,18 @@ def test_a_preview_places_nothing(venue: Venue) -> None:
         venue, "buy", PRODUCT, "2", "--for", "2h", "--start", "in 30h", "--price", "3.20", "--preview"
     )
     assert "you pay" in shown.stdout
+    rests = trade(
+        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--within", "1d", "--start", "2026-02-27T09:00+08:00"),
+        *("--price", "0.90", "--preview"),
+    )
+    [window] = [line for line in rests.stdout.splitlines() if line.startswith("window")]
+    assert window.endswith("  2026-02-27T01:00:00Z to 2026-02-28T01:00:00Z (UTC), for 2h")
+    refused = trade(
+        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--price", "3.20", "--preview"),
+        *("--voucher-policy", "only_eligible"),
+    )
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "/voucher_policy" in refused.output
     assert trade(venue, "orders", "list", "--json").stdout == ""
     assert trade(venue, "trades", "list", "--json").stdout == ""
 
