@@ -5,6 +5,7 @@ Method: as in `test_cli`: a served exchange in a process of its own, commands wi
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -52,11 +53,15 @@ def test_a_preview_places_nothing(venue: Venue) -> None:
     )
     assert "you pay" in shown.stdout
     rests = trade(
-        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--within", "1d", "--start", "2026-02-27T09:00+08:00"),
+        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--within", "1d", "--start", "in 40h"),
         *("--price", "0.90", "--preview"),
     )
-    [window] = [line for line in rests.stdout.splitlines() if line.startswith("window")]
-    assert window.endswith("  2026-02-27T01:00:00Z to 2026-02-28T01:00:00Z (UTC), for 2h")
+    [window] = [line.split() for line in rests.stdout.splitlines() if line.startswith("window")]
+    start, end = (datetime.fromisoformat(window[place]) for place in (1, 3))
+    assert end - start == timedelta(days=1)
+    assert [word for word in window if word not in {window[1], window[3]}] == [
+        *("window", "to", "(UTC),", "for", "2h")
+    ]
     refused = trade(
         *(venue, "buy", PRODUCT, "2", "--for", "2h", "--price", "3.20", "--preview"),
         *("--voucher-policy", "only_eligible"),
