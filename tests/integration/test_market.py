@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from exchange.kit.auth import Principal
+from exchange.kit.database import CheckViolation
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id, encode_id
@@ -90,6 +91,9 @@ async def test_money_goes_hour_by_hour_to_the_provider_less_the_fee(
     # three.
     assert paid == [0, 0, *[hour_fen * hours - fees_fen[hours] for hours in (1, 2, 3, 4, 4)]]
     assert await fees(world) == fees_fen[4]
+    async with world.database.connection() as connection:
+        with pytest.raises(CheckViolation, match="lease_fee_of_delivered_hours"):
+            await connection.execute("UPDATE lease SET fee_fen = fee_fen + 1")
     assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
 
 
