@@ -1,4 +1,7 @@
-"""The catalogue over HTTP: public reference data, open without a key."""
+"""The catalogue over HTTP: public reference data, open without a key.
+
+Of the application's state: `database` and `products`.
+"""
 
 from typing import Final
 

@@ -1,4 +1,7 @@
-"""A provider's own capacity and earnings over HTTP."""
+"""A provider's own capacity and earnings over HTTP.
+
+Of the application's state: `database`, `clock` and `products`.
+"""
 
 from typing import Annotated
 

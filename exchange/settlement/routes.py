@@ -1,4 +1,4 @@
-"""Leases over HTTP."""
+"""Leases over HTTP. Of the application's state: `database`, `clock` and `products`."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""A participant's own trades over HTTP."""
+"""A participant's own trades over HTTP. Of the application's state: `database` and `products`."""
 
 from collections.abc import Mapping
 
