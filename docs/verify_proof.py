@@ -11,10 +11,8 @@ import sys
 
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493  # Ed25519 (RFC 8032)
 D, ROOT = -121665 * pow(121666, -1, P) % P, pow(2, (P - 1) // 4, P)
-COLUMNS = {
-    1: "id xact_id partition_id sequence event_index code event_at received_at actor_participant_id key_id "
-    "participant_id trade_group_id product_id order_id trade_id subject_id detail".split()
-}
+COLUMNS = """id xact_id partition_id sequence event_index code event_at received_at actor_participant_id key_id
+participant_id trade_group_id product_id order_id trade_id subject_id detail""".split()
 sha256, fail = lambda data: hashlib.sha256(data).digest(), lambda why: sys.exit(f"NOT PROVEN: {why}")
 
 
@@ -34,8 +32,7 @@ def add(one, two):
     return (a * d + b * c) * pow(1 + e, -1, P) % P, (b * d + a * c) * pow(1 - e, -1, P) % P
 
 
-def times(factor, base):
-    total = (0, 1)
+def times(factor, base, total=(0, 1)):
     while factor:
         total, base, factor = add(total, base) if factor & 1 else total, add(base, base), factor >> 1
     return total
@@ -47,9 +44,8 @@ def is_signed(key, message, signature):
     return scalar < ORDER and times(scalar, point(base)) == add(point(signature[:32]), times(k, point(key)))
 
 
-def opened(note, verifier, accepted):  # C2SP signed-note and tlog-checkpoint
-    (name, key_id, key), (text, _, signatures) = verifier.split("+", 2), note.rpartition("\n\n")
-    raw = base64.b64decode(key)
+def opened(note, name, key_id, raw, accepted):  # C2SP signed-note and tlog-checkpoint
+    text, _, signatures = note.rpartition("\n\n")
     if raw[:1] != b"\1" or len(raw) != 33 or sha256(f"{name}\n".encode() + raw)[:4].hex() != key_id:
         fail("the verifier is none of Ed25519, or its id is not that of its key")
     for lost, after in (line.split()[1:] for line in text.split("\n") if line.startswith("replaced ")):
@@ -83,13 +79,17 @@ def fields(record):
         value = raw.decode() if kind in (25, 114) else int.from_bytes(raw, "big", signed=True)
         value = str(dt.datetime(2000, 1, 1) + dt.timedelta(microseconds=value)) if kind == 1184 else value
         values.append(None if length < 0 else value)
-    return dict(zip(COLUMNS[values[0]], values[1:]))
+    return dict(zip({1: COLUMNS}[values[0]], values[1:]))
 
 
+sys.excepthook = lambda *why: fail(f"VERIFIER must be NAME+ID+KEY, of `exchange audit key` ({why[1]})")
+name, key_id, key = sys.argv[2].split("+", 2)
+raw = base64.b64decode(key, validate=True)
+sys.excepthook = lambda *why: fail(f"PROOF.json is not what `exchange audit prove` wrote ({why[1]!r})")
 proof, trade = json.load(open(sys.argv[1], encoding="utf-8")), 0
 for letter in proof["trade_id"].partition("_")[2]:
     trade = trade * 32 + "0123456789abcdefghjkmnpqrstvwxyz".index(letter)
-size, root = opened(proof["checkpoint"], sys.argv[2], sys.argv[3:])
+size, root = opened(proof["checkpoint"], name, key_id, raw, sys.argv[3:])
 if not 0 < len({each["position"] for each in proof["records"]}) == len(proof["records"]):
     fail("it has no records, or one twice")
 for each in proof["records"]:

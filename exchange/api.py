@@ -152,6 +152,7 @@ def create_app(exchange: Exchange) -> Litestar:
             "operations": exchange.operations,
             "orders": exchange.orders,
             "oversight": OversightService(reads=exchange.oversight_reads),
+            "products": exchange.products,
             "programmes": exchange.programmes,
             "proofs": Proofs(reads=exchange.oversight_reads),
             "questions": Questions(database=exchange.database, clock=exchange.clock),

@@ -3,10 +3,12 @@
 -- The numbers of processes, which tell their ids apart: each takes the next one when it starts.
 CREATE SEQUENCE process_number AS INTEGER MINVALUE 0 MAXVALUE 65535 CYCLE;
 
+-- name_key, here and below: what is the same for names that nobody can tell apart.
 CREATE TABLE trade_group (
     id          BIGINT PRIMARY KEY CHECK (id > 0),
-    name        TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
-    created_at  TIMESTAMPTZ NOT NULL
+    name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    created_at  TIMESTAMPTZ NOT NULL,
+    name_key    TEXT NOT NULL UNIQUE CHECK (length(name_key) BETWEEN 1 AND 400)
 );
 
 -- Refuses that a row goes, or changes its id: others name it, and who names it looks only once whether it is there.
@@ -21,7 +23,7 @@ $$;
 CREATE TABLE participant (
     id              BIGINT PRIMARY KEY CHECK (id > 0),
     kind            TEXT NOT NULL CHECK (kind IN ('provider', 'buyer', 'issuer', 'regulator', 'operator')),
-    name            TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
+    name            TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     trade_group_id  BIGINT REFERENCES trade_group (id),
     region          TEXT CHECK (region ~ '^[a-z][a-z0-9-]{1,39}$'),
     ownership       TEXT CHECK (ownership IN ('state', 'private')),
@@ -29,6 +31,7 @@ CREATE TABLE participant (
     founded_on      DATE,
     sectors         TEXT[] NOT NULL DEFAULT '{}',
     created_at      TIMESTAMPTZ NOT NULL,
+    name_key        TEXT NOT NULL UNIQUE CHECK (length(name_key) BETWEEN 1 AND 400),
     CONSTRAINT participant_provider_facts CHECK ((kind = 'provider') = (ownership IS NOT NULL)),
     CONSTRAINT participant_buyer_facts CHECK ((kind = 'buyer') = (size_class IS NOT NULL AND founded_on IS NOT NULL)),
     CONSTRAINT participant_region_known CHECK (kind NOT IN ('provider', 'buyer') OR region IS NOT NULL)
@@ -38,7 +41,8 @@ CREATE TRIGGER participant_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON pa
 ALTER TABLE participant ENABLE ALWAYS TRIGGER participant_stays;
 
 -- The exchange itself: owner of the fee account and of the account that stands for the outside world.
-INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
+INSERT INTO participant (id, kind, name, created_at, name_key)
+VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z', 'exchange');
 
 -- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. signing_public_key: the
 -- Ed25519 key that must sign its requests, where one must. maker_key_id: the key that made it, or that it was made in the

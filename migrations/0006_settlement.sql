@@ -59,7 +59,8 @@ CREATE TRIGGER trade_of_its_orders AFTER INSERT ON trade
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_trades();
 ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_of_its_orders;
 
--- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow.
+-- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow;
+-- fee_fen was taken of those before it, and is no more than their share of the price, rounded up to the fen.
 CREATE TABLE lease (
     id                    BIGINT PRIMARY KEY,
     partition_id          INTEGER NOT NULL,
@@ -74,7 +75,11 @@ CREATE TABLE lease (
     fee_bps               INTEGER NOT NULL,
     next_settlement_hour  INTEGER NOT NULL CHECK (next_settlement_hour BETWEEN starts_hour AND ends_hour),
     failed_hours          INTEGER NOT NULL DEFAULT 0 CHECK (failed_hours BETWEEN 0 AND next_settlement_hour - starts_hour),
-    created_at            TIMESTAMPTZ NOT NULL
+    fee_fen               BIGINT NOT NULL DEFAULT 0 CHECK (fee_fen >= 0),
+    created_at            TIMESTAMPTZ NOT NULL,
+    CONSTRAINT lease_fee_of_delivered_hours CHECK (
+        fee_fen <= ceil(
+            price_ticks::NUMERIC * quantity_gpus * (next_settlement_hour - starts_hour - failed_hours) * fee_bps / 10000))
 ) WITH (fillfactor = 80);
 CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
 CREATE INDEX lease_of_buyer ON lease (buyer_id, id);

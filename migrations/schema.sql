@@ -6,10 +6,12 @@
 -- The numbers of processes, which tell their ids apart: each takes the next one when it starts.
 CREATE SEQUENCE process_number AS INTEGER MINVALUE 0 MAXVALUE 65535 CYCLE;
 
+-- name_key, here and below: what is the same for names that nobody can tell apart.
 CREATE TABLE trade_group (
     id          BIGINT PRIMARY KEY CHECK (id > 0),
-    name        TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
-    created_at  TIMESTAMPTZ NOT NULL
+    name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
+    created_at  TIMESTAMPTZ NOT NULL,
+    name_key    TEXT NOT NULL UNIQUE CHECK (length(name_key) BETWEEN 1 AND 400)
 );
 
 -- Refuses that a row goes, or changes its id: others name it, and who names it looks only once whether it is there.
@@ -24,7 +26,7 @@ $$;
 CREATE TABLE participant (
     id              BIGINT PRIMARY KEY CHECK (id > 0),
     kind            TEXT NOT NULL CHECK (kind IN ('provider', 'buyer', 'issuer', 'regulator', 'operator')),
-    name            TEXT NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 200),
+    name            TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 200),
     trade_group_id  BIGINT REFERENCES trade_group (id),
     region          TEXT CHECK (region ~ '^[a-z][a-z0-9-]{1,39}$'),
     ownership       TEXT CHECK (ownership IN ('state', 'private')),
@@ -32,6 +34,7 @@ CREATE TABLE participant (
     founded_on      DATE,
     sectors         TEXT[] NOT NULL DEFAULT '{}',
     created_at      TIMESTAMPTZ NOT NULL,
+    name_key        TEXT NOT NULL UNIQUE CHECK (length(name_key) BETWEEN 1 AND 400),
     CONSTRAINT participant_provider_facts CHECK ((kind = 'provider') = (ownership IS NOT NULL)),
     CONSTRAINT participant_buyer_facts CHECK ((kind = 'buyer') = (size_class IS NOT NULL AND founded_on IS NOT NULL)),
     CONSTRAINT participant_region_known CHECK (kind NOT IN ('provider', 'buyer') OR region IS NOT NULL)
@@ -41,7 +44,8 @@ CREATE TRIGGER participant_stays BEFORE DELETE OR TRUNCATE OR UPDATE OF id ON pa
 ALTER TABLE participant ENABLE ALWAYS TRIGGER participant_stays;
 
 -- The exchange itself: owner of the fee account and of the account that stands for the outside world.
-INSERT INTO participant (id, kind, name, created_at) VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z');
+INSERT INTO participant (id, kind, name, created_at, name_key)
+VALUES (1, 'operator', 'exchange', '2020-01-01T00:00:00Z', 'exchange');
 
 -- Only the SHA-256 of a key's 256-bit random secret is stored; the key itself is shown once. signing_public_key: the
 -- Ed25519 key that must sign its requests, where one must. maker_key_id: the key that made it, or that it was made in the
@@ -1409,7 +1413,8 @@ CREATE TRIGGER trade_of_its_orders AFTER INSERT ON trade
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION refuse_strange_trades();
 ALTER TABLE trade ENABLE ALWAYS TRIGGER trade_of_its_orders;
 
--- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow.
+-- The right to the hours of the trade whose id it has. next_settlement_hour is the first hour whose money is still in escrow;
+-- fee_fen was taken of those before it, and is no more than their share of the price, rounded up to the fen.
 CREATE TABLE lease (
     id                    BIGINT PRIMARY KEY,
     partition_id          INTEGER NOT NULL,
@@ -1424,7 +1429,11 @@ CREATE TABLE lease (
     fee_bps               INTEGER NOT NULL,
     next_settlement_hour  INTEGER NOT NULL CHECK (next_settlement_hour BETWEEN starts_hour AND ends_hour),
     failed_hours          INTEGER NOT NULL DEFAULT 0 CHECK (failed_hours BETWEEN 0 AND next_settlement_hour - starts_hour),
-    created_at            TIMESTAMPTZ NOT NULL
+    fee_fen               BIGINT NOT NULL DEFAULT 0 CHECK (fee_fen >= 0),
+    created_at            TIMESTAMPTZ NOT NULL,
+    CONSTRAINT lease_fee_of_delivered_hours CHECK (
+        fee_fen <= ceil(
+            price_ticks::NUMERIC * quantity_gpus * (next_settlement_hour - starts_hour - failed_hours) * fee_bps / 10000))
 ) WITH (fillfactor = 80);
 CREATE INDEX lease_due ON lease (partition_id, next_settlement_hour) WHERE next_settlement_hour < ends_hour;
 CREATE INDEX lease_of_buyer ON lease (buyer_id, id);

@@ -66,7 +66,7 @@ async def insert_participant(
     is_provider, is_buyer = kind == "provider", kind == "buyer"
     await connection.execute(
         "INSERT INTO participant (id, kind, name, trade_group_id, region, ownership, size_class, founded_on,"
-        " created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+        " created_at, name_key) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, now(), $3)",
         participant_id,
         kind,
         name,
@@ -164,7 +164,7 @@ async def fill_market(
     groups: list[int] = [new_id(), new_id()]
     for number, group_id in enumerate(groups):
         await connection.execute(
-            "INSERT INTO trade_group VALUES ($1, $2, now())", group_id, f"group {number}"
+            "INSERT INTO trade_group VALUES ($1, $2, now(), $2)", group_id, f"group {number}"
         )
     issuer = await insert_participant(connection, "issuer", "issuer")
     programmes = [await insert_programme(connection, issuer, f"programme-{number}") for number in range(2)]

@@ -35,6 +35,11 @@ SEED_CASH_FEN: Final = 10**12
 _numbers = itertools.count(1)
 
 
+def with_means(bid: dict[str, Any]) -> dict[str, Any]:
+    """Return a drawn bid that asks for vouchers only where it names some to pay with: others are refused."""
+    return {**bid, "voucher_policy": "prefer"} if bid["vouchers"] == "none" else bid
+
+
 class MarketWorld(VoucherWorld):
     """Participants and orders on a running exchange. Windows are told from the first hour for sale."""
 

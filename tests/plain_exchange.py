@@ -7,7 +7,7 @@ what must be so. `tests.plain_vouchers` and `tests.plain_market` have the parts.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 
 import msgspec
 
@@ -252,7 +252,10 @@ class PlainExchange:
             )
         if not failed:
             cash_fen = parts.get(CASH, 0)
-            fee_fen = min(floor(Fraction(self.fee_bps, BPS) * seen.hour_price_fen), cash_fen)
+            lease.delivered_fen += seen.hour_price_fen
+            due_fen = ceil(Fraction(self.fee_bps, BPS) * lease.delivered_fen)
+            fee_fen = min(due_fen - lease.fee_fen, cash_fen)
+            lease.fee_fen += fee_fen
             self.cash_fen[seen.buyer_id] -= cash_fen
             self.cash_fen[seen.provider_id] += cash_fen - fee_fen
 

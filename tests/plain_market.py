@@ -242,6 +242,8 @@ class PlainLease:
         self.next_hour = seen.starts_hour
         self.captured: dict[tuple[int, int], int] = {}
         """(hour, voucher) -> fen."""
+        self.delivered_fen = self.fee_fen = 0
+        """The price of the hours that were delivered, and what the exchange took of it."""
 
     @property
     def settled_hours(self) -> range:

@@ -18,7 +18,7 @@ from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderView
 from exchange.vouchers.models import Voucher, VoucherStatus
 from exchange.vouchers.rules import calendar_year
-from tests.market_world import MarketWorld
+from tests.market_world import MarketWorld, with_means
 from tests.plain_exchange import PlainExchange, WantedBid
 from tests.plain_market import PlainAsk
 from tests.plain_vouchers import BPS, OVER, PlainProgramme, PlainRules, PlainVoucher
@@ -59,7 +59,7 @@ bids = st.fixed_dictionaries(
         "vouchers": wishes,
         "voucher_policy": st.sampled_from(["prefer", "only_eligible"]),
     }
-)
+).map(with_means)
 claim_steps = st.lists(st.sampled_from([0, 1, 1, 2, 3]), max_size=6)
 prices = st.tuples(st.sampled_from([0, 0, 0, 1]), st.integers(0, 60), st.integers(1, 8))
 """(product, percent beyond the lowest price of the first, price in fen of the second)."""

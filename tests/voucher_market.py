@@ -328,7 +328,7 @@ def _fields(rules: PlainRules) -> dict[str, Any]:
         "mode": "reimburse" if rules.reimburses else "instant",
         "price_cap": rules.price_cap,
         "cap_per_year_fen": rules.cap_fen,
-        "cap_basis": "group" if rules.caps_group else "entity",
+        "cap_basis": "group" if rules.caps_group and rules.cap_fen is not None else "entity",
         "cap_counts": "redeemed" if rules.caps_use else "issued",
         "validity_days": rules.validity_days,
     }

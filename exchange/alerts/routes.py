@@ -1,8 +1,9 @@
 """Alerts over HTTP, for keys with the scope `audit`; regulators work on them. docs/alerts.md tells of both.
 
-Of the application's state: `database`, `clock`, and `questions`, which records every question.
+Of the application's state: `database`, `clock`, `products`, and `questions`, which records every question.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -42,6 +43,8 @@ from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.models import ReasonText
 from exchange.oversight.questions import Questions, check_reason, names_somebody
+from exchange.products.models import ProductSpec
+from exchange.products.naming import check_product
 
 _ALERTS: Final = "alerts"
 _RULES: Final = "alert_rules"
@@ -65,9 +68,10 @@ class AlertQuery(PageQuery, frozen=True, kw_only=True):
     reason: ReasonText | None = None
 
 
-def _filter_of(query: AlertQuery) -> AlertFilter:
+def _filter_of(query: AlertQuery, products: Mapping[str, ProductSpec]) -> AlertFilter:
     """Return what a query means, or raise `InvalidInput` with everything wrong with it."""
     faults = Faults("invalid_query")
+    check_product(faults, products, query.product)
     wanted = AlertFilter(
         status=query.status,
         detector=query.detector,
@@ -97,7 +101,7 @@ class AlertsController(Controller):
     async def list_all(self, request: ApiRequest) -> Page[AlertView]:
         """Return alerts, newest first; `participant` holds for any of their parties, and needs a `reason`."""
         query = request.query(AlertQuery)
-        wanted = _filter_of(query)
+        wanted = _filter_of(query, request.app.state.products)
         before = None
         if query.cursor is not None:
             found_at_us, alert_id = decode_cursor(_ALERTS, query.cursor, Part.TIME_US, Part.ID)

@@ -16,11 +16,10 @@ from exchange.claims import store
 from exchange.claims.rules import CLAIMANT_KINDS
 from exchange.claims.statement_models import BurnPoint
 from exchange.kit.auth import Principal
-from exchange.kit.clock import US_PER_DAY, US_PER_HOUR, format_rfc3339
+from exchange.kit.clock import US_PER_DAY, US_PER_HOUR, date_begins_us, format_rfc3339
 from exchange.kit.database import Connection
 from exchange.kit.fields import format_cny
 from exchange.ledger.models import TransferReason
-from exchange.programmes.facts import date_begins_us
 from exchange.vouchers.rules import sight_of
 
 Interval = Literal["hour", "day"]

@@ -57,8 +57,10 @@ def _wanted(request: ApiRequest, query: StatementQuery) -> tuple[int, int | None
     faults = Faults("invalid_query")
     at_us = time_us(faults, "?as_of", query.as_of)
     programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
-    faults.raise_if_any()
     now_us: int = request.app.state.clock.now_us()
+    if at_us is not None and at_us > now_us:
+        faults.add("?as_of", "out_of_range", "must not be in the future", query.as_of)
+    faults.raise_if_any()
     return now_us if at_us is None else at_us, programme_id
 
 

@@ -33,6 +33,11 @@ class ProductGroup(click.Group):
         # Ids of products have dots, names of commands have none.
         if args and "." in args[0] and args[0] not in self.commands:
             return book.name, book, args
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            ctx.fail(
+                f"{args[0]!r} is no product and no command: `exchange market products` lists the products,"
+                " and --help the commands"
+            )
         return super().resolve_command(ctx, args)
 
 

@@ -107,7 +107,7 @@ async def buy(
         voucher_policy=voucher_policy,
     )
     if preview:
-        show_preview(await client.preview_order(order), as_json=as_json)
+        _show_preview(order, await client.preview_order(order), as_json=as_json)
         return
     when = (
         f"from {order.starts_at}"
@@ -190,7 +190,7 @@ async def sell(
         reserved_for=list(reserved_for) or None,
     )
     if preview:
-        show_preview(await client.preview_order(order), as_json=as_json)
+        _show_preview(order, await client.preview_order(order), as_json=as_json)
         return
     _confirm(f"Offer {gpus} GPUs of {product} from {order.starts_at} to {order.ends_at} at {price}?", yes=yes)
     _show(await client.create_order(order), as_json=as_json)
@@ -261,17 +261,22 @@ def show_order(order: OrderView) -> None:
         )
 
 
-def show_preview(preview: PreviewView, *, as_json: bool) -> None:
-    """Write what an order would do."""
+def _show_preview(order: NewOrder, preview: PreviewView, *, as_json: bool) -> None:
+    """Write what an order would do, and how its times were understood."""
     if as_json:
         write_json(preview)
         return
     refusal = preview.refusal
     is_bid = preview.cash_cny is not None
+    window = f"{order.starts_at} to {order.ends_at} (UTC)"
+    if order.hours is not None:
+        window += f", for {format_duration(order.hours)}"
     write_facts(
         [
             ("status", preview.status + (f" ({preview.reason})" if preview.reason else "")),
             ("refused", refusal.detail if refusal else None),
+            ("window", window),
+            ("run from", preview.run_starts_at),
             ("filled", f"{preview.filled_gpu_hours} GPU-hours"),
             ("left to rest", f"{preview.resting_gpu_hours} GPU-hours"),
             ("average price", preview.average_price_cny_per_gpu_hour),

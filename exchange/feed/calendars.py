@@ -19,6 +19,7 @@ from exchange.kit.clock import Clock
 from exchange.kit.errors import Faults
 from exchange.kit.fields import format_cny, format_hour, whole_hour
 from exchange.products.models import Origin, ProductSpec
+from exchange.products.naming import check_parts, check_product
 from matching.book import OrderBook
 from matching.depth import calendar
 
@@ -90,8 +91,14 @@ class Calendars:
         """Return a `CalendarsView`, its products by id; raises `InvalidInput`."""
         faults = Faults("invalid_query")
         for product_id in wanted.products or ():
-            if product_id not in self._products:
-                faults.add("?product", "unknown_product", "there is no product of this id", product_id)
+            check_product(faults, self._products, product_id)
+        check_parts(
+            faults,
+            self._products,
+            accelerator=wanted.accelerator,
+            hub=wanted.hub,
+            interconnect=wanted.interconnect,
+        )
         starts_hour, ends_hour = self._window(starts_at, ends_at, faults)
         faults.raise_if_any()
         rows: list[_Encoded] = []

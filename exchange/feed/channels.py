@@ -128,9 +128,12 @@ class Channels:
                 faults.add(pointer, "key_needed", "needs a connection with a key of scope read", channel)
             return
         kind, colon, product_id = channel.partition(":")
-        if f"{kind}{colon}" not in (TRADES_CHANNEL, BOOK_CHANNEL) or product_id not in self._products:
+        if f"{kind}{colon}" not in (TRADES_CHANNEL, BOOK_CHANNEL) or not product_id:
             rule = "must be orders, trades:<product> or book:<product>"
             faults.add(pointer, "unknown_channel", rule, channel)
+        elif product_id not in self._products:
+            rule = "must name a product listed by GET /v1/products"
+            faults.add(pointer, "unknown_product", rule, channel)
 
     def _key(self, channel: str) -> str:
         if channel == ORDERS_CHANNEL and self._principal is not None:

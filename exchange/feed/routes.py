@@ -108,12 +108,13 @@ class _LitestarSocket:
     def __init__(self, socket: WebSocket[Any, Any, State]) -> None:
         self._socket = socket
 
-    async def receive(self) -> str:
-        """Return the next message; binary ones count as empty."""
-        try:
-            return await self._socket.receive_data("text")
-        except WebSocketDisconnect as error:
-            raise Gone from error
+    async def receive(self) -> str | bytes:
+        """Return the next message; bytes for a binary one."""
+        event = await self._socket.receive()
+        if event["type"] != "websocket.receive":
+            raise Gone
+        text: str | None = event.get("text")
+        return (event.get("bytes") or b"") if text is None else text
 
     async def send(self, text: str) -> None:
         """Send a message."""

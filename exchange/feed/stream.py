@@ -45,7 +45,15 @@ from exchange.feed.stream_models import (
 from exchange.feed.tape import Tape
 from exchange.kit.auth import Principal
 from exchange.kit.clock import monotonic_s
-from exchange.kit.errors import Faults, RateLimited, Refusal, TooLarge, Unauthenticated, Unavailable
+from exchange.kit.errors import (
+    Faults,
+    MalformedInput,
+    RateLimited,
+    Refusal,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
 from exchange.kit.fields import ClientText
 from exchange.kit.http_auth import check_scopes
 from exchange.kit.http_decode import decode
@@ -92,8 +100,8 @@ class Gone(Exception):
 class Socket(Protocol):
     """A connection, as far as a session needs it. All raise `Gone`."""
 
-    async def receive(self) -> str:
-        """Return the next message."""
+    async def receive(self) -> str | bytes:
+        """Return the next message; bytes for a binary one."""
 
     async def send(self, text: str) -> None:
         """Send a message; waits while the other side does not read."""
@@ -241,7 +249,9 @@ class Session:
 
     async def _receive_all(self) -> None:
         while True:
-            message = (await self._socket.receive()).encode("utf-8", "surrogatepass")
+            received = await self._socket.receive()
+            is_binary = isinstance(received, bytes)
+            message = received if isinstance(received, bytes) else received.encode("utf-8", "surrogatepass")
             self._heard_s = monotonic_s()
             # Size and budget come before anything is read of it: whoever it is, that costs us least.
             bytes_max = MESSAGE_BYTES_MAX if self._desk is None else BATCH_BYTES_MAX
@@ -252,14 +262,14 @@ class Session:
                 await asyncio.sleep(pause_s)
                 self._is_reading = True
                 continue
-            op, name = _read_head(message)
+            op, name = ("", None) if is_binary else _read_head(message)
             if len(message) > MESSAGE_BYTES_MAX and op != "place_batch":
                 return await self._refuse_long(MESSAGE_BYTES_MAX, name)
             self._is_reading = False
             if self._desk is not None and op in OPS:
                 await self._desk.take(op, name, message)
             else:
-                await self._answer(op, name, message)
+                await self._answer(op, name, message, self._refuse_binary if is_binary else None)
                 await asyncio.sleep(0)  # a flood of these must leave the others their turn
             self._is_reading = True
 
@@ -282,11 +292,17 @@ class Session:
             return min(float(refusal.headers.get("Retry-After", "1")), PAUSE_S_MAX)
         return 0.0
 
-    async def _answer(self, op: str, name: str | None, message: bytes) -> None:
+    async def _answer(
+        self,
+        op: str,
+        name: str | None,
+        message: bytes,
+        does: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> None:
         """Do what is no request about orders, before anything that was sent after it."""
         try:
             await self._count()
-            await self._ops.get(op, self._refuse)(message)
+            await (does or self._ops.get(op, self._refuse))(message)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is answered
             told = refusal_of(error, f"{op} over the stream", self._request_id)
             self._sources.hub.answers.add((op if op in self._ops else "unknown", told.status))
@@ -309,6 +325,9 @@ class Session:
     async def _refuse(self, message: bytes) -> None:
         op, _ = _read_head(message)
         raise Unauthenticated if op in OPS else _unknown_op(message, [*self._ops, *OPS])
+
+    async def _refuse_binary(self, _: bytes) -> None:
+        raise MalformedInput("not_json", "the message is binary; send JSON as text")
 
     async def _follow(self, message: bytes) -> None:
         asked = decode(message, Follow)

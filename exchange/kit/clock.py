@@ -11,7 +11,8 @@ import asyncio
 import os
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import time as time_of_day
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +25,7 @@ SLEEP_S_MAX = 60.0
 TIMES_REMEMBERED = 4096
 """Times repeat: a batch happens at one microsecond, and orders begin and end on few different hours."""
 
+_CHINA_STANDARD_TIME = timezone(timedelta(hours=8))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _US_MIN = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -193,6 +195,16 @@ def us_of(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
     return (moment - _EPOCH) // _MICROSECOND
+
+
+def calendar_date(us: int) -> date:
+    """Return the date in China Standard Time: that of companies, of programmes and of their years."""
+    return (_EPOCH + timedelta(microseconds=us)).astimezone(_CHINA_STANDARD_TIME).date()
+
+
+def date_begins_us(day: date) -> int:
+    """Return when a date begins in China Standard Time."""
+    return us_of(datetime.combine(day, time_of_day(), _CHINA_STANDARD_TIME))
 
 
 @lru_cache(maxsize=TIMES_REMEMBERED)

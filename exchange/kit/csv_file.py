@@ -9,7 +9,8 @@ import io
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
-CSV_TYPE: Final = "text/csv; charset=utf-8; header=present"
+CSV_TYPE: Final = "text/csv; header=present"
+"""The charset is added where it is sent, as to all text."""
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 Cell: TypeAlias = str | int | list[str] | None

@@ -91,6 +91,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "bad_amount": "Not an amount of money: a decimal string with at most two decimals.",
     "bad_cursor": "Not the next_cursor of a page of this list.",
     "bad_id": "Not an identifier of the kind asked for.",
+    "bad_name": "A name that cannot be seen, or holds characters that cannot.",
     "bad_network": "Not an IP network, or one beyond what the key may be used from.",
     "bad_signing_key": "Not a public key of Ed25519 that signatures can be trusted of.",
     "bad_time": "Not a time in RFC 3339 form.",

@@ -85,21 +85,28 @@ SlugText = Annotated[
 """The text id of a product, accelerator or hub."""
 
 NameText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-"""A name for people, in any script."""
+"""A name for people, in any script; whether it can be seen is for `exchange.kit.names` to say."""
 
 
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
 _FILLERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
-_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_SELECTORS: Final = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+
+
+def is_filler(character: str) -> bool:
+    """Whether a character takes the place of one and shows nothing."""
+    return character in _FILLERS
+
+
+def is_selector(character: str) -> bool:
+    """Whether a character only says how the one before it is drawn."""
+    return any(ord(character) in span for span in _SELECTORS)
 
 
 def is_blank(text: str) -> bool:
     """Whether a text has nothing to see: it is empty, or blanks, zero-width characters and fillers only."""
     return all(
-        unicodedata.category(each) in _INVISIBLE
-        or each in _FILLERS
-        or any(ord(each) in span for span in _SELECTORS)
-        for each in text
+        unicodedata.category(each) in _INVISIBLE or is_filler(each) or is_selector(each) for each in text
     )
 
 

@@ -208,7 +208,7 @@ def _view(
 ) -> PreviewView:
     """Show an order that would be taken."""
     amount_fen = order.filled_notional_fen
-    fee = sum(_fee_fen(event, fee_bps) for event in fills)
+    fee = sum(fee_fen(event.price_ticks * event.quantity_gpus * event.hours, fee_bps) for event in fills)
     view = PreviewView(
         product=order.product_id,
         side=order.side,
@@ -244,12 +244,6 @@ def _view(
         needed_cny=format_cny(funded.cash.placed_fen),
         held=held_view(open_holds_of(order)),
     )
-
-
-def _fee_fen(event: Traded, fee_bps: int) -> int:
-    """Return the most that the exchange takes of a fill, hour by hour."""
-    hour_price_fen = event.price_ticks * event.quantity_gpus
-    return event.hours * fee_fen(hour_price_fen, fee_bps, hour_price_fen)
 
 
 def _fills(events: Sequence[Traded]) -> list[PreviewFill]:

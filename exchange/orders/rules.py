@@ -16,6 +16,7 @@ from exchange.kit.errors import Faults
 from exchange.kit.fields import format_hour, typed_id, whole_hour
 from exchange.kit.ids import encode_id
 from exchange.orders.models import OrderTerms
+from exchange.products.models import Origin
 from exchange.products.rules import read_price_ticks
 from matching.order import Side
 
@@ -36,10 +37,12 @@ _FIELDS: Final = struct.Struct(">QQQ")
 # Reading a member off its class is slow, and every order asks.
 _BUY: Final = Side.BUY
 _SELL: Final = Side.SELL
+_FOREIGN: Final = Origin.FOREIGN
 
 _BID_FIELDS: Final = ("hours", "fill", "placement", "require", "vouchers", "voucher_policy")
 _ASK_FIELDS: Final = ("min_hours", "reserved_for")
 _IMMEDIATE: Final = frozenset({"ioc", "fok"})
+_WITHOUT_VOUCHERS: Final = (None, "none")
 
 
 class ParsedOrder(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -100,6 +103,7 @@ def parse_order(
     may be `UNSET` when decoding already found fault with it; rules that need it are then skipped.
     """
     numbers = _read(order, faults)
+    _judge_voucher_policy(order, faults)
     if product is None:
         if was_read(order.product):
             faults.add(
@@ -107,6 +111,7 @@ def parse_order(
             )
     else:
         judge_quantity(order.quantity_gpus, product, faults)
+        _judge_require(order, product, faults)
     _judge_window(order, numbers.starts_hour, numbers.ends_hour, product, first_hour, faults)
     _judge_time_in_force(order, numbers.expire_hour, first_hour, faults)
     _judge_side(order, faults)
@@ -116,6 +121,7 @@ def parse_order(
 def judge_wish(wish: AmendOrder, faults: Faults) -> None:
     """Record what is wrong with an amendment whatever order it is of."""
     _read(wish, faults)
+    _judge_voucher_policy(wish, faults)
 
 
 def _read(order: NewOrder | AmendOrder, faults: Faults) -> _Numbers:
@@ -197,6 +203,20 @@ def _judge_time_in_force(order: NewOrder, expire_hour: int | None, first_hour: i
         faults.add("/fill", "not_applicable", "must not be partial with time_in_force fok", order.fill)
 
 
+def _judge_require(order: NewOrder, product: ProductSpec, faults: Faults) -> None:
+    """Record what no ask of the product can ever be."""
+    if product.origin is _FOREIGN and isinstance(order.require, list) and "domestic" in order.require:
+        detail = f"must not be domestic: {product.id} is of foreign origin, so such a bid could never trade"
+        faults.add(f"/require/{order.require.index('domestic')}", "not_applicable", detail, "domestic")
+
+
+def _judge_voucher_policy(order: NewOrder | AmendOrder, faults: Faults) -> None:
+    """Record that vouchers only are asked for and none are given to pay with."""
+    if order.voucher_policy == "only_eligible" and order.vouchers in _WITHOUT_VOUCHERS:
+        detail = "must only be only_eligible where vouchers is auto or names some"
+        faults.add("/voucher_policy", "not_applicable", detail, order.voucher_policy)
+
+
 def _judge_side(order: NewOrder, faults: Faults) -> None:
     if not was_read(order.side):
         return
@@ -229,7 +249,6 @@ def _terms(order: NewOrder, expire_hour: int, voucher_ids: tuple[int, ...]) -> O
         vouchers = tuple(encode_id("vch", voucher_id) for voucher_id in voucher_ids)
     else:
         vouchers = order.vouchers or "none"
-    voucher_policy = order.voucher_policy or "prefer"
     return OrderTerms(
         time_in_force=order.time_in_force,
         expire_hour=expire_hour,
@@ -238,7 +257,7 @@ def _terms(order: NewOrder, expire_hour: int, voucher_ids: tuple[int, ...]) -> O
         placement=order.placement or "any",
         require=tuple(sorted(set(order.require or ()))),
         vouchers=vouchers,
-        voucher_policy="prefer" if vouchers == "none" else voucher_policy,
+        voucher_policy=order.voucher_policy or "prefer",
         min_hours=order.min_hours or 1,
         reserved_for=tuple(sorted(set(order.reserved_for or ()))),
     )

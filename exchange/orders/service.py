@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import (
     Conflict,
-    Fault,
     Faults,
     Forbidden,
-    InvalidInput,
     NotFound,
     Refusal,
     Unavailable,
@@ -50,6 +48,7 @@ from exchange.orders.rejections import placed_of
 from exchange.orders.rules import judge_wish
 from exchange.orders.turns import submit
 from exchange.orders.views import open_holds_of, view_of
+from exchange.products.naming import check_product
 from exchange.products.rules import products_of_partition
 from exchange.vouchers.wallet import vouchers_of_buyer
 from matching.order import Side
@@ -292,11 +291,10 @@ class OrderService:
         Raises `InvalidInput` for a product that is not there, and `Unavailable` where a partition could not
         do it: its outcome says whether another one has.
         """
-        product = None if product_id is None else self.products.get(product_id)
-        if product_id is not None and product is None:
-            rule = "must be a product listed by GET /v1/products"
-            fault = Fault("?product", "unknown_product", rule, product_id)
-            raise InvalidInput("invalid_query", f"{fault.pointer} {rule}", errors=[fault])
+        faults = Faults("invalid_query")
+        check_product(faults, self.products, product_id)
+        faults.raise_if_any()
+        product = None if product_id is None else self.products[product_id]
         request = CancelAllRequest(
             participant_id=principal.participant_id,
             key_id=principal.key_id,
@@ -373,7 +371,10 @@ class OrderService:
         client_order_id: str | None = None,
         limit: int,
     ) -> list[OrderView]:
-        """Own orders, newest first."""
+        """Own orders, newest first; raises `InvalidInput` for a product that is not there."""
+        faults = Faults("invalid_query")
+        check_product(faults, self.products, product)
+        faults.raise_if_any()
         return await self._reader.page(
             principal.participant_id,
             before_id=before_id,

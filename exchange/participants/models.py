@@ -196,7 +196,7 @@ SecretText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class NewParticipant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A participant to be registered."""
+    """A participant to be registered; its name can be seen, and nobody has one that looks like it."""
 
     kind: ParticipantKind
     name: NameText
@@ -209,7 +209,7 @@ class NewParticipant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class NewTradeGroup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A trade group to be registered."""
+    """A trade group to be registered; its name can be seen, and no other has one that looks like it."""
 
     name: NameText
 

@@ -1,8 +1,8 @@
 -- name: insert_participant
 -- A new participant.
 INSERT INTO participant (
-    id, kind, name, trade_group_id, region, ownership, size_class, founded_on, sectors, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+    id, kind, name, trade_group_id, region, ownership, size_class, founded_on, sectors, created_at, name_key)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
 
 -- name: participant_by_id
 -- One participant.
@@ -39,7 +39,7 @@ WHERE id = ANY ($1::BIGINT[]);
 
 -- name: insert_trade_group
 -- A new trade group.
-INSERT INTO trade_group (id, name, created_at) VALUES ($1, $2, $3);
+INSERT INTO trade_group (id, name, created_at, name_key) VALUES ($1, $2, $3, $4);
 
 -- name: trade_group_exists
 -- Whether there is such a trade group.

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from exchange.kit.auth import Scope
-from exchange.kit.clock import US_PER_DAY
+from exchange.kit.clock import calendar_date
 from exchange.kit.errors import Faults
 from exchange.kit.fields import Readable
 from exchange.kit.ids import encode_id
@@ -41,7 +41,6 @@ KIND_SCOPES: Final[dict[ParticipantKind, frozenset[Scope]]] = {
 ACTIVE_DAYS: Final = 90
 """So long issuers find a buyer whose last key has expired: who logs in by links has none at times."""
 
-_EPOCH: Final = dt.date(1970, 1, 1)
 _SMALL: Final = frozenset({SizeClass.MICRO, SizeClass.SMALL})
 _FACTS: Final = {
     "ownership": frozenset({ParticipantKind.PROVIDER}),
@@ -55,7 +54,7 @@ def is_startup(participant: Participant, now_us: int) -> bool:
     """Whether a participant is micro or small and was founded at most `STARTUP_YEARS` years ago."""
     if participant.size_class not in _SMALL or participant.founded_on is None:
         return False
-    return _date_of(now_us) <= years_after(participant.founded_on, STARTUP_YEARS)
+    return calendar_date(now_us) <= years_after(participant.founded_on, STARTUP_YEARS)
 
 
 def years_after(date: dt.date, years: int) -> dt.date:
@@ -66,12 +65,8 @@ def years_after(date: dt.date, years: int) -> dt.date:
         return dt.date(date.year + years, 3, 1)
 
 
-def _date_of(at_us: int) -> dt.date:
-    return _EPOCH + dt.timedelta(days=at_us // US_PER_DAY)
-
-
 def read_date(faults: Faults, pointer: str, text: Readable, now_us: int) -> dt.date | None:
-    """Return a date that is not in the future, or record a fault and return None."""
+    """Return a date that has begun in China, or record a fault and return None."""
     if not isinstance(text, str):
         return None
     try:
@@ -79,8 +74,9 @@ def read_date(faults: Faults, pointer: str, text: Readable, now_us: int) -> dt.d
     except ValueError:
         faults.add(pointer, "bad_time", "must be a date of the calendar, such as 2024-05-01", text)
         return None
-    if date > _date_of(now_us):
-        faults.add(pointer, "out_of_range", "must not lie in the future", text)
+    today = calendar_date(now_us)
+    if date > today:
+        faults.add(pointer, "out_of_range", f"must not lie in the future: in China it is {today}", text)
         return None
     return date
 
@@ -96,6 +92,17 @@ def check_facts(faults: Faults, new: NewParticipant) -> None:
         elif isinstance(value, str) and new.kind not in kinds and field != "region":
             owner = " or ".join(sorted(kinds))
             faults.add(f"/{field}", "not_for_kind", f"is a fact of a {owner} only", value)
+    _check_sectors(faults, new)
+
+
+def _check_sectors(faults: Faults, new: NewParticipant) -> None:
+    """Record sectors of who is no buyer, or one that is named twice."""
+    sectors = new.sectors or ()  # UNSET where they are at fault already
+    if sectors and new.kind is not ParticipantKind.BUYER:
+        faults.add("/sectors", "not_for_kind", "is a fact of a buyer only", list(sectors))
+    for index, sector in enumerate(sectors):
+        if sector in sectors[:index]:
+            faults.add(f"/sectors/{index}", "duplicate", "must not be named twice", sector)
 
 
 def read_networks(faults: Faults, pointer: str, texts: Iterable[str]) -> tuple[Network, ...]:

@@ -14,6 +14,7 @@ from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import typed_id
 from exchange.kit.ids import decode_id, new_id
+from exchange.kit.names import check_name
 from exchange.kit.secret_files import write_secret
 from exchange.participants import rules, store
 from exchange.participants.models import (
@@ -39,9 +40,10 @@ async def create_participant(
     """Register a participant; `actor` is None for the exchange itself (its seed).
 
     `faults` may hold what was wrong with the request already; everything wrong is raised together as
-    `InvalidInput`. Raises `Conflict` (already_exists) when the name is taken.
+    `InvalidInput`. Raises `Conflict` (already_exists) when the name, or one that looks like it, is taken.
     """
     faults = Faults() if faults is None else faults
+    check_name(faults, "/name", new.name)
     rules.check_facts(faults, new)
     founded_on = rules.read_date(faults, "/founded_on", new.founded_on, now_us)
     trade_group_id = await _existing_group(connection, faults, new)
@@ -61,7 +63,8 @@ async def create_participant(
     try:
         await store.insert_participant(connection, participant)
     except UniqueViolation as error:
-        raise Conflict("already_exists", "a participant of this name exists already") from error
+        rule = "a participant of this name, or of one that looks like it, exists already"
+        raise Conflict("already_exists", rule) from error
     await record_step(
         connection,
         "PNEW",
@@ -133,12 +136,20 @@ async def find_buyers(
 async def create_trade_group(
     connection: Connection, actor: Principal | None, name: str, now_us: int
 ) -> TradeGroup:
-    """Register a trade group; raises `Conflict` (already_exists) when the name is taken."""
+    """Register a trade group.
+
+    Raises `InvalidInput` for a name that cannot be seen, and `Conflict` (already_exists) when it, or one that
+    looks like it, is taken.
+    """
+    faults = Faults()
+    check_name(faults, "/name", name)
+    faults.raise_if_any()
     group = TradeGroup(id=new_id(), name=name, created_at_us=now_us)
     try:
         await store.insert_trade_group(connection, group)
     except UniqueViolation as error:
-        raise Conflict("already_exists", "a trade group of this name exists already") from error
+        rule = "a trade group of this name, or of one that looks like it, exists already"
+        raise Conflict("already_exists", rule) from error
     await record_step(connection, "GNEW", actor, now_us, trade_group_id=group.id)
     return group
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from exchange.kit.auth import NewKey, Principal, Scope, StoredKey
 from exchange.kit.database import Connection, Record, from_us, to_us
+from exchange.kit.names import name_key
 from exchange.kit.queries import load_queries
 from exchange.participants.models import (
     Key,
@@ -77,6 +78,7 @@ async def insert_participant(connection: Connection, participant: Participant) -
         participant.founded_on,
         participant.sectors,
         from_us(participant.created_at_us),
+        name_key(participant.name),
     )
 
 
@@ -116,7 +118,9 @@ async def buyers_found(
 
 async def insert_trade_group(connection: Connection, group: TradeGroup) -> None:
     """Store a new trade group."""
-    await connection.execute(QUERIES.insert_trade_group, group.id, group.name, from_us(group.created_at_us))
+    await connection.execute(
+        QUERIES.insert_trade_group, group.id, group.name, from_us(group.created_at_us), name_key(group.name)
+    )
 
 
 async def trade_group_exists(connection: Connection, trade_group_id: int) -> bool:

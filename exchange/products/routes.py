@@ -1,4 +1,7 @@
-"""The catalogue over HTTP: public reference data, open without a key."""
+"""The catalogue over HTTP: public reference data, open without a key.
+
+Of the application's state: `database` and `products`.
+"""
 
 from typing import Final
 
@@ -6,6 +9,7 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 
+from exchange.kit.errors import Faults
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import public
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, page_of
@@ -19,6 +23,7 @@ from exchange.products.models import (
     ProductFilter,
     ProductView,
 )
+from exchange.products.naming import check_parts
 
 _PRODUCTS: Final = "products"
 
@@ -44,6 +49,15 @@ class CatalogueController(Controller):
     async def list_products(self, request: ApiRequest) -> Page[ProductView]:
         """Return the products in the order of their ids."""
         query = request.query(ProductQuery)
+        faults = Faults("invalid_query")
+        check_parts(
+            faults,
+            request.app.state.products,
+            accelerator=query.accelerator,
+            hub=query.hub,
+            interconnect=query.interconnect,
+        )
+        faults.raise_if_any()
         after_id = None if query.cursor is None else str(decode_cursor(_PRODUCTS, query.cursor, Part.SLUG)[0])
         wanted = ProductFilter(
             accelerator_id=query.accelerator,

@@ -4,19 +4,16 @@ A fact is a few words or one number. Every fact that a condition may name has it
 over facts can always be evaluated: what cannot be is refused when it is stored (`rules`).
 """
 
-import datetime as dt
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
+from exchange.kit.clock import calendar_date
 from exchange.participants.models import Participant
 from exchange.participants.rules import years_after
 from exchange.products.models import ProductSpec
 from exchange.programmes.models import Condition, Fact
-
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_CHINA_STANDARD_TIME: Final = dt.timezone(dt.timedelta(hours=8))
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -48,17 +45,6 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """What it counts as at least: at the product's reference price, unless its limit is lower."""
         ticks = min(self.price_ticks, self.product.reference_price_ticks)
         return ticks * self.hours * self.certain_gpus
-
-
-def calendar_date(at_us: int) -> dt.date:
-    """Return the date in the issuers' own time zone, China Standard Time."""
-    return (_EPOCH + dt.timedelta(microseconds=at_us)).astimezone(_CHINA_STANDARD_TIME).date()
-
-
-def date_begins_us(date: dt.date) -> int:
-    """Return when a date begins in the issuers' own time zone."""
-    midnight = dt.datetime.combine(date, dt.time(), _CHINA_STANDARD_TIME)
-    return (midnight - _EPOCH) // dt.timedelta(microseconds=1)
 
 
 def age_years(company: Participant, at_us: int) -> int | None:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from exchange.kit.clock import calendar_date
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Participant, ParticipantKind
 from exchange.products.models import ProductSpec
-from exchange.programmes.facts import Facts, age_years, calendar_date, in_words, is_met
+from exchange.programmes.facts import Facts, age_years, in_words, is_met
 from exchange.programmes.models import (
     BASIS_POINTS,
     CapUse,

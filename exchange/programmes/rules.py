@@ -16,8 +16,9 @@ from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_cny, is_blank, time_us
+from exchange.kit.fields import format_cny, time_us
 from exchange.kit.ids import decode_id, encode_id
+from exchange.kit.names import check_name, name_key
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.products.models import Origin
 from exchange.programmes.facts import WORDS
@@ -34,6 +35,7 @@ from exchange.programmes.models import (
     RulesVersion,
     VersionView,
 )
+from exchange.programmes.reach import Known, find_closed_tiers, find_unmet_capacity
 from exchange.programmes.step_models import ProgrammeStep, ProgrammeStepView
 
 _WORD_LISTS: Final[Mapping[Fact, frozenset[str]]] = {
@@ -56,13 +58,6 @@ DATE_MAX: Final = dt.date(2199, 12, 31)
 
 PROGRAMME_BIT_FIRST: Final = 16
 """Eligibility bits below are the exchange's own; the rules with ordinal n have bit 16 + n."""
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What rules may name: the accelerators and hubs of the products that are listed."""
-
-    accelerators: Collection[str]
-    hubs: Collection[str]
 
 
 def find_rule_faults(
@@ -94,6 +89,9 @@ def find_rule_faults(
         capacity.accelerators, named.get(Fact.ACCELERATOR), faults, f"{pointer}/capacity/accelerators"
     )
     _find_unknown(capacity.hubs, named.get(Fact.HUB), faults, f"{pointer}/capacity/hubs")
+    if known is not None:
+        find_unmet_capacity(capacity, known, faults, f"{pointer}/capacity")
+    find_closed_tiers(rules, faults, pointer)
     _find_lonely(rules, faults, pointer)
     _find_date_fault(rules.contract.signed_from, faults, f"{pointer}/contract/signed_from")
     _find_funding_faults(rules, faults, f"{pointer}/funding_split")
@@ -114,6 +112,12 @@ def _find_lonely(rules: ProgrammeRules, faults: Faults, pointer: str) -> None:
         (
             "cap_counts",
             rules.cap_counts if rules.cap_counts == "redeemed" else None,
+            rules.cap_per_year_fen is not None,
+            "cap_per_year_fen",
+        ),
+        (
+            "cap_basis",
+            rules.cap_basis if rules.cap_basis == "group" else None,
             rules.cap_per_year_fen is not None,
             "cap_per_year_fen",
         ),
@@ -201,11 +205,10 @@ def _find_funding_faults(rules: ProgrammeRules, faults: Faults, where: str) -> N
         rule = f"must sum to {BASIS_POINTS} basis points, and they sum to {total}"
         faults.add(where, "out_of_range", rule)
     for index, share in enumerate(rules.funding_split):
-        if is_blank(share.source):
-            faults.add(f"{where}/{index}/source", "required", "must not be blank", share.source)
-    for source, count in Counter(share.source for share in rules.funding_split).items():
+        check_name(faults, f"{where}/{index}/source", share.source)
+    for key, count in Counter(name_key(share.source) for share in rules.funding_split).items():
         if count > 1:
-            faults.add(where, "duplicate", "must name each source once", source)
+            faults.add(where, "duplicate", "must name each source once", key)
 
 
 def _find_window_faults(rules: ProgrammeRules, faults: Faults, where: str) -> None:

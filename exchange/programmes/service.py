@@ -20,17 +20,17 @@ import msgspec
 
 from exchange.kit.audit import AuditRecord, insert_audit_records
 from exchange.kit.auth import Principal
-from exchange.kit.clock import format_rfc3339
+from exchange.kit.clock import date_begins_us, format_rfc3339
 from exchange.kit.database import Connection, UniqueViolation
 from exchange.kit.errors import Conflict, Faults, Forbidden, NotFound
 from exchange.kit.fields import time_us
 from exchange.kit.ids import ID_MAX, decode_id, new_id
+from exchange.kit.names import check_name
 from exchange.ledger import service as ledger
 from exchange.participants import service as participants
 from exchange.participants.models import ParticipantKind
 from exchange.products.service import load_products
 from exchange.programmes import store
-from exchange.programmes.facts import date_begins_us
 from exchange.programmes.models import (
     VERSIONS_MAX,
     NewProgramme,
@@ -40,9 +40,9 @@ from exchange.programmes.models import (
     ProgrammeStatus,
     RulesVersion,
 )
+from exchange.programmes.reach import Known
 from exchange.programmes.rules import (
     DATE_MAX,
-    Known,
     admit_alike,
     asset_of,
     find_rule_faults,
@@ -68,6 +68,7 @@ async def create_programme(
     if principal.kind != ParticipantKind.ISSUER:
         raise Forbidden(detail="only an issuer makes a programme")
     faults = Faults() if faults is None else faults
+    check_name(faults, "/name", new.name)
     version = await _read_version(connection, new, VERSION_FIRST, now_us, faults)
     programme_id = new_id()
     programme = Programme(
@@ -159,11 +160,7 @@ async def _read_version(
     `programme` is the one that has versions already.
     """
     if isinstance(new.rules, ProgrammeRules):  # not so where the rules themselves were at fault
-        products = await load_products(connection)
-        known = Known(
-            accelerators={each.accelerator_id for each in products}, hubs={each.hub_code for each in products}
-        )
-        find_rule_faults(new.rules, faults, known)
+        find_rule_faults(new.rules, faults, Known(products=await load_products(connection)))
         await _find_stranger_faults(connection, new.rules, faults)
     from_us = time_us(faults, "/effective_from", new.effective_from)
     until_us = time_us(faults, "/effective_until", new.effective_until)
@@ -225,6 +222,14 @@ async def _find_stranger_faults(connection: Connection, rules: ProgrammeRules, f
     known = await participants.participants_by_ids(
         connection, {each for each in ids.values() if each is not None}
     )
+    provider = rules.provider
+    if known and not any(
+        provider.ownership in ("any", each.ownership)
+        and (not provider.regions or each.region in provider.regions)
+        for each in known.values()
+    ):
+        rule = "can never be paid: none of them has the ownership and is of the regions that are asked for"
+        faults.add("/rules/provider/admitted", "not_applicable", rule)
     for index, participant_id in ids.items():
         if participant_id is None:
             continue

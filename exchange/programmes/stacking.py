@@ -5,8 +5,9 @@ left out elsewhere; where one asks for the `higher_of`, the one that would pay m
 one of equals. Otherwise each in turn pays its rate, or what the ceilings of all that pay leave of it; one for
 which nothing is left, or whose own ceiling the others fill already, pays nothing.
 
-The outcome is a rate for each, not an amount: so every fill of the order, and every part of it, keeps the
-ceilings, whatever its price and whoever sells. Where several programmes pay, one whose vouchers do not cover
+The outcome is a rate for each, not an amount: so the fills of the order together keep the ceilings at any
+moment, whatever their prices and whoever sells; of one fill by itself each may pay up to a fen more, because
+shares are rounded over the order. Where several programmes pay, one whose vouchers do not cover
 its whole share pays a lower rate of every fill, so that the next has the room that it leaves. Rates are whole
 basis points, rounded down.
 """

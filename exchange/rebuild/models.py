@@ -148,6 +148,7 @@ class LeaseRow(msgspec.Struct, kw_only=True, gc=False):
     created_at: int
     next_settlement_hour: int
     failed_hours: int = 0
+    fee_fen: int = 0
 
 
 class LoadRow(msgspec.Struct, gc=False):

@@ -35,6 +35,8 @@ class Money:
         """By lease and voucher (0: cash)."""
         self.paid: dict[tuple[int, int, int], Paid] = {}
         """By lease, hour and voucher."""
+        self.fees_fen: Counter[int] = Counter()
+        """Taken of the hours of each lease."""
         self.expired_fen: Counter[int] = Counter()
         self.revoked_fen: Counter[int] = Counter()
         self.contradictions: list[Mismatch] = []
@@ -74,6 +76,7 @@ class Money:
             self.funding[part].returned_fen += moved.amount_fen
         elif moved.reason in ("delivery", "fee"):
             self.funding[part].captured_fen += moved.amount_fen
+            self.fees_fen[moved.subject_id] += moved.amount_fen * (moved.reason == "fee")
             if payer.purpose == "voucher_escrow":
                 programme_id = decode_id("prg", moved.asset) or 0
                 hour = moved.delivery_hour or 0

@@ -74,7 +74,7 @@ FROM trade;
 -- name: stored_lease
 -- Leases, and how far they are settled.
 SELECT id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour,
-    price_ticks, fee_bps, created_at, next_settlement_hour, failed_hours
+    price_ticks, fee_bps, created_at, next_settlement_hour, failed_hours, fee_fen
 FROM lease;
 
 -- name: stored_ask_load

@@ -114,7 +114,7 @@ async def rebuild(connection: Connection, at_us: int | None = None, progress: Pr
             )
         await bar.step()
     counts["audit_record"] = bar.rows
-    trading.end()
+    trading.end(money)
     trading.name_programmes(aid.paid(money))
     money.end()
     aid.end(money)

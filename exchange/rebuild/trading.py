@@ -61,6 +61,7 @@ class Trading:
             lease, hour = self.leases[step.trade_id], step.detail["delivery_hour"]
             due_hour, lease.next_settlement_hour = lease.next_settlement_hour, hour + 1
             lease.failed_hours += step.code == "REFD"
+            lease.fee_fen += step.detail["fee_fen"]
             if hour != due_hour:
                 raise ValueError(f"hour {hour} of lease {step.trade_id} is settled, {due_hour} was due")
 
@@ -184,8 +185,16 @@ class Trading:
             next_settlement_hour=trade.starts_hour,
         )
 
-    def end(self) -> None:
-        """Note every step that the journal speaks of and that is not on record."""
+    def end(self, money: Money) -> None:
+        """Note the journal's steps that are not on record, and fees that moved otherwise than is recorded."""
+        for lease_id in sorted({*self.leases, *money.fees_fen}):
+            lease = self.leases.get(lease_id)
+            told_fen, moved_fen = 0 if lease is None else lease.fee_fen, money.fees_fen[lease_id]
+            if told_fen != moved_fen:
+                of = f"lease {lease_id}"
+                self.contradictions.append(
+                    Mismatch(table="ledger_transfer", of=of, column="fee", stored=moved_fen, rebuilt=told_fen)
+                )
         for due in sorted(self._due):
             of = f"{due.partition_id}/{due.sequence}/{due.event_index}, order {due.order_id}"
             self.contradictions.append(

@@ -1,4 +1,7 @@
-"""A provider's own capacity and earnings over HTTP."""
+"""A provider's own capacity and earnings over HTTP.
+
+Of the application's state: `database`, `clock` and `products`.
+"""
 
 from typing import Annotated
 
@@ -12,6 +15,7 @@ from exchange.kit.errors import Faults
 from exchange.kit.fields import SlugText, TimeText, whole_hour
 from exchange.kit.http_auth import requires
 from exchange.kit.http_request import ApiRequest
+from exchange.products.naming import check_product
 from exchange.settlement.capacity import own_capacity, own_earnings
 from exchange.settlement.capacity_models import SPAN_HOURS_MAX, CapacityView, EarningsView
 
@@ -35,9 +39,8 @@ class EarningsQuery(SpanQuery, frozen=True, kw_only=True, forbid_unknown_fields=
     utc_offset_hours: Annotated[int, msgspec.Meta(ge=-12, le=14)] = 0
 
 
-def _span_of(query: SpanQuery) -> tuple[int, int]:
-    """Read the hours; raises `InvalidInput` with every fault."""
-    faults = Faults("invalid_query")
+def _span_of(query: SpanQuery, faults: Faults) -> tuple[int, int]:
+    """Read the hours; raises `InvalidInput` with every fault, also those that were found before."""
     starts_hour = whole_hour(faults, "?starts_at", query.starts_at)
     ends_hour = whole_hour(faults, "?ends_at", query.ends_at)
     if starts_hour is not None and ends_hour is not None:
@@ -64,7 +67,9 @@ class CapacityController(Controller):
         Products of which the span has nothing are left out.
         """
         query = request.query(CapacityQuery)
-        starts_hour, ends_hour = _span_of(query)
+        faults = Faults("invalid_query")
+        check_product(faults, request.app.state.products, query.product)
+        starts_hour, ends_hour = _span_of(query, faults)
         clock: Clock = request.app.state.clock
         database: Database = request.app.state.database
         async with database.snapshot() as connection:
@@ -81,7 +86,7 @@ class CapacityController(Controller):
     async def earnings(self, request: ApiRequest) -> EarningsView:
         """What the caller's sold hours bring, by the day they are delivered: booked, paid, to claim, fee."""
         query = request.query(EarningsQuery)
-        starts_hour, ends_hour = _span_of(query)
+        starts_hour, ends_hour = _span_of(query, Faults("invalid_query"))
         database: Database = request.app.state.database
         async with database.snapshot() as connection:
             return await own_earnings(

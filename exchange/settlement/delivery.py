@@ -2,10 +2,10 @@
 
 The hour clock settles every leased hour once, `settlement_delay_hours` after it ended, which leaves its
 provider that long to report that it failed. A delivered hour's cash leaves the buyer's escrow for the
-provider less the exchange's fee, and its voucher part becomes the provider's receivable on the programme;
-where the programme reimburses, the buyer's, who has paid for the hour in cash. A failed hour goes back to
-where it came from: cash as cash, vouchers as vouchers, so a voucher never turns into a buyer's money but by a
-claim on its issuer for hours that were delivered and paid.
+provider less the exchange's fee (rounded over the lease, not by the hour), and its voucher part becomes the
+provider's receivable on the programme; where the programme reimburses, the buyer's, who has paid for the hour
+in cash. A failed hour goes back to where it came from: cash as cash, vouchers as vouchers, so a voucher never
+turns into a buyer's money but by a claim on its issuer for hours that were delivered and paid.
 
 Known limit: an outage is of a whole lease-hour, not of some of its GPUs.
 """
@@ -22,7 +22,7 @@ from exchange.ledger.rules import moved_accounts
 from exchange.ledger.service import available_for_update, post
 from exchange.settlement import store
 from exchange.settlement.models import CASH_VOUCHER_ID, DueLease
-from exchange.settlement.rules import fee_fen, hour_parts
+from exchange.settlement.rules import hour_fee_fen, hour_parts
 from exchange.vouchers.models import Capture
 from exchange.vouchers.service import receivable_accounts, record_captures
 
@@ -61,7 +61,7 @@ class _Delivery:
         self.captures: list[Capture] = []
         self.records: list[AuditRecord] = []
         self.hours: list[SettledHour] = []
-        self.leases: list[tuple[int, int, int]] = []
+        self.leases: list[tuple[int, int, int, int]] = []
         self.funding: list[LeaseFunding] = []
         self._partition_id = partition_id
         self._at_us = at_us
@@ -72,45 +72,47 @@ class _Delivery:
     def settle(self, lease: DueLease, through_hour: int) -> None:
         """Settle every hour of a lease that is due."""
         funding = {part.voucher_id: part for part in lease.funding}
-        failed_hours = lease.failed_hours
+        failed_hours, fee_fen = lease.failed_hours, lease.fee_fen
         until_hour = min(through_hour + 1, lease.ends_hour)
         for hour in range(lease.next_settlement_hour, until_hour):
             delivered = hour not in lease.outage_hours
             failed_hours += not delivered
-            self._settle_hour(lease, hour, funding, delivered=delivered)
-        self.leases.append((lease.lease_id, until_hour, failed_hours))
+            if delivered:
+                delivered_hours = hour + 1 - lease.starts_hour - failed_hours
+                fee_fen += self._deliver_hour(lease, hour, funding, delivered_hours, fee_fen)
+            else:
+                self._refund_hour(lease, hour, funding)
+        self.leases.append((lease.lease_id, until_hour, failed_hours, fee_fen))
         self.funding.extend(funding.values())
 
-    def _settle_hour(
-        self, lease: DueLease, hour: int, funding: dict[int, LeaseFunding], *, delivered: bool
-    ) -> None:
+    def _deliver_hour(
+        self,
+        lease: DueLease,
+        hour: int,
+        funding: dict[int, LeaseFunding],
+        delivered_hours: int,
+        taken_fen: int,
+    ) -> int:
+        """Pay a delivered hour, and return its fee in fen; `delivered_hours` are all so far, this one too."""
         price_fen = lease.price_ticks * lease.quantity_gpus
-        hour_fee_fen = 0
+        fee_fen = 0
         sources = list(funding.values())
-        for part in hour_parts(lease.price_ticks, lease.quantity_gpus, sources, delivered=delivered):
+        for part in hour_parts(lease.price_ticks, lease.quantity_gpus, sources, delivered=True):
             if not part.amount_fen:
                 continue
             source = funding[part.voucher_id]
-            if not delivered:
-                self._move(
-                    lease,
-                    hour,
-                    source,
-                    TransferReason.DELIVERY_REFUND,
-                    source.source_account_id,
-                    part.amount_fen,
-                )
-                funding[part.voucher_id] = msgspec.structs.replace(
-                    source, returned_fen=source.returned_fen + part.amount_fen
-                )
-                continue
             funding[part.voucher_id] = msgspec.structs.replace(
                 source, captured_fen=source.captured_fen + part.amount_fen
             )
             if part.voucher_id == CASH_VOUCHER_ID:
-                hour_fee_fen = fee_fen(price_fen, lease.fee_bps, part.amount_fen)
-                self._move(lease, hour, source, TransferReason.FEE, self._fees_id, hour_fee_fen)
-                payee_id, amount_fen = self._cash_ids[lease.provider_id], part.amount_fen - hour_fee_fen
+                fee_fen = hour_fee_fen(
+                    price_fen * delivered_hours,
+                    lease.fee_bps,
+                    taken_fen=taken_fen,
+                    cash_fen=part.amount_fen,
+                )
+                self._move(lease, hour, source, TransferReason.FEE, self._fees_id, fee_fen)
+                payee_id, amount_fen = self._cash_ids[lease.provider_id], part.amount_fen - fee_fen
             else:
                 claimant_id = claimant_of(lease, source)
                 payee_id, amount_fen = self._receivable_ids[claimant_id, source.asset], part.amount_fen
@@ -127,7 +129,20 @@ class _Delivery:
                     )
                 )
             self._move(lease, hour, source, TransferReason.DELIVERY, payee_id, amount_fen)
-        self._record(lease, hour, price_fen, hour_fee_fen, delivered=delivered)
+        self._record(lease, hour, price_fen, fee_fen, delivered=True)
+        return fee_fen
+
+    def _refund_hour(self, lease: DueLease, hour: int, funding: dict[int, LeaseFunding]) -> None:
+        """Give a failed hour back to where it came from."""
+        sources = list(funding.values())
+        for part in hour_parts(lease.price_ticks, lease.quantity_gpus, sources, delivered=False):
+            source = funding[part.voucher_id]
+            funding[part.voucher_id] = msgspec.structs.replace(
+                source, returned_fen=source.returned_fen + part.amount_fen
+            )
+            reason, payee_id = TransferReason.DELIVERY_REFUND, source.source_account_id
+            self._move(lease, hour, source, reason, payee_id, part.amount_fen)
+        self._record(lease, hour, lease.price_ticks * lease.quantity_gpus, 0, delivered=False)
 
     def _move(
         self,
@@ -261,6 +276,7 @@ async def _due_leases(connection: Connection, partition_id: int, through_hour: i
             fee_bps=row["fee_bps"],
             next_settlement_hour=row["next_settlement_hour"],
             failed_hours=row["failed_hours"],
+            fee_fen=row["fee_fen"],
             funding=tuple(funding[row["id"]]),
             outage_hours=frozenset(outages[row["id"]]),
         )

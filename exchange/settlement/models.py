@@ -133,7 +133,10 @@ class LeaseFunding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class DueLease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A lease with an hour to settle, its money, and the hours reported as failed. Its id is its trade's."""
+    """A lease with an hour to settle, its money, and the hours reported as failed. Its id is its trade's.
+
+    `fee_fen` is the fee that was taken of its hours so far.
+    """
 
     lease_id: int
     product_id: str
@@ -146,6 +149,7 @@ class DueLease(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     fee_bps: int
     next_settlement_hour: int
     failed_hours: int
+    fee_fen: int
     funding: tuple[LeaseFunding, ...]
     outage_hours: frozenset[int]
 

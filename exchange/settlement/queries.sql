@@ -97,7 +97,7 @@ LIMIT $8;
 -- name: due_leases
 -- Leases with an unsettled hour up to $2, locked against a late outage report.
 SELECT id, product_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour, price_ticks, fee_bps,
-    next_settlement_hour, failed_hours
+    next_settlement_hour, failed_hours, fee_fen
 FROM lease
 WHERE partition_id = $1 AND next_settlement_hour <= $2 AND next_settlement_hour < ends_hour
 ORDER BY id
@@ -117,10 +117,11 @@ ORDER BY funding.lease_id, (funding.voucher_id <> 0), voucher.expires_at, fundin
 SELECT lease_id, delivery_hour, reason FROM outage WHERE lease_id = ANY ($1::bigint[]) ORDER BY lease_id, delivery_hour;
 
 -- name: advance_leases
--- Hours settled and hours failed so far.
+-- Hours settled and hours failed so far, and the fee taken.
 UPDATE lease
-SET next_settlement_hour = settled.next_settlement_hour, failed_hours = settled.failed_hours
-FROM unnest($1::bigint[], $2::integer[], $3::integer[]) AS settled (id, next_settlement_hour, failed_hours)
+SET next_settlement_hour = settled.next_settlement_hour, failed_hours = settled.failed_hours, fee_fen = settled.fee_fen
+FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::bigint[])
+    AS settled (id, next_settlement_hour, failed_hours, fee_fen)
 WHERE lease.id = settled.id;
 
 -- name: advance_lease_funding

@@ -1,4 +1,4 @@
-"""Leases over HTTP."""
+"""Leases over HTTP. Of the application's state: `database`, `clock` and `products`."""
 
 from typing import Annotated
 
@@ -9,11 +9,13 @@ from litestar.params import FromPath, JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock
 from exchange.kit.database import Database
+from exchange.kit.errors import Faults
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, as_it_is, page_of, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
+from exchange.products.naming import check_product
 from exchange.settlement.leases import get_delivery, get_lease, page_of_leases, report_outage
 from exchange.settlement.models import LeaseDelivery, LeaseStatus, LeaseView, NewOutage
 
@@ -54,6 +56,9 @@ class LeasesController(Controller):
     async def list_leases(self, request: ApiRequest) -> Page[LeaseView]:
         """Leases in which the caller is buyer or provider: all, or of a product, or of some statuses now."""
         query = request.query(ListLeases)
+        faults = Faults("invalid_query")
+        check_product(faults, request.app.state.products, query.product)
+        faults.raise_if_any()
         before_id = place_in("leases", query.cursor, Part.ID, otherwise=_LATEST_ID)
         async with _database(request).connection() as connection:
             leases = await page_of_leases(

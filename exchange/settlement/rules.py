@@ -10,7 +10,9 @@ Invariants, property-tested:
 - what stays open always covers the order's remainder at its limit, and never grows;
 - the parts of an hour sum to its price, and the hours of a lease to its notional; what a voucher pays of a
   lease is at most its part of the hours that were delivered, but for a fen for each voucher after the first
-  where no cash is left to take what they round.
+  where no cash is left to take what they round;
+- the fee of a lease is that of its delivered hours, to the fen, however it fell to them, and never more than
+  their cash.
 """
 
 from __future__ import annotations
@@ -171,9 +173,22 @@ def _due_fen(part: LeaseFunding, count: int, hours: int, *, delivered: bool) -> 
     return max(0, min(due_fen, part.open_fen))
 
 
-def fee_fen(hour_price_fen: int, fee_bps: int, cash_fen: int) -> int:
-    """The fee on a delivered hour: a share of its whole price, taken from the cash the provider receives."""
-    return min(hour_price_fen * fee_bps // BASIS_POINTS, cash_fen)
+def fee_fen(delivered_fen: int, fee_bps: int) -> int:
+    """The fee of all that a lease delivered: a share of its whole price, rounded up to the fen.
+
+    Rounded up, and once a lease: so no price is too small for a fee, and hours that are sold in many leases
+    never cost less than in one, but less than a fen more for each.
+    """
+    return -(-delivered_fen * fee_bps // BASIS_POINTS)
+
+
+def hour_fee_fen(delivered_fen: int, fee_bps: int, *, taken_fen: int, cash_fen: int) -> int:
+    """What an hour pays of its lease's fee: what is due of `delivered_fen`, and was not taken before.
+
+    `delivered_fen` is the price of all its delivered hours, this one included. It is taken of `cash_fen`, the
+    hour's cash, since a voucher pays no fee; what that cannot pay is taken of the cash of later hours.
+    """
+    return min(fee_fen(delivered_fen, fee_bps) - taken_fen, cash_fen)
 
 
 def lease_status(*, starts_hour: int, ends_hour: int, next_settlement_hour: int, hour: int) -> LeaseStatus:

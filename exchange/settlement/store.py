@@ -146,13 +146,14 @@ async def outages_of_leases(connection: Connection, lease_ids: Collection[int]) 
     return await connection.fetch(QUERIES.outages_of_leases, list(lease_ids))
 
 
-async def advance_leases(connection: Connection, settled: Sequence[tuple[int, int, int]]) -> None:
-    """Store (lease id, next hour to settle, hours failed so far). One statement."""
+async def advance_leases(connection: Connection, settled: Sequence[tuple[int, int, int, int]]) -> None:
+    """Store (lease id, next hour to settle, hours failed so far, fee taken so far). One statement."""
     await connection.execute(
         QUERIES.advance_leases,
         [row[0] for row in settled],
         [row[1] for row in settled],
         [row[2] for row in settled],
+        [row[3] for row in settled],
     )
 
 

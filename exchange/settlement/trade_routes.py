@@ -1,4 +1,6 @@
-"""A participant's own trades over HTTP."""
+"""A participant's own trades over HTTP. Of the application's state: `database` and `products`."""
+
+from collections.abc import Mapping
 
 import msgspec
 from litestar import Controller, get
@@ -20,6 +22,8 @@ from exchange.kit.http_pages import (
 )
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
+from exchange.products.models import ProductSpec
+from exchange.products.naming import check_product
 from exchange.settlement.trade_models import OwnTradeView, TradeFilter
 from exchange.settlement.trades import page_of_trades
 
@@ -35,9 +39,10 @@ class ListTrades(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     cursor: CursorText | None = None
 
 
-def _filter_of(query: ListTrades) -> TradeFilter:
+def _filter_of(query: ListTrades, products: Mapping[str, ProductSpec]) -> TradeFilter:
     """Read the parameters; raises `InvalidInput` with every fault."""
     faults = Faults("invalid_query")
+    check_product(faults, products, query.product)
     order_id = typed_id(faults, "?order_id", "ord", query.order_id)
     from_us = time_us(faults, "?traded_from", query.traded_from)
     until_us = time_us(faults, "?traded_until", query.traded_until)
@@ -63,7 +68,7 @@ class TradesController(Controller):
     async def list_trades(self, request: ApiRequest) -> Page[OwnTradeView]:
         """The fills of own orders: all, or those of a product, of one order, of a span of time."""
         query = request.query(ListTrades)
-        wanted = _filter_of(query)
+        wanted = _filter_of(query, request.app.state.products)
         database: Database = request.app.state.database
         async with database.transaction() as connection:
             trades = await page_of_trades(connection, request.principal, wanted, query.limit + 1)

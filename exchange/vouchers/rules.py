@@ -10,11 +10,10 @@ import msgspec
 
 from exchange.kit import own_reasons
 from exchange.kit.auth import Principal
-from exchange.kit.clock import format_rfc3339
+from exchange.kit.clock import calendar_date, date_begins_us, format_rfc3339
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
 from exchange.participants.models import ParticipantKind
-from exchange.programmes.facts import calendar_date, date_begins_us
 from exchange.programmes.models import BASIS_POINTS
 from exchange.vouchers.models import (
     Balances,

@@ -17,8 +17,8 @@ WHERE programme.id = $1;
 
 -- name: make_buyers
 -- So many buyers.
-INSERT INTO participant (id, kind, name, region, size_class, founded_on, created_at)
-SELECT facts.first_id + n, 'buyer', 'buyer ' || n, 'guizhou', 'small', '2020-01-01', facts.at
+INSERT INTO participant (id, kind, name, region, size_class, founded_on, created_at, name_key)
+SELECT facts.first_id + n, 'buyer', 'buyer ' || n, 'guizhou', 'small', '2020-01-01', facts.at, 'buyer ' || n
 FROM facts, generate_series(1, $1::INTEGER) AS n;
 
 -- name: make_accounts
@@ -107,10 +107,10 @@ WITH ordered AS (
 ), leased AS (
     INSERT INTO lease (
         id, partition_id, product_id, ask_order_id, buyer_id, provider_id, quantity_gpus, starts_hour, ends_hour,
-        price_ticks, fee_bps, next_settlement_hour, created_at)
+        price_ticks, fee_bps, next_settlement_hour, fee_fen, created_at)
     SELECT
         planned.trade_id, 1, ask.product_id, ask.id, planned.buyer_id, facts.provider_id, 1, facts.hour, facts.hour + 1,
-        planned.price_fen, 100, facts.hour + 1, facts.at
+        planned.price_fen, 100, facts.hour + 1, (planned.price_fen + 99) / 100, facts.at
     FROM facts JOIN orders AS ask ON ask.id = facts.ask_id, planned
 ), funded AS (
     INSERT INTO lease_funding (
@@ -144,8 +144,8 @@ CROSS JOIN LATERAL (VALUES
     (3, trade_id, 'post_pending', 'trade', TRUE, cash_id, escrow_id, cash_fen),
     (4, trade_id, 'post_pending', 'trade', FALSE, voucher_account_id, voucher_escrow_id, voucher_fen),
     (5, order_id, 'void_pending', 'hold_release', TRUE, cash_id, escrow_id, 70),
-    (6, trade_id, 'posted', 'fee', TRUE, escrow_id, facts.fees_account_id, price_fen / 100),
-    (7, trade_id, 'posted', 'delivery', TRUE, escrow_id, paid.id, cash_fen - price_fen / 100),
+    (6, trade_id, 'posted', 'fee', TRUE, escrow_id, facts.fees_account_id, (price_fen + 99) / 100),
+    (7, trade_id, 'posted', 'delivery', TRUE, escrow_id, paid.id, cash_fen - (price_fen + 99) / 100),
     (8, trade_id, 'posted', 'delivery', FALSE, voucher_escrow_id, owed.id, voucher_fen)
 ) AS leg (step, subject_id, kind, reason, is_cash, debit_id, credit_id, amount_fen)
 ORDER BY planned.n, leg.step;

@@ -2,9 +2,9 @@
 
 -- name: make_parties
 -- Buyers and providers, so many of each.
-INSERT INTO participant (id, kind, name, region, ownership, size_class, founded_on, created_at)
+INSERT INTO participant (id, kind, name, region, ownership, size_class, founded_on, created_at, name_key)
 SELECT kind.base + n, kind.kind, kind.kind || ' made ' || n, 'guizhou', kind.ownership, kind.size_class,
-    kind.founded_on, now()
+    kind.founded_on, now(), kind.kind || ' made ' || n
 FROM (VALUES (1000000, 'buyer', NULL, 'small', DATE '2024-01-01'), (2000000, 'provider', 'state', NULL, NULL))
     AS kind (base, kind, ownership, size_class, founded_on), generate_series(1, $1::INTEGER) AS n;
 

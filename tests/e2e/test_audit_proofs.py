@@ -183,6 +183,34 @@ async def test_what_was_forged_is_not_proven(desk: Desk, tmp_path: Path, how: st
     assert said.stderr.startswith("NOT PROVEN: "), said.stderr
 
 
+@pytest.mark.parametrize(
+    "verifier",
+    ["", "x", "a+b", "a+00000000+!!!", "a+00000000+QUJ", "a+00000000+QUJD  since 2026", "贵安+0+贵安"],
+)
+async def test_a_verifier_that_is_none_is_told_in_one_line(desk: Desk, tmp_path: Path, verifier: str) -> None:
+    proof = await desk.proven()
+    said = script(tmp_path, proof, verifier)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.startswith("NOT PROVEN: VERIFIER must be NAME+ID+KEY, of `exchange audit key` (")
+    assert said.stderr.count("\n") == 1
+    said = script(tmp_path, proof)
+    assert (said.returncode, said.stderr[:24]) == (1, "NOT PROVEN: VERIFIER mus")
+
+
+@pytest.mark.parametrize("proof", ["", "[]", "{}", '{"trade_id": 5}', "贵安"])
+async def test_a_file_that_is_no_proof_is_told_in_one_line(desk: Desk, tmp_path: Path, proof: str) -> None:
+    said = script(tmp_path, proof, await desk.verifier())
+    assert (said.returncode, said.stdout) == (1, "")
+    assert said.stderr.startswith("NOT PROVEN: PROOF.json is not what `exchange audit prove` wrote (")
+    assert said.stderr.count("\n") == 1
+
+
+async def test_the_first_word_of_the_last_key_is_the_verifier(desk: Desk) -> None:
+    shown = await desk.call("key", caller=desk.regulator)
+    keys = shown.stdout.split("\n\n")[0].splitlines()
+    assert keys[-1].split()[0] == await desk.verifier()
+
+
 async def test_a_proof_is_asked_for_as_every_question_is(desk: Desk) -> None:
     path = f"/v1/oversight/trades/{desk.trade_id}/proof"
     refused = problem(await desk.regulator.send("GET", path), 422)

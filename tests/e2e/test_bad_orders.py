@@ -60,6 +60,7 @@ def changes_of(stage: Stage) -> list[tuple[str, dict[str, Any], dict[str, str]]]
             {"hours": 1, "vouchers": "auto"},
             {"/hours": "not_applicable", "/vouchers": "not_applicable"},
         ),
+        ("buy", {"require": ["domestic"]}, {"/require/0": "not_applicable"}),
         ("buy", {"vouchers": []}, {"/vouchers": "too_short"}),
         ("buy", {"vouchers": [stage.ids["order_id"]]}, {"/vouchers/0": "bad_id"}),
         ("buy", {"vouchers": [stage.ids["voucher_id"]] * 2}, {"/vouchers/1": "duplicate"}),
@@ -97,6 +98,47 @@ async def test_every_broken_rule_is_named_and_nothing_happens(stage: Stage) -> N
         assert {fault["pointer"]: fault["code"] for fault in refused["errors"]} == expected, changes
         assert refused["outcome"] == "not_applied"
     assert await stage.house.rows() == before
+
+
+@pytest.mark.parametrize("without", [{}, {"vouchers": "none"}])
+async def test_vouchers_only_and_no_vouchers_is_refused_at_every_door(
+    stage: Stage, without: dict[str, str]
+) -> None:
+    buyer = stage.cast.buyer
+    wish = {"voucher_policy": "only_eligible", **without}
+    order = stage.order("buy", f"no-vouchers-{len(without)}", (4, 8), price_cny_per_gpu_hour="3.90")
+    placed = await buyer.post("/v1/orders", order)
+    before = await stage.house.rows()
+    changed = order | wish | {"client_order_id": "only"}
+    [in_batch] = (await buyer.post("/v1/orders/batch", {"orders": [changed]}, status=200))["data"]
+    answers = [
+        await buyer.send("POST", "/v1/orders", json=changed),
+        await buyer.send("POST", "/v1/orders/preview", json=changed),
+        await buyer.send("PATCH", f"/v1/orders/{placed['id']}", json=wish),
+    ]
+    problems = [problem(answer, 422, "invalid_body") for answer in answers]
+    for refused in (in_batch["problem"], *problems):
+        assert {fault["pointer"]: fault["code"] for fault in refused["errors"]} == {
+            "/voucher_policy": "not_applicable"
+        }
+    assert await stage.house.rows() == before
+
+
+async def test_a_whole_order_sent_back_without_its_vouchers_says_so(stage: Stage) -> None:
+    buyer = stage.cast.buyer
+    order = stage.order(
+        *("buy", "back-without", (4, 8)),
+        vouchers="auto",
+        voucher_policy="only_eligible",
+        price_cny_per_gpu_hour="2.10",
+    )
+    placed = await buyer.post("/v1/orders", order)
+    back = {name: order[name] for name in order.keys() - {"client_order_id", "product", "side"}}
+    path = f"/v1/orders/{placed['id']}"
+    refused = problem(await buyer.send("PATCH", path, json=back | {"vouchers": "none"}), 422)
+    assert pointers(refused) == {"/voucher_policy"}
+    cash = await buyer.send("PATCH", path, json={"vouchers": "none"})
+    assert (cash.status_code, cash.json()["vouchers"]) == (200, "none")
 
 
 async def denied(

@@ -76,7 +76,11 @@ async def test_the_book_is_shown_once(stage: Stage) -> None:
     process = await begin(stage, "no.such.product")
     out, error = await process.communicate()
     assert (process.returncode, out) == (ExitCode.REFUSED, b"")
-    assert "book:<product>" in error.decode()
+    assert "must name a product listed by GET /v1/products" in error.decode()
+    process = await begin(stage, "nope")
+    out, error = await process.communicate()
+    assert (process.returncode, out) == (ExitCode.USAGE, b"")
+    assert "'nope' is no product and no command" in error.decode()
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

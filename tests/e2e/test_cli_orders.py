@@ -5,6 +5,7 @@ Method: as in `test_cli`: a served exchange in a process of its own, commands wi
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -51,6 +52,22 @@ def test_a_preview_places_nothing(venue: Venue) -> None:
         venue, "buy", PRODUCT, "2", "--for", "2h", "--start", "in 30h", "--price", "3.20", "--preview"
     )
     assert "you pay" in shown.stdout
+    rests = trade(
+        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--within", "1d", "--start", "in 40h"),
+        *("--price", "0.90", "--preview"),
+    )
+    [window] = [line.split() for line in rests.stdout.splitlines() if line.startswith("window")]
+    start, end = (datetime.fromisoformat(window[place]) for place in (1, 3))
+    assert end - start == timedelta(days=1)
+    assert [word for word in window if word not in {window[1], window[3]}] == [
+        *("window", "to", "(UTC),", "for", "2h")
+    ]
+    refused = trade(
+        *(venue, "buy", PRODUCT, "2", "--for", "2h", "--price", "3.20", "--preview"),
+        *("--voucher-policy", "only_eligible"),
+    )
+    assert refused.exit_code == ExitCode.REFUSED
+    assert "/voucher_policy" in refused.output
     assert trade(venue, "orders", "list", "--json").stdout == ""
     assert trade(venue, "trades", "list", "--json").stdout == ""
 

@@ -117,10 +117,11 @@ async def day_of_trade(house: Served) -> None:
         lambda: buyer.get(f"/v1/leases/{lease['id']}"), lambda each: each["settled_hours"] == 4
     )
     assert (settled["status"], settled["failed_hours"]) == ("settled", 1)
-    # Captured is all of three hours of 8.40: 7.56 by the voucher and 17.64 in cash, less a fee of 4 fen each.
+    # Captured is all of three hours of 8.40: 7.56 by the voucher and 17.64 in cash, less a fee of 12.6 fen,
+    # rounded up.
     assert (settled["captured_cny"], settled["returned_cny"]) == ("25.20", "8.40")
     assert await cash_of(buyer) == {"cash": "982.36", "escrow": "0.00"}
-    assert await cash_of(provider) == {"cash": "17.52", "escrow": "0.00"}
+    assert await cash_of(provider) == {"cash": "17.51", "escrow": "0.00"}
     assert await voucher_of(buyer, voucher_id) == {"available": "92.44", "captured": "7.56"}
     late = await provider.send("POST", f"/v1/leases/{lease['id']}/outages", json=outage)
     problem(late, 409, "hour_settled")
@@ -133,7 +134,7 @@ async def day_of_trade(house: Served) -> None:
     problem(await issuer.send("POST", f"{path}/pay"), 409, "state_conflict")
     await issuer.post(f"{path}/approve", status=200)
     problem(await issuer.send("POST", f"{path}/pay"), 402)
-    assert await cash_of(provider) == {"cash": "17.52", "escrow": "0.00"}
+    assert await cash_of(provider) == {"cash": "17.51", "escrow": "0.00"}
     await operator.post("/v1/deposits", {"participant_id": issuer.id, "amount_cny": "50.00"})
     assert (await issuer.post(f"{path}/pay", status=200))["status"] == "paid"
     problem(await issuer.send("POST", f"{path}/pay"), 409, "state_conflict")
@@ -143,11 +144,11 @@ async def day_of_trade(house: Served) -> None:
     # The provider withdraws all it earned, and not a fen more.
     withdrawal = {"participant_id": provider.id, "amount_cny": "25.09"}
     problem(await operator.send("POST", "/v1/withdrawals", json=withdrawal), 402)
-    await operator.post("/v1/withdrawals", {**withdrawal, "amount_cny": "25.08"})
+    await operator.post("/v1/withdrawals", {**withdrawal, "amount_cny": "25.07"})
     assert (await cash_of(provider))["cash"] == "0.00"
     reasons = {line["reason"] for line in (await provider.get("/v1/transfers"))["data"]}
     assert {"delivery", "claim_payment", "withdrawal"} <= reasons
-    # What came in is what there is and what went out: 1,050 = 982.36 + 42.44 + fees of 0.12 + 25.08.
+    # What came in is what there is and what went out: 1,050 = 982.36 + 42.44 + fees of 0.13 + 25.07.
     assert (await cash_of(buyer))["cash"] == "982.36"
 
     await the_regulator_sees_it(cast.regulator, buyer, provider, placed["id"], ask_id)

@@ -54,61 +54,61 @@ SMALL: Final = {"size_class": "small", "founded_on": "2024-01-01"}
 INVOICES: Final = ("contract", "invoice", "proof of payment")
 
 CASES: Final = {
-    # 12 x 4.21 = 50.52; 20 % are 10.104. An hour is 12.63, its fee 6.315 fen.
+    # 12 x 4.21 = 50.52; 20 % are 10.104. The fee is 25.26 fen, rounded up.
     "beijing": Case(
         programmes=("beijing",), company={"region": "beijing", **OLD}, provider_region="hebei",
         product=FOREIGN, gpus=3, hours=4, price="4.21", price_fen=5_052,
-        rates_bps=(2_000,), paid_fen=(1_010,), fee_fen=4 * 6,
+        rates_bps=(2_000,), paid_fen=(1_010,), fee_fen=26,
         reimbursed=True, evidence=(*INVOICES, "statement of three clean years"),
     ),
-    # 15 x 4.33 = 64.95; 30 % are 19.485. An hour is 21.65, its fee 10.825 fen.
+    # 15 x 4.33 = 64.95; 30 % are 19.485. The fee is 32.475 fen.
     "shanghai": Case(
         programmes=("shanghai",), company={"region": "shanghai", **OLD}, provider_region="hebei",
         product=FOREIGN, gpus=5, hours=3, price="4.33", price_fen=6_495,
-        rates_bps=(3_000,), paid_fen=(1_948,), fee_fen=3 * 10,
+        rates_bps=(3_000,), paid_fen=(1_948,), fee_fen=33,
     ),
     # 16 x 2.51 = 40.16; the city's 30 % are 12.048, the nation's 20 % on top 8.032: half in all.
     "domestic-chips": Case(
         programmes=("shanghai", "domestic-chips"), company={"region": "shanghai", **OLD},
         provider_region="guizhou", product=DOMESTIC, gpus=8, hours=2, price="2.51", price_fen=4_016,
-        rates_bps=(3_000, 2_000), paid_fen=(1_204, 803), fee_fen=2 * 10,
+        rates_bps=(3_000, 2_000), paid_fen=(1_204, 803), fee_fen=21,
     ),
     # 8 x 2.51 = 20.08 of a small company: 50 %, more than the 30 % of a domestic chip.
     "hangzhou": Case(
         programmes=("hangzhou",), company={"region": "hangzhou", **SMALL}, provider_region="guizhou",
         product=DOMESTIC, gpus=8, hours=1, price="2.51", price_fen=2_008,
-        rates_bps=(5_000,), paid_fen=(1_004,), fee_fen=10,
+        rates_bps=(5_000,), paid_fen=(1_004,), fee_fen=11,
     ),
-    # 21 x 4.19 = 87.99 at home; 20 % are 17.598. An hour is 29.33, its fee 14.665 fen.
+    # 21 x 4.19 = 87.99 at home; 20 % are 17.598. The fee is 43.995 fen.
     "henan": Case(
         programmes=("henan",), company={"region": "henan", **OLD}, provider_region="henan",
         product=FOREIGN, gpus=7, hours=3, price="4.19", price_fen=8_799,
-        rates_bps=(2_000,), paid_fen=(1_759,), fee_fen=3 * 14,
+        rates_bps=(2_000,), paid_fen=(1_759,), fee_fen=44,
     ),
     # 15 x 4.33 = 64.95; a small company's 60 % are 38.97.
     "langfang": Case(
         programmes=("langfang",), company={"region": "tianjin", **SMALL}, provider_region="langfang",
         product=FOREIGN, gpus=5, hours=3, price="4.33", price_fen=6_495,
-        rates_bps=(6_000,), paid_fen=(3_897,), fee_fen=3 * 10, reimbursed=True, evidence=INVOICES,
+        rates_bps=(6_000,), paid_fen=(3_897,), fee_fen=33, reimbursed=True, evidence=INVOICES,
     ),
     # 3.33; 30 % are 99.9 fen.
     "wuhan": Case(
         programmes=("wuhan",), company={"region": "wuhan", **OLD}, provider_region="hebei",
         product=FOREIGN, gpus=1, hours=1, price="3.33", price_fen=333,
-        rates_bps=(3_000,), paid_fen=(99,), fee_fen=1,
+        rates_bps=(3_000,), paid_fen=(99,), fee_fen=2,
     ),
-    # 16 x 2.57 = 41.12 of a company of another province; 30 % are 12.336. An hour is 20.56.
+    # 16 x 2.57 = 41.12 of a company of another province; 30 % are 12.336.
     "guizhou": Case(
         programmes=("guizhou",), company={"region": "guangdong", **OLD}, provider_region="guizhou",
         product=DOMESTIC, gpus=8, hours=2, price="2.57", price_fen=4_112,
-        rates_bps=(3_000,), paid_fen=(1_233,), fee_fen=2 * 10,
+        rates_bps=(3_000,), paid_fen=(1_233,), fee_fen=21,
     ),
     # 6 x 4.30 = 25.80 of a company of half a year: 60 %, of which the ceiling of all aid leaves 50 %.
     "shenzhen": Case(
         programmes=("shenzhen",), company={"region": "shenzhen", "size_class": "medium",
         "founded_on": "2025-09-01"}, provider_region="hebei",
         product=FOREIGN, gpus=2, hours=3, price="4.30", price_fen=2_580,
-        rates_bps=(5_000,), paid_fen=(1_290,), fee_fen=3 * 4,
+        rates_bps=(5_000,), paid_fen=(1_290,), fee_fen=13,
     ),
 }  # fmt: skip
 

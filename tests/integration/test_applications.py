@@ -277,7 +277,8 @@ async def test_of_a_trade_group_with_one_cap_the_better_score_takes_it(world: Ap
     async with world.database.transaction() as connection:
         group_id = new_id()
         await connection.execute(
-            "INSERT INTO trade_group (id, name, created_at) VALUES ($1, 'group', now())", group_id
+            "INSERT INTO trade_group VALUES ($1, 'group', now(), 'group')",
+            group_id,
         )
     pair = [await world.join(ParticipantKind.BUYER, trade_group_id=group_id) for _ in range(2)]
     plan = await world.plan(allocation="scored", cap_basis="group")

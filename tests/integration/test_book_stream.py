@@ -214,7 +214,7 @@ async def test_what_has_no_book_or_no_checksum_is_refused(server: Server) -> Non
     product = server.world.product()
     async with opened(server.url) as connection:
         for op, channels, code in (
-            ("subscribe", ["book:nothing"], "unknown_channel"),
+            ("subscribe", ["book:nothing"], "unknown_product"),
             ("subscribe", ["book:"], "unknown_channel"),
             ("subscribe", [f"books:{product}"], "unknown_channel"),
             ("resync", [f"book:{product}"], "not_subscribed"),

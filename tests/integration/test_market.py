@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from exchange.kit.auth import Principal
+from exchange.kit.database import CheckViolation
 from exchange.kit.errors import Conflict, Forbidden, InvalidInput, NotEnoughMoney, NotFound
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id, encode_id
@@ -79,15 +80,20 @@ async def test_money_goes_hour_by_hour_to_the_provider_less_the_fee(
     product = world.product()
     await world.ask(provider, product, price=999, quantity_gpus=4)
     await world.bid(buyer, product, price=999, quantity_gpus=4)
-    hour_fen, fee_fen = 999 * 4, 999 * 4 * FEE_BPS // 10_000
+    hour_fen = 999 * 4
+    # Half of a hundredth of an hour is 19.98 fen: rounded up, and over the hours together.
+    fees_fen = [0, 20, 40, 60, 80]
     paid = []
     for _ in range(7):
         await world.pass_hours(1)
         paid.append(await world.free_fen(provider))
     # The first hour begins after one hour, ends after two, and is paid when its report time is over after
     # three.
-    assert paid == [0, 0, *[(hour_fen - fee_fen) * hours for hours in (1, 2, 3, 4, 4)]]
-    assert await fees(world) == 4 * fee_fen
+    assert paid == [0, 0, *[hour_fen * hours - fees_fen[hours] for hours in (1, 2, 3, 4, 4)]]
+    assert await fees(world) == fees_fen[4]
+    async with world.database.connection() as connection:
+        with pytest.raises(CheckViolation, match="lease_fee_of_delivered_hours"):
+            await connection.execute("UPDATE lease SET fee_fen = fee_fen + 1")
     assert await world.free_fen(buyer, purpose=Purpose.ESCROW) == 0
 
 
@@ -275,7 +281,7 @@ async def test_a_halted_product_takes_no_orders_until_it_opens(
 async def test_one_trade_group_never_trades_with_itself(world: MarketWorld) -> None:
     product = world.product()
     async with world.database.transaction() as connection:
-        await connection.execute("INSERT INTO trade_group VALUES (77, 'one group', now())")
+        await connection.execute("INSERT INTO trade_group VALUES (77, 'one group', now(), 'one group')")
     provider = await world.join(ParticipantKind.PROVIDER)
     buyer = await world.join(ParticipantKind.BUYER)
     await world.deposit(buyer, 1_000_000)
@@ -320,7 +326,7 @@ async def test_a_voucher_pays_its_share_from_order_to_claim(
     assert (captured.committed_fen, captured.captured_fen) == (0, share)
     receivable = await world.free_fen(provider, asset_of(programme.id), Purpose.RECEIVABLE)
     assert receivable == share
-    fee = sum(1001 * FEE_BPS // 10_000 for _ in range(4))
+    fee = -(-1001 * 4 * FEE_BPS // 10_000)
     assert await world.free_fen(provider) == 1001 * 4 - share - fee
 
 

@@ -194,11 +194,13 @@ async def client(module_database: Database) -> AsyncIterator[httpx.AsyncClient]:
         return True
 
     await seed(module_database)
+    async with module_database.connection() as connection:
+        products = {each.id: each for each in await service.load_products(connection)}
     app = build_app(
         [CatalogueController],
         authenticator=Authenticator(no_key),
         is_ready=is_ready,
-        state={"database": module_database},
+        state={"database": module_database, "products": products},
     )
     transport = httpx.ASGITransport(cast("Any", app))
     async with httpx.AsyncClient(transport=transport, base_url="http://exchange") as client:

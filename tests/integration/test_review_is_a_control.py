@@ -119,7 +119,8 @@ async def test_a_trade_group_has_what_waits_for_no_review_once(world: Applicatio
     group_id = new_id()
     async with world.database.transaction() as connection:
         await connection.execute(
-            "INSERT INTO trade_group (id, name, created_at) VALUES ($1, 'group', now())", group_id
+            "INSERT INTO trade_group VALUES ($1, 'group', now(), 'group')",
+            group_id,
         )
     pair = [await world.join(ParticipantKind.BUYER, trade_group_id=group_id) for _ in range(2)]
     plan = await world.plan(review=ReviewRule(auto_below_fen=1_000))

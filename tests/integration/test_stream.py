@@ -114,12 +114,16 @@ async def test_what_cannot_be_followed_is_refused_with_every_fault(server: Serve
         assert message["event"] == "error"
         assert [(fault["pointer"], fault["code"]) for fault in message["problem"]["errors"]] == [
             ("/channels/0", "key_needed"),
-            ("/channels/1", "unknown_channel"),
+            ("/channels/1", "unknown_product"),
             ("/channels/2", "unknown_channel"),
         ]
         await send(connection, op="resync", channels=channels[3:])
         message = await receive(connection)
         assert [fault["code"] for fault in message["problem"]["errors"]] == ["not_subscribed"]
+        await connection.send(b'{"op":"ping"}')
+        message = await receive(connection)
+        assert message["problem"]["code"] == "not_json"
+        assert message["problem"]["detail"] == "the message is binary; send JSON as text"
         for text in ("{", "[]", '{"op":"order"}', '{"op":"subscribe"}', '{"op":"ping","op":"ping"}'):
             await connection.send(text)
             assert (await receive(connection))["event"] == "error"

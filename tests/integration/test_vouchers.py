@@ -19,6 +19,7 @@ from exchange.ledger.models import Balance, Purpose, TransferKind, TransferReaso
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind, SizeClass
 from exchange.participants.service import participants_by_ids
+from exchange.products.service import seed_catalogue
 from exchange.programmes import service as programmes
 from exchange.programmes.models import (
     BuyerRule,
@@ -135,6 +136,8 @@ async def test_all_faults_of_a_programme_are_told_at_once(world: VoucherWorld) -
 
 
 async def test_the_registry_knows_who_is_admitted_for_what(world: VoucherWorld) -> None:
+    async with world.database.transaction() as connection:
+        await seed_catalogue(connection)
     issuer = await world.join(ParticipantKind.ISSUER)
     provider = await world.join(ParticipantKind.PROVIDER)
     stranger = await world.join(ParticipantKind.PROVIDER)
@@ -333,6 +336,8 @@ async def test_fifty_connections_never_hold_more_than_a_voucher_has(world: Vouch
 
 
 async def test_an_order_meets_every_voucher_of_its_buyer_that_is_not_spent(world: VoucherWorld) -> None:
+    async with world.database.transaction() as connection:
+        await seed_catalogue(connection)
     issuer = await world.join(ParticipantKind.ISSUER)
     buyer, other = [await world.join(ParticipantKind.BUYER) for _ in range(2)]
     provider = await world.join(ParticipantKind.PROVIDER)

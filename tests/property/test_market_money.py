@@ -28,7 +28,7 @@ from exchange.settlement.models import NewOutage
 from exchange.vouchers.models import Voucher
 from matching.codec import decode_command, decode_events
 from matching.order import Side
-from tests.market_world import MarketWorld, open_market, sequencers
+from tests.market_world import MarketWorld, open_market, sequencers, with_means
 from tests.reference_book import ReferenceBook
 
 CASH_FEN = 40_000
@@ -60,7 +60,7 @@ BIDS = st.fixed_dictionaries(
         "vouchers": st.sampled_from(["none", "auto"]),
         "voucher_policy": st.sampled_from(["prefer", "only_eligible"]),
     }
-)
+).map(with_means)
 AMENDMENTS = st.tuples(
     st.integers(0, 20),
     st.one_of(

@@ -32,7 +32,7 @@ from matching.product import Phase as TradingPhase
 from matching.snapshot import snapshot
 from tests.databases import Administrator
 from tests.hypothesis_profiles import NIGHTLY_FACTOR, is_long
-from tests.market_world import MarketWorld, open_market, sequencers
+from tests.market_world import MarketWorld, open_market, sequencers, with_means
 from tests.plain_claim import WAYS
 from tests.record_market import RecordMarket
 from tests.voucher_market import number_of
@@ -75,7 +75,7 @@ bids = st.fixed_dictionaries(
         "voucher_policy": st.sampled_from(["prefer", "only_eligible"]),
         "post_only": st.just(False),  # noqa: FBT003
     }
-)
+).map(with_means)
 amendments = st.one_of(
     st.fixed_dictionaries({"quantity_gpus": st.integers(1, 6)}),
     st.fixed_dictionaries(

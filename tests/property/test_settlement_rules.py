@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.programmes.models import BASIS_POINTS
 from exchange.settlement.models import FundedOrder, Hold, LeaseFunding, Terms
 from exchange.settlement.rules import (
     eligible_ticks,
     fee_fen,
     holds_by_share,
+    hour_fee_fen,
     hour_parts,
     spread_in_order,
     targets,
@@ -319,10 +321,36 @@ def test_the_hours_of_a_lease_sum_to_its_funding(
     assert sum(part.captured_fen for part in funding[: len(amounts)]) == price * gpus * delivered
 
 
-@given(st.integers(1, 10**12), st.integers(0, 10_000), st.integers(0, 10**12))
-def test_the_fee_never_exceeds_its_rate_nor_the_cash_it_is_taken_from(
-    price: int, bps: int, cash: int
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=20), st.integers(0, 10_000))
+def test_hours_sold_in_many_leases_never_pay_less_than_in_one_and_less_than_a_fen_more_for_each(
+    leases_fen: list[int], bps: int
 ) -> None:
-    fee = fee_fen(price, bps, cash)
-    assert 0 <= fee <= cash
-    assert fee * 10_000 <= price * bps
+    exact = sum(leases_fen) * bps
+    paid_fen = sum(fee_fen(each, bps) for each in leases_fen)
+    assert exact <= paid_fen * BASIS_POINTS < exact + BASIS_POINTS * len(leases_fen)
+    assert paid_fen >= fee_fen(sum(leases_fen), bps)
+
+
+@given(
+    st.integers(1, 10**12),
+    st.integers(0, 10_000),
+    st.lists(st.one_of(st.none(), st.floats(0, 1)), min_size=1, max_size=50),
+)
+def test_the_fee_of_a_lease_is_that_of_its_delivered_hours_and_within_their_cash(
+    hour_fen: int, bps: int, cash_shares: list[float | None]
+) -> None:
+    """None: the hour failed. Cash of hours is as uneven as can be, from all of the price to none of it."""
+    taken_fen = delivered_fen = lacking_fen = 0
+    for share in cash_shares:
+        if share is None:
+            continue
+        delivered_fen += hour_fen
+        cash_fen = int(hour_fen * share)
+        fee = hour_fee_fen(delivered_fen, bps, taken_fen=taken_fen, cash_fen=cash_fen)
+        assert 0 <= fee <= cash_fen
+        taken_fen += fee
+        lacking_fen = fee_fen(delivered_fen, bps) - taken_fen
+        # What is lacking is lacking for want of cash only.
+        assert lacking_fen == 0 or fee == cash_fen
+    if bps < BASIS_POINTS and all(share == 1 for share in cash_shares if share is not None):
+        assert lacking_fen == 0

@@ -124,6 +124,13 @@ def test_a_good_bid_and_a_good_ask_become_integers() -> None:
             {"/hours": "not_applicable", "/fill": "not_applicable", "/vouchers": "not_applicable"},
         ),
         (BID, {"vouchers": ["vch_x"]}, {"/vouchers/0": "bad_id"}),
+        (BID, {"voucher_policy": "only_eligible"}, {"/voucher_policy": "not_applicable"}),
+        (
+            BID,
+            {"vouchers": "none", "voucher_policy": "only_eligible"},
+            {"/voucher_policy": "not_applicable"},
+        ),
+        (BID, {"require": ["state_owned", "domestic"]}, {"/require/1": "not_applicable"}),
         (
             BID,
             {"vouchers": ["vch_0000000000001", "vch_0000000000001"]},
@@ -185,7 +192,7 @@ def test_the_fingerprint_is_of_the_meaning() -> None:
         (changed(BID, price_cny_per_gpu_hour="1.7"), {"price_cny_per_gpu_hour": "1.70"}),
         (changed(BID, price_cny_per_gpu_hour="2"), {"price_cny_per_gpu_hour": "2.00"}),
         (BID, {"vouchers": "none"}),
-        (BID, {"vouchers": "none", "voucher_policy": "only_eligible"}),
+        (BID, {"vouchers": "none", "voucher_policy": "prefer"}),
         (BID, {"fill": "partial", "placement": "any", "require": []}),
         (changed(BID, require=["domestic", "state_owned"]), {"require": ["state_owned", "domestic"]}),
         (BID, {"starts_at": format_hour(FIRST_HOUR + 8).replace("Z", "+08:00")}),

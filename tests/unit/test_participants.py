@@ -12,13 +12,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from exchange.kit.auth import Scope
-from exchange.kit.clock import US_PER_DAY
+from exchange.kit.clock import US_PER_DAY, US_PER_HOUR
 from exchange.kit.errors import Faults
 from exchange.participants import rules
 from exchange.participants.models import (
     Key,
     KeyGrant,
     Network,
+    NewParticipant,
     Ownership,
     Participant,
     ParticipantKind,
@@ -52,7 +53,8 @@ def buyer(size_class: SizeClass, founded_on: dt.date) -> Participant:
 
 
 def us_of(date: dt.date) -> int:
-    return (date - dt.date(1970, 1, 1)).days * US_PER_DAY
+    """When a day begins in China."""
+    return (date - dt.date(1970, 1, 1)).days * US_PER_DAY - 8 * US_PER_HOUR
 
 
 @pytest.mark.parametrize("size_class", list(SizeClass))
@@ -71,6 +73,47 @@ def test_a_start_up_is_small_and_at_most_five_years_old(
     small = size_class in {SizeClass.MICRO, SizeClass.SMALL}
     assert rules.is_startup(company, us_of(last_day) + US_PER_DAY - 1) is small
     assert not rules.is_startup(company, us_of(last_day) + US_PER_DAY)
+
+
+def test_a_company_may_be_founded_today_in_china_and_not_tomorrow() -> None:
+    today = dt.date(2027, 1, 15)
+    for now_us in (us_of(today), us_of(today) + US_PER_DAY - 1):
+        faults = Faults()
+        assert rules.read_date(faults, "/founded_on", "2027-01-15", now_us) == today
+        assert not faults
+        assert rules.read_date(faults, "/founded_on", "2027-01-16", now_us) is None
+        [fault] = faults.faults
+        assert (fault.code, fault.detail) == (
+            "out_of_range",
+            "must not lie in the future: in China it is 2027-01-15",
+        )
+
+
+@pytest.mark.parametrize(
+    "kind, sectors, found",
+    [
+        (ParticipantKind.BUYER, ("ai", "robots"), []),
+        (ParticipantKind.BUYER, ("ai", "robots", "ai"), [("/sectors/2", "duplicate")]),
+        (ParticipantKind.PROVIDER, ("ai",), [("/sectors", "not_for_kind")]),
+        (ParticipantKind.ISSUER, ("ai", "ai"), [("/sectors", "not_for_kind"), ("/sectors/1", "duplicate")]),
+    ],
+)
+def test_sectors_are_a_buyers_each_named_once(
+    kind: ParticipantKind, sectors: tuple[str, ...], found: list[tuple[str, str]]
+) -> None:
+    is_buyer, is_provider = kind is ParticipantKind.BUYER, kind is ParticipantKind.PROVIDER
+    new = NewParticipant(
+        kind=kind,
+        name="x",
+        sectors=sectors,
+        region="beijing",
+        size_class=SizeClass.SMALL if is_buyer else None,
+        founded_on="2024-05-01" if is_buyer else None,
+        ownership=Ownership.STATE if is_provider else None,
+    )
+    faults = Faults()
+    rules.check_facts(faults, new)
+    assert [(fault.pointer, fault.code) for fault in faults.faults] == found
 
 
 def test_nobody_but_a_buyer_is_a_start_up() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from exchange.kit.clock import date_begins_us
 from exchange.kit.errors import Faults
 from exchange.kit.ids import encode_id
 from exchange.participants.models import Ownership, Participant, ParticipantKind, SizeClass
-from exchange.programmes.facts import NUMBERS, WORDS, age_years, date_begins_us, is_met
+from exchange.programmes.facts import NUMBERS, WORDS, age_years, is_met
 from exchange.programmes.judgement import (
     Standing,
     buyer_verdicts,
@@ -35,10 +36,17 @@ from exchange.programmes.models import (
     RateTier,
     RequiredOrigin,
 )
-from exchange.programmes.rules import Known, admit_alike, find_rule_faults, split_fen
+from exchange.programmes.reach import Known
+from exchange.programmes.rules import admit_alike, find_rule_faults, split_fen
 from tests.voucher_facts import AT_US, buyer, facts, offer, product, provider, rules_of, version_of
 
-KNOWN = Known(accelerators={"nvidia-t4"}, hubs={"guizhou"})
+KNOWN = Known(
+    products=(
+        product("foreign"),
+        product("domestic"),
+        product("domestic", id="far-product", accelerator_id="huawei-ascend-910c", hub_code="gansu"),
+    )
+)
 NOTHING_YET = Standing(issued_fen=0, group_issued_fen=0, spent_fen=0, is_with_provider=False)
 
 
@@ -65,6 +73,7 @@ def test_every_rule_that_is_not_obeyed_is_known_to_this_test() -> None:
         ({"stacking_ceiling_bps": 5_000}, "/rules/stacking_ceiling_bps"),
         ({"stacking": "higher_of", "stacking_ceiling_bps": 5_000}, "/rules/stacking_ceiling_bps"),
         ({"cap_counts": "redeemed"}, "/rules/cap_counts"),
+        ({"cap_basis": "group"}, "/rules/cap_basis"),
     ],
 )
 def test_a_rule_that_says_nothing_beside_the_others_is_refused(fields: dict[str, Any], pointer: str) -> None:
@@ -148,7 +157,7 @@ def when(**fields: Any) -> tuple[RateTier, ...]:
         ),
         (
             {"funding_split": (FundingShare(source="city", bps=5_000), FundingShare(source=" ", bps=5_000))},
-            [("/funding_split/1/source", "required")],
+            [("/funding_split/1/source", "bad_name")],
         ),
         ({"evidence": ("invoice", "contract", "invoice")}, [("/evidence/2", "duplicate")]),
     ],
