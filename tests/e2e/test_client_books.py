@@ -130,7 +130,7 @@ async def test_a_book_is_fetched_whole(stage: Stage) -> None:
         )
         with pytest.raises(ApiProblem) as refused:
             await client.fetch_order_book("nothing")
-        assert refused.value.problem.errors[0].code == "unknown_channel"
+        assert refused.value.problem.errors[0].code == "unknown_product"
 
 
 async def test_trades_are_told_once_and_in_order_through_cut_connections(stage: Stage) -> None:

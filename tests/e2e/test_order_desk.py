@@ -202,7 +202,8 @@ async def test_own_trades_are_listed_page_by_page_and_narrowed(stage: Stage) -> 
         ("sell", "maker", "trades")
     }
     assert (await provider.get("/v1/trades", order_id=bids[2]))["data"] == []
-    assert (await buyer.get("/v1/trades", product="no-such.product"))["data"] == []
+    unknown = await buyer.send("GET", "/v1/trades", params={"product": "no-such.product"})
+    assert problem(unknown, 422, "invalid_query")["errors"][0]["code"] == "unknown_product"
     at = one["traded_at"]
     assert (await buyer.get("/v1/trades", traded_until=at))["data"] == []
     assert len((await buyer.get("/v1/trades", traded_from=at))["data"]) == 5
