@@ -44,7 +44,7 @@ INSERT_TRADE = """
 INSERT_LEASE = """
     INSERT INTO lease
     SELECT $1, partition_id, product_id, $2, participant_id, participant_id, $3::integer, $4::integer,
-        $4::integer + $5::integer, 1, 0, $4::integer, 0, created_at
+        $4::integer + $5::integer, 1, 0, $4::integer, 0, 0, created_at
     FROM orders WHERE id = $2"""
 
 
