@@ -133,10 +133,11 @@ class Relay:
             by_trade = await store.bars_by_trade(connection, DAYS_KEPT)
             by_delivery = await store.bars_by_delivery(connection, DAYS_KEPT)
             spot = await store.spot_trades(connection, DAYS_KEPT + SPOT_HOURS // DAY_HOURS, SPOT_HOURS)
-        self.hub.sequences.update(sequences)
         for product_id, latest in trades.items():
             self.tape.seed(product_id, latest, minutes.get(product_id, ()))
         await self.history.seed(by_trade=by_trade, by_delivery=by_delivery, spot=spot)
+        # At last, and nothing waits after it: whoever sees this place sees what belongs to it.
+        self.hub.sequences.update(sequences)
 
     async def _begin_anew(self) -> None:
         await self._seed()

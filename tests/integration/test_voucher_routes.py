@@ -14,6 +14,7 @@ from exchange.ledger.models import CNY
 from exchange.ledger.rules import available_fen
 from exchange.participants.models import ParticipantKind
 from exchange.participants.service import get_participant
+from exchange.products.service import seed_catalogue
 from exchange.vouchers import service
 from tests.voucher_door import Door, code_of, rules
 from tests.voucher_facts import product
@@ -31,6 +32,8 @@ async def test_the_way_of_a_voucher_from_rules_to_a_paid_claim(door: Door) -> No
         await door.join(kind)
         for kind in (ParticipantKind.ISSUER, ParticipantKind.BUYER, ParticipantKind.PROVIDER)
     ]
+    async with door.world.database.transaction() as connection:
+        await seed_catalogue(connection)  # rules are held against what there is
     posted = rules(provider, capacity={"origin": "domestic"})
     body = {"code": code_of(), "name": "贵州算力券", "rules": posted}
     programme = await issuer.post("/v1/programmes", body)
