@@ -39,7 +39,8 @@ demo: .venv/.run-stamp console
 # Two halves at a time, one for each of two cores. Each line says whose it is as it comes, so that nothing is lost where
 # a run is ended from outside: Ctrl-C reaches both halves, and neither what writes their lines nor the shell, which waits
 # until they have cleaned up. `env`, because a shell starts what is behind `&` deaf to Ctrl-C.
-HALF := tests/unit tests/property tests/browser tests/integration/test_crash_replay.py \
+HALF := tests/unit tests/property tests/browser \
+  $(patsubst %,tests/integration/test_%.py,crash_replay voucher_market_crashes voucher_turmoil) \
   $(wildcard tests/e2e/test_fleet*.py) $(patsubst %,tests/e2e/test_%.py,abuse api_runs faults history)
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check console .venv/.browser-stamp
