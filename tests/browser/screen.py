@@ -25,6 +25,14 @@ _GRAVE: Final = {"serious", "critical"}
 _FAILED_LOAD: Final = "Failed to load resource"
 """How the browser tells of an answer such as 404, which `_answered` judges with its address."""
 
+_TELL_OF_SESSION: Final = """
+    if (!sessionStorage.getItem("told")) {
+        sessionStorage.setItem("told", "once");
+        localStorage.setItem("exchange.session", "of the cookie");
+    }
+"""
+"""Lets the first page that a window shows ask whose its cookie is, as one does after a login."""
+
 PATIENCE_MS: Final = 30_000
 """How long anything is waited for that must come: a busy machine takes seconds to draw a page.
 
@@ -82,6 +90,15 @@ class Screen:
         await self.page.locator("main h1").first.wait_for()
 
     async def log_in(self, caller: Caller) -> None:
+        """Have the session of a login, with no page shown yet: the login page has tests of its own."""
+        address = f"{self.origin}/v1/session"
+        answer = await self.page.request.post(
+            address, headers={"Origin": self.origin}, data={"key": caller.key}
+        )
+        assert answer.ok, f"{answer.status}: {await answer.text()}"
+        await self.page.add_init_script(_TELL_OF_SESSION)
+
+    async def log_in_by_hand(self, caller: Caller) -> None:
         """Log in through the login page, as a person does."""
         await self.open("login")
         await self.page.locator("input[type=password]").fill(caller.key)

@@ -31,7 +31,7 @@ async def test_each_kind_logs_in_stays_logged_in_and_logs_out(
     screen: Screen, stage: Stage, kind: str
 ) -> None:
     caller = stage.operator if kind == "operator" else stage.cast.of(kind)
-    await screen.log_in(caller)
+    await screen.log_in_by_hand(caller)
     await expect(screen.page.locator(".account .badge")).to_have_text(
         {"provider": "Provider", "buyer": "Buyer", "issuer": "Issuer", "regulator": "Regulator"}.get(
             kind, "Operator"
@@ -108,7 +108,7 @@ async def enter_key(screen: Screen, key: str) -> None:
 async def test_a_session_that_has_ended_is_told_over_the_page_and_a_login_goes_on(
     screen: Screen, stage: Stage
 ) -> None:
-    await screen.log_in(stage.cast.issuer)
+    await screen.log_in_by_hand(stage.cast.issuer)
     await screen.open("vouchers?tab=issued")
     await expect(screen.page.get_by_role("tab", name="Issued")).to_have_attribute("aria-selected", "true")
     screen.forgives_unauthenticated = True
@@ -140,7 +140,7 @@ async def test_a_login_leads_nowhere_but_to_the_consoles_own_pages(
 
 async def test_all_windows_know_who_is_logged_in(screen: Screen, stage: Stage) -> None:
     screen.forgives_unauthenticated = True
-    await screen.log_in(stage.cast.buyer)
+    await screen.log_in_by_hand(stage.cast.buyer)
     await screen.open("leases")
     other = await screen.page.context.new_page()
     await other.goto(f"{screen.origin}/console/market")
@@ -164,7 +164,7 @@ async def test_what_has_not_changed_over_a_login_is_shown_after_it(screen: Scree
 
 async def test_the_chosen_tab_is_in_sight_on_a_phone(open_screen: OpenScreen, stage: Stage) -> None:
     async with open_screen(Look(is_phone=True)) as screen:
-        await screen.log_in(stage.cast.regulator)
+        await screen.log_in_by_hand(stage.cast.regulator)
         await screen.open("oversight?tab=questions")
         await expect(screen.page.get_by_role("tab", name="Questions")).to_be_in_viewport(ratio=0.95)
         await screen.page.get_by_role("tab", name="Questions").press("Home")

@@ -148,9 +148,9 @@ async def test_a_record_that_nobody_seals_is_told_before_all_else(
 
 async def test_who_is_no_operator_does_not_see_the_page(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.regulator)
-    await expect(screen.page.get_by_role("link", name="Operations")).to_have_count(0)
     await screen.page.goto(f"{screen.origin}/console/operations")
     await expect(screen.page.get_by_text("This page is not for your login")).to_be_visible()
+    await expect(screen.page.get_by_role("link", name="Operations")).to_have_count(0)
 
 
 @pytest.fixture

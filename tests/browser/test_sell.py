@@ -278,9 +278,9 @@ async def test_earnings_and_claims_say_what_the_api_says(screen: Screen, stage: 
 
 async def test_who_does_not_list_capacity_is_told_so(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
-    await expect(screen.page.get_by_role("link", name="Sell")).to_have_count(0)
     await screen.page.goto(f"{screen.origin}/console/sell")
     await expect(screen.page.get_by_text("This page is not for your login")).to_be_visible()
+    await expect(screen.page.get_by_role("link", name="Sell")).to_have_count(0)
 
 
 async def test_a_new_provider_is_shown_where_to_begin(screen: Screen, stage: Stage) -> None:

@@ -63,7 +63,7 @@ async def test_a_half_filled_form_goes_on_after_a_login_in_place(
     issuer = stage.cast.issuer
     programme = await make_programme(stage, f"ends-{look.language}")
     async with open_screen(look) as screen:
-        await screen.log_in(issuer)
+        await screen.log_in_by_hand(issuer)
         amount = await fill_issue(screen, stage, programme["id"])
         sent = count_of(screen, "POST", "/v1/vouchers")
         await end_sessions(screen, issuer)
@@ -95,7 +95,7 @@ async def test_a_half_filled_form_goes_on_after_a_login_in_place(
 async def test_a_dialog_with_a_reason_goes_on_too(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     voucher = await issue(stage, (await make_programme(stage, "ends-dialog"))["id"])
-    await screen.log_in(issuer)
+    await screen.log_in_by_hand(issuer)
     await screen.open(f"vouchers?tab=issued&open={voucher['id']}")
     await screen.button("Suspend").click()
     asked = screen.page.get_by_role("dialog", name="Suspend this voucher?")
@@ -116,7 +116,7 @@ async def test_what_was_done_before_the_session_ended_is_not_done_twice(screen: 
     """The answer of the first try is lost, the second is refused: the third must still be the same wish."""
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "ends-lost")
-    await screen.log_in(issuer)
+    await screen.log_in_by_hand(issuer)
     await fill_issue(screen, stage, programme["id"])
     sent = count_of(screen, "POST", "/v1/vouchers")
     screen.forgives_unauthenticated = True
@@ -142,7 +142,7 @@ async def test_what_was_done_before_the_session_ended_is_not_done_twice(screen: 
 async def test_another_participant_sees_nothing_of_what_was_typed(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "ends-other")
-    await screen.log_in(issuer)
+    await screen.log_in_by_hand(issuer)
     await fill_issue(screen, stage, programme["id"])
     await end_sessions(screen, issuer)
     await screen.button("Issue it").click()
@@ -158,7 +158,7 @@ async def test_another_key_of_the_same_participant_goes_on(screen: Screen, stage
     issuer = stage.cast.issuer
     other = (await stage.operator.key_of(issuer.id, SCOPES["issuer"]))["secret"]
     programme = await make_programme(stage, "ends-key")
-    await screen.log_in(issuer)
+    await screen.log_in_by_hand(issuer)
     amount = await fill_issue(screen, stage, programme["id"])
     await end_sessions(screen, issuer)
     await screen.button("Issue it").click()
@@ -171,7 +171,7 @@ async def test_another_key_of_the_same_participant_goes_on(screen: Screen, stage
 async def test_a_login_in_another_window_lets_this_one_go_on(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "ends-window")
-    await screen.log_in(issuer)
+    await screen.log_in_by_hand(issuer)
     amount = await fill_issue(screen, stage, programme["id"])
     await end_sessions(screen, issuer)
     await screen.button("Issue it").click()
@@ -190,7 +190,7 @@ async def test_a_login_in_another_window_lets_this_one_go_on(screen: Screen, sta
 
 
 async def test_who_gives_up_is_a_visitor(screen: Screen, stage: Stage) -> None:
-    await screen.log_in(stage.cast.buyer)
+    await screen.log_in_by_hand(stage.cast.buyer)
     await screen.open("leases")
     await expect(screen.page.locator("tbody tr").first).to_be_visible()
     await end_sessions(screen, stage.cast.buyer)

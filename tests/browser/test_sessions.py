@@ -34,8 +34,8 @@ async def test_the_list_in_every_look(
 ) -> None:
     admin = await stage.operator.key_of(reader.id, ["read"])
     async with open_screen(look) as screen, open_screen(Look()) as other:
-        await other.log_in(reader.with_key(admin["secret"]))
-        await screen.log_in(reader)
+        await other.log_in_by_hand(reader.with_key(admin["secret"]))
+        await screen.log_in_by_hand(reader)
         await screen.page.locator(".account-name").click()
         await expect(screen.page.locator("h1")).to_have_text({"en": "Sessions", "zh": "会话"}[look.language])
         await expect(rows(screen)).to_have_count(2)
@@ -51,9 +51,9 @@ async def test_one_is_ended_and_its_window_asks_for_a_login(
     open_screen: OpenScreen, screen: Screen, reader: Caller
 ) -> None:
     async with open_screen(Look()) as lost:
-        await lost.log_in(reader)
+        await lost.log_in_by_hand(reader)
         await lost.open("leases")
-        await screen.log_in(reader)
+        await screen.log_in_by_hand(reader)
         await screen.open("sessions")
         lost.forgives_unauthenticated = True
         await rows(screen).get_by_role("button").click()
@@ -73,7 +73,7 @@ async def test_all_others_are_ended_and_this_one_goes_on(
 ) -> None:
     async with open_screen(Look()) as one, open_screen(Look()) as two:
         for window in (one, two, screen):
-            await window.log_in(reader)
+            await window.log_in_by_hand(reader)
         one.forgives_unauthenticated = two.forgives_unauthenticated = True
         await screen.open("sessions")
         await expect(rows(screen)).to_have_count(3)
@@ -91,8 +91,8 @@ async def test_a_key_that_only_reads_ends_no_session_that_trades(
 ) -> None:
     reading = await stage.operator.key_of(reader.id, ["read"], label="reads")
     async with open_screen(Look()) as trading:
-        await trading.log_in(reader)
-        await screen.log_in(reader.with_key(reading["secret"]))
+        await trading.log_in_by_hand(reader)
+        await screen.log_in_by_hand(reader.with_key(reading["secret"]))
         await screen.open("sessions")
         await expect(rows(screen).filter(has_text="desk")).to_contain_text("Can do more than you")
         await expect(screen.button("End all others")).to_be_disabled()

@@ -51,7 +51,7 @@ async def test_a_login_in_another_window_is_heard_of_after_the_exchange_was_away
     screen: Screen, stage: Stage
 ) -> None:
     """What the other window tells comes while nobody can be asked; who was shown stays until somebody can."""
-    await screen.log_in(stage.cast.buyer)
+    await screen.log_in_by_hand(stage.cast.buyer)
     buyer = await screen.page.locator(".account-name").inner_text()
     failed = itertools.count(1)
     has_given_up = asyncio.Event()

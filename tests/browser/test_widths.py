@@ -62,7 +62,7 @@ async def test_every_page_fits(open_screen: OpenScreen, stage: Stage, kind: str,
     caller = stage.operator if kind == "operator" else stage.cast.of(kind)
     wrong: dict[str, Any] = {}
     async with open_screen(Wide(language=language)) as screen:
-        await screen.log_in(caller)
+        await screen.log_in_by_hand(caller)
         links = screen.page.get_by_role("navigation").first.get_by_role("link")
         pages = [await link.get_attribute("href") or "" for link in await links.all()]
         assert len(pages) >= 2

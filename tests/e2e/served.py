@@ -6,6 +6,7 @@ to, good or bad, and `problem` checks that a refusal is whole.
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,10 @@ _PROBLEM_MEMBERS: Final = {
     *("request_id", "outcome", "retryable", "errors"),
 }
 
+_TLS: Final = ssl.create_default_context()
+"""Nobody here speaks TLS, but each client would read the world's certificates for it."""
+
+_descriptions: dict[frozenset[tuple[str, ...]], Mapping[str, Any]] = {}
 _numbers = itertools.count(1)
 
 
@@ -165,9 +170,12 @@ class Served:
             }
 
 
-def description_of(app: Litestar) -> dict[str, Any]:
-    """Return the OpenAPI document as it is served."""
-    return completed(app, app.openapi_schema.to_schema())
+def description_of(app: Litestar) -> Mapping[str, Any]:
+    """Return the OpenAPI document as it is served: made once for each set of routes, as it takes a while."""
+    routes = frozenset((route.path, *sorted(getattr(route, "methods", ()))) for route in app.routes)
+    if routes not in _descriptions:
+        _descriptions[routes] = completed(app, app.openapi_schema.to_schema())
+    return _descriptions[routes]
 
 
 async def eventually(read: Callable[[], Awaitable[Any]], holds: Callable[[Any], bool]) -> Any:
@@ -218,7 +226,9 @@ async def served(
         await asyncio.wait_for(listening.wait(), DEADLINE_S)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
-        async with httpx.AsyncClient(base_url=address, timeout=DEADLINE_S, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=address, timeout=DEADLINE_S, trust_env=False, verify=_TLS
+        ) as http:
             yield Served(exchange, clock, app, http, key, wire=wire, stopping=stopping)
         unknown = list(undocumented(description_of(app), exchange.watched.answers))
         assert not unknown, f"not in the description: {unknown}"
