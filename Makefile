@@ -36,22 +36,22 @@ TALLY := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
 demo: .venv/.run-stamp console
 	@exec $(BIN)/exchange demo $(DEMO)
 
-# Two halves at a time, one for each of two cores. Each line says whose it is as it comes, so that nothing is lost where
-# a run is ended from outside: Ctrl-C reaches both halves, and neither what writes their lines nor the shell, which waits
-# until they have cleaned up. `env`, because a shell starts what is behind `&` deaf to Ctrl-C.
-HALF := tests/unit tests/property tests/browser \
-  $(patsubst %,tests/integration/test_%.py,crash_replay voucher_market_crashes voucher_turmoil) \
-  $(wildcard tests/e2e/test_fleet*.py) $(patsubst %,tests/e2e/test_%.py,abuse api_runs faults history)
+# Three parts at a time: a browser waits for most of its time, and leaves two cores to the other two. Each line says whose
+# it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and neither what
+# writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what is behind
+# `&` deaf to Ctrl-C.
+APART := tests/e2e tests/browser
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check console .venv/.browser-stamp
 	@echo "== tests"
 ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
 else
-	@trap '' INT TERM; exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /'); status=0; \
-	  $(PYTEST) $(HALF:%=--ignore=%) >&3 2>&1 & first=$$!; $(PYTEST) $(HALF) >&4 2>&1 & second=$$!; \
-	  trap 'kill $$first $$second 2>/dev/null || true; wait $$first $$second || true' TERM; \
-	  wait $$first || status=$$?; wait $$second || status=$$?; exec 3>&- 4>&-; wait; exit $$status
+	@trap '' INT TERM; exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /') 5> >(sed -u 's/^/3| /'); status=0; parts=(); \
+	  $(PYTEST) $(APART:%=--ignore=%) >&3 2>&1 & parts+=($$!); $(PYTEST) tests/e2e >&4 2>&1 & parts+=($$!); \
+	  $(PYTEST) tests/browser >&5 2>&1 & parts+=($$!); \
+	  trap 'kill "$${parts[@]}" 2>/dev/null || true; wait "$${parts[@]}" || true' TERM; \
+	  for part in "$${parts[@]}"; do wait $$part || status=$$?; done; exec 3>&- 4>&- 5>&-; wait; exit $$status
 endif
 
 check: .venv/.dev-stamp $(WEB)/src/api/schema.ts

@@ -47,7 +47,9 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """Serve an exchange on which everything exists once; a module's tests share it."""
     del browser  # where there is none, nothing is served
-    async with staged(module_database_url, tmp_path_factory.mktemp("browser")) as ready:
+    folder = tmp_path_factory.mktemp("browser")
+    # Sealed sooner than usual: a proof is there once its record is sealed.
+    async with staged(module_database_url, folder, checkpoint_period_s=1.0) as ready:
         yield ready
 
 

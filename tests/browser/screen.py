@@ -5,9 +5,10 @@ Content-Security-Policy is one), no uncaught exception, no request to another ho
 answer but those that the test announced with `expects`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import product
+from contextlib import asynccontextmanager, suppress
+from itertools import count, product
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -26,12 +27,14 @@ _FAILED_LOAD: Final = "Failed to load resource"
 """How the browser tells of an answer such as 404, which `_answered` judges with its address."""
 
 _TELL_OF_SESSION: Final = """
-    if (!sessionStorage.getItem("told")) {
-        sessionStorage.setItem("told", "once");
+    if (!sessionStorage.getItem("login %(number)d")) {
+        sessionStorage.setItem("login %(number)d", "told");
         localStorage.setItem("exchange.session", "of the cookie");
     }
 """
-"""Lets the first page that a window shows ask whose its cookie is, as one does after a login."""
+"""Lets the first page that a window shows after a login ask whose its cookie is."""
+
+_logins = count(1)
 
 PATIENCE_MS: Final = 30_000
 """How long anything is waited for that must come: a busy machine takes seconds to draw a page.
@@ -78,6 +81,8 @@ class Screen:
         self.forgives_unauthenticated = False
         """Set where a session ends: how many requests find out is a matter of chance."""
         self._expected: list[tuple[int, str]] = []
+        self._all_came = asyncio.Event()
+        self._all_came.set()
         self._announced: set[tuple[int, str]] = set()
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
@@ -96,7 +101,7 @@ class Screen:
             address, headers={"Origin": self.origin}, data={"key": caller.key}
         )
         assert answer.ok, f"{answer.status}: {await answer.text()}"
-        await self.page.add_init_script(_TELL_OF_SESSION)
+        await self.page.add_init_script(_TELL_OF_SESSION % {"number": next(_logins)})
 
     async def log_in_by_hand(self, caller: Caller) -> None:
         """Log in through the login page, as a person does."""
@@ -108,6 +113,7 @@ class Screen:
     def expects(self, status: int, path: str) -> None:
         """Announce a refused answer of a path such as /v1/orders; who asks again is refused again."""
         self._expected.append((status, path))
+        self._all_came.clear()
         self._announced.add((status, path))
 
     def button(self, name: str) -> Locator:
@@ -144,8 +150,13 @@ class Screen:
         await self.page.evaluate("window.scrollTo(0, 0)")
         await self.page.screenshot(path=path, full_page=True)
 
-    def check_clean(self) -> None:
-        """Fail where something was seen that must not be, or an announced refusal never came."""
+    async def check_clean(self) -> None:
+        """Fail where something was seen that must not be, or an announced refusal never came.
+
+        A page may show what an answer did to it a moment before the browser tells of the answer.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_came.wait(), PATIENCE_MS / 1000)
         assert not self.faults, "\n".join(self.faults)
         assert not self._expected, f"never came: {self._expected}"
 
@@ -164,6 +175,8 @@ class Screen:
         seen = (response.status, urlsplit(response.url).path)
         if seen in self._expected:
             self._expected.remove(seen)
+            if not self._expected:
+                self._all_came.set()
         elif seen not in self._announced:
             self.faults.append(f"answered {response.status}: {response.request.method} {response.url}")
 
@@ -185,6 +198,6 @@ async def shown(browser: Browser, house: Served, look: Look) -> AsyncIterator[Sc
     try:
         screen = Screen(await context.new_page(), house, look)
         yield screen
-        screen.check_clean()
+        await screen.check_clean()
     finally:
         await context.close()

@@ -119,7 +119,7 @@ async def test_a_drawn_claim_shows_its_draw_and_is_rejected_on_a_phone(
         await screen.log_in(stage.cast.issuer)
         await screen.open(f"vouchers?status=in_audit&programme={programme['id']}")
         await screen.page.locator("tbody tr").click()
-        await screen.page.get_by_text("被抽中核查").click()
+        await screen.page.locator("summary").filter(has_text="被抽中核查").click()
         await expect(screen.page.locator("details")).to_contain_text(claim["draw"]["seed"])
         dialog = await step(screen, "驳回", "驳回此申领？")
         await dialog.get_by_label("理由").fill("未运行")

@@ -63,7 +63,9 @@ async def test_an_exchange_whose_key_is_elsewhere_says_so_everywhere(
     async with served(database_url, tmp_path / "first", checkpoint_period_s=0.5) as house:
         now = await eventually(
             lambda: _told(house),
-            lambda told: told["sealing"]["size"] > 0 and told["sealing"]["unsealed_records"] == 0,
+            lambda told: (
+                told["sealing"]["size"] > 0 and told["sealing"]["unsealed_records"] == 0 and told["processes"]
+            ),
         )
         assert now["sealing"]["signers"] == [now["process"]]
         assert "nobody_can_sign" not in now["sealing"]["warnings"]
@@ -76,7 +78,8 @@ async def test_an_exchange_whose_key_is_elsewhere_says_so_everywhere(
     (tmp_path / "second" / "operator.key").write_text(key)
     async with served(database_url, tmp_path / "second") as house:
         await house.join("regulator", ["read"])
-        now = await _told(house)
+        # A process tells of itself a moment after it takes requests.
+        now = await eventually(lambda: _told(house), lambda told: told["processes"])
         assert now["sealing"]["signers"] == []
         assert now["sealing"]["warnings"] == ["nobody_can_sign"]
         assert now["sealing"]["unsealed_records"] > 0
