@@ -11,6 +11,7 @@ Invariants:
   loss during COMMIT leaves that unknown.
 - A connection on which a loss showed is closed at once, never lent again: the server's last word can come
   before the end of the stream, and until then asyncpg takes the connection for a good one.
+- A server that is gone without a word is lost a moment later, too (`exchange.kit.silence`).
 """
 
 import asyncio
@@ -24,6 +25,7 @@ import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.clock import datetime_of, us_of
+from exchange.kit.silence import WatchedConnection
 from exchange.kit.tasks import in_time
 
 Record: TypeAlias = asyncpg.Record
@@ -170,10 +172,16 @@ class Database:
                 max_queries=2**62,
                 reset=_keep_session,
                 server_settings=settings,
+                connection_class=WatchedConnection,
             )
         except (OSError, asyncpg.PostgresError) as error:
             raise _not_let_in(error) from error
-        return cls(pool, lambda: asyncpg.connect(url, timeout=CONNECT_TIMEOUT_S, server_settings=settings))
+        return cls(
+            pool,
+            lambda: asyncpg.connect(
+                url, timeout=CONNECT_TIMEOUT_S, server_settings=settings, connection_class=WatchedConnection
+            ),
+        )
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[LoneConnection]:
