@@ -36,11 +36,13 @@ TALLY := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
 demo: .venv/.run-stamp console
 	@exec $(BIN)/exchange demo $(DEMO)
 
-# Three parts at a time: a browser waits for most of its time, and leaves two cores to the other two. Each line says whose
-# it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and neither what
-# writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what is behind
-# `&` deaf to Ctrl-C.
-APART := tests/e2e tests/browser
+# Three parts at a time, as what is waited for keeps no core busy; `check` has run the tests of the architecture. Each line
+# says whose it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and
+# neither what writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what
+# is behind `&` deaf to Ctrl-C.
+SECOND := tests/e2e
+THIRD := tests/browser tests/property tests/unit
+ELSEWHERE := tests/architecture $(SECOND) $(THIRD)
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check console .venv/.browser-stamp
 	@echo "== tests"
@@ -48,8 +50,8 @@ ifdef TESTS
 	@$(BIN)/python -m pytest $(TESTS)
 else
 	@trap '' INT TERM; exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /') 5> >(sed -u 's/^/3| /'); status=0; parts=(); \
-	  $(PYTEST) $(APART:%=--ignore=%) >&3 2>&1 & parts+=($$!); $(PYTEST) tests/e2e >&4 2>&1 & parts+=($$!); \
-	  $(PYTEST) tests/browser >&5 2>&1 & parts+=($$!); \
+	  $(PYTEST) $(ELSEWHERE:%=--ignore=%) >&3 2>&1 & parts+=($$!); \
+	  $(PYTEST) $(SECOND) >&4 2>&1 & parts+=($$!); $(PYTEST) $(THIRD) >&5 2>&1 & parts+=($$!); \
 	  trap 'kill "$${parts[@]}" 2>/dev/null || true; wait "$${parts[@]}" || true' TERM; \
 	  for part in "$${parts[@]}"; do wait $$part || status=$$?; done; exec 3>&- 4>&- 5>&-; wait; exit $$status
 endif

@@ -59,6 +59,17 @@ async def catch_up(connection: ClientConnection, book: PlainBook, product: str) 
     return told[:-1]
 
 
+async def all_told(world: MarketWorld, product: str) -> None:
+    """Wait until whoever follows a book was told of all that is in it: readers are given time to read."""
+
+    def is_told() -> bool:
+        view = world.exchange.books._views[product]
+        at = world.exchange.orders.book(product).sequence
+        return view._book.sequence == at and not view.has_news and not view.is_due
+
+    await until(is_told)
+
+
 async def trade_at_random(world: MarketWorld, product: str, seed: int, *, steps: int) -> None:
     """Let a provider and buyers do all that changes a book."""
     random = Random(seed)
@@ -107,6 +118,7 @@ async def test_every_follower_ends_with_the_book_whenever_it_began(server: Serve
         await trade_at_random(world, product, 1, steps=60)
         late = await follow(second, product)
         await trade_at_random(world, product, 2, steps=60)
+        await all_told(world, product)
         told = await catch_up(first, early, product)
         await catch_up(second, late, product)
         expected = public_book(world, product)
@@ -149,6 +161,7 @@ async def test_nothing_is_told_before_its_commit_and_the_first_follower_waits_fo
         if snapshot["event"] == "delta":
             snapshot = await receive(late)
         assert (snapshot["channel"], len(snapshot["orders"])) == (f"book:{other}", 1)
+        await all_told(world, product)
         await catch_up(follower, book, product)
         assert len(book.orders) == 2
 
@@ -269,6 +282,7 @@ async def test_who_does_not_read_a_book_is_closed_and_the_others_have_all(server
         book = await follow(connection, product)
         while slow._reader.closing is None:
             await world.ask(provider, product)
+            await all_told(world, product)
             await catch_up(connection, book, product)
             assert len(book.orders) <= 100
         assert book.checksum() == public_book(world, product)["checksum"]
@@ -306,9 +320,9 @@ async def test_what_changed_while_readers_rest_is_told_together(server: Server) 
     async with opened(server.url) as connection:
         book = await follow(connection, product)
         await world.ask(provider, product)
+        await all_told(world, product)
         assert len(await catch_up(connection, book, product)) == 1
         # A rest as after very many readers.
-        await until(lambda: not world.exchange.books._views[product].is_due)
         world.exchange.books._views[product].rests_until_s = asyncio.get_running_loop().time() + 10_000
         placed = [await world.ask(provider, product) for _ in range(20)]
         number = decode_id("ord", placed[-1].id) or 0
