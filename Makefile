@@ -40,7 +40,7 @@ demo: .venv/.run-stamp console
 # says whose it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and
 # neither what writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what
 # is behind `&` deaf to Ctrl-C.
-SECOND := tests/e2e
+SECOND := $(filter-out tests/e2e/test_cli%,$(wildcard tests/e2e/test_*.py))
 THIRD := tests/browser tests/property tests/unit
 ELSEWHERE := tests/architecture $(SECOND) $(THIRD)
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest

@@ -1,10 +1,11 @@
 """Breaks an exchange of several processes again and again, and checks all of it after each (`make faults`).
 
 A round is one kind of fault on a new database, injected several times under load; in turn, and the leader
-killed -9 every second round, until it was killed COUNT times and MINUTES have passed, whichever comes last. A
-line a round on standard error, and in the end one JSON object on standard output: rounds, faults, requests,
-effects, takeovers by kind. Whatever is lost, done twice, of a stale term, or not exact in the ledger ends the
-run with 1, and so does a takeover that took longer than 5 s; the folder of that round is kept, and named.
+killed -9 every second round (with `--kills-only` in every one), until it was killed COUNT times and MINUTES
+have passed, whichever comes last. A line a round on standard error, and in the end one JSON object on
+standard output: rounds, faults, requests, effects, takeovers by kind. Whatever is lost, done twice, of a
+stale term, or not exact in the ledger ends the run with 1, and so does a takeover that took longer than 5 s;
+the folder of that round is kept, and named.
 """
 
 import argparse
@@ -49,10 +50,10 @@ OTHERS: Final[dict[str, Scenario]] = {
 }
 
 
-def scenario_of(number: int, kills_left: int) -> tuple[str, Scenario]:
+def scenario_of(number: int, kills_left: int, *, kills_only: bool = False) -> tuple[str, Scenario]:
     """Return what a round does: kills and something else by turns, while there is to be killed."""
     names = list(OTHERS)
-    if kills_left > 0 and number % 2 == 0:
+    if kills_left > 0 and (kills_only or number % 2 == 0):
         return KILLED, lambda around: scenarios.leader_killed(around, min(KILLS, kills_left))
     name = names[number // 2 % len(names)]
     return name, OTHERS[name]
@@ -88,6 +89,7 @@ def main() -> int:
     )
     parser.add_argument("--count", type=int, default=1000, help="how often the leader is killed at least")
     parser.add_argument("--minutes", type=float, default=0, help="how long to go on at least")
+    parser.add_argument("--kills-only", action="store_true", help="break nothing but the leader")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     begun_s, kills, failed = time.monotonic(), 0, ""
@@ -100,7 +102,8 @@ def main() -> int:
             is_time_over = time.monotonic() - begun_s >= options.minutes * 60
             if kills >= options.count and is_time_over:
                 break
-            kind, scenario = scenario_of(number, max(options.count - kills, 0 if is_time_over else KILLS))
+            kills_left = max(options.count - kills, 0 if is_time_over else KILLS)
+            kind, scenario = scenario_of(number, kills_left, kills_only=options.kills_only)
             own = folder / f"round-{number + 1}"
             round_s = time.monotonic()
             with administrator.new_database(template) as url:

@@ -5,7 +5,6 @@ arguments, and judged by exit code, standard output and standard error.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,9 @@ from click.testing import CliRunner, Result
 
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import COMMANDS, cli
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
+from tests.benchmarks.venue import PRODUCT, Venue
 
 WHY = ("--reason", "a test")
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
 
 
 def call(*arguments: str, key: str = "", url: str = "", **environment: str) -> Result:

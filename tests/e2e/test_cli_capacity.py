@@ -4,7 +4,6 @@ Method: as in `test_cli`: a served exchange in a process of its own, commands wi
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,9 @@ from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
 from exchange.kit.clock import hour_of, wall_now_us
 from exchange.kit.fields import format_hour
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
+from tests.benchmarks.venue import PRODUCT, Venue
 
 HEAD = "client_order_id,product,quantity_gpus,starts_at,ends_at,price_cny_per_gpu_hour\n"
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
 
 
 def sell(venue: Venue, *arguments: str | Path, answers: str | None = None) -> Result:

@@ -4,7 +4,6 @@ Method: a served exchange in a process of its own, which hears of what the comma
 key files as OpenSSL writes them.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,17 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exchange.cli.failures import ExitCode
 from exchange.kit.clock import monotonic_s
-from tests.benchmarks.venue import Venue, served_venue
+from tests.benchmarks.venue import Venue
 from tests.e2e.test_cli import as_json, call
 
 DEADLINE_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
 
 
 def key_files(folder: Path) -> tuple[str, str]:

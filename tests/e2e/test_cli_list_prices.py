@@ -4,22 +4,13 @@ Method: as in `test_cli`: a served exchange, commands with their real arguments.
 """
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from click.testing import Result
 
 from exchange.cli.failures import ExitCode
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
+from tests.benchmarks.venue import PRODUCT, Venue
 from tests.e2e.test_cli import as_json, call
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
 
 
 def rows(result: Result) -> list[tuple[int, str]]:

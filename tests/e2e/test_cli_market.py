@@ -5,7 +5,6 @@ command line; what the commands write is compared with the API's own answers.
 """
 
 import json
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,21 +12,19 @@ import pytest
 from exchange.cli.failures import ExitCode
 from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.fields import format_hour
-from tests.benchmarks.venue import ASK_CNY, PRODUCT, Venue, served_venue
+from tests.benchmarks.venue import ASK_CNY, PRODUCT, Venue
 from tests.e2e.test_cli import as_json, call
 
 ACCELERATOR = PRODUCT.partition(".")[0]
 
 
 @pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        for hours in ("3h", "5h"):
-            arguments = ("buy", PRODUCT, "2", "--for", hours, "--start", "in 4h", "--price", "3.20", "-y")
-            bought = call(*arguments, "--json", url=served.url, key=served.buyer_keys[0])
-            assert as_json(bought)["status"] == "filled"
-        yield served
+def venue(venue: Venue) -> Venue:
+    for hours in ("3h", "5h"):
+        arguments = ("buy", PRODUCT, "2", "--for", hours, "--start", "in 4h", "--price", "3.20", "-y")
+        bought = call(*arguments, "--json", url=venue.url, key=venue.buyer_keys[0])
+        assert as_json(bought)["status"] == "filled"
+    return venue
 
 
 def lines(venue: Venue, *arguments: str) -> list[dict[str, object]]:

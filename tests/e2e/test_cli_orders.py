@@ -4,7 +4,6 @@ Method: as in `test_cli`: a served exchange in a process of its own, commands wi
 """
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,14 +12,7 @@ from click.testing import CliRunner, Result
 
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
+from tests.benchmarks.venue import PRODUCT, Venue
 
 
 def trade(venue: Venue, *arguments: str, answers: str | None = None) -> Result:

@@ -1,7 +1,6 @@
 """Goal: a regulator reads reports, books, lives and questions at a terminal. Method: as in test_cli."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,14 +9,7 @@ from click.testing import CliRunner, Result
 from exchange.cli.failures import ExitCode
 from exchange.cli.main import cli
 from exchange.oversight.report_models import ReportName
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
+from tests.benchmarks.venue import PRODUCT, Venue
 
 
 def call(venue: Venue, *arguments: str, key: str | None = None) -> Result:

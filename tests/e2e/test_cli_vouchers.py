@@ -5,7 +5,6 @@ Method: as in `test_cli`: a served exchange, commands with their real arguments.
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,8 @@ from exchange.client import ExchangeClient
 from exchange.participants.models import NewKey, NewParticipant, ParticipantKind
 from exchange.participants.rules import KIND_SCOPES
 from exchange.programmes.examples import EXAMPLES
-from tests.benchmarks.venue import PRODUCT, Venue, served_venue
+from tests.benchmarks.venue import PRODUCT, Venue
 from tests.e2e.test_cli import as_json, call
-
-
-@pytest.fixture(scope="module")
-def venue() -> Iterator[Venue]:
-    with served_venue() as served:
-        served.furnish(1)
-        yield served
 
 
 @pytest.fixture(scope="module")
