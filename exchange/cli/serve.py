@@ -23,6 +23,7 @@ from exchange.cli.options import database_options, run
 from exchange.kit import collector, logs
 from exchange.kit.http_wire import Wire, WireLimits
 from exchange.kit.settings import ROLES, Settings
+from exchange.kit.tasks import end
 
 DRAIN_TIMEOUT_S = 10
 WEBSOCKET_BYTES_MAX = 1024 * 1024 + 64 * 1024
@@ -154,6 +155,22 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, stopping.set)
 
 
+async def opened(settings: Settings, stopping: asyncio.Event) -> Exchange | None:
+    """Bring the exchange up, or take down what stands of it and return None where it is to stop meanwhile.
+
+    Books that are being rebuilt take a while, and a database that does not answer takes for ever.
+    """
+    opening = asyncio.create_task(Exchange.open(settings), name="opening")
+    told = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait([opening, told], return_when=asyncio.FIRST_COMPLETED)
+        if not opening.done():
+            await end([opening])
+        return None if opening.cancelled() else opening.result()
+    finally:
+        await end([told, opening])
+
+
 @click.command()
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes any free one.")
@@ -194,9 +211,11 @@ async def serve(
     stop_on_signals(stopping)
     listener = bound_socket(settings.host, settings.port)
     try:
-        exchange = await Exchange.open(settings)
+        exchange = await opened(settings, stopping)
     except StartError as error:
         raise CommandFailure(str(error), ExitCode.USAGE) from error
+    if exchange is None:
+        return
     try:
         address = f"http://{settings.host}:{listener.getsockname()[1]}"
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE

@@ -12,10 +12,12 @@ import pytest
 
 from exchange import app
 from exchange.app import Exchange
+from exchange.cli.serve import opened
 from exchange.fleet import engine as engines
 from exchange.fleet import leases
 from exchange.fleet.leases import PartitionLease
 from exchange.fleet.roles import LedByTurns
+from exchange.kit import database as database_kit
 from exchange.kit.clock import ManualClock
 from exchange.kit.database import Database
 from exchange.kit.errors import Unavailable
@@ -30,6 +32,7 @@ from tests.voucher_world import NOW_US
 GIVE_UP_S: Final = 1.0
 STOPPED_S: Final = 25.0
 """Far more than a stop takes, and far less than for ever."""
+SAID_AT_START: Final = (b"process_number", b"INSERT INTO partition_head", b"LISTEN")
 CHORES: Final = {"alerts", "sealer", "report-summaries", "process-report", "audit-months", "switches-1"}
 
 
@@ -95,6 +98,33 @@ async def test_an_engine_stops_on_a_database_that_has_fallen_silent_and_another_
             await closed(silent)
             assert is_leading(other)
     await asyncio.gather(asked, return_exceptions=True)
+
+
+@pytest.mark.parametrize("said", SAID_AT_START)
+async def test_a_start_that_a_silent_database_keeps_ends_when_it_is_told_to(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: bytes
+) -> None:
+    monkeypatch.setattr(database_kit, "UNDO_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(database_kit, "CLOSE_TIMEOUT_S", 0.5)
+    before, stopping = asyncio.all_tasks(), asyncio.Event()
+    async with silent_line(database_url, tmp_path) as line, asyncio.timeout(STOPPED_S):
+        line.silent_at = said
+        opening = asyncio.create_task(opened(Settings(database_url=line.url, data_dir=tmp_path), stopping))
+        await line.silent.wait()
+        stopping.set()
+        assert await opening is None
+        left = {task.get_name() for task in asyncio.all_tasks() - before}
+        assert not left & {*CHORES, "opening", "relay", "lease-1", "sequencer-1", "notices"}
+
+
+async def test_a_start_that_was_over_before_it_was_told_to_stop_is_an_exchange(
+    database_url: str, tmp_path: Path
+) -> None:
+    stopping = asyncio.Event()
+    exchange = await opened(Settings(database_url=database_url, data_dir=tmp_path), stopping)
+    assert exchange is not None
+    assert not exchange.troubles()
+    await closed(exchange)
 
 
 async def test_an_engine_that_had_to_give_a_term_up_stands_by_and_leads_again(
