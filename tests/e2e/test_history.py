@@ -225,3 +225,11 @@ async def test_a_planted_lie_is_found(kept: Recorded, lie: Callable[[History, Jo
     lie(history, journal)
     with pytest.raises(Unfit):
         check_history(history, journal)
+
+
+async def test_what_nobody_knew_may_be_done_later(kept: Recorded) -> None:
+    history, journal = deepcopy((kept.history, kept.journal))
+    asked = _first(history, "place", 201, last=True)
+    answered_before_it_was_done(history, journal)
+    asked.status, asked.told = 503, {"outcome": "unknown", "code": "not_committed"}
+    check_history(history, journal)

@@ -3,7 +3,8 @@
 For every request there must be a moment, a sequence, at which its answer was right; and where one was
 answered before another was sent, its moment is not after that of the other (linearizability). A request with
 an effect has its commands' sequences for a moment. One that only looked, or was refused, has any sequence
-between those that were known before it was sent and those of requests sent after it was answered.
+between those that were known before it was sent and those of requests sent after it was answered. Whoever
+was told that the outcome is unknown was not answered in this sense: the effect may come after that.
 
 What has no answer may have had its effect, at most once; what was refused has none; and there is no effect
 that nobody asked for. Where several lost requests may have had one effect, the first counts, which never
@@ -64,6 +65,8 @@ class Checker:
         self.history, self.journal = history, journal
         self.effects: list[tuple[Asked, int, int]] = []
         """Requests with the first and the last sequence of what they did."""
+        self._known: list[tuple[int, int]] = []
+        """When a caller was told of an effect, and the last sequence of that."""
         self.looks: list[tuple[Asked, list[tuple[int, int]]]] = []
         """Requests with the spans of sequences, ends included, at one of which their answer was right."""
         self._commands: dict[tuple[type, int], list[Entry]] = defaultdict(list)
@@ -117,7 +120,7 @@ class Checker:
         if not doers:
             raise Unfit(f"order {order_id} stands, and every try was refused: {tries}")
         if story is not None:
-            self.effects.append((doers[0], story.sequence, story.sequence))
+            self._did(doers[0], story.sequence, story.sequence, is_told=bool(firsts))
             asks = [asked_for(order, asked.trader) for asked, order, _ in tries]
             if asked_for(story.order, None) not in asks:
                 raise Unfit(f"{story.order} is none of {asks}")
@@ -250,7 +253,7 @@ class Checker:
         if done != told:
             raise Unfit(f"withdrawn were {done}: {asked}")
         self._used |= {entry.sequence for entry in entries}
-        self.effects.append((asked, entries[0].sequence, entries[-1].sequence))
+        self._did(asked, entries[0].sequence, entries[-1].sequence, is_told=True)
 
     def _spans_without_orders(self, asked: Asked) -> list[tuple[int, int]]:
         """The spans of sequences in which a participant had no live order of the kinds it named."""
@@ -275,9 +278,16 @@ class Checker:
         for entry in self._commands[kind, order_id]:
             if not _is_refused(entry) and entry.sequence not in self._used and fits(entry):
                 self._used.add(entry.sequence)
-                self.effects.append((asked, entry.sequence, entry.sequence))
+                self._did(asked, entry.sequence, entry.sequence, is_told=True)
                 return entry
         raise Unfit(f"told to be done, and no command of the journal did it: {asked}")
+
+    def _did(self, asked: Asked, first: int, last: int, *, is_told: bool) -> None:
+        """Note what a request did. Told that nobody knows, its caller may see it done later than that."""
+        self.effects.append((asked, first, last))
+        if is_told:
+            assert asked.answered_ns is not None
+            self._known.append((asked.answered_ns, last))
 
     def _check_unasked(self) -> None:
         """Whatever no answer tells of must have been asked for by a request without one."""
@@ -293,7 +303,7 @@ class Checker:
                 askers = lost[_ASKED_BY[kind], whose]
                 if not askers:
                     raise Unfit(f"nobody asked for {entry.command}")
-                self.effects.append((askers[0], entry.sequence, entry.sequence))
+                self._did(askers[0], entry.sequence, entry.sequence, is_told=False)
 
     def _look(self, asked: Asked, story: Story, view: Any, *, since: int) -> None:
         """An order was told: note when it stood so, not before a sequence."""
@@ -315,9 +325,8 @@ class Checker:
 
     def _check_time(self) -> None:
         """Hold the order of moments against the order of time."""
-        known = [(asked.answered_ns, last) for asked, _, last in self.effects if asked.answered_ns]
         later = Moments(((asked.sent_ns, first) for asked, first, _ in self.effects), until=True)
-        ranks = Moments(known, until=False)
+        ranks = Moments(self._known, until=False)
         for asked, first, _ in self.effects:
             if first <= ranks.at(asked.sent_ns):
                 raise Unfit(f"{first} came before what was answered before it was sent: {asked}")
