@@ -40,9 +40,10 @@ demo: .venv/.run-stamp console
 # says whose it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and
 # neither what writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what
 # is behind `&` deaf to Ctrl-C.
-SECOND := $(filter-out tests/e2e/test_cli%,$(wildcard tests/e2e/test_*.py))
-THIRD := tests/browser tests/property tests/unit
-ELSEWHERE := tests/architecture $(SECOND) $(THIRD)
+# The first has the tests on the real PostgreSQL, and those of commands; cut so that all take about as long.
+SERVED := $(filter-out tests/e2e/test_cli%,$(wildcard tests/e2e/test_*.py))
+SEEN := tests/browser tests/property tests/unit
+ELSEWHERE := tests/architecture $(SERVED) $(SEEN)
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check console .venv/.browser-stamp
 	@echo "== tests"
@@ -51,7 +52,7 @@ ifdef TESTS
 else
 	@trap '' INT TERM; exec 3> >(sed -u 's/^/1| /') 4> >(sed -u 's/^/2| /') 5> >(sed -u 's/^/3| /'); status=0; parts=(); \
 	  $(PYTEST) $(ELSEWHERE:%=--ignore=%) >&3 2>&1 & parts+=($$!); \
-	  $(PYTEST) $(SECOND) >&4 2>&1 & parts+=($$!); $(PYTEST) $(THIRD) >&5 2>&1 & parts+=($$!); \
+	  $(PYTEST) $(SERVED) >&4 2>&1 & parts+=($$!); $(PYTEST) $(SEEN) >&5 2>&1 & parts+=($$!); \
 	  trap 'kill "$${parts[@]}" 2>/dev/null || true; wait "$${parts[@]}" || true' TERM; \
 	  for part in "$${parts[@]}"; do wait $$part || status=$$?; done; exec 3>&- 4>&- 5>&-; wait; exit $$status
 endif

@@ -262,8 +262,8 @@ class Exchange:
         return exchange
 
     async def _start(self) -> None:
-        await self.notices.start()
         try:
+            await self.notices.start()
             await self.keys.start()
             for rereader in self._rereaders:
                 rereader.start()
@@ -271,7 +271,7 @@ class Exchange:
             await self.partitions.start()
         except BaseException:
             async with contextlib.AsyncExitStack() as rest:
-                self._end_market(rest)
+                self._end_parts(rest)
             raise
         if self.settings.role != "gateway":
             self._audit_months.start()
@@ -298,8 +298,14 @@ class Exchange:
             ):
                 rest.push_async_callback(chore.stop)
 
-    def _end_market(self, rest: contextlib.AsyncExitStack) -> None:
-        """Let a way down end the partitions, and then what they and their callers need."""
+    def _end_parts(self, rest: contextlib.AsyncExitStack) -> None:
+        """Let a way down end the partitions, and then all but the databases that they and callers need."""
+        if self.traces is not None:
+            rest.push_async_callback(self.traces.close)
+        if self.redis is not None:
+            rest.push_async_callback(self.redis.close)
+        if self._shared_limits is not None:
+            rest.push_async_callback(self._shared_limits.close)
         rest.push_async_callback(self.notices.stop)
         for rereader in self._rereaders:
             rest.push_async_callback(rereader.stop)
@@ -320,16 +326,10 @@ class Exchange:
             rest.callback(asyncio.get_running_loop().call_later(GIVE_UP_S, self._give_up).cancel)
             if self._server is not None:
                 rest.callback(self._server.stop)
-            if self.traces is not None:
-                rest.push_async_callback(self.traces.close)
             rest.push_async_callback(self.database.close)
             if self._replica is not None:
                 rest.push_async_callback(self._replica.close)
-            if self.redis is not None:
-                rest.push_async_callback(self.redis.close)
-            if self._shared_limits is not None:
-                rest.push_async_callback(self._shared_limits.close)
-            self._end_market(rest)
+            self._end_parts(rest)
             rest.push_async_callback(self.watched.failures.write_last)
             rest.push_async_callback(self.stop_chores)
             rest.push_async_callback(self.withdrawals.close)

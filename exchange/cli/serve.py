@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import resource
 import signal
@@ -17,7 +18,7 @@ import msgspec
 import uvicorn
 
 from exchange.api import create_app
-from exchange.app import OPERATOR_KEY_FILE, Exchange, StartError
+from exchange.app import GIVE_UP_S, OPERATOR_KEY_FILE, Exchange, StartError
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
 from exchange.kit import collector, logs
@@ -30,6 +31,8 @@ WEBSOCKET_BYTES_MAX = 1024 * 1024 + 64 * 1024
 """Longest message of a WebSocket that is taken in; what the stream takes is less."""
 FILES_BESIDE = 256
 """Files that a server needs beside its connections."""
+
+_log = logging.getLogger(__name__)
 
 
 class Server(uvicorn.Server):
@@ -155,20 +158,28 @@ def stop_on_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, stopping.set)
 
 
-async def opened(settings: Settings, stopping: asyncio.Event) -> Exchange | None:
-    """Bring the exchange up, or take down what stands of it and return None where it is to stop meanwhile.
+class Stopped(Exception):
+    """The exchange was told to stop before it was up."""
 
-    Books that are being rebuilt take a while, and a database that does not answer takes for ever.
+
+async def opened(settings: Settings, stopping: asyncio.Event) -> Exchange:
+    """Bring the exchange up; where it is to stop meanwhile, take down what stands of it and raise `Stopped`.
+
+    Books that are being rebuilt take a while, and a database that does not answer takes for ever. What does
+    not come down in `GIVE_UP_S` is cut off.
     """
     opening = asyncio.create_task(Exchange.open(settings), name="opening")
     told = asyncio.create_task(stopping.wait())
     try:
         await asyncio.wait([opening, told], return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
-            await end([opening])
-        return None if opening.cancelled() else opening.result()
+            opening.cancel()
+            await asyncio.wait([opening], timeout=GIVE_UP_S)
     finally:
         await end([told, opening])
+    if opening.cancelled():
+        raise Stopped
+    return opening.result()
 
 
 @click.command()
@@ -214,7 +225,8 @@ async def serve(
         exchange = await opened(settings, stopping)
     except StartError as error:
         raise CommandFailure(str(error), ExitCode.USAGE) from error
-    if exchange is None:
+    except Stopped:
+        _log.info("stopped before the exchange was up")
         return
     try:
         address = f"http://{settings.host}:{listener.getsockname()[1]}"

@@ -1,6 +1,6 @@
 """PostgreSQL: one pool a process, transactions, and the errors that callers may handle.
 
-The only module, with `migrate`, that knows asyncpg. Times cross as exact microseconds: `to_us`, `from_us`.
+Only this module, `migrate` and `silence` know asyncpg. Times cross as exact microseconds: `to_us`, `from_us`.
 
 Invariants:
 
@@ -11,7 +11,7 @@ Invariants:
   loss during COMMIT leaves that unknown.
 - A connection on which a loss showed is closed at once, never lent again: the server's last word can come
   before the end of the stream, and until then asyncpg takes the connection for a good one.
-- A server that is gone without a word is lost a moment later, too (`exchange.kit.silence`).
+- A server that is gone without a word is lost as well, over TCP and after a while: `exchange.kit.silence`.
 """
 
 import asyncio

@@ -18,6 +18,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.database import Connection, ConnectionLost
+from exchange.kit.silence import WatchedConnection
 
 MIGRATIONS_FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 LOCK_KEY = 0x65786368616E6765  # "exchange"
@@ -128,7 +129,9 @@ async def _locked(target: str | Connection) -> AsyncIterator[Connection]:
         return
     try:
         try:
-            pool = await asyncpg.create_pool(target, min_size=1, max_size=1)
+            pool = await asyncpg.create_pool(
+                target, min_size=1, max_size=1, connection_class=WatchedConnection
+            )
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             detail = f"the database does not let us in: {error}"
             raise ConnectionLost(detail, outcome="not_applied") from error

@@ -4,8 +4,9 @@ Nothing more comes then, and nothing says so. Whoever waits for an answer would 
 itself was acknowledged long ago. So the kernel asks now and then whether the other host is there, and ends
 the connection after `SILENCE_S` without a sign of it. asyncpg has no setting for that.
 
-Known limits: over TCP only, as a Unix socket ends with its server; and a server that is there and does not
-answer, stopped or out of its mind, is not silent in this sense.
+Known limits: over TCP only, as a Unix socket ends with its server; by names of Linux. A server that is there
+and does not answer, stopped or out of its mind, is not silent in this sense, unless it was sent more than
+its host takes in unread.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What tests of commands share: an exchange by itself, which hears what they write to its database."""
+"""What tests of commands share: an exchange that runs as users run it."""
 
 from collections.abc import Iterator
 

@@ -21,7 +21,15 @@ from exchange.cli.demo.setup import DemoMarket
 from exchange.cli.demo.status import show_status, status_line
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
-from exchange.cli.serve import bound_socket, serve_until, settings_with, stop_on_signals, wire_of
+from exchange.cli.serve import (
+    Stopped,
+    bound_socket,
+    opened,
+    serve_until,
+    settings_with,
+    stop_on_signals,
+    wire_of,
+)
 from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.clock import monotonic_s, wall_now_us
 from exchange.kit.migrate import MigrationError
@@ -64,9 +72,12 @@ async def demo(
     stop_on_signals(stopping)
     if seconds is not None:
         asyncio.get_running_loop().call_later(seconds, stopping.set)
-    async with running_exchange(settings) as (exchange, url):
-        await _market_day(exchange, url, seed, hour_seconds, stopping)
-        click.echo("stopping ...")
+    try:
+        async with running_exchange(settings, stopping) as (exchange, url):
+            await _market_day(exchange, url, seed, hour_seconds, stopping)
+            click.echo("stopping ...")
+    except Stopped:
+        click.echo()  # the step that was under way has no end
     click.echo("stopped; the data stays in " + str(settings.data_dir))
 
 
@@ -80,13 +91,18 @@ def default_data_dir() -> Path:
 
 
 @contextlib.asynccontextmanager
-async def running_exchange(settings: Settings) -> AsyncIterator[tuple[Exchange, str]]:
-    """Give a served exchange and its address; afterwards answer what is under way and stop everything."""
+async def running_exchange(
+    settings: Settings, stopping: asyncio.Event
+) -> AsyncIterator[tuple[Exchange, str]]:
+    """Give a served exchange and its address; afterwards answer what is under way and stop everything.
+
+    Raises `Stopped` where it is told to stop before it is up.
+    """
     listener = bound_socket(settings.host, settings.port)
     url = f"http://{settings.host}:{listener.getsockname()[1]}"
     with _step("PostgreSQL, schema, catalogue, order books"):
         try:
-            exchange = await Exchange.open(settings)
+            exchange = await opened(settings, stopping)
         except (StartError, MigrationError) as error:
             listener.close()
             ours = settings.database_url is None
