@@ -9,6 +9,7 @@
 #   make surveillance  what alerts find of planted abuse, and false ones: the table of docs/alerts.md
 #   make fuzz-api   what the OpenAPI document says, tried against the exchange with other requests each time
 #   make faults  break processes, kill the leader COUNT=1000 times, and check that nothing is lost, doubled or stale
+#                (FAULTS=--kills-only breaks nothing else)
 #
 # An environment holds exactly what the locks name, by hash. `make demo` installs requirements.lock only; the others
 # add requirements-dev.lock. The packages of the web pages come by the hashes of their package-lock.json.
