@@ -5,7 +5,6 @@ Content-Security-Policy is one), no uncaught exception, no request to another ho
 answer but those that the test announced with `expects`.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from itertools import count, product
@@ -18,6 +17,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Request
 
 from tests.e2e.served import Caller, Served
 from tests.hypothesis_profiles import is_long
+from tests.streams import until
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = Path(__file__).parent / "screenshots"
@@ -81,8 +81,6 @@ class Screen:
         self.forgives_unauthenticated = False
         """Set where a session ends: how many requests find out is a matter of chance."""
         self._expected: list[tuple[int, str]] = []
-        self._all_came = asyncio.Event()
-        self._all_came.set()
         self._announced: set[tuple[int, str]] = set()
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
@@ -113,7 +111,6 @@ class Screen:
     def expects(self, status: int, path: str) -> None:
         """Announce a refused answer of a path such as /v1/orders; who asks again is refused again."""
         self._expected.append((status, path))
-        self._all_came.clear()
         self._announced.add((status, path))
 
     def button(self, name: str) -> Locator:
@@ -156,7 +153,7 @@ class Screen:
         A page may show what an answer did to it a moment before the browser tells of the answer.
         """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_came.wait(), PATIENCE_MS / 1000)
+            await until(lambda: not self._expected)
         assert not self.faults, "\n".join(self.faults)
         assert not self._expected, f"never came: {self._expected}"
 
@@ -175,8 +172,6 @@ class Screen:
         seen = (response.status, urlsplit(response.url).path)
         if seen in self._expected:
             self._expected.remove(seen)
-            if not self._expected:
-                self._all_came.set()
         elif seen not in self._announced:
             self.faults.append(f"answered {response.status}: {response.request.method} {response.url}")
 
