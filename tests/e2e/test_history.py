@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 import pytest
 
-from matching.commands import CancelOrder, PlaceOrder
+from matching.commands import CancelOrder, PlaceOrder, ReduceOrder
 from tests.e2e.served import Served, served
 from tests.history.check import check_history
 from tests.history.journal import Journal, Unfit, read_journal
@@ -232,4 +232,28 @@ async def test_what_nobody_knew_may_be_done_later(kept: Recorded) -> None:
     asked = _first(history, "place", 201, last=True)
     answered_before_it_was_done(history, journal)
     asked.status, asked.told = 503, {"outcome": "unknown", "code": "not_committed"}
+    check_history(history, journal)
+
+
+async def test_a_reduction_may_be_that_of_a_lost_request_for_the_same(kept: Recorded) -> None:
+    """The one that was answered found the order as it wished it, and did nothing."""
+    history, journal = deepcopy((kept.history, kept.journal))
+    again = deepcopy(journal)
+    again.tell()
+    last_changes = {order_id: story.states[-1][0] for order_id, story in again.stories.items()}
+    reductions = {
+        entry.command.order_id
+        for entry in journal.entries
+        if isinstance(entry.command, ReduceOrder) and last_changes[entry.command.order_id] == entry.sequence
+    }
+    did_it = next(
+        each
+        for each in history.asked
+        if each.kind == "amend" and each.status == 200 and each.order_id in reductions
+        if each.told["priority"] == "kept" and not each.replayed
+    )
+    end_ns = max(each.answered_ns or each.sent_ns for each in history.asked) + 1
+    found_it_so = msgspec.structs.replace(did_it, sent_ns=end_ns, answered_ns=end_ns + 1, once_key="other")
+    history.asked.append(found_it_so)
+    did_it.status = did_it.answered_ns = did_it.told = None
     check_history(history, journal)

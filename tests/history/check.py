@@ -212,7 +212,18 @@ class Checker:
         self._look(asked, replacement, view, since=replacement.sequence)
 
     def _find_reduction(self, asked: Asked, wanted: int | None) -> None:
-        """Take the reduction to a quantity; there is none where the order had that quantity already."""
+        """Take the reduction to a quantity; there is none where the order had that quantity already.
+
+        So where one that was lost had asked for the same before, it is left to that.
+        """
+        if any(
+            other.kind == "amend"
+            and other.may_be_done
+            and other.sent_ns < asked.sent_ns
+            and (other.order_id, other.sent.get("quantity_gpus")) == (asked.order_id, wanted)
+            for other in self.history.asked
+        ):
+            return
         found = [
             entry
             for entry in self._commands[ReduceOrder, asked.order_id]
