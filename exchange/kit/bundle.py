@@ -1,12 +1,12 @@
 """Several statements sent to PostgreSQL as one: one round trip instead of one for each.
 
 Reading ones go together by `read_each`. For writing ones a `Bundle` stands where a connection is asked for:
-`execute` only gathers; `fetchval` sends what was gathered and its own statement, as one statement whose value
-it returns. The text is built once for each combination (every gathered statement becomes a WITH query) and
-prepared once for each session.
+`execute` only gathers; `send` sends what was gathered as one statement, whose value is the last one's. The
+text is built once for each combination (every gathered statement becomes a WITH query) and prepared once for
+each session.
 
 Invariants:
-- all or nothing, as any statement is; whatever fails is raised by `fetchval`;
+- all or nothing, as any statement is; whatever fails is raised by `send`;
 - every statement sees the tables as they were before all of them, so no two may touch the same rows. Foreign
   keys and AFTER triggers are checked once all are done, and see everything.
 
@@ -43,10 +43,6 @@ class Writer(Protocol):
         """Run a statement, or gather it."""
         ...
 
-    async def fetchval(self, query: str, *args: Any) -> Any:
-        """Run a statement and return the first value of its first row."""
-        ...
-
 
 class Read(msgspec.Struct, Generic[Row], frozen=True):
     """A reading statement with its parameters; `rows` decodes its rows from a JSON array of objects."""
@@ -80,27 +76,29 @@ def _read_text(queries: Sequence[str], counts: Sequence[int]) -> str:
 
 
 class Bundle:
-    """Gathers statements for a connection; done with the first `fetchval`."""
+    """Gathers statements with their parameters, to be sent together."""
 
-    def __init__(self, connection: Writer) -> None:
+    def __init__(self) -> None:
         """Begin with nothing gathered."""
-        self._connection = connection
         self._queries: list[str] = []
         self._args: list[Any] = []
         self._counts: list[int] = []
 
     async def execute(self, query: str, *args: Any) -> str:
-        """Gather a statement; it is run by `fetchval`."""
+        """Gather a statement, without waiting for anything; it is run by `send`."""
         self._queries.append(query)
         self._args.extend(args)
         self._counts.append(len(args))
         return ""
 
-    async def fetchval(self, query: str, *args: Any) -> Any:
-        """Run everything gathered and this, and return this one's value."""
-        await self.execute(query, *args)
-        text = combined(tuple(self._queries), tuple(self._counts))
-        return await self._connection.fetchval(text, *self._args)
+    async def send(self, connection: Connection) -> Any:
+        """Run everything gathered, and return the first value of the last statement's first row.
+
+        Where nothing was gathered, nothing is sent.
+        """
+        if not self._queries:
+            return None
+        return await connection.fetchval(combined(tuple(self._queries), tuple(self._counts)), *self._args)
 
 
 @lru_cache(maxsize=256)

@@ -1,8 +1,7 @@
 """What the events of a batch's commands do to its books, its orders and the money: hops 4 and 5 in memory.
 
-An `Execution` is made from a `Partition`, which it changes; `write` stores everything, in one round trip but
-for asks that sold and then shrank (`Spans`). If that transaction does not commit, the partition's memory is
-ahead of the truth and must be dropped.
+An `Execution` is made from a `Partition`, which it changes; what it has done is `cut` into chunks, which are
+stored. If that transaction does not commit, the partition's memory is ahead of the truth and must be dropped.
 
 Invariants: every command that reaches a book has the next sequence and one journal row; whatever an event
 does to an order or its money, it does in `_follow`, and nowhere else. The money of a replaced order is given
@@ -19,10 +18,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from exchange.kit.audit import AuditRecord, insert_audit_records
-from exchange.kit.bundle import Bundle
-from exchange.kit.idempotency import store_all
-from exchange.orders import store
+from exchange.kit.audit import AuditRecord
+from exchange.orders.chunks import Chunk
 from exchange.orders.forms import order_detail
 from exchange.orders.models import (
     LIVE_STATUSES,
@@ -56,7 +53,6 @@ from matching.order import Side
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exchange.kit.database import Connection
     from exchange.orders.partition import Partition
     from exchange.vouchers.models import Share
     from matching.commands import Command
@@ -98,12 +94,8 @@ class Execution:
         self._settlement = Settlement(partition_id=partition.partition_id, fee_bps=fee_bps)
         self._sequence = partition.head.last_sequence
         self._hash = partition.head.last_hash
-        self._journal: list[JournalRow] = []
-        self._orders: dict[int, LiveOrder] = {}
         self._answered_here: set[int] = set()
-        self._once: list[tuple[int, str, bytes, bytes]] = []
-        self._records: list[AuditRecord] = []
-        self._spans = Spans()
+        self._begin_chunk()
         self._received_at_us: int | None = None
         """When the request came whose steps are taken; None while it is the hour's."""
 
@@ -120,40 +112,34 @@ class Execution:
 
     @property
     def account_ids(self) -> set[int]:
-        """The accounts whose money `write` moves."""
+        """The accounts whose money the next chunk moves."""
         return self._settlement.account_ids
 
-    async def write(self, connection: Connection, epoch: int) -> bool:
-        """Store the batch in the caller's transaction: one round trip, however many requests.
-
-        Where an ask sold before it shrank, its sales are stored beside what it was then: two more for each
-        span of the batch. False when another leader has taken the partition; the transaction must then be
-        rolled back.
-        """
-        partition = self._partition
-        bundle = Bundle(connection)
-        # What is stored in one bundle the database's guards see only as it is in the end.
-        writer = connection if self._spans.later else bundle
-        if self._orders:
-            orders = self._orders.values()
-            await store.write_orders(
-                writer, partition.partition_id, orders, self._at_us, quantities=self._spans.gpus_at_first
-            )
-        await self._settlement.write(writer, self._at_us)
-        for span in self._spans.later:
-            await store.reduce_asks(connection, span.reduced_to_gpus)
-            await self._settlement.write_part(connection, span.part, self._at_us)
-        await insert_audit_records(bundle, self._records)
-        if self._once:
-            await store_all(bundle, 200, self._once)
-        return await store.append(
-            bundle,
-            partition.partition_id,
-            self._journal,
-            epoch=epoch,
-            previous_sequence=partition.head.last_sequence,
+    def cut(self) -> Chunk:
+        """Return what was done since this was last asked for, to be stored; the next chunk begins."""
+        chunk = Chunk(
+            partition_id=self._partition.partition_id,
+            at_us=self._at_us,
+            orders=self._orders,
+            settlement=self._settlement,
+            spans=self._spans,
+            records=self._records,
+            once=self._once,
+            journal=self._journal,
+            previous_sequence=self._cut_sequence,
             head=self.head,
         )
+        self._settlement = self._settlement.following()
+        self._begin_chunk()
+        return chunk
+
+    def _begin_chunk(self) -> None:
+        self._cut_sequence = self._sequence
+        self._journal: list[JournalRow] = []
+        self._orders: dict[int, LiveOrder] = {}
+        self._once: list[tuple[int, str, bytes, bytes]] = []
+        self._records: list[AuditRecord] = []
+        self._spans = Spans()
 
     def advance(self) -> None:
         """Let past hours fall off every book with orders; an empty one follows when it is next used."""

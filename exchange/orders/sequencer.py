@@ -33,6 +33,7 @@ from exchange.kit.session import Session
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse, refuse_queued
 from exchange.orders.batch import Batch
+from exchange.orders.chunks import Storing, carry_out
 from exchange.orders.forms import resting_ask
 from exchange.orders.funding import Means
 from exchange.orders.leader import Fenced, HourPassed, SequencerSettings, check_epoch
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from exchange.kit.clock import Clock
-    from exchange.kit.database import Connection, Database
+    from exchange.kit.database import Database
     from exchange.ledger.service import AccountDirectory
     from exchange.orders.preview_models import RestingAsk
     from exchange.programmes.registry import ProgrammeRegistry
@@ -307,14 +308,14 @@ class Sequencer:
                     first_hour=self._hour + 1,
                     fee_bps=self._settings.fee_bps,
                 )
-                matched_s = monotonic_s()
-                outcomes = [
-                    request if isinstance(request, Refused) else batch.run(request) for request in requests
-                ]
                 batch.intake_offset = last_offset(waiting) or previous.intake_offset
-                self.meters.matching_seconds.observe(monotonic_s() - matched_s)
-                self._answers.give()
-                await self._write(batch, connection)
+                outcomes = await carry_out(
+                    batch,
+                    requests,
+                    connection,
+                    meanwhile=self._answers.give,
+                    matching_seconds=self.meters.matching_seconds,
+                )
         except (Fenced, BookCorrupt, HourPassed):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, memory is ahead of the truth now
@@ -335,12 +336,6 @@ class Sequencer:
         self.meters.committed(batch.steps, len(requests), monotonic_s() - begun_s)
         self._on_commit(self._settings.partition_id, batch.steps)
         return [as_committed(outcome) for outcome in outcomes]
-
-    async def _write(self, batch: Batch, connection: Connection) -> None:
-        if not await batch.write(connection, self.epoch):
-            raise Fenced(
-                f"partition {self._settings.partition_id} has another leader than epoch {self.epoch}"
-            )
 
     def _now_us(self) -> int:
         return max(self._clock.now_us(), self._led().head.last_event_at_us)
@@ -392,7 +387,8 @@ class Sequencer:
                     also_moved=batch.account_ids,
                 )
                 await expire_due(connection, at_us)
-                await self._write(batch, connection)
+                async with Storing(connection) as storing:
+                    await storing.store(batch.cut())
                 partition.head = batch.head
                 if partition.head.last_sequence - partition.snapshot_sequence >= SNAPSHOT_AFTER_COMMANDS:
                     await store_snapshot(connection, partition)

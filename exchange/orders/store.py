@@ -19,7 +19,7 @@ from matching.order import Side
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exchange.kit.bundle import Writer
+    from exchange.kit.bundle import Bundle, Writer
     from exchange.kit.database import Connection, Record
     from exchange.orders.models import JournalRow
 
@@ -141,19 +141,20 @@ async def reduce_asks(connection: Writer, quantities: Mapping[int, int]) -> None
 
 
 async def append(
-    connection: Writer,
+    bundle: Bundle,
     partition_id: int,
     rows: Sequence[JournalRow],
     *,
     epoch: int,
     previous_sequence: int,
     head: Head,
-) -> bool:
-    """Append to the journal and move the head, in one statement.
+) -> None:
+    """Append to the journal and move the head, in one statement, the bundle's last.
 
-    False, with nothing appended, when the head is not where this leader left it: another one has taken over.
+    The bundle's value is 0, with nothing appended, when the head is not where this leader left it: another
+    one has taken over.
     """
-    moved = await connection.fetchval(
+    await bundle.execute(
         QUERIES.append,
         partition_id,
         epoch,
@@ -169,7 +170,6 @@ async def append(
         [row.events for row in rows],
         [row.hash for row in rows],
     )
-    return bool(moved)
 
 
 async def take_partition(

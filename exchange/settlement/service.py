@@ -66,7 +66,7 @@ class TakenWithout(msgspec.Struct, frozen=True):
 
 
 class Settlement:
-    """The money side of one batch. Made anew for each batch; `write` ends it."""
+    """The money side of one batch, or of a chunk of it; `write` ends it."""
 
     def __init__(self, *, partition_id: int, fee_bps: int) -> None:
         self.trades: list[Trade] = []
@@ -81,6 +81,12 @@ class Settlement:
         self._holds: dict[tuple[int, int], Hold] = {}
         self._parts = [(0, 0)]
         """Where each part begins, among the trades and among the funding."""
+
+    def following(self) -> Settlement:
+        """Return the one for the batch's next chunk: what was set aside so far counts there, too."""
+        following = Settlement(partition_id=self._partition_id, fee_bps=self._fee_bps)
+        following.net_held_fen, following.net_used_fen = self.net_held_fen, self.net_used_fen
+        return following
 
     @property
     def account_ids(self) -> set[int]:

@@ -20,12 +20,13 @@ from exchange.fleet.codec import read_answers, write_letters, write_request
 from exchange.fleet.roles import why_not
 from exchange.fleet.streams import answers_stream, intake_stream
 from exchange.kit.auth import Principal
+from exchange.kit.bundle import Bundle
 from exchange.kit.errors import Faults, Refusal, Unavailable
 from exchange.kit.ids import decode_id
 from exchange.kit.redis import Redis, StreamReader
 from exchange.kit.settings import Settings
 from exchange.monitoring.collect import exposition
-from exchange.orders.batch import Batch
+from exchange.orders.chunks import Chunk
 from exchange.orders.models import CancelAllRequest, OrderStatus, PlacedOrder
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
@@ -260,16 +261,17 @@ async def test_what_comes_twice_has_one_effect_and_what_cannot_be_read_none(
 async def test_what_the_database_refuses_is_not_done_by_the_next_leader(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = Batch.write
+    bundles = Chunk.bundles
 
-    async def broken(batch: Batch, connection: Any, epoch: int) -> bool:
-        if any(order.client_order_id == "poison" for order in batch._orders.values()):
-            await connection.execute("SELECT 1 / 0")
-        return await write(batch, connection, epoch)
+    async def broken(chunk: Chunk) -> list[Bundle]:
+        of_chunk = await bundles(chunk)
+        if any(order.client_order_id == "poison" for order in chunk.orders.values()):
+            await of_chunk[0].execute("SELECT 1 / 0")
+        return of_chunk
 
     async with fleet.market_with_engine() as world:
         provider = await world.join(ParticipantKind.PROVIDER)
-        monkeypatch.setattr(Batch, "write", broken)
+        monkeypatch.setattr(Chunk, "bundles", broken)
         names = [f"good-{number}" for number in range(5)]
         asked = [
             world.ask(provider, world.product(), client_order_id=name)

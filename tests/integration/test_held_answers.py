@@ -10,7 +10,7 @@ import pytest
 from exchange.kit.errors import Unavailable
 from exchange.kit.ids import decode_id
 from exchange.orders.answers import Waiting
-from exchange.orders.batch import Batch
+from exchange.orders.chunks import Storing
 from exchange.orders.leader import Fenced, SequencerSettings
 from exchange.orders.models import OrderStatus, PhaseRequest
 from exchange.orders.outcomes import PhaseSet
@@ -30,12 +30,12 @@ async def test_an_answer_shows_nothing_of_the_batch_after_it(
         provider, buyer = await world.traders(10**9)
         product = world.product()
         [sequencer] = sequencers(world.exchange).values()
-        write = Batch.write
+        send = Storing._send
         batches = 0
         bids: list[asyncio.Task[Any]] = []
         go_on = asyncio.Event()
 
-        async def held_write(batch: Batch, *args: Any) -> bool:
+        async def held_send(storing: Storing, *args: Any) -> None:
             nonlocal batches
             batches += 1
             if batches == 1:
@@ -46,9 +46,9 @@ async def test_an_answer_shows_nothing_of_the_batch_after_it(
                 await go_on.wait()
             if is_refused and batches > 1:
                 raise RuntimeError("the bid's batch does not commit")
-            return await write(batch, *args)
+            await send(storing, *args)
 
-        monkeypatch.setattr(Batch, "write", held_write)
+        monkeypatch.setattr(Storing, "_send", held_send)
         async with asyncio.timeout(DEADLINE_S):
             ask = await world.ask(provider, product)
             assert (ask.status, ask.filled_gpu_hours) == (OrderStatus.RESTING, 0)
@@ -58,7 +58,7 @@ async def test_an_answer_shows_nothing_of_the_batch_after_it(
                     await bids[0]
             else:
                 assert (await bids[0]).status is OrderStatus.FILLED
-        monkeypatch.setattr(Batch, "write", write)
+        monkeypatch.setattr(Storing, "_send", send)
         now = await world.exchange.orders.get(provider, decode_id("ord", ask.id) or 0)
         assert (now.filled_gpu_hours == 0) is is_refused
 

@@ -14,15 +14,17 @@ import msgspec
 import pytest
 
 from exchange.kit.auth import Principal
+from exchange.kit.bundle import Bundle
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Faults, InvalidInput, Refusal, Unavailable
 from exchange.kit.ids import decode_id, encode_id
-from exchange.orders.batch import Batch
+from exchange.orders import chunks
+from exchange.orders.chunks import Chunk
 from exchange.orders.models import OrderStatus, OrderView, PlacedOrder
 from exchange.orders.outcomes import Withdrawn
 from exchange.participants.models import ParticipantKind
 from matching.order import Side
-from tests.market_world import MarketWorld, open_market
+from tests.market_world import MarketWorld, open_market, sequencers
 
 DEADLINE_S = 60.0
 
@@ -38,26 +40,20 @@ async def place_all(world: MarketWorld, owner: Principal, orders: list[Any]) -> 
 
 
 async def test_a_thousand_orders_have_a_thousand_outcomes_in_their_order_and_few_commits(
-    world: MarketWorld, monkeypatch: pytest.MonkeyPatch
+    world: MarketWorld,
 ) -> None:
     provider, buyer = await world.traders(10**9)
     product = world.product()
     await world.ask(provider, product, quantity_gpus=10_000)
-    write = Batch.write
-    commits = 0
-
-    async def counted(batch: Batch, *args: Any) -> bool:
-        nonlocal commits
-        commits += 1
-        return await write(batch, *args)
-
-    monkeypatch.setattr(Batch, "write", counted)
+    partition_id = world.exchange.products[product].partition_id
+    commits = sequencers(world.exchange)[partition_id].meters.batch_requests.counts
+    before = sum(commits)
     orders = [
         world.order(Side.BUY, product, client_order_id=f"{number}", quantity_gpus=1 + number % 3)
         for number in range(1000)
     ]
     outcomes = await place_all(world, buyer, orders)
-    assert commits <= 3
+    assert sum(commits) - before <= 3
     placed = [outcome for outcome in outcomes if isinstance(outcome, PlacedOrder)]
     assert [each.view.client_order_id for each in placed] == [f"{number}" for number in range(1000)]
     sequences = [each.view.sequence or 0 for each in placed]
@@ -78,20 +74,25 @@ async def test_two_of_one_client_order_id_are_one_order(world: MarketWorld) -> N
     assert third.code == "client_order_id_reused"
 
 
+@pytest.mark.parametrize("chunk_requests", [chunks.CHUNK_REQUESTS, 1])
 async def test_a_batch_that_cannot_be_committed_is_tried_order_by_order(
-    world: MarketWorld, monkeypatch: pytest.MonkeyPatch
+    world: MarketWorld, monkeypatch: pytest.MonkeyPatch, chunk_requests: int
 ) -> None:
     provider, buyer = await world.traders(10**6)
     product = world.product()
     bid = await world.bid(buyer, product, price=100, quantity_gpus=3)
-    write = Batch.write
+    bundles = Chunk.bundles
 
-    async def refuses_two(batch: Batch, *args: Any) -> bool:
-        if any(order.quantity_gpus == 2 for order in batch._orders.values()):
-            raise RuntimeError("the database refuses it")
-        return await write(batch, *args)
+    async def refuses_two(chunk: Chunk) -> list[Bundle]:
+        of_chunk = await bundles(chunk)
+        if any(order.quantity_gpus == 2 for order in chunk.orders.values()):
+            refused = Bundle()
+            await refused.execute("SELECT 1 / 0")
+            of_chunk.insert(0, refused)
+        return of_chunk
 
-    monkeypatch.setattr(Batch, "write", refuses_two)
+    monkeypatch.setattr(chunks, "CHUNK_REQUESTS", chunk_requests)
+    monkeypatch.setattr(Chunk, "bundles", refuses_two)
     asks = [
         world.order(Side.SELL, product, price=100, quantity_gpus=quantity, window=(4, 8))
         for quantity in (1, 2, 3)
@@ -105,7 +106,7 @@ async def test_a_batch_that_cannot_be_committed_is_tried_order_by_order(
         await world.amend(buyer, bid, quantity_gpus=2)
     assert (await world.exchange.orders.get(buyer, decode_id("ord", bid.id) or 0)) == bid
     assert await world.free_fen(buyer) == 10**6 - 1_200
-    monkeypatch.setattr(Batch, "write", write)
+    monkeypatch.setattr(Chunk, "bundles", bundles)
     assert (await world.amend(buyer, bid, quantity_gpus=2)).priority == "kept"
 
 

@@ -3,8 +3,9 @@
 Method: twins, each a provider and two buyers on a product of their own, one buyer with a voucher whose rules
 have tiers and a cap on use. Lists of requests (orders, amendments, cancels, phases) are drawn; an amendment
 or a cancel is of an order that is live at that moment, also of one that the same list brings. One twin's
-requests go one by one, the other's are queued together and so are one commit. Outcomes and rows must be
-equal, and no batch may have failed. Between lists an hour may begin, or the vouchers' issuer steps in.
+requests go one by one, the other's are queued together and so are one commit, stored whole or in chunks of
+one to three requests. Outcomes and rows must be equal, and no batch may have failed. Between lists an hour
+may begin, or the vouchers' issuer steps in.
 
 The database compares what an ask sells hour by hour with the ask as it then is; so the lists dwell on asks
 that sell and shrink, and a batch that sells more than an ask has left is planted beside them.
@@ -26,7 +27,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.errors import Conflict, Faults, Unavailable
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import new_id
-from exchange.orders import execution
+from exchange.orders import chunks, execution
 from exchange.orders.models import (
     AmendOrder,
     AmendRequest,
@@ -91,6 +92,7 @@ ABOUT: Final = {
 """The wishes that are about an order, and of which side."""
 BETWEEN: Final = st.sampled_from([None, None, "hour", "suspended", "active", "revoked"])
 ROUNDS: Final = st.lists(st.tuples(st.lists(WISH, min_size=6, max_size=12), BETWEEN), min_size=1, max_size=3)
+CHUNKS: Final = st.sampled_from([chunks.CHUNK_REQUESTS, chunks.CHUNK_REQUESTS, 1, 2, 3])
 FIRST: Final = ("ask", {"quantity_gpus": 8, "price": 100, "window": (0, HOURS)})
 """What every search begins with: an ask that many bids can share."""
 ROWS: Final = {
@@ -302,9 +304,12 @@ async def happen(world: MarketWorld, issuer: Issuer, twins: Sequence[Twin], what
 @settings(
     max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-@given(rounds=ROUNDS)
+@given(rounds=ROUNDS, chunk_requests=CHUNKS)
 async def test_one_commit_is_its_requests_one_by_one(
-    world: MarketWorld, issuer: Issuer, rounds: list[tuple[list[tuple[Any, ...]], str | None]]
+    world: MarketWorld,
+    issuer: Issuer,
+    rounds: list[tuple[list[tuple[Any, ...]], str | None]],
+    chunk_requests: int,
 ) -> None:
     single, whole = (Twin(world, product) for product in products_alike(world))
     for twin in (single, whole):
@@ -320,7 +325,9 @@ async def test_one_commit_is_its_requests_one_by_one(
                 one_by_one.append(await single.sequencer.submit(await single.request(wanted)))
         requests = [await whole.request(wanted) for wanted in asked]
         before = sum(whole.sequencer.meters.batch_requests.counts)
-        at_once = await asyncio.gather(*whole.sequencer.enqueue(requests)) if requests else []
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(chunks, "CHUNK_REQUESTS", chunk_requests)
+            at_once = await asyncio.gather(*whole.sequencer.enqueue(requests)) if requests else []
         assert sum(whole.sequencer.meters.batch_requests.counts) == before + bool(requests)
         assert single.sequencer.meters.failures == failures
         assert [*map(plain, at_once)] == [*map(plain, one_by_one)]
@@ -330,8 +337,9 @@ async def test_one_commit_is_its_requests_one_by_one(
         await twin.end()
 
 
+@pytest.mark.parametrize("chunk_requests", [chunks.CHUNK_REQUESTS, 1])
 async def test_a_batch_that_sells_more_than_an_ask_has_left_is_refused(
-    world: MarketWorld, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+    world: MarketWorld, issuer: Issuer, monkeypatch: pytest.MonkeyPatch, chunk_requests: int
 ) -> None:
     twin = Twin(world, products_alike(world)[0])
     await twin.join(issuer)
@@ -352,6 +360,7 @@ async def test_a_batch_that_sells_more_than_an_ask_has_left_is_refused(
         return tuple(replace(each, quantity_gpus=3) if isinstance(each, Traded) else each for each in events)
 
     failures = twin.sequencer.meters.failures.get("batch", 0)
+    monkeypatch.setattr(chunks, "CHUNK_REQUESTS", chunk_requests)
     monkeypatch.setattr(execution, "execute", sells_beyond)
     first, smaller, last = await asyncio.gather(*twin.sequencer.enqueue(requests), return_exceptions=True)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""Goal: statements sent as one do what they did one by one. Method: the texts by hand, a recording writer."""
+"""Goal: statements sent as one do what they did one by one. Method: texts by hand, a recording connection."""
 
 from typing import Any
 
@@ -19,11 +19,6 @@ class Recorder:
     def __init__(self) -> None:
         self.runs: list[tuple[str, tuple[Any, ...]]] = []
 
-    async def execute(self, query: str, *args: Any) -> str:
-        """Keep."""
-        self.runs.append((query, args))
-        return ""
-
     async def fetchval(self, query: str, *args: Any) -> Any:
         """Keep, and return a value of its own."""
         self.runs.append((query, args))
@@ -31,12 +26,12 @@ class Recorder:
 
 
 async def test_what_is_gathered_is_run_once_with_all_parameters_in_order() -> None:
-    recorder = Recorder()
-    bundle = Bundle(recorder)
+    recorder: Any = Recorder()
+    bundle = Bundle()
     await bundle.execute(ADD, [1, 2])
     await bundle.execute(MOVE, "here", 3)
-    assert recorder.runs == []
-    assert await bundle.fetchval("SELECT $1::int + $2::int", 4, 5) == 7
+    await bundle.execute("SELECT $1::int + $2::int", 4, 5)
+    assert await bundle.send(recorder) == 7
     [(text, args)] = recorder.runs
     assert args == ([1, 2], "here", 3, 4, 5)
     assert text == (
@@ -46,6 +41,12 @@ async def test_what_is_gathered_is_run_once_with_all_parameters_in_order() -> No
         "statement_2 AS (\nUPDATE place SET name = $2 FROM kept WHERE kept.id = place.id\n)\n"
         "SELECT $4::int + $5::int"
     )
+
+
+async def test_nothing_gathered_is_not_sent() -> None:
+    recorder: Any = Recorder()
+    assert await Bundle().send(recorder) is None
+    assert recorder.runs == []
 
 
 async def test_a_single_statement_is_sent_as_it_is() -> None:
