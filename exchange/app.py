@@ -156,9 +156,9 @@ class Exchange:
             failures=self.watched.failures,
             session_idle_s=settings.session_idle_s,
         )
-        self._rereaders = [
-            Rereader(database, self.notices, "programme", self._reread_programmes),
-            Rereader(database, self.notices, "list_price", list_prices.refresh),
+        self._rereading = [
+            Rereader(database, self.notices, "programme", self._reread_programmes).chore,
+            Rereader(database, self.notices, "list_price", list_prices.refresh).chore,
         ]
         self._is_stopping = False
         self._failures_chore = Chore(
@@ -265,7 +265,7 @@ class Exchange:
         try:
             await self.notices.start()
             await self.keys.start()
-            for rereader in self._rereaders:
+            for rereader in self._rereading:
                 rereader.start()
             await self.relay.start()
             await self.partitions.start()
@@ -307,7 +307,7 @@ class Exchange:
         if self._shared_limits is not None:
             rest.push_async_callback(self._shared_limits.close)
         rest.push_async_callback(self.notices.stop)
-        for rereader in self._rereaders:
+        for rereader in self._rereading:
             rest.push_async_callback(rereader.stop)
         rest.push_async_callback(self.keys.stop)
         rest.push_async_callback(self.relay.stop)

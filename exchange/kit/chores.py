@@ -2,12 +2,13 @@
 
 Invariants: a chore goes on whatever became of it the last time; what has to wait (the database or Redis is
 away, a book is being rebuilt) is a warning, once until it was done again, and anything else an error with its
-trace.
+trace. What is asked for by `hurry` is done after that: at once, or once a failure's wait is over.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final, TypeAlias
 
 from exchange.kit.database import ConnectionLost
@@ -32,12 +33,12 @@ class Chore:
         work: Work,
         *,
         undone: str,
-        period_s: float = 0.0,
-        first_s: float = 0.0,
+        period_s: float | None = 0.0,
+        first_s: float | None = 0.0,
         retry_s: float = RETRY_S,
         fault_s: float | None = None,
     ) -> None:
-        """Do `work` `first_s` after the start, then every `period_s`.
+        """Do `work` `first_s` after the start, then every `period_s`; None: only when hurried.
 
         It is tried again `retry_s` after it had to wait, `fault_s` (or as well `retry_s`) after a fault.
         `undone` is what the log says where it was not done.
@@ -49,7 +50,12 @@ class Chore:
         self._first_s = first_s
         self._retry_s = retry_s
         self._fault_s = retry_s if fault_s is None else fault_s
+        self._hurried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    def hurry(self) -> None:
+        """Do it now and not when its time comes; where it is being done, once more."""
+        self._hurried.set()
 
     def start(self) -> None:
         """Begin."""
@@ -60,17 +66,24 @@ class Chore:
         await end([self._task])
 
     async def _run(self) -> None:
-        wait_s, is_put_off = self._first_s, False
+        wait_s, is_put_off, has_failed = self._first_s, False, False
         while True:
-            await asyncio.sleep(wait_s)
+            if wait_s == 0.0 or has_failed:
+                await asyncio.sleep(wait_s or 0.0)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._hurried.wait()
+            self._hurried.clear()
             try:
                 next_s = await self._work()
             except (ConnectionLost, RedisLost, RedisRefused, Unavailable) as error:
                 if not is_put_off:
                     _log.warning("%s yet: %s", self._undone, error)
-                wait_s, is_put_off = self._retry_s, True
+                wait_s, is_put_off, has_failed = self._retry_s, True, True
             except Exception:  # noqa: BLE001 - logged; it must be done the next time all the same
                 _log.exception(self._undone)
-                wait_s = self._fault_s
+                wait_s, has_failed = self._fault_s, True
             else:
-                wait_s, is_put_off = self._period_s if next_s is None else next_s, False
+                wait_s = self._period_s if next_s is None else next_s
+                is_put_off = has_failed = False

@@ -7,10 +7,9 @@ once where a notice of the key comes in, at the latest `LOOK_S` after, whatever 
 Known limit: while the database cannot be reached nobody knows; what is open stays open until it can.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Final
 
 from exchange.kit.chores import Chore
@@ -27,9 +26,13 @@ class KeyEnds:
         self._read = read
         self._held: Counter[int] = Counter()
         self._told: set[int] = set()
-        self._wake = asyncio.Event()
         self.chore = Chore(
-            "key-ends", self._look, undone="open streams are not compared with their keys", retry_s=LOOK_S
+            "key-ends",
+            self._look,
+            undone="open streams are not compared with their keys",
+            period_s=LOOK_S,
+            first_s=LOOK_S,
+            retry_s=LOOK_S,
         )
 
     @contextmanager
@@ -37,7 +40,7 @@ class KeyEnds:
         """Hold a key. It may have ended since it opened the door, so it is looked at again at once."""
         self._held[key_id] += 1
         self._told.discard(key_id)
-        self._wake.set()
+        self.chore.hurry()
         try:
             yield
         finally:
@@ -49,13 +52,9 @@ class KeyEnds:
     def look_at(self, key_id: int) -> None:
         """Look at once, if this key is held: it was changed."""
         if key_id in self._held:
-            self._wake.set()
+            self.chore.hurry()
 
     async def _look(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S):
-                await self._wake.wait()
-        self._wake.clear()
         asked = self._held.keys() - self._told
         if not asked:
             return

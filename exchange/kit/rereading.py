@@ -8,7 +8,6 @@ often the database is lost in between. Known limit: until then, some millisecond
 process that must see its own change at once reads it itself, as before.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -20,7 +19,7 @@ RETRY_S: Final = 0.2
 
 
 class Rereader:
-    """Keeps one memory up to date. Made before `notices` starts; `start` after it, `stop` before it."""
+    """Keeps one memory up to date. Made before `notices` start; its `chore` starts after and stops before."""
 
     def __init__(
         self,
@@ -34,35 +33,26 @@ class Rereader:
         self._read = read
         self._changed: set[str] = set()
         self._is_all_unknown = False
-        self._wake = asyncio.Event()
-        self._chore = Chore(
+        self.chore = Chore(
             f"rereading-{channel}",
             self._read_changed,
             undone=f"what changed ({channel}) is not read",
+            period_s=None,
+            first_s=None,
             retry_s=RETRY_S,
         )
         notices.on(channel, self._hear)
         notices.on_lost(self._lose)
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._chore.start()
-
-    async def stop(self) -> None:
-        """Read no more."""
-        await self._chore.stop()
-
     def _hear(self, payload: str) -> None:
         self._changed.add(payload)
-        self._wake.set()
+        self.chore.hurry()
 
     def _lose(self) -> None:
         self._is_all_unknown = True
-        self._wake.set()
+        self.chore.hurry()
 
     async def _read_changed(self) -> None:
-        await self._wake.wait()
-        self._wake.clear()
         payloads: list[str | None] = [*sorted(self._changed)]
         if self._is_all_unknown:
             payloads = [None]

@@ -109,7 +109,7 @@ async def test_what_is_told_is_read_once_and_what_may_have_been_missed_is_read_w
     notices, reads = Notices(database), Reads()
     rereader = Rereader(database, notices, "of_a_test", reads.read)
     await notices.start()
-    rereader.start()
+    rereader.chore.start()
     await eventually(lambda: reads.payloads == [None])
 
     async def tell(*payloads: str) -> None:
@@ -127,5 +127,5 @@ async def test_what_is_told_is_read_once_and_what_may_have_been_missed_is_read_w
     await cut_all_but(beside)
     await eventually(lambda: len(reads.payloads) > 4)
     assert set(reads.payloads[4:]) == {None}
-    await rereader.stop()
+    await rereader.chore.stop()
     await notices.stop()

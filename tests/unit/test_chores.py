@@ -93,3 +93,43 @@ async def test_a_chore_begins_only_after_its_first_wait_ends_wherever_it_is_and_
     at_once.start()
     await work.until_done()
     await at_once.stop()
+
+
+async def test_a_chore_that_is_hurried_is_done_at_once_and_once_more_where_it_is_being_done() -> None:
+    work = Work()
+    chore = Chore("test", work, undone="the floor is not swept", first_s=None, period_s=None)
+    work.next_s = None
+    chore.start()
+    await asyncio.sleep(0)
+    assert not work.done.is_set()
+    chore.hurry()
+    await work.until_done()
+    work.count, work.done = 1, asyncio.Event()
+    chore.hurry()
+    await work.until_done()
+    await chore.stop()
+
+
+async def test_a_chore_that_was_hurried_while_it_fails_waits_for_its_retry() -> None:
+    work = Work(away())
+    chore = Chore("test", work, undone="the floor is not swept", first_s=None, period_s=None, retry_s=LONG_S)
+    chore.start()
+    chore.hurry()
+    async with asyncio.timeout(DEADLINE_S):
+        while work.failures:  # noqa: ASYNC110 - work that fails tells nobody
+            await asyncio.sleep(SHORT_S)
+    for _ in range(3):
+        chore.hurry()
+        await asyncio.sleep(SHORT_S)
+    assert not work.done.is_set()
+    await chore.stop()
+    again = Chore("test", work, undone="the floor is not swept", first_s=None, period_s=None, retry_s=SHORT_S)
+    work.failures, work.next_s = [away()], None
+    again.start()
+    again.hurry()
+    again.hurry()
+    async with asyncio.timeout(DEADLINE_S):
+        while work.failures:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(SHORT_S)
+    await work.until_done()
+    await again.stop()
