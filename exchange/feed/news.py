@@ -45,14 +45,14 @@ def news_by_participant(
     news: dict[int, list[OrderNews]] = {}
     trades = iter(trade_ids)
     for event in events:
-        beside: dict[str, Any] = {}
-        if isinstance(event, Traded):
-            trade_id = next(trades, 0)
-            beside = {"trade_id": encode_id("trd", trade_id)} if trade_id else {}
-        elif isinstance(event, OrderAccepted) and client_order_id:
-            beside = {"client_order_id": client_order_id}
+        trade_id = next(trades, 0) if isinstance(event, Traded) else 0
         if not any(map(wants, owners_of(event))):
             continue
+        beside: dict[str, Any] = {}
+        if trade_id:
+            beside = {"trade_id": encode_id("trd", trade_id)}
+        elif isinstance(event, OrderAccepted) and client_order_id:
+            beside = {"client_order_id": client_order_id}
         for participant_id, order_id, kind, fields in _TELLERS[type(event)](event):
             if wants(participant_id):
                 told = OrderNews(

@@ -44,7 +44,7 @@ FROM unnest($1::bigint[], $2::integer[]) AS sent (id, quantity_gpus)
 WHERE orders.id = sent.id;
 
 -- name: append
--- Every commit moves the head under its leader's epoch; the journal follows only where it moved.
+-- Every commit moves the head under its leader's epoch; the journal follows only where it moved, a sequence each row.
 -- 0: another leader has taken over.
 WITH moved AS (
     UPDATE partition_head
@@ -53,9 +53,9 @@ WITH moved AS (
     RETURNING partition_id
 ), written AS (
     INSERT INTO journal (partition_id, sequence, epoch, product_id, event_at, command, events, hash)
-    SELECT moved.partition_id, sent.sequence, $2, sent.product_id, $6, sent.command, sent.events, sent.hash
-    FROM moved, unnest($8::bigint[], $9::text[], $10::bytea[], $11::bytea[], $12::bytea[])
-        AS sent (sequence, product_id, command, events, hash)
+    SELECT moved.partition_id, $3 + sent.place, $2, sent.product_id, $6, sent.command, sent.events, sent.hash
+    FROM moved, unnest($8::text[], $9::bytea[], $10::bytea[], $11::bytea[]) WITH ORDINALITY
+        AS sent (product_id, command, events, hash, place)
 )
 SELECT count(*) FROM moved;
 

@@ -164,7 +164,6 @@ async def append(
         from_us(head.last_event_at_us),
         head.intake_offset,
         # As arrays, because in JSON bytes are twice as long, and read twice.
-        [row.sequence for row in rows],
         [row.product_id for row in rows],
         [row.command for row in rows],
         [row.events for row in rows],
