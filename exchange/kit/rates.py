@@ -152,13 +152,30 @@ class MemoryLimiter:
                     debt = 0
             debt += cost * meter.window_us
             if debt > meter.bound - (0 if cost else meter.window_us):
-                return self._refusal(claims, policy, max(cost, 1) + again, now_us)
+                return refusal(claims, self.debts(claims), policy, max(cost, 1) + again)
             debts.append(debt)
             counted.append((meter.full_at, caller, now_us * meter.quota + debt))
         if cost:
             for table, who, full_at in counted:
                 table[who] = full_at
         return Decision(claims, debts)
+
+    def debts(self, claims: Sequence[Claim]) -> list[int]:
+        """Return what each claim's caller has used and not regained, as `Decision.debts`."""
+        now_us = self._now_us()
+        return [self._meter_of(policy).place(caller, now_us)[1] for policy, caller in claims]
+
+    def owe(self, claim: Claim, debt: int) -> None:
+        """Let a claim's caller have used so much, in the same unit, whatever was counted of it.
+
+        In a crowd it is counted with the others, as it was.
+        """
+        policy, caller = claim
+        now_us = self._now_us()
+        meter = self._meter_of(policy)
+        counted, _ = meter.place(caller, now_us)
+        if counted == caller:
+            meter.full_at[caller] = now_us * meter.quota + debt
 
     def give_back(self, claims: Sequence[Claim]) -> None:
         """Undo a `take_now` of 1 that was granted."""
@@ -180,14 +197,6 @@ class MemoryLimiter:
     def _meter(self, policy: Policy) -> _Meter:
         meter = self._meters[policy.name] = _Meter(policy, self._callers_max)
         return meter
-
-    def _refusal(self, claims: Sequence[Claim], refusing: Policy, cost: int, now_us: int) -> Decision:
-        debts = []
-        for policy, caller in claims:
-            meter = self._meter_of(policy)
-            _, debt = meter.place(caller, now_us)
-            debts.append(debt)
-        return refusal(claims, debts, refusing, cost)
 
 
 def refusal(claims: Sequence[Claim], debts: list[int], refusing: Policy, cost: int) -> Decision:

@@ -1,24 +1,27 @@
-"""Goal: processes that share Redis limit together, exactly as one process does, and go on without Redis.
+"""Goal: processes that share Redis limit together, as one process does, and go on without Redis.
 
 Method: any history, by a clock driven by hand, is decided by a `MemoryLimiter` and by limiters on a real
-server, taking turns; every decision, debt and time to wait must be the same. Then the server is killed,
-stopped, emptied and begun anew under requests.
+server, taking turns. Where Redis decides everything, each decision, debt and time to wait must be the same.
+Where they let in ahead of it, refusals must be right, grants within the bound, and in the end Redis must have
+counted what was let in, all of it once. Then the server is killed, stopped, emptied and begun anew under
+requests.
 """
 
 import asyncio
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.kit import rates_ahead
 from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.rates import Claim, MemoryLimiter, Policy
-from exchange.kit.rates_redis import KEPT_S, KEY_PREFIX, RedisLimiter
+from exchange.kit.rates_redis import KEPT_S, KEY_PREFIX, RedisLimiter, _Asked
 from exchange.kit.redis import Redis, RedisRefused
 from tests.hypothesis_profiles import examples
 from tests.redis_servers import RedisServer
@@ -46,6 +49,14 @@ async def limiters(
         for limiter, each in zip(opened, servers, strict=True):
             await limiter.close()
             await each.close()
+
+
+@contextmanager
+def redis_decides() -> Iterator[None]:
+    """Let nothing in ahead of Redis."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(rates_ahead, "KNOWN_S", -1.0)
+        yield
 
 
 policies = st.builds(
@@ -83,15 +94,86 @@ async def test_any_history_has_the_decisions_of_one_process(
     run = next(_numbers)
     now = [AT_US]
     alone = MemoryLimiter(lambda: now[0])
+    with redis_decides():
+        async with limiters(redis_server, 2, lambda: now[0]) as together:
+            for place, (passed_us, cost, again, caller, both) in enumerate(steps):
+                now[0] += passed_us
+                claims: list[Claim] = [(first, f"{run}-{caller}")]
+                if both:
+                    claims.append((second, f"{run}-{caller // 2}"))
+                expected = alone.take_now(claims, cost, again)
+                assert await together[place % 2].take(claims, cost, again) == expected
+            assert all(limiter.is_shared for limiter in together)
+
+
+ample = st.builds(
+    Policy, st.just(""), st.integers(1, 5000) | st.sampled_from([64, 128, 40_000, 10**9]), st.integers(1, 5)
+)
+"""Of which little is used most of the time."""
+rush = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0, 0, 1_000, 100_000, 10 * US_PER_SECOND]),  # what passes before
+        st.sampled_from([1, 1, 1, 2, 30, 500]),  # the cost
+        st.integers(0, 1),  # the process
+        st.integers(0, 1),  # the key; both are of one participant
+        st.sampled_from([1, 2, 8]),  # so often
+    ),
+    max_size=12,
+)
+
+
+@examples(60)
+@given(key=ample, participant=ample, steps=rush)
+async def test_ahead_of_redis_refusals_are_right_grants_are_bounded_and_all_is_counted(
+    redis_server: RedisServer, key: Policy, participant: Policy, steps: list[tuple[int, ...]]
+) -> None:
+    key, participant = key._replace(name="key"), participant._replace(name="participant")
+    run = next(_numbers)
+    now = [AT_US]
+    truth = MemoryLimiter(lambda: now[0])
+    everything: list[Claim] = [(participant, f"{run}"), (key, f"{run}-0"), (key, f"{run}-1")]
     async with limiters(redis_server, 2, lambda: now[0]) as together:
-        for place, (passed_us, cost, again, caller, both) in enumerate(steps):
+        for passed_us, cost, process, caller, times in steps:
+            for limiter in together if passed_us else ():
+                await limiter.settle()  # what is told later is regained later
             now[0] += passed_us
-            claims: list[Claim] = [(first, f"{run}-{caller}")]
-            if both:
-                claims.append((second, f"{run}-{caller // 2}"))
-            expected = alone.take_now(claims, cost, again)
-            assert await together[place % 2].take(claims, cost, again) == expected
+            claims: list[Claim] = [(key, f"{run}-{caller}"), (participant, f"{run}")]
+            for _ in range(times):
+                decision = await together[process].take(claims, cost)
+                debts = truth.debts(claims)
+                for claim, debt in zip(claims, debts, strict=True):
+                    policy, _ = claim
+                    window_us = policy.window_s * US_PER_SECOND
+                    after = debt + cost * window_us
+                    if decision.refused_by is None:
+                        ahead = len(together) * (policy.quota // rates_ahead.AHEAD_PARTS)
+                        assert after <= (policy.quota + ahead) * window_us
+                        truth.owe(claim, after)
+                    elif decision.refused_by is policy:
+                        assert after > policy.quota * window_us
         assert all(limiter.is_shared for limiter in together)
+    async with limiters(redis_server, 1, lambda: now[0]) as [asker]:
+        counted = [(await asker.take([claim], 0)).debts[0] for claim in everything]
+    assert counted == truth.debts(everything)
+
+
+async def test_who_is_far_from_the_limit_waits_for_redis_only_once(redis_server: RedisServer) -> None:
+    claims: list[Claim] = [(Policy("key", 6_400, 3600), next(_numbers))]
+    async with limiters(redis_server, 2) as [first, second]:
+        await first.take(claims)
+        os.kill(redis_server.pid, signal.SIGSTOP)
+        try:
+            for _ in range(100):
+                with pytest.raises(StopIteration):  # it has ended, and waited for nothing
+                    first.take(claims).send(None)
+            waits = asyncio.create_task(first.take(claims))
+            await asyncio.sleep(0)
+            assert not waits.done(), "a part in 64 is let in ahead, and no more"
+        finally:
+            os.kill(redis_server.pid, signal.SIGCONT)
+        await waits
+        told = await second.take(claims, 0)
+        assert -(-told.debts[0] // (3600 * US_PER_SECOND)) == 102
 
 
 @given(policy=policies.filter(lambda each: each.quota < 100), counts=st.lists(st.integers(1, 30), max_size=8))
@@ -204,7 +286,7 @@ async def test_a_redis_that_hangs_is_given_up_and_nobody_waits_for_it_twice(
             await limiter.take([(policy, 1)])
             os.kill(server.pid, signal.SIGSTOP)
             try:
-                assert (await limiter.take([(policy, 1)], 5)).refused_by is None
+                assert (await limiter.take([(policy, 1)], 4)).refused_by is None
                 assert not limiter.is_shared
                 answered = asyncio.get_running_loop().create_future()
                 asyncio.get_running_loop().call_soon(answered.set_result, None)
@@ -229,7 +311,7 @@ async def test_a_redis_that_is_full_counts_nothing_until_it_has_room(
             found = [await limiter.take([(policy, 2)]) for _ in range(8)]
             assert sum(decision.refused_by is None for decision in found) == 5
             with pytest.raises(RedisRefused):
-                await limiter._run([([(policy, 3)], 1)])
+                await limiter._run([_Asked([(policy, 3)], 1)])
             assert not limiter.is_shared
             await client.run("CONFIG", "SET", "maxmemory", "256mb")
             await until_shared(limiter)
