@@ -115,7 +115,7 @@ class Exchange:
         self._shared_limits = (
             RedisLimiter(self.redis) if self.redis is not None and settings.role == "gateway" else None
         )
-        self.relay = Relay(database)
+        self.relay = Relay(database, is_read=settings.role != "engine")
         self._on_commit: list[Callable[[int, Sequence[Step]], None]] = [self.relay.tell]
         self.ended = asyncio.Event()
         """Set when a partition stopped by itself: it was fenced, or met a fault. Nothing is served then."""

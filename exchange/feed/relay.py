@@ -10,6 +10,9 @@ Invariants: a sequence is told once a process, after its commit, and after every
 a gap is filled from the journal first. Where more than `STEPS_FILLED_MAX` are missing, or a fault of ours has
 left one told in part, the tables are read anew and every reader is closed, to come back for a snapshot.
 Losing the database delays and loses nothing. Batches may be told twice, late, or in any order.
+
+Where nobody listens (`is_read` is false, as in an engine) it only follows how far the journal has come, and
+whether the database is in reach.
 """
 
 import asyncio
@@ -66,7 +69,7 @@ class Follower(Protocol):
 class Relay:
     """Feeds `tape`, `history` and `hub`. `start` before use; `tell` after every commit; `stop` at the end."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_read: bool = True) -> None:
         self.tape = Tape()
         self.history = History()
         self.hub = Hub()
@@ -77,6 +80,7 @@ class Relay:
         self.is_cut_off = False
         """Whether the database could not be reached, or has not answered, when it was last asked."""
         self._database = database
+        self._is_read_here = is_read
         self._told: deque[tuple[int, Sequence[Step]]] = deque()
         self._wake = asyncio.Event()
         self._is_stopping = False
@@ -91,7 +95,9 @@ class Relay:
 
     def tell(self, partition_id: int, steps: Sequence[Step]) -> None:
         """Take in what a partition has committed: steps that follow each other without a gap."""
-        if steps:
+        if steps and not self._is_read_here:
+            self.hub.sequences[partition_id] = steps[-1].sequence
+        elif steps:
             self._told.append((partition_id, steps))
             if len(self._told) > BATCHES_TOLD_MAX:
                 self._told.popleft()
@@ -128,6 +134,9 @@ class Relay:
         async with self._database.transaction(isolation="repeatable_read") as connection:
             await unhurried(connection)
             sequences = await store.heads(connection)
+            if not self._is_read_here:
+                self.hub.sequences.update(sequences)
+                return
             trades = await store.last_trades(connection, TRADES_KEPT)
             minutes = await store.minute_volumes(connection)
             by_trade = await store.bars_by_trade(connection, DAYS_KEPT)
@@ -190,7 +199,10 @@ class Relay:
         heads = await self._database.ask(store.heads, within_s=ANSWER_S)
         self.is_cut_off = False
         for partition_id, sequence in heads.items():
-            await self._reach(partition_id, sequence)
+            if self._is_read_here:
+                await self._reach(partition_id, sequence)
+            else:
+                self.hub.sequences[partition_id] = max(sequence, self.hub.sequences.get(partition_id, 0))
 
     async def _reach(self, partition_id: int, through_sequence: int) -> None:
         """Tell everything through a committed sequence, from the journal."""

@@ -72,6 +72,26 @@ async def test_readers_get_every_trade_in_commit_order(database: Database, relay
 
 
 @pytest.mark.usefixtures("_impatient")
+async def test_where_nobody_listens_it_is_known_how_far_the_journal_has_come_and_nothing_else(
+    database: Database,
+) -> None:
+    first, *others = batches(run_of_steps(1))
+    await commit(database, first)
+    relay = Relay(database, is_read=False)
+    await relay.start()
+    assert relay.hub.sequences == {1: first[-1].sequence}
+    for batch in others:
+        await commit(database, batch)
+    relay.tell(1, others[0])
+    assert relay.hub.sequences == {1: others[0][-1].sequence}
+    await wait_until_told(relay, others[-1][-1])
+    assert relay.tape.latest(PRODUCT, COMMANDS) == []
+    assert relay.history.past(PRODUCT) is None
+    assert not relay.events
+    await relay.stop()
+
+
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("told_every", [1, 3, COMMANDS])
 async def test_a_lost_database_delays_and_loses_nothing(
     database: Database, database_url: str, told_every: int
