@@ -34,7 +34,9 @@ class Bar(msgspec.Struct, kw_only=True, gc=False):
     trades: int
 
     def part(self, hours: int, of_hours: int) -> Self:
-        """Return the bar of some hours of a run whose trades deliver the same in each hour."""
+        """Return the bar of some hours of a run whose trades deliver the same in each; not to be changed."""
+        if hours == of_hours:
+            return self
         return msgspec.structs.replace(
             self,
             gpu_hours=self.gpu_hours * hours // of_hours,
@@ -47,8 +49,11 @@ class Bar(msgspec.Struct, kw_only=True, gc=False):
             self.first, self.open_ticks = other.first, other.open_ticks
         if other.last > self.last:
             self.last, self.close_ticks = other.last, other.close_ticks
-        self.high_ticks = max(self.high_ticks, other.high_ticks)
-        self.low_ticks = min(self.low_ticks, other.low_ticks)
+        # Spelt out: max() and min() take five times as long, and a trade of a year asks 365 times.
+        if other.high_ticks > self.high_ticks:  # noqa: PLR1730
+            self.high_ticks = other.high_ticks
+        if other.low_ticks < self.low_ticks:  # noqa: PLR1730
+            self.low_ticks = other.low_ticks
         self.gpu_hours += other.gpu_hours
         self.notional_fen += other.notional_fen
         self.trades += other.trades

@@ -40,6 +40,8 @@ ENTRIES_WAITING_MAX: Final = 1_000
 ENTRIES_AT_ONCE_MAX: Final = 100
 BLOCK_S: Final = 5.0
 RETRY_S: Final = 0.2
+GATHERED_S: Final = 0.01
+"""What is committed within so much is read together: a reading costs a round trip, however little comes."""
 
 _log = logging.getLogger(__name__)
 
@@ -202,6 +204,8 @@ class FeedReader:
                     _log.error("an entry of %s cannot be read: %s", feed_stream(partition_id), error)
                 else:
                     self._tell(partition_id, steps)
+            if page.entries:
+                await asyncio.sleep(GATHERED_S)
 
     async def _at_the_end(self, stream: str) -> StreamReader:
         after = await self._redis.last_id(stream)
