@@ -95,9 +95,9 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Storing:
-    """Stores chunks in a transaction that is open, one at a time, beside what its caller does meanwhile.
+    """Stores chunks in a transaction that is open: all but the last beside what its caller does meanwhile.
 
-    At the end of its block all are stored, or `Fenced` is raised; after an exception nothing is under way.
+    As a context it leaves nothing under way.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -109,22 +109,26 @@ class Storing:
         return self
 
     async def __aexit__(
-        self, _type: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        """Wait for the last one, or end it."""
-        if error is None:
-            await self._stored()
-        elif self._task is not None:
+        """End what is under way after an exception."""
+        if self._task is not None:
             await end([self._task])
             if not self._task.cancelled():
                 self._task.exception()  # seen; what is raised already came first
 
-    async def store(self, chunk: Chunk) -> None:
+    async def begin(self, chunk: Chunk) -> None:
         """Send a chunk on its way once the one before is stored; raises what became of that."""
         bundles = await chunk.bundles()
         await self._stored()
         self._task = asyncio.create_task(self._send(bundles, chunk.head.epoch), name="chunk")
         await asyncio.sleep(0)  # a task begins once its maker waits
+
+    async def finish(self, chunk: Chunk) -> None:
+        """Store the last chunk, or the only one, after those before; raises `Fenced`."""
+        bundles = await chunk.bundles()
+        await self._stored()
+        await self._send(bundles, chunk.head.epoch)
 
     async def _stored(self) -> None:
         task, self._task = self._task, None
@@ -149,7 +153,7 @@ async def carry_out(
 ) -> list[Outcome]:
     """Run a batch's requests and store what they do; return their outcomes, which are not committed yet.
 
-    `meanwhile` is called whenever the database is busy with a chunk. Raises `Fenced`.
+    `meanwhile` is called when the database has work to do. Raises `Fenced`.
     """
     outcomes: list[Outcome] = []
     matched_s = 0.0
@@ -161,7 +165,11 @@ async def carry_out(
                 for request in requests[place : place + CHUNK_REQUESTS]
             ]
             matched_s += monotonic_s() - begun_s
-            await storing.store(batch.cut())
-            meanwhile()
+            if place + CHUNK_REQUESTS < len(requests):
+                await storing.begin(batch.cut())
+                meanwhile()
+            else:
+                meanwhile()
+                await storing.finish(batch.cut())
     matching_seconds.observe(matched_s)
     return outcomes

@@ -387,8 +387,7 @@ class Sequencer:
                     also_moved=batch.account_ids,
                 )
                 await expire_due(connection, at_us)
-                async with Storing(connection) as storing:
-                    await storing.store(batch.cut())
+                await Storing(connection).finish(batch.cut())
                 partition.head = batch.head
                 if partition.head.last_sequence - partition.snapshot_sequence >= SNAPSHOT_AFTER_COMMANDS:
                     await store_snapshot(connection, partition)
