@@ -69,7 +69,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid)
     wants `quantity_gpus` over `hours` contiguous hours inside `[starts_at, ends_at)`; without `hours`, over
-    all of it.
+    all of it. A gtd order ends when the venue's clock reaches `expires_at`, a whole hour still to come.
     """
 
     client_order_id: ClientText
@@ -128,6 +128,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`.
 
+    `expire_hour` is the hour of the venue's clock at whose start a gtd order ends; its book is told the next.
     `shares` is what voucher programmes pay of a bid, set once its money is.
     """
 
