@@ -396,10 +396,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """An order as its owner sees it.
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
-    as well, so it is told by `filled_gpu_hours` alone. `shares` name the programmes that pay for a bid, and
-    the rules under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask
-    had as its list price when it was placed. An order that was replaced is over, with its own fills; the one
-    that it names in `replaced_by` goes on for it. `priority` stands in the answer to an amendment.
+    as well, so it is told by `filled_gpu_hours` alone. Nothing remains of an order that is over; its
+    `quantity_gpus` is what was wanted last. `shares` name the programmes that pay for a bid, and the rules
+    under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask had as its
+    list price when it was placed. An order that was replaced is over, with its own fills; the one that it
+    names in `replaced_by` goes on for it. `priority` stands in the answer to an amendment.
     """
 
     id: str

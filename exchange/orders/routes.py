@@ -133,12 +133,14 @@ class OrdersController(Controller):
         """Change an order, all of it or nothing; `priority` tells whether it kept its place.
 
         A smaller `quantity_gpus` (the new total, filled part included) keeps it, unless vouchers pay a lower
-        rate of the smaller order and what is set aside cannot follow. Anything else cancels the
-        order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
-        its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
-        counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot
-        be paid or is refused, the old one stays as it was; one that ends at once by its own terms (`fok`,
-        `ioc`) has replaced it.
+        rate of the smaller order and what is set aside cannot follow. One that is filled already ends the
+        order, `cancelled` for the reason `reduced_to_nothing`, with the quantity that it had; together with
+        other changes it is refused with 409 `nothing_left`, as nothing could be placed. Anything else cancels
+        the order and places what is not filled yet anew, in one step: the answer is the new order, under an
+        id of its own with the old `client_order_id`, and `replaces` names the old one. What the old one set
+        aside counts for the new one, whose vouchers are judged by the rules in force now. Where the new one
+        cannot be paid or is refused, the old one stays as it was; one that ends at once by its own terms
+        (`fok`, `ioc`) has replaced it.
         """
         once_key = request.idempotency_key()
         amended = await _service(request).amend(

@@ -55,7 +55,7 @@ def view_of_state(story: Story, state: State, row: Any) -> dict[str, Any]:
         }
     if state.fills:
         view["run_starts_at"] = format_hour(state.fills[0].starts_hour)
-    open_gpus = state.quantity_gpus - state.filled_gpus
+    open_gpus = state.quantity_gpus - state.filled_gpus if state.status in LIVE else 0
     return view | {
         "side": "buy",
         "starts_at": format_hour(order.earliest_hour),

@@ -87,6 +87,7 @@ async def test_a_bid_reduced_to_what_is_filled_is_over(
     over = await world.amend(buyer, bid, quantity_gpus=2)
     assert (over.status, over.reason, over.priority) == (OrderStatus.CANCELLED, "reduced_to_nothing", "kept")
     assert [fill.quantity_gpus for fill in over.fills] == [2]
+    assert (over.quantity_gpus, over.filled_gpus, over.remaining_gpus) == (5, 2, 0)
     assert await world.free_fen(buyer) == MONEY_FEN - 800
 
 

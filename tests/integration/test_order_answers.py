@@ -196,3 +196,34 @@ async def test_an_order_is_found_in_the_tables_while_there_are_no_books(
         monkeypatch.setattr(sequencer, "book", rebuilding)
     cancelled = await world.exchange.orders.cancel(provider, order_id(ask))
     assert cancelled.status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("ends_by", ["cancel", "fok", "ioc", "rejection", "hour", "replacement", "fill"])
+async def test_nothing_remains_of_a_bid_that_is_over(
+    world: MarketWorld, provider: Principal, buyer: Principal, ends_by: str
+) -> None:
+    """Nothing to buy, that is: `quantity_gpus` says what was wanted."""
+    product = world.product()
+    bid = world.order(Side.BUY, product, quantity_gpus=4)
+    orders = world.exchange.orders
+    if ends_by in {"fok", "ioc"}:
+        bid = msgspec.structs.replace(bid, time_in_force=ends_by)
+    if ends_by == "rejection":
+        bid = msgspec.structs.replace(bid, price_cny_per_gpu_hour="9999.00")
+        with pytest.raises(NotEnoughMoney):
+            await orders.place(buyer, bid)
+        [over] = await orders.page(buyer, limit=1)
+    else:
+        await world.ask(provider, product, quantity_gpus=4 if ends_by == "fill" else 1)
+        over = (await orders.place(buyer, bid)).view
+    if ends_by == "cancel":
+        over = await orders.cancel(buyer, order_id(over))
+    elif ends_by == "replacement":
+        await world.amend(buyer, over, price=100)
+    elif ends_by == "hour":
+        await world.pass_hours(2)
+    stored = await orders.get(buyer, order_id(over))
+    assert stored.status in {"cancelled", "expired", "filled", "rejected"}
+    assert (stored.quantity_gpus, stored.remaining_gpus) == (4, 0)
+    if ends_by not in {"replacement", "hour"}:
+        assert over.remaining_gpus == 0

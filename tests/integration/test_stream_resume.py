@@ -130,7 +130,7 @@ def shown(view: OrderView) -> tuple[Any, ...]:
         (view.starts_at, view.ends_at, view.hours),
         view.price_cny_per_gpu_hour,
         view.filled_gpu_hours,
-        view.filled_gpus or 0,
+        view.filled_gpus,
         view.replaced_by,
         fills,
     )
