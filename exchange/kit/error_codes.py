@@ -53,7 +53,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "nothing_left": "The quantity asked for is filled already, so an amendment has nothing left to place.",
     "nothing_to_claim": "Nothing captured under this programme can be claimed now; `detail` says what waits.",
     "order_changed": "Another amount of the order is filled by now than its sender expects.",
-    "order_not_live": "The order is already filled, cancelled, expired or rejected.",
+    "order_not_live": "The order is over: `detail` says how, and `errors` names what goes on for a replaced one.",
     "cancelled_not_read": "The order is cancelled, but its fills could not be read; get the order later.",
     "order_rejected": "The book rejected the order; `errors` names the rule.",
     "overloaded": "Too many requests are waiting; nothing was done, send it again shortly.",

@@ -59,6 +59,8 @@ _RULES: Final = {
 }
 """The field ("": no single one) and the rule of each reason of a book; the collar's rule has figures."""
 
+NOT_LIVE: Final = "order_not_live"
+
 # Reading a member off its class is slow, and every order asks.
 _REJECTED: Final = OrderStatus.REJECTED
 
@@ -115,6 +117,22 @@ def amendment_rejected(order_id: int, wanted: LiveOrder, reason: str, product: P
         f"order {encode_id('ord', order_id)} stays as it was: the book refused the amendment: {reason}",
         errors=[book_fault(wanted, RejectReason(reason), product)],
     )
+
+
+def not_live(order_id: int, order: LiveOrder | None = None, heir: LiveOrder | None = None) -> Conflict:
+    """Return the refusal to change an order that is over; `heir`: what goes on for one that was replaced."""
+    detail = f"order {encode_id('ord', order_id)} is over"
+    if order is not None:
+        detail += f": {_state_of(order)}"
+    if heir is None:
+        return Conflict(NOT_LIVE, detail)
+    heir_id = encode_id("ord", heir.order_id)
+    goes_on = f"{heir_id} goes on for it, and is {_state_of(heir)}"
+    return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", NOT_LIVE, goes_on, heir_id)])
+
+
+def _state_of(order: LiveOrder) -> str:
+    return f"{order.status} ({order.reason})" if order.reason else order.status
 
 
 def _kind_of(denial: Denial) -> type[NotEnoughMoney | Conflict]:

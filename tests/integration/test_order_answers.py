@@ -149,6 +149,18 @@ async def test_a_cancel_is_answered_without_a_second_look_at_the_database(
     assert cancelled == await world.exchange.orders.get(buyer, order_id(bid))
 
 
+async def test_a_cancel_of_what_is_over_is_refused_without_its_database_too(
+    world: MarketWorld, buyer: Principal, database_url: str
+) -> None:
+    bid = await world.bid(buyer, world.product(), price=100)
+    await world.exchange.orders.cancel(buyer, order_id(bid))
+    async with losing_reader(world, database_url) as orders:
+        with pytest.raises(Conflict) as refused:
+            await orders.cancel(buyer, order_id(bid))
+    assert (refused.value.code, refused.value.outcome) == ("order_not_live", "not_applied")
+    assert refused.value.detail == f"order {bid.id} is over"
+
+
 async def test_a_cancel_whose_fills_cannot_be_read_says_that_it_was_applied(
     world: MarketWorld, provider: Principal, buyer: Principal, database_url: str
 ) -> None:
