@@ -128,7 +128,7 @@ def not_live(order_id: int, order: LiveOrder | None = None, heir: LiveOrder | No
         return Conflict(NOT_LIVE, detail)
     heir_id = encode_id("ord", heir.order_id)
     goes_on = f"{heir_id} goes on for it, and is {_state_of(heir)}"
-    return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", NOT_LIVE, goes_on, heir_id)])
+    return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", "order_replaced", goes_on, heir_id)])
 
 
 def _state_of(order: LiveOrder) -> str:

@@ -362,7 +362,7 @@ async def test_who_names_a_replaced_order_is_told_what_goes_on_for_it(
                 heir = f"{third.id} goes on for it, and is {state}"
                 assert refused.value.detail == f"order {replaced.id} is over: cancelled (replaced); {heir}"
                 [fault] = refused.value.errors
-                assert (fault.code, fault.detail, fault.value) == ("order_not_live", heir, third.id)
+                assert (fault.code, fault.detail, fault.value) == ("order_replaced", heir, third.id)
         if state == "resting":
             assert (await now(world, buyer, third)).status is OrderStatus.RESTING
             await cancel(third)

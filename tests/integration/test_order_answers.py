@@ -69,6 +69,24 @@ async def test_the_same_order_in_other_words_is_a_replay(
         await world.exchange.orders.place(buyer, changed)
 
 
+async def test_what_was_decided_is_told_again_and_the_order_as_it_stands_by_now(
+    world: MarketWorld, buyer: Principal
+) -> None:
+    order = world.order(Side.BUY, world.product(), price=100, quantity_gpus=9)
+    first = await world.exchange.orders.place(buyer, order)
+    smaller = await world.amend(buyer, first.view, once_key="smaller", quantity_gpus=7)
+    dearer = await world.amend(buyer, first.view, once_key="dearer", price=101)
+    assert (smaller.priority, dearer.priority) == ("kept", "lost")
+    await world.exchange.orders.cancel(buyer, order_id(dearer))
+    again = await world.exchange.orders.place(buyer, order)
+    told = (again.replayed, again.view.id, again.view.reason, again.view.quantity_gpus)
+    assert told == (True, first.view.id, "replaced", 7)
+    smaller = await world.amend(buyer, first.view, once_key="smaller", quantity_gpus=7)
+    assert (smaller.id, smaller.priority, smaller.reason) == (first.view.id, "kept", "replaced")
+    dearer = await world.amend(buyer, first.view, once_key="dearer", price=101)
+    assert (dearer.replaces, dearer.priority, dearer.reason) == (first.view.id, "lost", "requested")
+
+
 @pytest.mark.parametrize("wish", ["named", "only_eligible", "cash"])
 async def test_a_denied_order_is_denied_again_in_the_same_words(
     world: MarketWorld, provider: Principal, buyer: Principal, wish: str
