@@ -202,7 +202,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 class CancelAllRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A participant's wish to withdraw all its orders in a partition, of one product or side where given.
 
-    `cause` says what else asked for it: its dead man's switch, for one.
+    `cause` says what else asked for it, as a `Cause`: it is told as the reason for which the orders ended.
     """
 
     participant_id: int
@@ -339,7 +339,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     """A command's events as they are told to the world, and as they stand in the journal.
 
     What events do not say is told beside them: the client order id of the order that the command brought, if
-    it brought one, and the ids of its trades, in the order of its `Traded` events.
+    it brought one, the ids of its trades, in the order of its `Traded` events, and its `CancelRequest.cause`.
     """
 
     sequence: int
@@ -349,6 +349,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     encoded: bytes = b""
     client_order_id: str = ""
     trade_ids: tuple[int, ...] = ()
+    cause: str = ""
 
 
 class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
