@@ -6,6 +6,7 @@ lies ahead may be asked for and no other: the door and the book agree on it to t
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,27 @@ async def test_an_expiry_that_came_while_its_order_was_under_way_is_named(world:
         format_hour(next_hour),
     )
     assert fault.detail == "has passed while the order was under way"
+
+
+async def test_an_expiry_stands_over_a_restart_and_is_recorded_by_the_clock(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Books that are folded from the journal end the order as the ones that took it would have."""
+    async with open_market(database_url, tmp_path) as world:
+        desk = await desk_at(world, LAST_US)
+        provider = desk.owners[Side.SELL]
+        expire_hour = world.clock.hour() + 2
+        order = await desk.place(Side.SELL, expire_hour, window=(6, 9))
+        now_us = world.clock.now_us()
+        async with world.database.connection() as connection:
+            detail = await connection.fetchval(
+                "SELECT detail FROM audit_record WHERE code = 'NEWO' AND order_id = $1",
+                decode_id("ord", order.id),
+            )
+    assert json.loads(detail)["terms"]["expire_hour"] == expire_hour
+    async with open_market(database_url, tmp_path, now_us) as world:
+        await world.pass_hours(1)
+        for status in (OrderStatus.RESTING, OrderStatus.EXPIRED):
+            told = await world.exchange.orders.get(provider, decode_id("ord", order.id) or 0)
+            assert (told.status, told.expires_at) == (status, format_hour(expire_hour))
+            await world.pass_hours(1)
