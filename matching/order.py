@@ -62,8 +62,9 @@ class AskTerms(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Ask(AskTerms, frozen=True, kw_only=True, gc=False, tag=True):
     """`quantity_gpus` for every hour of [starts_hour, ends_hour), at `price_ticks` or more.
 
-    Divisible by lot and by hour, in pieces of at least `min_hours`. `expire_hour` is set for gtd only: the
-    first hour at which the order is no longer there. fok: the whole rectangle is sold at once, or nothing.
+    Divisible by lot and by hour, in pieces of at least `min_hours`. `expire_hour` is set for gtd only: when
+    that is the book's hour, the first for sale, the order is no longer there. fok: the whole rectangle is
+    sold at once, or nothing.
     """
 
     is_mask: int = 0

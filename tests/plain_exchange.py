@@ -191,7 +191,7 @@ class PlainExchange:
         for bid_id, told in orders.items():
             bid = self.bids[bid_id]
             bid.is_over = told.status not in LIVE_STATUSES
-            assert told.remaining_gpus == bid.open_gpus
+            assert told.remaining_gpus == (0 if bid.is_over else bid.open_gpus)
             bid.release()
             assert told.held is not None
             held = {number_of("vch", each.voucher_id): fen_of(each.held_cny) for each in told.held.vouchers}

@@ -17,6 +17,7 @@ from exchange.kit.database import Connection
 from exchange.kit.errors import Faults, Refusal
 from exchange.kit.fields import format_hour
 from exchange.ledger import service as ledger
+from exchange.orders.many_models import Cause
 from exchange.orders.models import OrderView, PlacedOrder
 from exchange.participants.models import ParticipantKind
 from exchange.programmes.models import Programme, ProgrammeStatus, ProviderRule, ReviewRule
@@ -117,9 +118,10 @@ class RecordMarket(VoucherMarket):
                 self.orders.append((owner, amended))
 
     async def withdraw_orders(self, who: int, side: Side | None) -> None:
-        """Withdraw all of somebody's orders, or those of a side."""
+        """Withdraw all of somebody's orders, as its switch would, or those of a side."""
         owners = (*self.providers, *self.buyers)
-        await self.world.exchange.orders.cancel_all(owners[who % len(owners)], side=side)
+        cause = Cause.CANCEL_ALL_AFTER if side is None else ""
+        await self.world.exchange.orders.cancel_all(owners[who % len(owners)], side=side, cause=cause)
 
     async def set_phase(self, number: int, phase: Phase) -> None:
         """Open, restrict or halt a product."""

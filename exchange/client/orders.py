@@ -49,9 +49,10 @@ class OrderCalls(Calls):
         except ApiProblem as refusal:
             if refusal.problem.code != "order_not_live" or not refusal.was_tried_again:
                 raise
-            # The try whose answer was lost may have been the one that withdrew it.
+            # The try whose answer was lost may have been the one that withdrew it; of one that was replaced
+            # the heir may rest.
             order = await self.fetch_order(order_id)
-            if order.status != "cancelled":
+            if order.status != "cancelled" or order.replaced_by is not None:
                 raise
             return order
 

@@ -42,7 +42,7 @@ class OrderState(msgspec.Struct, kw_only=True):
     ends_at: str
     hours: int
     price_cny_per_gpu_hour: str
-    filled_gpus: int = 0
+    filled_gpus: int | None = None
     filled_gpu_hours: int = 0
     reason: str = ""
     replaced_by: str | None = None
@@ -95,6 +95,7 @@ class OwnOrders:
                 ends_at=news.ends_at or "",
                 hours=news.hours or 0,
                 price_cny_per_gpu_hour=news.price_cny_per_gpu_hour or "",
+                filled_gpus=0 if news.side == "buy" else None,
             )
             return
         order = self.orders.get(news.order_id)
@@ -122,6 +123,6 @@ class OwnOrders:
         order.fills.append(fill)
         order.filled_gpu_hours += fill.quantity_gpus * (news.hours or 0)
         if order.side == "buy":
-            order.filled_gpus += fill.quantity_gpus
+            order.filled_gpus = (order.filled_gpus or 0) + fill.quantity_gpus
         left = news.remaining_gpus if order.side == "buy" else news.remaining_gpu_hours
         order.status = "partially_filled" if left else "filled"

@@ -41,6 +41,7 @@ from exchange.kit.http_problems import problem_of, refusal_of
 from exchange.kit.http_request import fingerprint_of
 from exchange.kit.meters import Counts
 from exchange.orders.many import place_many, switch_view, withdrawn_view
+from exchange.orders.many_models import Cause
 from exchange.orders.reading import is_replayed
 from exchange.orders.rules import judge_wish
 from exchange.orders.service import OrderService
@@ -55,7 +56,7 @@ UNREAD_BYTES_MAX: Final = 1024 * 1024
 """While so much waits to be read, no further request is begun."""
 BATCH_WEIGHT: Final = 500
 """A batch counts as so many: its answer may be long."""
-CAUSE: Final = "cancel_on_disconnect"
+CAUSE: Final = Cause.CANCEL_ON_DISCONNECT
 
 PLACES: Final = requires(Scope.TRADE, Scope.LIST_CAPACITY)
 WITHDRAWS: Final = PLACES | cancels()

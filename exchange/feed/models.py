@@ -147,8 +147,8 @@ class MarketView(msgspec.Struct, frozen=True, kw_only=True):
     data: list[SummaryView]
 
 
-class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the reader's live orders, in a snapshot."""
+class OwnOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the reader's live orders, in a snapshot; `filled_gpus` is of bids."""
 
     order_id: str
     client_order_id: str
@@ -160,8 +160,8 @@ class OwnOrder(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: str
     hours: int
     price_cny_per_gpu_hour: str
-    filled_gpus: int
     filled_gpu_hours: int
+    filled_gpus: int | None = None
 
 
 class OrderNews(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -37,6 +37,7 @@ def news_by_participant(
     wants: Callable[[int], bool],
     client_order_id: str = "",
     trade_ids: Sequence[int] = (),
+    cause: str = "",
 ) -> dict[int, list[OrderNews]]:
     """Return the news of one command for each participant that wants any, in order.
 
@@ -53,6 +54,8 @@ def news_by_participant(
             beside = {"trade_id": encode_id("trd", trade_id)}
         elif isinstance(event, OrderAccepted) and client_order_id:
             beside = {"client_order_id": client_order_id}
+        elif isinstance(event, OrderCancelled) and cause:
+            beside = {"reason": cause}
         for participant_id, order_id, kind, fields in _TELLERS[type(event)](event):
             if wants(participant_id):
                 told = OrderNews(
@@ -61,8 +64,7 @@ def news_by_participant(
                     sequence=event.sequence,
                     product=product_id,
                     at=format_rfc3339(event_at_us),
-                    **beside,
-                    **fields,
+                    **(fields | beside),
                 )
                 news.setdefault(participant_id, []).append(told)
     return news

@@ -75,6 +75,7 @@ async def _news(
                 participant_id.__eq__,
                 step.client_order_id,
                 step.trade_ids,
+                step.cause,
             )
             told += own.get(participant_id, ())
         if len(told) > RESUMED_NEWS_MAX:

@@ -40,9 +40,9 @@ WHERE participant_id = $1 AND status IN ('accepted', 'resting', 'partially_fille
 ORDER BY id DESC
 LIMIT $2;
 
--- name: client_order_ids
--- The client order ids of some orders.
-SELECT id, client_order_id FROM orders WHERE id = ANY ($1::bigint[]);
+-- name: words_of_orders
+-- The client order ids of some orders, and why they ended.
+SELECT id, client_order_id, reason FROM orders WHERE id = ANY ($1::bigint[]);
 
 -- name: trade_ids
 -- Some participants' trades of a span of sequences, as they were made. Its times are what the indexes know.

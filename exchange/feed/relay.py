@@ -282,6 +282,7 @@ class Relay:
             self._is_read,
             step.client_order_id,
             step.trade_ids,
+            step.cause,
         )
         for participant_id, news in told.items():
             self.hub.publish(

@@ -15,6 +15,7 @@ from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
 from matching.depth import CalendarHour, DepthLevel
 from matching.events import Event, Traded
+from matching.order import Side
 
 
 def price_text(price_ticks: int) -> str | None:
@@ -103,6 +104,6 @@ def own_order(row: Mapping[str, Any]) -> OwnOrder:
         ends_at=format_hour(row["ends_hour"]),
         hours=row["hours"],
         price_cny_per_gpu_hour=format_cny(row["price_ticks"]),
-        filled_gpus=row["filled_gpus"],
+        filled_gpus=row["filled_gpus"] if row["side"] == Side.BUY else None,
         filled_gpu_hours=row["filled_gpu_hours"],
     )

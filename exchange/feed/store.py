@@ -124,10 +124,10 @@ async def live_orders_of_participant(connection: Connection, participant_id: int
     return await connection.fetch(QUERIES.live_orders_of_participant, participant_id, limit)
 
 
-async def client_order_ids(connection: Connection, order_ids: Collection[int]) -> dict[int, str]:
-    """Return the client order ids of some orders."""
-    rows = await connection.fetch(QUERIES.client_order_ids, list(order_ids))
-    return {row["id"]: row["client_order_id"] for row in rows}
+async def words_of_orders(connection: Connection, order_ids: Collection[int]) -> dict[int, tuple[str, str]]:
+    """Return the client order ids of some orders, and why they ended: "" for those that have not."""
+    rows = await connection.fetch(QUERIES.words_of_orders, list(order_ids))
+    return {row["id"]: (row["client_order_id"], row["reason"]) for row in rows}
 
 
 async def trade_ids(

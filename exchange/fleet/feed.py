@@ -55,6 +55,7 @@ class _Told(msgspec.Struct, array_like=True, frozen=True, gc=False):
     events: bytes
     client_order_id: str
     trade_ids: tuple[int, ...]
+    cause: str
 
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -72,6 +73,7 @@ def encode_steps(steps: Sequence[Step]) -> bytes:
                 step.encoded,
                 step.client_order_id,
                 step.trade_ids,
+                step.cause,
             )
             for step in steps
         ]
@@ -96,6 +98,7 @@ def decode_steps(data: bytes) -> list[Step]:
             each.events,
             each.client_order_id,
             each.trade_ids,
+            each.cause,
         )
         for each, own in zip(told, events, strict=True)
     ]

@@ -53,7 +53,7 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "nothing_left": "The quantity asked for is filled already, so an amendment has nothing left to place.",
     "nothing_to_claim": "Nothing captured under this programme can be claimed now; `detail` says what waits.",
     "order_changed": "Another amount of the order is filled by now than its sender expects.",
-    "order_not_live": "The order is already filled, cancelled, expired or rejected.",
+    "order_not_live": "The order is over; `detail` says how, and what goes on for one that was replaced.",
     "cancelled_not_read": "The order is cancelled, but its fills could not be read; get the order later.",
     "order_rejected": "The book rejected the order; `errors` names the rule.",
     "overloaded": "Too many requests are waiting; nothing was done, send it again shortly.",
@@ -86,7 +86,31 @@ PROBLEM_CODES: Final[dict[str, str]] = {
     "yearly_cap_exceeded": "The amount would take the buyer above the programme's cap of the year.",
 }
 
+BOOK_CODES: Final[dict[str, str]] = {
+    "duplicate_order_id": "An order in the book has the id already.",
+    "expire_hour_in_past": "The order's expiry passed while it was under way.",
+    "expire_hour_unexpected": "An expiry goes with time_in_force gtd only.",
+    "mask_negative": "What the order asks of others cannot be read.",
+    "min_hours_out_of_range": "The shortest piece for sale does not fit the window.",
+    "notional_too_large": "The order is worth more than one order may be.",
+    "phase": "The product is not open for this.",
+    "post_only_immediate": "An order that never rests cannot be post_only.",
+    "post_only_would_trade": "The order is post_only and would have traded at once.",
+    "price_not_positive": "The price is not more than 0.",
+    "price_outside_collar": "The price is further from the product's reference price than its collar allows.",
+    "quantity_not_positive": "The quantity is not more than 0.",
+    "quantity_not_smaller": "The quantity is not less than the order has.",
+    "replacement_differs": "What takes an order's place is of another side or owner.",
+    "unknown_order": "The order is not in the book.",
+    "window_beyond_horizon": "The window ends beyond the hours that a book has.",
+    "window_empty": "The window has no hour.",
+    "window_too_short": "The window is shorter than the hours asked for.",
+    "wrong_product": "The order is of another product than the book.",
+}
+"""Why a book refuses, where the door has no word for the same; the console's words are with its orders."""
+
 FAULT_CODES: Final[dict[str, str]] = {
+    **BOOK_CODES,
     "already_used": "The value must be new and was used before.",
     "bad_amount": "Not an amount of money: a decimal string with at most two decimals.",
     "bad_cursor": "Not the next_cursor of a page of this list.",
@@ -121,6 +145,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "not_subscribed": "A channel that this connection does not follow.",
     "not_supported_yet": "A value of the general model of programmes that this version does not obey.",
     "order_changed": "Not what has been filled of the order by now.",
+    "order_replaced": "An amendment put another order in the place of this one.",
     "out_of_range": "The value lies outside its bounds.",
     "outside_lease": "The hour does not belong to the lease.",
     "overlap": "Two spans of time have a moment in common.",

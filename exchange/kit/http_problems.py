@@ -34,7 +34,8 @@ _CODE_OF_STATUS: Final = {
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """The body of every answer with status 400 or above.
 
-    `outcome` tells whether the request changed anything; `retryable` whether sending the same again may help.
+    `outcome` tells whether the request changed anything: `applied` is also what was refused and is kept on
+    record, as a rejected order is, whose id is used up. `retryable`: whether the same again may help.
     """
 
     type: str

@@ -44,7 +44,7 @@ from exchange.orders.outcomes import (
     Refused,
     Withdrawn,
 )
-from exchange.orders.rejections import amendment_denied, amendment_rejected
+from exchange.orders.rejections import amendment_denied, amendment_rejected, not_live
 from exchange.orders.rules import judge_quantity, needs_mask, parse_order
 from matching.commands import CancelAll, CancelOrder, PlaceOrder, ReduceOrder, ReplaceOrder, SetPhase
 from matching.events import OrderCancelled, OrderRejected
@@ -210,7 +210,7 @@ class Batch(Execution):
             return AmendedBefore(order_id=kept.order_id, priority=kept.priority)
         order = self._own_live(request.order_id, request.participant_id)
         if order is None:
-            raise Conflict("order_not_live", "the order is already filled, cancelled, expired or rejected")
+            raise not_live(request.order_id)
         amending.check_guard(request.wish, order)
         changes = amending.wanted_changes(request.wish, order)
         priority: Priority = "kept"

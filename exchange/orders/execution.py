@@ -177,7 +177,7 @@ class Execution:
         for index, event in enumerate(events):
             self._follow(event, index, product_id, asker)
         trade_ids = tuple(trade.trade_id for trade in trades[trades_before:])
-        told_beside = (client_order_id, trade_ids)
+        told_beside = (client_order_id, trade_ids, asker.cause)
         self.steps.append(Step(command.sequence, product_id, self._at_us, events, written[-1], *told_beside))
         return events
 
@@ -314,7 +314,7 @@ class Execution:
     ) -> None:
         order = self._partition.live[order_id]
         order.status = status
-        order.reason = reason
+        order.reason = asker.cause or reason
         if order.funded is not None:
             self._settlement.close(order.funded)
         self._touch(order)

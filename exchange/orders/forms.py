@@ -1,4 +1,8 @@
-"""An order in its other forms: as its book knows it, and as the audit trail tells it. Pure."""
+"""An order in its other forms: as its book knows it, and as the audit trail tells it. Pure.
+
+A book counts by the first hour for sale, which is the one after the hour that the venue's clock shows.
+Orders, answers and the audit trail have `expire_hour` by that clock; only here does it become the book's.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from exchange.orders.preview_models import RestingAsk
 from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
 
 if TYPE_CHECKING:
-    from exchange.orders.models import Denial, LiveOrder
+    from exchange.orders.models import Denial, LiveOrder, OrderTerms
 
 # Asking a class for its member by value, or reading one off it, is slow, and every order asks.
 _FILL_POLICIES: Final = {each.value: each for each in FillPolicy}
@@ -57,7 +61,7 @@ def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
             price_ticks=order.price_ticks,
             min_hours=terms.min_hours,
             time_in_force=_TIMES_IN_FORCE[terms.time_in_force],
-            expire_hour=terms.expire_hour,
+            expire_hour=_book_expire_hour(terms),
             post_only=terms.post_only,
             is_mask=order.is_mask,
             needs_mask=needs_mask,
@@ -75,11 +79,16 @@ def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:
         fill=_FILL_POLICIES[terms.fill],
         placement=_PLACEMENTS[terms.placement],
         time_in_force=_TIMES_IN_FORCE[terms.time_in_force],
-        expire_hour=terms.expire_hour,
+        expire_hour=_book_expire_hour(terms),
         post_only=terms.post_only,
         is_mask=order.is_mask,
         needs_mask=needs_mask,
     )
+
+
+def _book_expire_hour(terms: OrderTerms) -> int:
+    """Return the first hour for sale once the clock shows the hour at whose start an order ends; 0: none."""
+    return terms.expire_hour + 1 if terms.expire_hour else 0
 
 
 def resting_ask(order: LiveOrder) -> RestingAsk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,13 @@ from matching.order import Side
 ORDERS_MAX = 1_000
 """How many orders a batch may have."""
 TIMEOUT_S_MAX = 86_400
+
+
+class Cause(StrEnum):
+    """What withdrew orders where nobody asked for it then; told as their reason."""
+
+    CANCEL_ALL_AFTER = "cancel_all_after"
+    CANCEL_ON_DISCONNECT = "cancel_on_disconnect"
 
 
 class NewOrders(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

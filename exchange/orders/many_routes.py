@@ -59,8 +59,8 @@ class ManyOrdersController(Controller):
         """Set the participant's dead man's switch: sent again in time it is put off, 0 takes it away.
 
         It is of the participant, whichever key sets it, and runs by the wall clock, also while the exchange
-        restarts: what comes due then is cancelled once it is up again. Set it again where its outcome is
-        unknown.
+        restarts: what comes due then is cancelled once it is up again, for the `reason` `cancel_all_after`.
+        Set it again where its outcome is unknown.
         """
         switches: Switches = request.app.state.switches
         return switch_view(data, await switches.set(request.principal, data.timeout_s))

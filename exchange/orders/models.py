@@ -69,7 +69,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     A sell order (ask) offers `quantity_gpus` over every hour of `[starts_at, ends_at)`. A buy order (bid)
     wants `quantity_gpus` over `hours` contiguous hours inside `[starts_at, ends_at)`; without `hours`, over
-    all of it.
+    all of it. A gtd order ends when the venue's clock reaches `expires_at`, a whole hour still to come.
     """
 
     client_order_id: ClientText
@@ -128,6 +128,7 @@ class AmendOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class OrderTerms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """The terms of an order that only it and its book care about; stored as they stand in `orders.terms`.
 
+    `expire_hour` is the hour of the venue's clock at whose start a gtd order ends; its book is told the next.
     `shares` is what voucher programmes pay of a bid, set once its money is.
     """
 
@@ -201,7 +202,7 @@ class CancelRequest(msgspec.Struct, frozen=True, kw_only=True):
 class CancelAllRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A participant's wish to withdraw all its orders in a partition, of one product or side where given.
 
-    `cause` says what else asked for it: its dead man's switch, for one.
+    `cause` says what else asked for it, as a `Cause`: it is told as the reason for which the orders ended.
     """
 
     participant_id: int
@@ -338,7 +339,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     """A command's events as they are told to the world, and as they stand in the journal.
 
     What events do not say is told beside them: the client order id of the order that the command brought, if
-    it brought one, and the ids of its trades, in the order of its `Traded` events.
+    it brought one, the ids of its trades, in the order of its `Traded` events, and its `CancelRequest.cause`.
     """
 
     sequence: int
@@ -348,6 +349,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     encoded: bytes = b""
     client_order_id: str = ""
     trade_ids: tuple[int, ...] = ()
+    cause: str = ""
 
 
 class HeldVoucher(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -395,10 +397,11 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """An order as its owner sees it.
 
     `filled_gpus` and `remaining_gpus` stand for bids, whose GPUs fill for the whole run; an ask sells in time
-    as well, so it is told by `filled_gpu_hours` alone. `shares` name the programmes that pay for a bid, and
-    the rules under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask
-    had as its list price when it was placed. An order that was replaced is over, with its own fills; the one
-    that it names in `replaced_by` goes on for it. `priority` stands in the answer to an amendment.
+    as well, so it is told by `filled_gpu_hours` alone. Nothing remains of an order that is over; its
+    `quantity_gpus` is what was wanted last. `shares` name the programmes that pay for a bid, and the rules
+    under which its vouchers are held. `list_price_cny_per_gpu_hour` is what the provider of an ask had as its
+    list price when it was placed. An order that was replaced is over, with its own fills; the one that it
+    names in `replaced_by` goes on for it. `priority` stands in the answer to an amendment.
     """
 
     id: str

@@ -143,6 +143,10 @@ LIMIT $7;
 -- One order, if it is the participant's own.
 SELECT * FROM orders WHERE id = $1 AND participant_id = $2;
 
+-- name: last_of_client_order_id
+-- The order that amendments left last under a participant's client order id.
+SELECT * FROM orders WHERE participant_id = $1 AND client_order_id = $2 ORDER BY amendment DESC LIMIT 1;
+
 -- name: own_orders
 -- Some orders, those that are the participant's own.
 SELECT * FROM orders WHERE id = ANY ($1::bigint[]) AND participant_id = $2;

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from exchange.kit.bundle import read_each
+from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Fault, InvalidInput, NotFound, Refusal
 from exchange.orders import store
 from exchange.orders.models import Fill, LiveOrder, OrderStatus, PlacedOrder
-from exchange.orders.rejections import rejection_of
+from exchange.orders.rejections import not_live, rejection_of
 from exchange.orders.rules import fingerprint, read_order
 from exchange.orders.views import view_of
 from exchange.settlement.service import fills_of_orders, open_holds_of_orders
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from exchange.kit.database import Connection, Database
+    from exchange.kit.errors import Conflict
     from exchange.orders.models import NewOrder, OrderView, PlaceRequest, Priority
     from exchange.products.models import ProductSpec
 
@@ -55,6 +58,18 @@ class OrderReader:
                 raise NotFound(detail="no such order")
             [view] = await self._views(connection, [order])
         return view if priority is None else msgspec.structs.replace(view, priority=priority)
+
+    async def is_over(self, participant_id: int, order_id: int) -> Conflict:
+        """The refusal for an own order that cannot change any more; without the database it says less."""
+        order = heir = None
+        with suppress(ConnectionLost):
+            async with self._database.connection() as connection:
+                order = await store.order_of_participant(connection, order_id, participant_id)
+                if order is not None and order.replaced_by_id is not None:
+                    heir = await store.last_of_client_order_id(
+                        connection, participant_id, order.client_order_id
+                    )
+        return not_live(order_id, order, heir)
 
     async def page(
         self,

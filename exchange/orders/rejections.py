@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exchange.kit.errors import Conflict, Fault, NotEnoughMoney
-from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
+from exchange.orders.amending import shown_order
 from exchange.orders.models import DenialReason, OrderStatus, PlacedOrder
 from exchange.orders.outcomes import Placed, Refused
 from exchange.orders.views import view_of
 from matching.events import RejectReason
+from matching.units import HORIZON_HOURS, NOTIONAL_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,41 @@ if TYPE_CHECKING:
     from exchange.orders.models import Denial, LiveOrder
     from exchange.orders.outcomes import Outcome
     from exchange.products.models import ProductSpec
+
+_RULES: Final = {
+    RejectReason.PHASE: ("product", "is not open for new orders"),
+    RejectReason.UNKNOWN_ORDER: ("", "must be of an order that still rests in the book"),
+    RejectReason.WRONG_PRODUCT: ("product", "must be the product of the book"),
+    RejectReason.REPLACEMENT_DIFFERS: ("side", "must be that of the order that is replaced"),
+    RejectReason.DUPLICATE_ORDER_ID: ("", "must have an id that no other order in the book has"),
+    RejectReason.QUANTITY_NOT_POSITIVE: ("quantity_gpus", "must be more than 0"),
+    RejectReason.NOT_A_LOT_MULTIPLE: ("quantity_gpus", "must be a multiple of the product's lot"),
+    RejectReason.QUANTITY_NOT_SMALLER: ("quantity_gpus", "must be less than the order has"),
+    RejectReason.PRICE_NOT_POSITIVE: ("price_cny_per_gpu_hour", "must be more than 0"),
+    RejectReason.WINDOW_EMPTY: ("ends_at", "must be later than starts_at"),
+    RejectReason.WINDOW_TOO_SHORT: ("hours", "must fit between starts_at and ends_at"),
+    RejectReason.WINDOW_IN_PAST: ("starts_at", "has passed while the order was under way"),
+    RejectReason.WINDOW_BEYOND_HORIZON: (
+        "ends_at",
+        f"must be at most {HORIZON_HOURS} hours after the first hour for sale",
+    ),
+    RejectReason.MIN_HOURS_OUT_OF_RANGE: ("min_hours", "must be from 1 to the hours of the window"),
+    RejectReason.NOTIONAL_TOO_LARGE: (
+        "",
+        f"must be worth at most {format_cny(NOTIONAL_MAX)} CNY, price by GPUs by hours",
+    ),
+    RejectReason.MASK_NEGATIVE: ("", "must ask of others only what the exchange knows of"),
+    RejectReason.EXPIRE_HOUR_UNEXPECTED: ("expires_at", "must only be given with time_in_force gtd"),
+    RejectReason.EXPIRE_HOUR_IN_PAST: ("expires_at", "has passed while the order was under way"),
+    RejectReason.POST_ONLY_IMMEDIATE: (
+        "post_only",
+        "must be false with time_in_force ioc and fok, which never rest",
+    ),
+    RejectReason.POST_ONLY_WOULD_TRADE: ("post_only", "forbids it, and the order would trade at once"),
+}
+"""The field ("": no single one) and the rule of each reason of a book; the collar's rule has figures."""
+
+NOT_LIVE: Final = "order_not_live"
 
 # Reading a member off its class is slow, and every order asks.
 _REJECTED: Final = OrderStatus.REJECTED
@@ -82,6 +119,22 @@ def amendment_rejected(order_id: int, wanted: LiveOrder, reason: str, product: P
     )
 
 
+def not_live(order_id: int, order: LiveOrder | None = None, heir: LiveOrder | None = None) -> Conflict:
+    """Return the refusal to change an order that is over; `heir`: what goes on for one that was replaced."""
+    detail = f"order {encode_id('ord', order_id)} is over"
+    if order is not None:
+        detail += f": {_state_of(order)}"
+    if heir is None:
+        return Conflict(NOT_LIVE, detail)
+    heir_id = encode_id("ord", heir.order_id)
+    goes_on = f"{heir_id} goes on for it, and is {_state_of(heir)}"
+    return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", "order_replaced", goes_on, heir_id)])
+
+
+def _state_of(order: LiveOrder) -> str:
+    return f"{order.status} ({order.reason})" if order.reason else order.status
+
+
 def _kind_of(denial: Denial) -> type[NotEnoughMoney | Conflict]:
     return NotEnoughMoney if denial.reason is DenialReason.INSUFFICIENT_FUNDS else Conflict
 
@@ -96,15 +149,14 @@ def voucher_faults(denial: Denial) -> list[Fault]:
 
 
 def book_fault(order: LiveOrder, reason: RejectReason, product: ProductSpec) -> Fault:
-    """Return the rule of the book that an order broke."""
+    """Return the field, the rule and the value of an order that its book refused."""
     if reason is RejectReason.PRICE_OUTSIDE_COLLAR:
-        rule = f"must lie within {product.collar_bps / 100:g} % of the product's reference price"
+        rule = (
+            f"must lie within {product.collar_bps / 100:g} % of the product's reference price: that of its"
+            f" last trade, or {format_cny(product.reference_price_ticks)} CNY before its first"
+        )
         return Fault("/price_cny_per_gpu_hour", reason, rule, format_cny(order.price_ticks))
-    if reason is RejectReason.POST_ONLY_WOULD_TRADE:
-        return Fault("/post_only", reason, "forbids it, and the order would trade at once", value=True)
-    if reason is RejectReason.WINDOW_IN_PAST:
-        rule = "has passed while the order was under way"
-        return Fault("/starts_at", reason, rule, format_hour(order.starts_hour))
-    if reason is RejectReason.PHASE:
-        return Fault("/product", reason, "is not open for new orders", product.id)
-    return Fault("", reason, "breaks a rule of the book")
+    field, rule = _RULES[reason]
+    if not field:
+        return Fault("", reason, rule)
+    return Fault(f"/{field}", reason, rule, getattr(shown_order(order), field))

@@ -80,8 +80,12 @@ class OrdersController(Controller):
     async def place(self, request: ApiRequest, data: JSONBody[NewOrder]) -> Response[OrderView]:
         """Place a bid (scope trade) or an ask (scope list_capacity); answered once it is committed.
 
-        `client_order_id` is yours for ever: sending the same order again gives the stored outcome and the
-        header `Idempotent-Replayed: true`; another order under the same id is refused with 422.
+        `client_order_id` is yours for ever: the same order sent again has no second effect, and is answered
+        as at first with the header `Idempotent-Replayed: true`: by the order, shown as it stands by now, or
+        by the same refusal. Another order under the same id is refused with 422. An order that its book
+        rejects (409 `order_rejected`), or that cannot be paid (402, 409 `no_usable_voucher`), stays on record
+        as `rejected`, so the `outcome` of the refusal is `applied`: the id is used up, send another order
+        under a new one.
         """
         placed = await _service(request).place(request.principal, data, request.faults)
         return Response(placed.view, status_code=201, headers=REPLAYED if placed.replayed else {})
@@ -133,12 +137,15 @@ class OrdersController(Controller):
         """Change an order, all of it or nothing; `priority` tells whether it kept its place.
 
         A smaller `quantity_gpus` (the new total, filled part included) keeps it, unless vouchers pay a lower
-        rate of the smaller order and what is set aside cannot follow. Anything else cancels the
-        order and places what is not filled yet anew, in one step: the answer is the new order, under an id of
-        its own with the old `client_order_id`, and `replaces` names the old one. What the old one set aside
-        counts for the new one, whose vouchers are judged by the rules in force now. Where the new one cannot
-        be paid or is refused, the old one stays as it was; one that ends at once by its own terms (`fok`,
-        `ioc`) has replaced it.
+        rate of the smaller order and what is set aside cannot follow. One that is filled already ends the
+        order, `cancelled` for the reason `reduced_to_nothing`, with the quantity that it had; together with
+        other changes it is refused with 409 `nothing_left`, as nothing could be placed. Anything else cancels
+        the order and places what is not filled yet anew, in one step: the answer is the new order, under an
+        id of its own with the old `client_order_id`, and `replaces` names the old one. What the old one set
+        aside counts for the new one, whose vouchers are judged by the rules in force now. Where the new one
+        cannot be paid or is refused, the old one stays as it was; one that ends at once by its own terms
+        (`fok`, `ioc`) has replaced it. The same wish under the same Idempotency-Key is told again which order
+        goes on and with which `priority`; that order is shown as it stands by now.
         """
         once_key = request.idempotency_key()
         amended = await _service(request).amend(

@@ -190,7 +190,7 @@ def _judge_time_in_force(order: NewOrder, expire_hour: int | None, first_hour: i
         if order.expires_at is None:
             faults.add("/expires_at", "required", "must be given with time_in_force gtd")
         elif expire_hour is not None and expire_hour < first_hour:
-            detail = f"must not lie before {format_hour(first_hour)}"
+            detail = f"must not lie before {format_hour(first_hour)}, when the next hour begins"
             faults.add("/expires_at", "in_past", detail, order.expires_at)
     elif isinstance(order.expires_at, str):
         faults.add(

@@ -10,14 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from exchange.kit.database import ConnectionLost
-from exchange.kit.errors import (
-    Conflict,
-    Faults,
-    Forbidden,
-    NotFound,
-    Refusal,
-    Unavailable,
-)
+from exchange.kit.errors import Faults, Forbidden, NotFound, Refusal, Unavailable
 from exchange.ledger.service import free_cash
 from exchange.orders.amending import names_nothing
 from exchange.orders.checking import Checker
@@ -44,7 +37,7 @@ from exchange.orders.places import OrderPlaces
 from exchange.orders.preview import Venue, look_ahead, means_of, preview_of
 from exchange.orders.preview_models import PreviewView
 from exchange.orders.reading import LATEST_ID, Known, OrderReader
-from exchange.orders.rejections import placed_of
+from exchange.orders.rejections import NOT_LIVE, placed_of
 from exchange.orders.rules import judge_wish
 from exchange.orders.turns import submit
 from exchange.orders.views import open_holds_of, view_of
@@ -232,6 +225,8 @@ class OrderService:
         )
         outcome = await submit(self._sequencers[partition_id], request, turn)
         if isinstance(outcome, Refused):
+            if outcome.refusal.code == NOT_LIVE:
+                raise await self._reader.is_over(principal.participant_id, order_id)
             raise outcome.refusal
         if isinstance(outcome, AmendedBefore):
             view = await self._reader.get(principal.participant_id, outcome.order_id, outcome.priority)
@@ -269,7 +264,7 @@ class OrderService:
             raise TypeError(f"cancelling an order came to {outcome}")
         cancelled = outcome.order
         if cancelled is None:
-            raise Conflict("order_not_live", "the order is already filled, cancelled, expired or rejected")
+            raise await self._reader.is_over(principal.participant_id, order_id)
         if not cancelled.filled_gpu_hours:
             return view_of(cancelled, (), open_holds_of(cancelled))
         try:

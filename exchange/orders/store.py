@@ -328,6 +328,14 @@ async def order_of_participant(
     return None if row is None else _order(row)
 
 
+async def last_of_client_order_id(
+    connection: Connection, participant_id: int, client_order_id: str
+) -> LiveOrder | None:
+    """The order that amendments left last under a client order id, without its money and fills."""
+    row = await connection.fetchrow(QUERIES.last_of_client_order_id, participant_id, client_order_id)
+    return None if row is None else _order(row)
+
+
 async def own_orders(
     connection: Connection, order_ids: Collection[int], participant_id: int
 ) -> list[LiveOrder]:

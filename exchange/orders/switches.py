@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from exchange.kit.chores import Chore
 from exchange.orders import store
+from exchange.orders.many_models import Cause
 from exchange.orders.models import CancelAllRequest
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.25
 RETRY_S: Final = 1.0
 FIRED_AT_ONCE_MAX: Final = 500
-CAUSE: Final = "cancel_all_after"
+CAUSE: Final = Cause.CANCEL_ALL_AFTER
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from exchange.kit.clock import format_rfc3339
 from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
-from exchange.orders.models import FillView, Held, HeldVoucher, OrderView, ShareView
+from exchange.orders.models import LIVE_STATUSES, FillView, Held, HeldVoucher, OrderView, ShareView
 from exchange.orders.rules import average_price
 from exchange.settlement.models import CASH_VOUCHER_ID
 from matching.order import Side
@@ -57,7 +57,7 @@ def view_of(
         sequence=order.sequence,
         filled_gpu_hours=order.filled_gpu_hours,
         filled_gpus=order.filled_gpus if is_bid else None,
-        remaining_gpus=order.quantity_gpus - order.filled_gpus if is_bid else None,
+        remaining_gpus=_remaining_gpus(order) if is_bid else None,
         average_price_cny_per_gpu_hour=average_price(order.filled_notional_fen, order.filled_gpu_hours),
         run_starts_at=None if order.run_starts_hour is None else format_hour(order.run_starts_hour),
         fill=terms.fill if is_bid else None,
@@ -79,6 +79,11 @@ def view_of(
         created_at=created_at,
         updated_at=created_at if is_new else format_rfc3339(order.updated_at_us),
     )
+
+
+def _remaining_gpus(bid: LiveOrder) -> int:
+    """Return what a bid still wants: nothing once it is over, however much of it was filled."""
+    return bid.quantity_gpus - bid.filled_gpus if bid.status in LIVE_STATUSES else 0
 
 
 def open_holds_of(order: LiveOrder) -> list[tuple[int, int]]:

@@ -133,7 +133,8 @@ class Trading:
             order.updated_at = step.at_us
 
     def _end(self, order: OrderRow, status: str, step: Recorded) -> None:
-        order.status, order.reason, order.updated_at = status, step.detail["reason"], step.at_us
+        reason = step.detail.get("cause") or step.detail["reason"]
+        order.status, order.reason, order.updated_at = status, reason, step.at_us
 
     def _fill(self, step: Recorded) -> None:
         """Fill an order by what the journal says of the trade; the buyer's record tells the trade itself."""

@@ -24,7 +24,6 @@ from exchange.kit.error_codes import ERROR_CODES, FAULT_CODES, PROBLEM_CODES
 from exchange.kit.http_described import completed
 from exchange.kit.http_wire import Wire
 from exchange.kit.settings import Settings
-from matching.events import RejectReason
 from tests.e2e.document import undocumented
 from tests.stored_state import KEPT_BESIDE
 
@@ -59,9 +58,9 @@ def problem(answer: httpx.Response, status: int | None = None, code: str | None 
     assert body["instance"].startswith("/"), where
     for fault in body["errors"]:
         assert fault["detail"], where
-        # A book's reasons are not of the list; a line of a file is told what its order would be, alone.
-        known = FAULT_CODES if body["code"] != "lines_refused" else {*ERROR_CODES, *RejectReason}
-        assert fault["code"] in known or body["code"] == "order_rejected", where
+        # A line of a file is told what its order would be, alone.
+        known = FAULT_CODES if body["code"] != "lines_refused" else ERROR_CODES
+        assert fault["code"] in known, where
     assert (status or answer.status_code) == answer.status_code, where
     assert (code or body["code"]) == body["code"], where
     return body

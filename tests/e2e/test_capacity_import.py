@@ -148,7 +148,7 @@ async def test_what_the_book_refuses_is_foreseen(stage: Stage) -> None:
     )
     answer = problem(await send(stage.cast.provider, body), 422, "lines_refused")
     assert pointers(answer) == {"/lines/2/post_only", "/lines/4/client_order_id"}
-    assert {fault["code"] for fault in answer["errors"]} <= {"post_only_would_trade", *FAULT_CODES}
+    assert {fault["code"] for fault in answer["errors"]} <= set(FAULT_CODES)
     told = (await send(stage.cast.provider, body, partial="true")).json()
     assert (told["placed"], [each["line"] for each in told["problems"]]) == (1, [2, 4])
     assert [each["code"] for each in told["problems"]] == ["order_rejected", "client_order_id_reused"]

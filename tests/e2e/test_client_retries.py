@@ -118,6 +118,21 @@ async def test_what_has_one_effect_is_sent_until_it_is_answered(stage: Stage, fa
         assert [order async for order in client.fetch_open_orders(limit=1000)] == []
 
 
+@pytest.mark.parametrize("faults", [[], ["back"], ["there"]])
+async def test_an_order_that_was_replaced_is_not_told_as_withdrawn(stage: Stage, faults: list[str]) -> None:
+    """Its heir rests: to believe that the cancel came through would leave it there."""
+    name = "-".join(["heir", *faults])
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        placed = await client.create_order(ask(stage, name))
+        heir = await client.edit_order(placed.id, AmendOrder(price_cny_per_gpu_hour="4.44"))
+        assert heir.replaces == placed.id
+        line.faults = [*faults]
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(placed.id)
+        assert [fault.value for fault in refused.value.problem.errors] == [heir.id]
+        assert (await client.cancel_order(heir.id)).status == "cancelled"
+
+
 async def test_what_might_have_another_answer_is_sent_once(stage: Stage) -> None:
     async with client_over(stage, stage.cast.provider) as (client, line):
         await client.create_order(ask(stage, "all-1"))

@@ -155,7 +155,7 @@ async def test_orders_go_with_their_stream_where_that_was_asked_for(stage: Stage
         gone = await eventually(
             lambda: client.fetch_order(placed.id), lambda order: order.status != "resting"
         )
-        assert (gone.status, gone.reason) == ("cancelled", "requested")
+        assert (gone.status, gone.reason) == ("cancelled", "cancel_on_disconnect")
 
 
 async def test_a_stop_withdraws_before_it_ends(

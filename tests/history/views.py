@@ -35,7 +35,8 @@ def view_of_state(story: Story, state: State, row: Any) -> dict[str, Any]:
         ],
     }
     if order.expire_hour:
-        view["expires_at"] = format_hour(order.expire_hour)
+        # A book's hour is the first for sale, one ahead of the clock.
+        view["expires_at"] = format_hour(order.expire_hour - 1)
     if state.filled_gpu_hours:
         view["average_price_cny_per_gpu_hour"] = _average(state)
     if story.replaces is not None:
@@ -54,7 +55,7 @@ def view_of_state(story: Story, state: State, row: Any) -> dict[str, Any]:
         }
     if state.fills:
         view["run_starts_at"] = format_hour(state.fills[0].starts_hour)
-    open_gpus = state.quantity_gpus - state.filled_gpus
+    open_gpus = state.quantity_gpus - state.filled_gpus if state.status in LIVE else 0
     return view | {
         "side": "buy",
         "starts_at": format_hour(order.earliest_hour),

@@ -87,6 +87,7 @@ async def test_a_bid_reduced_to_what_is_filled_is_over(
     over = await world.amend(buyer, bid, quantity_gpus=2)
     assert (over.status, over.reason, over.priority) == (OrderStatus.CANCELLED, "reduced_to_nothing", "kept")
     assert [fill.quantity_gpus for fill in over.fills] == [2]
+    assert (over.quantity_gpus, over.filled_gpus, over.remaining_gpus) == (5, 2, 0)
     assert await world.free_fen(buyer) == MONEY_FEN - 800
 
 
@@ -334,6 +335,37 @@ async def test_a_foreign_order_is_not_found_and_one_that_is_over_is_not_amended(
     with pytest.raises(Conflict) as refused:
         await world.amend(buyer, bid, price=99)
     assert refused.value.code == "order_not_live"
+    assert refused.value.detail == f"order {bid.id} is over: cancelled (requested)"
+    assert not refused.value.errors
+
+
+async def test_who_names_a_replaced_order_is_told_what_goes_on_for_it(
+    world: MarketWorld, buyer: Principal
+) -> None:
+    product = world.product()
+    first = await world.bid(buyer, product, price=100)
+    second = await world.amend(buyer, first, price=101)
+    third = await world.amend(buyer, second, price=102)
+
+    async def cancel(order: OrderView) -> None:
+        await world.exchange.orders.cancel(buyer, decode_id("ord", order.id) or 0)
+
+    async def amend(order: OrderView) -> None:
+        await world.amend(buyer, order, price=103)
+
+    for state in ("resting", "cancelled (requested)"):
+        for replaced in (first, second):
+            for attempt in (cancel, amend):
+                with pytest.raises(Conflict) as refused:
+                    await attempt(replaced)
+                assert refused.value.code == "order_not_live"
+                heir = f"{third.id} goes on for it, and is {state}"
+                assert refused.value.detail == f"order {replaced.id} is over: cancelled (replaced); {heir}"
+                [fault] = refused.value.errors
+                assert (fault.code, fault.detail, fault.value) == ("order_replaced", heir, third.id)
+        if state == "resting":
+            assert (await now(world, buyer, third)).status is OrderStatus.RESTING
+            await cancel(third)
 
 
 async def test_an_amendment_sent_twice_has_one_effect_whatever_happens_between(

@@ -69,6 +69,24 @@ async def test_the_same_order_in_other_words_is_a_replay(
         await world.exchange.orders.place(buyer, changed)
 
 
+async def test_what_was_decided_is_told_again_and_the_order_as_it_stands_by_now(
+    world: MarketWorld, buyer: Principal
+) -> None:
+    order = world.order(Side.BUY, world.product(), price=100, quantity_gpus=9)
+    first = await world.exchange.orders.place(buyer, order)
+    smaller = await world.amend(buyer, first.view, once_key="smaller", quantity_gpus=7)
+    dearer = await world.amend(buyer, first.view, once_key="dearer", price=101)
+    assert (smaller.priority, dearer.priority) == ("kept", "lost")
+    await world.exchange.orders.cancel(buyer, order_id(dearer))
+    again = await world.exchange.orders.place(buyer, order)
+    told = (again.replayed, again.view.id, again.view.reason, again.view.quantity_gpus)
+    assert told == (True, first.view.id, "replaced", 7)
+    smaller = await world.amend(buyer, first.view, once_key="smaller", quantity_gpus=7)
+    assert (smaller.id, smaller.priority, smaller.reason) == (first.view.id, "kept", "replaced")
+    dearer = await world.amend(buyer, first.view, once_key="dearer", price=101)
+    assert (dearer.replaces, dearer.priority, dearer.reason) == (first.view.id, "lost", "requested")
+
+
 @pytest.mark.parametrize("wish", ["named", "only_eligible", "cash"])
 async def test_a_denied_order_is_denied_again_in_the_same_words(
     world: MarketWorld, provider: Principal, buyer: Principal, wish: str
@@ -149,6 +167,18 @@ async def test_a_cancel_is_answered_without_a_second_look_at_the_database(
     assert cancelled == await world.exchange.orders.get(buyer, order_id(bid))
 
 
+async def test_a_cancel_of_what_is_over_is_refused_without_its_database_too(
+    world: MarketWorld, buyer: Principal, database_url: str
+) -> None:
+    bid = await world.bid(buyer, world.product(), price=100)
+    await world.exchange.orders.cancel(buyer, order_id(bid))
+    async with losing_reader(world, database_url) as orders:
+        with pytest.raises(Conflict) as refused:
+            await orders.cancel(buyer, order_id(bid))
+    assert (refused.value.code, refused.value.outcome) == ("order_not_live", "not_applied")
+    assert refused.value.detail == f"order {bid.id} is over"
+
+
 async def test_a_cancel_whose_fills_cannot_be_read_says_that_it_was_applied(
     world: MarketWorld, provider: Principal, buyer: Principal, database_url: str
 ) -> None:
@@ -196,3 +226,34 @@ async def test_an_order_is_found_in_the_tables_while_there_are_no_books(
         monkeypatch.setattr(sequencer, "book", rebuilding)
     cancelled = await world.exchange.orders.cancel(provider, order_id(ask))
     assert cancelled.status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize("ends_by", ["cancel", "fok", "ioc", "rejection", "hour", "replacement", "fill"])
+async def test_nothing_remains_of_a_bid_that_is_over(
+    world: MarketWorld, provider: Principal, buyer: Principal, ends_by: str
+) -> None:
+    """Nothing to buy, that is: `quantity_gpus` says what was wanted."""
+    product = world.product()
+    bid = world.order(Side.BUY, product, quantity_gpus=4)
+    orders = world.exchange.orders
+    if ends_by in {"fok", "ioc"}:
+        bid = msgspec.structs.replace(bid, time_in_force=ends_by)
+    if ends_by == "rejection":
+        bid = msgspec.structs.replace(bid, price_cny_per_gpu_hour="9999.00")
+        with pytest.raises(NotEnoughMoney):
+            await orders.place(buyer, bid)
+        [over] = await orders.page(buyer, limit=1)
+    else:
+        await world.ask(provider, product, quantity_gpus=4 if ends_by == "fill" else 1)
+        over = (await orders.place(buyer, bid)).view
+    if ends_by == "cancel":
+        over = await orders.cancel(buyer, order_id(over))
+    elif ends_by == "replacement":
+        await world.amend(buyer, over, price=100)
+    elif ends_by == "hour":
+        await world.pass_hours(2)
+    stored = await orders.get(buyer, order_id(over))
+    assert stored.status in {"cancelled", "expired", "filled", "rejected"}
+    assert (stored.quantity_gpus, stored.remaining_gpus) == (4, 0)
+    if ends_by not in {"replacement", "hour"}:
+        assert over.remaining_gpus == 0

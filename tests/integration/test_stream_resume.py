@@ -19,6 +19,7 @@ from exchange.feed import channels, own_orders
 from exchange.feed.models import Delta, Resumed, Snapshot
 from exchange.kit.auth import Principal
 from exchange.kit.errors import Refusal
+from exchange.orders.many_models import Cause
 from exchange.orders.models import OrderView
 from matching.order import Side
 from tests.hypothesis_profiles import is_long
@@ -105,7 +106,10 @@ async def act(world: MarketWorld, chance: random.Random, parties: list[Principal
             owner = chance.choice(parties)
             live = await live_of(world, owner)
             if live:
-                await world.exchange.orders.cancel_all(owner, product_id=live[0].product, side=live[0].side)
+                cause = chance.choice(["", *Cause])
+                await world.exchange.orders.cancel_all(
+                    owner, product_id=live[0].product, side=live[0].side, cause=cause
+                )
         else:
             await world.pass_hours(1)
     except Refusal:
@@ -130,7 +134,7 @@ def shown(view: OrderView) -> tuple[Any, ...]:
         (view.starts_at, view.ends_at, view.hours),
         view.price_cny_per_gpu_hour,
         view.filled_gpu_hours,
-        view.filled_gpus or 0,
+        view.filled_gpus,
         view.replaced_by,
         fills,
     )

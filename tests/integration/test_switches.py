@@ -94,6 +94,8 @@ async def test_a_switch_fires_unless_it_is_put_off_or_taken_away(world: MarketWo
             decode_id("ord", bid.id),
         )
     assert cause == CAUSE
+    told = await world.exchange.orders.get(buyer, decode_id("ord", bid.id) or 0)
+    assert told.reason == CAUSE
 
 
 async def test_a_switch_survives_the_process_and_fires_at_the_start_where_its_time_has_passed(

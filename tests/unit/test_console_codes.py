@@ -20,6 +20,7 @@ from exchange.claims.models import ActorRole, ClaimStatus
 from exchange.kit import own_reasons
 from exchange.kit.auth import Scope
 from exchange.ledger.models import TransferKind, TransferReason
+from exchange.orders.many_models import Cause
 from exchange.orders.models import REPLACED, DenialReason, OrderStatus
 from exchange.participants.models import Ownership, ParticipantKind, SizeClass
 from exchange.products.models import Origin
@@ -71,7 +72,7 @@ def test_every_value_has_its_words(codes: type[StrEnum], folder: str, prefix: st
 
 
 def test_every_reason_of_an_order_has_its_words_and_no_word_is_of_another() -> None:
-    reasons = chain(RejectReason, DenialReason, CancelReason, ExpireReason)
+    reasons = chain(RejectReason, DenialReason, CancelReason, ExpireReason, Cause)
     assert words("orders") == {str(reason) for reason in reasons} | {REPLACED}
 
 

@@ -13,9 +13,10 @@ import pytest
 
 import exchange
 from exchange.kit import errors
-from exchange.kit.error_codes import ERROR_CODES, FAULT_CODES, PROBLEM_CODES
+from exchange.kit.error_codes import BOOK_CODES, ERROR_CODES, FAULT_CODES, PROBLEM_CODES
 from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal, Unavailable
 from exchange.vouchers import choice
+from matching.events import RejectReason
 
 PACKAGE = Path(exchange.__file__).parent
 
@@ -68,6 +69,11 @@ def test_every_reason_why_a_voucher_cannot_pay_is_listed() -> None:
     reasons = {word for word in words if re.fullmatch(r"[a-z]+(_[a-z]+)+", word)}
     assert {"voucher_expired", "voucher_not_stackable"} <= reasons
     assert reasons - set(FAULT_CODES) == set()
+
+
+def test_every_reason_of_a_book_is_listed() -> None:
+    assert set(RejectReason) <= set(FAULT_CODES)
+    assert set(BOOK_CODES) <= set(RejectReason)
 
 
 def test_the_default_codes_are_listed() -> None:

@@ -113,7 +113,7 @@ def test_a_good_bid_and_a_good_ask_become_integers() -> None:
         (BID, {"time_in_force": "fok", "fill": "partial"}, {"/fill": "not_applicable"}),
         (
             BID,
-            {"time_in_force": "gtd", "expires_at": format_hour(FIRST_HOUR - 2)},
+            {"time_in_force": "gtd", "expires_at": format_hour(FIRST_HOUR - 1)},
             {"/expires_at": "in_past"},
         ),
         (BID, {"min_hours": 2}, {"/min_hours": "not_applicable"}),

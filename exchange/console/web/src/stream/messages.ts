@@ -45,7 +45,7 @@ export interface OwnOrder {
   ends_at: string;
   hours: number;
   price_cny_per_gpu_hour: string;
-  filled_gpus: number;
+  filled_gpus?: number;
   filled_gpu_hours: number;
 }
 
