@@ -19,7 +19,7 @@ from matching.order import Side
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from exchange.kit.bundle import Bundle, Writer
+    from exchange.kit.bundle import Writer
     from exchange.kit.database import Connection, Record
     from exchange.orders.models import JournalRow
 
@@ -141,7 +141,7 @@ async def reduce_asks(connection: Writer, quantities: Mapping[int, int]) -> None
 
 
 async def append(
-    bundle: Bundle,
+    connection: Writer,
     partition_id: int,
     rows: Sequence[JournalRow],
     *,
@@ -154,7 +154,7 @@ async def append(
     The bundle's value is 0, with nothing appended, when the head is not where this leader left it: another
     one has taken over.
     """
-    await bundle.execute(
+    await connection.execute(
         QUERIES.append,
         partition_id,
         epoch,

@@ -21,7 +21,7 @@ from tests.history.check import check_history
 from tests.history.journal import Journal, Unfit, read_journal
 from tests.history.record import Asked, History
 from tests.history.stage import Operator
-from tests.history.traffic import Traffic
+from tests.history.traffic import Traffic, Worker
 from tests.hypothesis_profiles import NIGHTLY_FACTOR, is_long
 from tests.plain_http import Line
 
@@ -55,7 +55,27 @@ async def recorded(house: Served) -> History:
             await traffic.until(ANSWERS_AN_HOUR)
             house.pass_hours(1)
         cutting.cancel()
+    await _reduce_one(history, traffic, line())
     return history
+
+
+async def _reduce_one(history: History, traffic: Traffic, line: Line) -> None:
+    """Make an ask smaller that nothing happens to any more."""
+    provider = next(each for each in traffic.traders if not each.is_buyer)
+    worker = Worker(traffic, provider, line, Random(SEED), "last")
+    order = worker.order() | {"quantity_gpus": 6, "time_in_force": "gtc", "post_only": True}
+    placed = await history.ask(line, provider, "place", sent=order)
+    assert placed.status == 201
+    reduced = await history.ask(
+        line,
+        provider,
+        "amend",
+        fields={"order_id": placed.told["id"]},
+        sent={"quantity_gpus": 2},
+        once_key="last",
+    )
+    assert reduced.status == 200
+    line.cut()
 
 
 class Recorded(msgspec.Struct):
@@ -235,25 +255,38 @@ async def test_what_nobody_knew_may_be_done_later(kept: Recorded) -> None:
     check_history(history, journal)
 
 
-async def test_a_reduction_may_be_that_of_a_lost_request_for_the_same(kept: Recorded) -> None:
-    """The one that was answered found the order as it wished it, and did nothing."""
+def _found_as_it_wished(kept: Recorded, once_key: str) -> tuple[History, Journal]:
+    """Lose the answer of the amendment that changed an order last, and ask for the same in the end."""
     history, journal = deepcopy((kept.history, kept.journal))
     again = deepcopy(journal)
     again.tell()
-    last_changes = {order_id: story.states[-1][0] for order_id, story in again.stories.items()}
-    reductions = {
+    reduced_last = {
         entry.command.order_id
         for entry in journal.entries
-        if isinstance(entry.command, ReduceOrder) and last_changes[entry.command.order_id] == entry.sequence
+        if isinstance(entry.command, ReduceOrder)
+        and again.stories[entry.command.order_id].states[-1][0] == entry.sequence
     }
     did_it = next(
         each
         for each in history.asked
-        if each.kind == "amend" and each.status == 200 and each.order_id in reductions
+        if each.kind == "amend" and each.status == 200 and each.order_id in reduced_last
         if each.told["priority"] == "kept" and not each.replayed
     )
     end_ns = max(each.answered_ns or each.sent_ns for each in history.asked) + 1
-    found_it_so = msgspec.structs.replace(did_it, sent_ns=end_ns, answered_ns=end_ns + 1, once_key="other")
-    history.asked.append(found_it_so)
+    history.asked.append(
+        msgspec.structs.replace(
+            did_it, sent_ns=end_ns, answered_ns=end_ns + 1, once_key=once_key or did_it.once_key
+        )
+    )
     did_it.status = did_it.answered_ns = did_it.told = None
-    check_history(history, journal)
+    return history, journal
+
+
+async def test_a_reduction_may_be_that_of_a_lost_request_for_the_same(kept: Recorded) -> None:
+    """The one that was answered found the order as it wished it, and did nothing."""
+    check_history(*_found_as_it_wished(kept, "another"))
+
+
+async def test_under_one_key_what_a_lost_request_did_is_told_as_a_replay(kept: Recorded) -> None:
+    with pytest.raises(Unfit):
+        check_history(*_found_as_it_wished(kept, ""))

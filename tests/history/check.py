@@ -214,12 +214,14 @@ class Checker:
     def _find_reduction(self, asked: Asked, wanted: int | None) -> None:
         """Take the reduction to a quantity; there is none where the order had that quantity already.
 
-        So where one that was lost had asked for the same before, it is left to that.
+        So where one that was lost had asked for the same before, under another key, it is left to that: under
+        its own key what was done before is told as a replay.
         """
         if any(
             other.kind == "amend"
             and other.may_be_done
             and other.sent_ns < asked.sent_ns
+            and other.once_key != asked.once_key
             and (other.order_id, other.sent.get("quantity_gpus")) == (asked.order_id, wanted)
             for other in self.history.asked
         ):
