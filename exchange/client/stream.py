@@ -191,7 +191,8 @@ class OrderStream:
         if self._failure is not None:
             raise self._failure
         if self._connection is None:
-            raise Unreachable(f"no connection to {self._address} within {TIMEOUT_S} s")
+            detail = f"no connection to {self._address} within {TIMEOUT_S} s"
+            raise Unreachable(detail, outcome="not_applied")
         return self._connection
 
     @property
@@ -200,7 +201,8 @@ class OrderStream:
 
     def _no_answer(self, error: BaseException) -> Unreachable:
         detail = f"no answer from {self._address}: {str(error) or type(error).__name__}"
-        return Unreachable(detail, is_lost=self.connections > 0)
+        was_there = self.connections > 0
+        return Unreachable(detail, is_lost=was_there, outcome="unknown" if was_there else "not_applied")
 
     def _begin(self, work: Any, name: str) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)
@@ -323,7 +325,8 @@ class OrderStream:
         async with self._moved:
             self._failure = failure
             self._moved.notify_all()
-        self._lose(failure)
+        # Who waits has sent something, and is answered by nobody.
+        self._lose(failure.in_doubt() if isinstance(failure, ApiProblem) else failure)
         await self._events.put(failure)
 
     def _lose(self, why: Exception) -> None:

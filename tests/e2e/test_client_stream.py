@@ -134,6 +134,34 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_where_it_has_one_eff
         await stream.cancel_all_orders()
 
 
+async def test_what_was_sent_before_stays_in_doubt_whatever_the_last_answer_says(stage: Stage) -> None:
+    """The order rests; what is refused is the attempt after the one that placed it."""
+    house = stage.house
+    [sequencer] = house.exchange.partitions.leaders.values()
+    partition = sequencer._partition  # type: ignore[attr-defined]
+    async with (
+        ExchangeClient(str(house.http.base_url), stage.cast.provider.key, patience_s=2.0) as client,
+        client.stream() as stream,
+    ):
+        async with house.exchange.database.transaction() as holding:
+            await holding.execute("LOCK TABLE journal IN EXCLUSIVE MODE")
+            asking = asyncio.create_task(stream.create_order(ask(stage, "doubted")))
+            await eventually(lambda: _waiting(house), lambda count: count > 0)
+            sequencer._partition = None  # type: ignore[attr-defined]
+            house.exchange.relay.hub.close_all(Closing.MISSED)
+            await eventually(lambda: _connections(stream), lambda count: count == 2)
+            try:
+                with pytest.raises(ApiProblem) as refused:
+                    await asking
+            finally:
+                sequencer._partition = partition  # type: ignore[attr-defined]
+        assert (refused.value.problem.code, refused.value.outcome) == ("rebuilding", "unknown")
+        placed = await stream.create_order(ask(stage, "doubted"))
+        assert placed.status == "resting"
+        assert [each.id async for each in client.fetch_open_orders(limit=1000)] == [placed.id]
+        await stream.cancel_all_orders()
+
+
 async def _connections(stream: OrderStream) -> int:
     return stream.connections
 
