@@ -1,8 +1,8 @@
 """The two ways in which a request fails: the exchange says no, or no usable answer comes.
 
 Neither changes once it is made: several may wait for one, and each is told more by another.
-`outcome` tells what is known of the effect: `not_applied`, `applied` or `unknown`. An answer speaks of the attempt that it answers;
-where one before it may have had its effect, `retrying` says so.
+`outcome` tells what is known of the effect: `not_applied`, `applied` or `unknown`. An answer speaks of the
+attempt that it answers; where one before it may have had its effect, `retrying` says so.
 """
 
 from typing import Final, Literal
