@@ -22,7 +22,7 @@ from exchange.app import GIVE_UP_S, OPERATOR_KEY_FILE, Exchange, StartError
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
 from exchange.kit import collector, logs
-from exchange.kit.http_wire import Wire, WireLimits
+from exchange.kit.http_wire import StreamProtocol, Wire, WireLimits
 from exchange.kit.settings import ROLES, Settings
 from exchange.kit.tasks import end
 
@@ -97,7 +97,7 @@ async def serve_until(
         app,
         loop="uvloop",
         http=wire.protocol,  # type: ignore[arg-type]  # it is called as a class would be
-        ws="websockets-sansio",
+        ws=StreamProtocol,
         ws_max_size=WEBSOCKET_BYTES_MAX,
         ws_per_message_deflate=False,
         ws_ping_interval=wire.limits.ping_s,

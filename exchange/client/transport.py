@@ -176,12 +176,18 @@ def _outcome_of(method: str) -> Unanswered:
     return "not_applied" if method == "GET" else "unknown"
 
 
-def _problem_of(response: httpx.Response, method: str) -> Exception:
+def _problem_of(response: httpx.Response, method: str) -> ApiProblem | Unreachable:
+    return failure_of(response.status_code, response.headers, response.content, method, str(response.url))
+
+
+def failure_of(
+    status: int, headers: Mapping[str, str], body: bytes, method: str, what: str
+) -> ApiProblem | Unreachable:
+    """Return what an answer of status 400 or above says: a problem, or that it is none of the exchange's."""
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
-        detail = f"{response.url} answered {response.status_code} without a problem body"
-        is_lost = response.status_code in GATEWAY_FAULTS
-        return Unreachable(detail, is_lost=is_lost, outcome=_outcome_of(method))
-    retry_after = response.headers.get("Retry-After", "")
+        detail = f"{what} answered {status} without a problem body"
+        return Unreachable(detail, is_lost=status in GATEWAY_FAULTS, outcome=_outcome_of(method))
+    retry_after = headers.get("Retry-After", "")
     return ApiProblem(problem, float(retry_after) if retry_after.isdecimal() else 0.0)
