@@ -28,7 +28,7 @@ from exchange.kit.http_limits import Limits, unlimited
 from exchange.kit.http_openapi import openapi_config, openapi_routes
 from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.http_scope import REFUSED, request_id_of
+from exchange.kit.http_scope import REFUSED, TOLD, request_id_of
 from exchange.kit.logs import REQUEST
 from exchange.kit.meters import Counts
 
@@ -87,13 +87,13 @@ def _finish(
         message["headers"] = headers
         if _log.isEnabledFor(logging.DEBUG):
             REQUEST.set(scope)
-            _log.debug("answered", extra={"fields": _told(method, path, status)})
+            _log.debug("answered", extra={"fields": _told(scope, method, path, status)})
 
     return finish
 
 
-def _told(method: str, path: str, status: int) -> dict[str, Any]:
-    return {"method": method, "path": path, "status": status}
+def _told(scope: Any, method: str, path: str, status: int) -> dict[str, Any]:
+    return {"method": method, "path": path, "status": status, **scope.get(TOLD, {})}
 
 
 @get(

@@ -45,7 +45,10 @@ def _answering(scope: Any, send: Send) -> Callable[[Message], Awaitable[None]]:
     async def answer(message: Any) -> None:
         nonlocal is_open
         error = scope.get(_ERROR)
-        is_open |= message["type"] == "websocket.accept"
+        if message["type"] == "websocket.accept":
+            is_open = True
+            named = (b"x-request-id", request_id_of(scope).encode())
+            message["headers"] = [*(message.get("headers") or ()), named]
         if is_open or error is None or isinstance(error, WebSocketDisconnect):
             await send(message)
             return
