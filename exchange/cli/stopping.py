@@ -1,9 +1,9 @@
 """How a server is told to stop: at once, or after a while in which it says that it will.
 
-What sends callers to a server learns from `/readyz` that it is to send no more: it asks every few seconds, and
-mostly wants to hear it more than once. So SIGTERM, which supervisors send, first lets `/readyz` say no for some
-seconds, while everything is answered as before. SIGINT, which people send, and a second SIGTERM stop at once,
-as SIGTERM does before the server is up: nobody is sent to it then.
+What sends callers to a server learns from `/readyz` that it is to send no more: it asks every few seconds,
+and mostly wants to hear it more than once. So SIGTERM, which supervisors send, first lets `/readyz` say no
+for some seconds, while everything is answered as before. SIGINT, which people send, and a second SIGTERM stop
+at once, as SIGTERM does before the server is up: nobody is sent to it then.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Stop:
-    """Sets `stopping` when it is time: `listen` for signals, and once the server is up say how to `drain` it."""
+    """Sets `stopping` when it is time: `listen` for signals, and once the server is up say how to `drain`."""
 
     def __init__(self, stopping: asyncio.Event) -> None:
         self.stopping = stopping
