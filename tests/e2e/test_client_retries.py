@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.client import ApiProblem, ExchangeClient, Unreachable, retrying
+from exchange.client import ApiProblem, ExchangeClient, Unreachable, calls, retrying
 from exchange.client.problems import Problem
 from exchange.client.retrying import PATIENCE_S, WAIT_S_MAX, WAIT_S_MIN, persist
 from exchange.kit.clock import US_PER_SECOND
@@ -128,6 +128,23 @@ async def test_what_might_have_another_answer_is_sent_once(stage: Stage) -> None
             await client.cancel_all_orders()
         assert line.sent == [("DELETE", "/v1/orders")]
         assert [order async for order in client.fetch_open_orders(limit=1000)] == []
+
+
+async def test_a_list_is_given_whole_unless_less_of_it_is_asked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "PAGE_ROWS", 2)
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        await client.create_orders(NewOrders(orders=[ask(stage, f"list-{number}") for number in range(5)]))
+        line.sent = []
+        whole = [order.client_order_id async for order in client.fetch_open_orders()]
+        assert whole == [f"list-{number}" for number in range(4, -1, -1)]
+        assert len(line.sent) == 3
+        for limit in (0, 1, 3):
+            some = [order.client_order_id async for order in client.fetch_open_orders(limit=limit)]
+            assert some == whole[:limit]
+        assert [account.id async for account in client.fetch_balance()]
+        await client.cancel_all_orders()
 
 
 async def test_a_refusal_that_stays_is_told_at_once(stage: Stage) -> None:
