@@ -1,9 +1,10 @@
 """Every call of the public API that the command line and the demo make, typed.
 
 A method is one request; lists are async iterators that follow the cursor, to the end where no `limit` is
-given. Methods raise `ApiProblem` for a refusal and `Unreachable` where no usable answer came. A `once_key` is sent as the Idempotency-Key: the same
-key and body have one effect and one answer, however often they are sent. Orders are in `orders`, what is told
-over WebSockets in `watching`, under the names of CCXT where it has one.
+given. Methods raise `ApiProblem` for a refusal and `Unreachable` where no usable answer came. A `once_key` is
+sent as the Idempotency-Key: the same key and body have one effect and one answer, however often they are
+sent. Orders are in `orders`, what is told over WebSockets in `watching`, under the names of CCXT where it has
+one.
 """
 
 import secrets
