@@ -353,7 +353,8 @@ class Exchange:
 
     def troubles(self) -> list[str]:
         """Say why the exchange is not ready; empty while it is."""
-        stopping = ["the exchange is stopping"] if self._is_stopping else []
+        is_stopping = self._is_stopping or self.watched.is_draining
+        stopping = ["the exchange is stopping"] if is_stopping else []
         return [*stopping, *self.partitions.troubles(), *troubles(self.watched)]
 
     def _partitions(self) -> Partitions:

@@ -98,8 +98,8 @@ class ServedProcess:
             return {"status": "unreachable", "detail": repr(error)}
         return said
 
-    def wait_until(self, status: str, within_s: float = START_S) -> None:
-        """Return once it says of itself that it is `ready`, or `standby`."""
+    def wait_until(self, status: str | int, within_s: float = START_S) -> None:
+        """Return once it says of itself that it is `ready`, `standby`, or (503) neither."""
         wait_until(lambda: self.ready()["status"] == status, within_s, lambda: f"{self.name}: {self.ready()}")
 
     def send(self, number: signal.Signals) -> None:
@@ -186,9 +186,10 @@ class ProcessFleet:
 
 
 def environment_of_others() -> dict[str, str]:
-    """Return our environment without what is meant for a server of ours."""
+    """Return our environment without what is meant for a server of ours, which stops when it is told to."""
     ours = ("EXCHANGE_", "DATABASE_URL")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**others, "EXCHANGE_DRAIN_S": "0"}
 
 
 @contextmanager

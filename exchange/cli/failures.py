@@ -20,6 +20,7 @@ from exchange.kit.settings import SettingsError
 from matching.units import BookCorrupt
 
 HTTP_SERVER_FAULT: Final = 500
+IN_DOUBT: Final = "it may have been applied: look before you try again"
 WANTS_JSON: Final = "exchange.json"
 
 
@@ -75,7 +76,10 @@ class FailureGroup(click.Group):
         except BookCorrupt as failure:
             show_failure(f"the stored books are not in order, and nothing was started on them: {failure}")
             raise click.exceptions.Exit(ExitCode.CHECK_FAILED) from failure
-        except (Unreachable, ConnectionLost, EmbeddedPostgresError) as failure:
+        except Unreachable as failure:
+            show_failure(str(failure), notes=[IN_DOUBT] if failure.outcome == "unknown" else [])
+            raise click.exceptions.Exit(ExitCode.UNAVAILABLE) from failure
+        except (ConnectionLost, EmbeddedPostgresError) as failure:
             show_failure(str(failure))
             raise click.exceptions.Exit(ExitCode.UNAVAILABLE) from failure
 
@@ -92,7 +96,7 @@ def show_problem(refusal: ApiProblem) -> None:
     ]
     notes = [f"code {problem.code}"] if problem.code else []
     notes += [f"request {problem.request_id}"] if problem.request_id else []
-    notes += ["it may have been applied: look before you try again"] if problem.outcome == "unknown" else []
+    notes += [IN_DOUBT] if problem.outcome == "unknown" else []
     notes += ["trying again may help"] if problem.retryable else []
     show_failure(f"{problem.title}: {problem.detail}" if problem.detail else problem.title, faults, notes)
 

@@ -9,7 +9,7 @@ from exchange.cli.capacity import sell_file
 from exchange.cli.options import DURATION, json_option, start_option, with_client, yes_option
 from exchange.cli.output import write_facts, write_json
 from exchange.cli.times import START_FORMS, TimeFaultError, format_duration, parse_start
-from exchange.client import ExchangeClient
+from exchange.client import ApiProblem, ExchangeClient, Unreachable
 from exchange.kit.fields import format_hour
 from exchange.orders.models import NewOrder, OrderView
 from exchange.orders.preview_models import PreviewView
@@ -115,7 +115,7 @@ async def buy(
         else f"{order.starts_at} to {order.ends_at}"
     )
     _confirm(f"Buy {gpus} GPUs of {product} for {format_duration(hours)}, {when}, at {price}?", yes=yes)
-    _show(await client.create_order(order), as_json=as_json)
+    _show(await _placed(client, order), as_json=as_json)
 
 
 @click.command()
@@ -193,7 +193,7 @@ async def sell(
         _show_preview(order, await client.preview_order(order), as_json=as_json)
         return
     _confirm(f"Offer {gpus} GPUs of {product} from {order.starts_at} to {order.ends_at} at {price}?", yes=yes)
-    _show(await client.create_order(order), as_json=as_json)
+    _show(await _placed(client, order), as_json=as_json)
 
 
 async def starts_hour_of(client: ExchangeClient, start: str, option: str = "--start") -> int:
@@ -223,6 +223,17 @@ def _fresh_id() -> str:
 def _confirm(question: str, *, yes: bool) -> None:
     if not yes:
         click.confirm(question, abort=True, err=True)
+
+
+async def _placed(client: ExchangeClient, order: NewOrder) -> OrderView:
+    """Place an order; a failure that may have placed it says how to find out without a second one."""
+    try:
+        return await client.create_order(order)
+    except (ApiProblem, Unreachable) as failure:
+        if failure.outcome != "unknown":
+            raise
+        told = f"the same command with --client-order-id {order.client_order_id} places no second order"
+        raise failure.and_tells(told) from failure
 
 
 def _show(order: OrderView, *, as_json: bool) -> None:

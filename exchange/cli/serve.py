@@ -6,7 +6,6 @@ import errno
 import logging
 import os
 import resource
-import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
@@ -21,12 +20,13 @@ from exchange.api import create_app
 from exchange.app import GIVE_UP_S, OPERATOR_KEY_FILE, Exchange, StartError
 from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
+from exchange.cli.stopping import Stop
 from exchange.kit import collector, logs
-from exchange.kit.http_wire import Wire, WireLimits
+from exchange.kit.http_wire import StreamProtocol, Wire, WireLimits
 from exchange.kit.settings import ROLES, Settings
 from exchange.kit.tasks import end
 
-DRAIN_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 10
 WEBSOCKET_BYTES_MAX = 1024 * 1024 + 64 * 1024
 """Longest message of a WebSocket that is taken in; what the stream takes is less."""
 FILES_BESIDE = 256
@@ -84,7 +84,7 @@ async def serve_until(
     trusted_proxies: Sequence[str] = (),
     wire: Wire | None = None,
     on_stopping: Callable[[], None] = lambda: None,
-    stop_timeout_s: int = DRAIN_TIMEOUT_S,
+    stop_timeout_s: int = STOP_TIMEOUT_S,
 ) -> None:
     """Answer requests until `stopping` is set, then answer those under way and return.
 
@@ -97,7 +97,7 @@ async def serve_until(
         app,
         loop="uvloop",
         http=wire.protocol,  # type: ignore[arg-type]  # it is called as a class would be
-        ws="websockets-sansio",
+        ws=StreamProtocol,
         ws_max_size=WEBSOCKET_BYTES_MAX,
         ws_per_message_deflate=False,
         ws_ping_interval=wire.limits.ping_s,
@@ -151,13 +151,6 @@ def _files(connections: int) -> int:
     return connections if soft == resource.RLIM_INFINITY else max(1, soft - FILES_BESIDE)
 
 
-def stop_on_signals(stopping: asyncio.Event) -> None:
-    """Set `stopping` on SIGINT and SIGTERM."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-
-
 class Stopped(Exception):
     """The exchange was told to stop before it was up."""
 
@@ -204,7 +197,8 @@ async def serve(
     """Run the exchange.
 
     Settings come from the environment (EXCHANGE_*, DATABASE_URL); an option given here comes first. Without a
-    database an embedded PostgreSQL is started. SIGINT and SIGTERM stop it after answering what is under way.
+    database an embedded PostgreSQL is started. SIGINT and SIGTERM stop it after answering what is under way;
+    after SIGTERM /readyz says for EXCHANGE_DRAIN_S before that it will (a second one stops at once).
 
     Several processes share a database and a Redis (EXCHANGE_REDIS_URL): gateways serve callers, engines lead
     the market by turns.
@@ -219,7 +213,8 @@ async def serve(
     )
     is_json = logs.configure(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
-    stop_on_signals(stopping)
+    stop = Stop(stopping)
+    stop.listen()
     listener = bound_socket(settings.host, settings.port)
     try:
         exchange = await opened(settings, stopping)
@@ -233,6 +228,8 @@ async def serve(
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
 
         def announce() -> None:
+            # Nobody is sent to an engine, and the one that stands by shall lead at once.
+            stop.drain(0 if settings.role == "engine" else settings.drain_s, exchange.watched.drain)
             where = key_file if key_file.exists() else "as made at this database's first start"
             for text in (
                 f"operator's key: {where}",

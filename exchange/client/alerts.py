@@ -12,7 +12,7 @@ _PATH = "/v1/oversight/alerts"
 class AlertCalls(Calls):
     """What a regulator asks and does about alerts."""
 
-    def alerts(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[AlertView]:
+    def alerts(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[AlertView]:
         """Yield alerts, newest first; of a `participant` with a `reason` only."""
         return self._list(_PATH, AlertView, limit, filters)
 
@@ -32,7 +32,7 @@ class AlertCalls(Calls):
         """Close an alert that is under review."""
         return await self._once("POST", f"{_of(alert_id)}/close", AlertDetail, closure)
 
-    def alert_rules(self, *, limit: int) -> AsyncIterator[AlertRulesView]:
+    def alert_rules(self, *, limit: int | None = None) -> AsyncIterator[AlertRulesView]:
         """Yield the versions of the alert rules, newest first."""
         return self._list("/v1/oversight/alert-rules", AlertRulesView, limit, {})
 

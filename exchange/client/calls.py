@@ -34,16 +34,18 @@ class Calls:
         return await self._transport.call(method, path, answer, body=body, headers=headers, again=True)
 
     async def _list(
-        self, path: str, row_type: type[T], limit: int, filters: Mapping[str, QueryValue]
+        self, path: str, row_type: type[T], limit: int | None, filters: Mapping[str, QueryValue]
     ) -> AsyncIterator[T]:
+        """Yield the first `limit` rows of a list, or all; a page is fetched once the one before is read."""
         cursor: str | None = None
-        missing = limit
-        while missing > 0:
-            query = {**filters, "limit": min(missing, PAGE_ROWS), "cursor": cursor}
+        left = limit
+        while left is None or left > 0:
+            rows = PAGE_ROWS if left is None else min(left, PAGE_ROWS)
+            query = {**filters, "limit": rows, "cursor": cursor}
             page = await self._transport.call("GET", path, ClientPage, query=query)
-            for row in page.data[:missing]:
+            for row in page.data[:rows]:
                 yield msgspec.json.decode(row, type=row_type)
-            missing -= len(page.data)
+            left = None if left is None else left - len(page.data)
             cursor = page.next_cursor
             if cursor is None:
                 return

@@ -1,9 +1,10 @@
 """Every call of the public API that the command line and the demo make, typed.
 
-A method is one request; lists are async iterators that follow the cursor. Methods raise `ApiProblem` for a
-refusal and `Unreachable` where no usable answer came. A `once_key` is sent as the Idempotency-Key: the same
-key and body have one effect and one answer, however often they are sent. Orders are in `orders`, what is told
-over WebSockets in `watching`, under the names of CCXT where it has one.
+A method is one request; lists are async iterators that follow the cursor, to the end where no `limit` is
+given. Methods raise `ApiProblem` for a refusal and `Unreachable` where no usable answer came. A `once_key` is
+sent as the Idempotency-Key: the same key and body have one effect and one answer, however often they are
+sent. Orders are in `orders`, what is told over WebSockets in `watching`, under the names of CCXT where it has
+one.
 """
 
 import secrets
@@ -138,18 +139,18 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         path = f"/v1/products/{segment(product)}/list-price"
         return await self._transport.call("PUT", path, ListPriceView, body=new, again=True)
 
-    def list_prices(self, product: str, *, limit: int) -> AsyncIterator[ListPriceView]:
+    def list_prices(self, product: str, *, limit: int | None = None) -> AsyncIterator[ListPriceView]:
         """Yield the present list price of every provider that has one for a product."""
         return self._list(f"/v1/products/{segment(product)}/list-prices", ListPriceView, limit, {})
 
     def list_price_history(
-        self, product: str, *, limit: int, **filters: QueryValue
+        self, product: str, *, limit: int | None = None, **filters: QueryValue
     ) -> AsyncIterator[ListPriceView]:
         """Yield every list price that was published for a product, newest first (`provider_id`)."""
         path = f"/v1/products/{segment(product)}/list-prices/history"
         return self._list(path, ListPriceView, limit, filters)
 
-    def leases(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[LeaseView]:
+    def leases(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[LeaseView]:
         """Yield your leases, as buyer or provider."""
         return self._list("/v1/leases", LeaseView, limit, filters)
 
@@ -179,7 +180,7 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         """Open a voucher programme, as an issuer."""
         return await self._once("POST", "/v1/programmes", ProgrammeView, new, once_key)
 
-    def find_buyers(self, search: str, *, limit: int) -> AsyncIterator[BuyerView]:
+    def find_buyers(self, search: str, *, limit: int | None = None) -> AsyncIterator[BuyerView]:
         """Yield, to an issuer, the active buyers with a text in their name, or the one of an id."""
         return self._list("/v1/buyers", BuyerView, limit, {"search": search})
 
@@ -192,11 +193,11 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         path = "/v1/vouchers/eligibility"
         return await self._transport.call("POST", path, EligibilityAnswer, body=question, again=True)
 
-    def programmes(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ProgrammeView]:
+    def programmes(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[ProgrammeView]:
         """Yield the venue's programmes, newest first."""
         return self._list("/v1/programmes", ProgrammeView, limit, filters)
 
-    def versions(self, programme_id: str, *, limit: int) -> AsyncIterator[VersionView]:
+    def versions(self, programme_id: str, *, limit: int | None = None) -> AsyncIterator[VersionView]:
         """Yield the versions of a programme's rules, newest first."""
         return self._list(f"/v1/programmes/{segment(programme_id)}/versions", VersionView, limit, {})
 
@@ -210,7 +211,9 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         path = f"/v1/programmes/{segment(programme_id)}/steps"
         return await self._once("POST", path, ProgrammeView, step)
 
-    def programme_steps(self, programme_id: str, *, limit: int) -> AsyncIterator[ProgrammeStepView]:
+    def programme_steps(
+        self, programme_id: str, *, limit: int | None = None
+    ) -> AsyncIterator[ProgrammeStepView]:
         """Yield the steps that a programme has taken, in order."""
         return self._list(f"/v1/programmes/{segment(programme_id)}/steps", ProgrammeStepView, limit, {})
 
@@ -222,15 +225,17 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         """Suspend, resume or revoke a voucher of your programme."""
         return await self._once("POST", f"/v1/vouchers/{segment(voucher_id)}/steps", VoucherView, step)
 
-    def steps_of_voucher(self, voucher_id: str, *, limit: int) -> AsyncIterator[VoucherStepView]:
+    def steps_of_voucher(
+        self, voucher_id: str, *, limit: int | None = None
+    ) -> AsyncIterator[VoucherStepView]:
         """Yield what became of one voucher, in order."""
         return self._list(f"/v1/vouchers/{segment(voucher_id)}/steps", VoucherStepView, limit, {})
 
-    def voucher_steps(self, *, limit: int) -> AsyncIterator[VoucherStepView]:
+    def voucher_steps(self, *, limit: int | None = None) -> AsyncIterator[VoucherStepView]:
         """Yield what became of your vouchers, newest first."""
         return self._list("/v1/vouchers/steps", VoucherStepView, limit, {})
 
-    def vouchers(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[VoucherView]:
+    def vouchers(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[VoucherView]:
         """Yield your vouchers, or as an issuer those of your programmes."""
         return self._list("/v1/vouchers", VoucherView, limit, filters)
 
@@ -248,7 +253,9 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         path = f"/v1/applications/{segment(application_id)}/eligibility"
         return await self._transport.call("GET", path, AdmissionView)
 
-    def applications(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ApplicationView]:
+    def applications(
+        self, *, limit: int | None = None, **filters: QueryValue
+    ) -> AsyncIterator[ApplicationView]:
         """Yield your applications, or as an issuer those to your programmes, newest first."""
         return self._list("/v1/applications", ApplicationView, limit, filters)
 
@@ -258,7 +265,9 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
             "GET", f"/v1/applications/{segment(application_id)}", ApplicationView
         )
 
-    def application_steps(self, application_id: str, *, limit: int) -> AsyncIterator[ApplicationStepView]:
+    def application_steps(
+        self, application_id: str, *, limit: int | None = None
+    ) -> AsyncIterator[ApplicationStepView]:
         """Yield the steps that an application has taken, in order."""
         return self._list(f"/v1/applications/{segment(application_id)}/steps", ApplicationStepView, limit, {})
 
@@ -285,7 +294,7 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         """Claim, as a provider or a reimbursed company, under several programmes at once."""
         return await self._once("POST", "/v1/claims/batch", ClaimBatchView, new)
 
-    def claims(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[ClaimView]:
+    def claims(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[ClaimView]:
         """Yield the claims you made, or as an issuer those made on you."""
         return self._list("/v1/claims", ClaimView, limit, filters)
 
@@ -309,11 +318,11 @@ class ExchangeClient(OrderCalls, WatchCalls, MarketCalls, AlertCalls):
         """Return one claim that you made, or that was made on you."""
         return await self._transport.call("GET", f"/v1/claims/{segment(claim_id)}", ClaimView)
 
-    def claim_steps(self, claim_id: str, *, limit: int) -> AsyncIterator[StepView]:
+    def claim_steps(self, claim_id: str, *, limit: int | None = None) -> AsyncIterator[StepView]:
         """Yield the steps that a claim has taken, in order."""
         return self._list(f"/v1/claims/{segment(claim_id)}/steps", StepView, limit, {})
 
-    def claim_lines(self, claim_id: str, *, limit: int) -> AsyncIterator[ClaimLineView]:
+    def claim_lines(self, claim_id: str, *, limit: int | None = None) -> AsyncIterator[ClaimLineView]:
         """Yield the delivered hours that a claim is made of, in order."""
         return self._list(f"/v1/claims/{segment(claim_id)}/lines", ClaimLineView, limit, {})
 

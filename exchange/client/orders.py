@@ -80,18 +80,22 @@ class OrderCalls(Calls):
         """Return one of your orders."""
         return await self._transport.call("GET", f"/v1/orders/{segment(order_id)}", OrderView)
 
-    def fetch_orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
+    def fetch_orders(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[OrderView]:
         """Yield your orders, newest first as the exchange lists them."""
         return self._list("/v1/orders", OrderView, limit, filters)
 
-    def fetch_open_orders(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OrderView]:
+    def fetch_open_orders(
+        self, *, limit: int | None = None, **filters: QueryValue
+    ) -> AsyncIterator[OrderView]:
         """Yield your live orders, newest first."""
         return self._list("/v1/orders", OrderView, limit, {**filters, "status": LIVE_STATUSES})
 
-    def fetch_my_trades(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[OwnTradeView]:
+    def fetch_my_trades(
+        self, *, limit: int | None = None, **filters: QueryValue
+    ) -> AsyncIterator[OwnTradeView]:
         """Yield your trades, newest first (`product`, `order_id`, `traded_from`, `traded_until`)."""
         return self._list("/v1/trades", OwnTradeView, limit, filters)
 
-    def fetch_balance(self, *, limit: int, **filters: QueryValue) -> AsyncIterator[AccountView]:
+    def fetch_balance(self, *, limit: int | None = None, **filters: QueryValue) -> AsyncIterator[AccountView]:
         """Yield balances: your own, or as an operator anyone's (`participant_id`)."""
         return self._list("/v1/accounts", AccountView, limit, filters)

@@ -44,7 +44,7 @@ class Oversight(Calls):
         query: dict[str, QueryValue] = {"old_size": old_size, "new_size": new_size}
         return await self._transport.call("GET", "/v1/checkpoints/consistency", ConsistencyProof, query=query)
 
-    def checkpoints(self, *, limit: int) -> AsyncIterator[CheckpointView]:
+    def checkpoints(self, *, limit: int | None = None) -> AsyncIterator[CheckpointView]:
         """Yield signed checkpoints of the record, oldest first."""
         return self._list("/v1/oversight/checkpoints", CheckpointView, limit, {})
 
@@ -53,6 +53,6 @@ class Oversight(Calls):
         path = f"/v1/oversight/trades/{segment(trade_id)}/proof"
         return await self._transport.call("GET", path, TradeProof, query={"reason": reason})
 
-    def questions(self, *, limit: int) -> AsyncIterator[Question]:
+    def questions(self, *, limit: int | None = None) -> AsyncIterator[Question]:
         """Yield questions to the record, newest first."""
         return self._list("/v1/oversight/questions", Question, limit, {})

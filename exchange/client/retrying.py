@@ -4,8 +4,10 @@ Whoever calls `persist` says so by calling it: reads, requests under an Idempote
 `client_order_id`, and those that leave things as the first one did. Tried again is what may come out
 otherwise the next time: a connection that was lost, and an answer that says so itself (503, 429 after its
 Retry-After, 409 while the first one is still worked on). Waits double from `WAIT_S_MIN` to `WAIT_S_MAX`, each
-shortened by chance, so that many clients do not come back at one moment. Nothing is begun after the deadline,
-and the last failure is raised as it was.
+shortened by chance, so that many clients do not come back at one moment. Nothing is begun after the deadline.
+
+The last failure is raised. It says what came of the last attempt alone: where one before it may have had its
+effect, its outcome becomes `unknown`, unless it judges the thing itself and so knows of any (`JUDGED`).
 """
 
 import asyncio
@@ -20,6 +22,8 @@ PATIENCE_S: Final = 30.0
 WAIT_S_MIN: Final = 0.1
 WAIT_S_MAX: Final = 5.0
 AGAIN: Final = frozenset({409, 429, 503})
+JUDGED: Final = frozenset({402, 404, 409, 422})
+"""What says how the thing stands, or what became of it under its id, where it does not say to come again."""
 
 T = TypeVar("T")
 
@@ -28,17 +32,19 @@ async def persist(attempt: Callable[[], Awaitable[T]], patience_s: float) -> T:
     """Return what an attempt gives, after as many as it takes and `patience_s` allow."""
     ends_s = monotonic_s() + patience_s
     wait_s = WAIT_S_MIN
+    is_in_doubt = False
     while True:
         try:
             return await attempt()
         except (ApiProblem, Unreachable) as failure:
-            if not is_worth_another(failure):
-                raise
             least_s = failure.retry_after_s if isinstance(failure, ApiProblem) else 0.0
             # Half of it at least: a server that comes up needs the time.
             pause_s = max(least_s, wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            if monotonic_s() + pause_s >= ends_s:
+            if not is_worth_another(failure) or monotonic_s() + pause_s >= ends_s:
+                if is_in_doubt and not _knows(failure):
+                    raise failure.in_doubt() from failure
                 raise
+            is_in_doubt |= failure.outcome == "unknown"
         await asyncio.sleep(pause_s)
         wait_s = min(2 * wait_s, WAIT_S_MAX)
 
@@ -48,3 +54,10 @@ def is_worth_another(failure: ApiProblem | Unreachable) -> bool:
     if isinstance(failure, Unreachable):
         return failure.is_lost
     return failure.problem.retryable and failure.problem.status in AGAIN
+
+
+def _knows(failure: ApiProblem | Unreachable) -> bool:
+    """Whether a failure tells what is known of every attempt, and not of the last one alone."""
+    if isinstance(failure, ApiProblem) and failure.problem.status in JUDGED:
+        return not failure.problem.retryable
+    return failure.outcome in {"applied", "unknown"}

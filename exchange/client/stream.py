@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from exchange.client.models import OrderOutcome, StreamError, StreamResult
 from exchange.client.problems import ApiProblem, Problem, Unreachable
 from exchange.client.retrying import persist
-from exchange.client.transport import TIMEOUT_S, Transport
+from exchange.client.transport import TIMEOUT_S, Transport, failure_of
 from exchange.feed.book_models import BOOK_CHANNEL, BookChecksum, BookDelta, BookSnapshot
 from exchange.feed.models import STREAM_PATH, Delta, Resumed, Snapshot
 from exchange.orders.many_models import NewOrders, SwitchView, WithdrawnView
@@ -36,9 +36,11 @@ MESSAGE_BYTES_MAX: Final = 64 * 1024 * 1024
 RETRY_S_MIN: Final = 0.1
 RETRY_S_MAX: Final = 5.0
 CLOSE_KEY_ENDED: Final = 4401
+_KEY_ENDED: Final = Problem(
+    status=401, title="the key has ended", detail="it opens nothing any more", outcome="not_applied"
+)
 FOLLOWING: Final = "following"
 """The id of what subscribes, so that its refusal can be told from others."""
-_WHY_REFUSED: Final = "the key opens nothing here, or the request is not signed as it must be"
 
 T = TypeVar("T")
 StreamEvent = Snapshot | Delta | Resumed | BookSnapshot | BookDelta | BookChecksum
@@ -191,7 +193,8 @@ class OrderStream:
         if self._failure is not None:
             raise self._failure
         if self._connection is None:
-            raise Unreachable(f"no connection to {self._address} within {TIMEOUT_S} s")
+            detail = f"no connection to {self._address} within {TIMEOUT_S} s"
+            raise Unreachable(detail, outcome="not_applied")
         return self._connection
 
     @property
@@ -200,7 +203,8 @@ class OrderStream:
 
     def _no_answer(self, error: BaseException) -> Unreachable:
         detail = f"no answer from {self._address}: {str(error) or type(error).__name__}"
-        return Unreachable(detail, is_lost=self.connections > 0)
+        was_there = self.connections > 0
+        return Unreachable(detail, is_lost=was_there, outcome="unknown" if was_there else "not_applied")
 
     def _begin(self, work: Any, name: str) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work, name=name)
@@ -220,44 +224,30 @@ class OrderStream:
     async def _stay_connected(self) -> None:
         retry_s = RETRY_S_MIN
         while True:
-            lost: BaseException = Unreachable("the connection ended")
             seen = self._news
             try:
-                async with connect(
-                    self._address,
-                    additional_headers=self._transport.handshake(STREAM_PATH),
-                    compression=None,
-                    max_size=MESSAGE_BYTES_MAX,
-                    open_timeout=TIMEOUT_S,
-                ) as connection:
-                    await self._serve(connection)
-            except InvalidStatus as error:
-                status = error.response.status_code
-                problem = Problem(status=status, title="the stream was refused", detail=_WHY_REFUSED)
-                await self._fail(ApiProblem(problem))
-                return
-            except ConnectionClosed as error:
-                lost = error
-                if error.rcvd is not None and error.rcvd.code == CLOSE_KEY_ENDED:
-                    ended = Problem(status=401, title="the key has ended", detail="it opens nothing any more")
-                    await self._fail(ApiProblem(ended))
-                    return
-            except ApiProblem as error:
-                if not error.problem.retryable:
-                    await self._fail(error)
-                    return
-                lost = error
-            except (OSError, TimeoutError, WebSocketException) as error:
-                lost = error
+                await self._serve_once()
+                lost: Exception = Unreachable("the connection ended", is_lost=True)
             except Exception as error:  # noqa: BLE001 - told to whoever waits: nobody looks at this task
-                await self._fail(error)
-                return
-            if not self.connections:
-                await self._fail(self._no_answer(lost))
+                lost = _named(error)
+            is_of_the_line = isinstance(lost, OSError | TimeoutError | WebSocketException)
+            told = self._no_answer(lost) if is_of_the_line else lost
+            if not self.connections or not (is_of_the_line or _may_pass(lost)):
+                await self._fail(told)
                 return
             self._lose(self._no_answer(lost))
             retry_s = RETRY_S_MIN if self._news != seen else min(2 * retry_s, RETRY_S_MAX)
-            await asyncio.sleep(retry_s)
+            await asyncio.sleep(max(retry_s, lost.retry_after_s if isinstance(lost, ApiProblem) else 0.0))
+
+    async def _serve_once(self) -> None:
+        async with connect(
+            self._address,
+            additional_headers=self._transport.handshake(STREAM_PATH),
+            compression=None,
+            max_size=MESSAGE_BYTES_MAX,
+            open_timeout=TIMEOUT_S,
+        ) as connection:
+            await self._serve(connection)
 
     async def _serve(self, connection: ClientConnection) -> None:
         await _send(connection, "heartbeat", interval_s=self._interval_s)
@@ -323,7 +313,8 @@ class OrderStream:
         async with self._moved:
             self._failure = failure
             self._moved.notify_all()
-        self._lose(failure)
+        # Who waits has sent something, and is answered by nobody.
+        self._lose(failure.in_doubt() if isinstance(failure, ApiProblem) else failure)
         await self._events.put(failure)
 
     def _lose(self, why: Exception) -> None:
@@ -336,6 +327,24 @@ class OrderStream:
 async def _send(connection: ClientConnection, op: str, **fields: object) -> None:
     message: Mapping[str, object] = {"op": op, **fields}
     await connection.send(msgspec.json.encode(message).decode())
+
+
+def _named(error: Exception) -> Exception:
+    """Return what the end of a connection says, where the exchange says something by it."""
+    if isinstance(error, InvalidStatus):
+        response = error.response
+        body = bytes(response.body or b"")
+        return failure_of(response.status_code, response.headers, body, "GET", "the stream")
+    if isinstance(error, ConnectionClosed) and error.rcvd is not None and error.rcvd.code == CLOSE_KEY_ENDED:
+        return ApiProblem(_KEY_ENDED)
+    return error
+
+
+def _may_pass(why: Exception) -> bool:
+    """Whether another connection may come to something else."""
+    if isinstance(why, ApiProblem):
+        return why.problem.retryable
+    return isinstance(why, Unreachable) and why.is_lost
 
 
 def _note(answer: asyncio.Future[Any]) -> None:

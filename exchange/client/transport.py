@@ -11,13 +11,19 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
-from exchange.client.problems import ApiProblem, Problem, Unreachable
+from exchange.client.problems import ApiProblem, Problem, Unanswered, Unreachable
 from exchange.client.retrying import PATIENCE_S, persist
 from exchange.client.signing import SignedBy
 
 TIMEOUT_S: Final = 30.0
 T = TypeVar("T")
 GATEWAY_FAULTS: Final = frozenset({502, 503, 504})
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+)
 QueryValue = str | int | bool | Sequence[str] | None
 
 
@@ -69,7 +75,7 @@ class Transport:
             tries += 1
             response = await self._send(method, path, query, body, headers)
             if response.is_error:
-                raise _problem_of(response)
+                raise _problem_of(response, method)
             return response
 
         try:
@@ -82,9 +88,8 @@ class Transport:
         try:
             return msgspec.json.decode(response.content, type=answer)
         except msgspec.DecodeError as error:
-            raise Unreachable(
-                f"{self._url} answered {path} with something else than expected: {error}"
-            ) from error
+            detail = f"{self._url} answered {path} with something else than expected: {error}"
+            raise Unreachable(detail, outcome=_outcome_of(method)) from error
 
     async def stream(
         self,
@@ -100,7 +105,7 @@ class Transport:
             try:
                 if response.is_error:
                     await response.aread()
-                    raise _problem_of(response)
+                    raise _problem_of(response, "GET")
                 if on_headers is not None:
                     on_headers(response.headers)
                 async for chunk in response.aiter_bytes():
@@ -108,12 +113,14 @@ class Transport:
             finally:
                 await response.aclose()
         except httpx.HTTPError as error:
-            raise self._no_answer(error) from error
+            raise self._no_answer(error, "GET") from error
 
-    def _no_answer(self, error: httpx.HTTPError) -> Unreachable:
+    def _no_answer(self, error: httpx.HTTPError, method: str) -> Unreachable:
         # Some of httpx's errors, timeouts above all, have no text.
         detail = f"no answer from {self._url}: {str(error) or type(error).__name__}"
-        return Unreachable(detail, is_lost=self._has_answered and isinstance(error, httpx.TransportError))
+        is_lost = self._has_answered and isinstance(error, httpx.TransportError)
+        outcome = "not_applied" if isinstance(error, _NOT_SENT) else _outcome_of(method)
+        return Unreachable(detail, is_lost=is_lost, outcome=outcome)
 
     def stream_url(self, path: str) -> str:
         """Return the address of a WebSocket."""
@@ -139,7 +146,7 @@ class Transport:
         except httpx.HTTPError as error:
             # Once there is a connection there was somebody, whose answer it is that was lost.
             self._has_answered |= not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            raise self._no_answer(error) from error
+            raise self._no_answer(error, method) from error
         self._has_answered = True
         return response
 
@@ -164,11 +171,23 @@ class Transport:
         )
 
 
-def _problem_of(response: httpx.Response) -> Exception:
+def _outcome_of(method: str) -> Unanswered:
+    """What is known of a request that was sent, and whose answer is of no use."""
+    return "not_applied" if method == "GET" else "unknown"
+
+
+def _problem_of(response: httpx.Response, method: str) -> ApiProblem | Unreachable:
+    return failure_of(response.status_code, response.headers, response.content, method, str(response.url))
+
+
+def failure_of(
+    status: int, headers: Mapping[str, str], body: bytes, method: str, what: str
+) -> ApiProblem | Unreachable:
+    """Return what an answer of status 400 or above says: a problem, or that it is none of the exchange's."""
     try:
-        problem = msgspec.json.decode(response.content, type=Problem)
+        problem = msgspec.json.decode(body, type=Problem)
     except msgspec.DecodeError:
-        detail = f"{response.url} answered {response.status_code} without a problem body"
-        return Unreachable(detail, is_lost=response.status_code in GATEWAY_FAULTS)
-    retry_after = response.headers.get("Retry-After", "")
+        detail = f"{what} answered {status} without a problem body"
+        return Unreachable(detail, is_lost=status in GATEWAY_FAULTS, outcome=_outcome_of(method))
+    retry_after = headers.get("Retry-After", "")
     return ApiProblem(problem, float(retry_after) if retry_after.isdecimal() else 0.0)

@@ -30,6 +30,7 @@ from exchange.feed.stream_models import Follow
 from exchange.feed.tape import TRADES_KEPT, Tape
 from exchange.kit.auth import Principal, Scope
 from exchange.kit.errors import Faults
+from exchange.kit.http_auth import check_scopes, requires
 from exchange.products.models import ProductSpec
 
 SNAPSHOT_TRADES: Final = 100
@@ -37,6 +38,7 @@ TOLD_AT_ONCE: Final = 200
 """News or trades of one delta where a reader goes on, unless one sequence has more."""
 STEPS_A_REQUEST: Final = 100
 """So many steps of the journal cost a reader that goes on as much as another request."""
+_READS: Final = requires(Scope.READ)
 
 T = TypeVar("T", OrderNews, TradeView)
 Past = Snapshot | Delta | Resumed
@@ -85,7 +87,7 @@ class Channels:
         )
 
     async def follow(self, asked: Follow) -> None:
-        """Do what is asked; raises `InvalidInput` with every channel at fault."""
+        """Do what is asked; raises `Forbidden`, or `InvalidInput` with every channel at fault."""
         self._check(asked)
         for channel in dict.fromkeys(asked.channels):
             if asked.op == "unsubscribe":
@@ -101,6 +103,8 @@ class Channels:
             self._reader.tell(encode(Unsubscribed(channels=asked.channels, id=asked.id)))
 
     def _check(self, asked: Follow) -> None:
+        if asked.op == "subscribe" and ORDERS_CHANNEL in asked.channels and self._principal is not None:
+            check_scopes(self._principal, _READS)
         faults = Faults()
         if not asked.channels:
             faults.add("/channels", "too_short", "must name at least one channel")
@@ -124,7 +128,7 @@ class Channels:
 
     def _check_channel(self, faults: Faults, pointer: str, channel: str) -> None:
         if channel == ORDERS_CHANNEL:
-            if self._principal is None or Scope.READ not in self._principal.scopes:
+            if self._principal is None:
                 faults.add(pointer, "key_needed", "needs a connection with a key of scope read", channel)
             return
         kind, colon, product_id = channel.partition(":")

@@ -13,6 +13,7 @@ helps.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -39,6 +40,8 @@ from exchange.kit.http_limits import Limits, cancels
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_problems import problem_of, refusal_of
 from exchange.kit.http_request import fingerprint_of
+from exchange.kit.http_scope import REQUEST_ID
+from exchange.kit.logs import REQUEST
 from exchange.kit.meters import Counts
 from exchange.orders.many import place_many, switch_view, withdrawn_view
 from exchange.orders.many_models import Cause
@@ -46,6 +49,7 @@ from exchange.orders.reading import is_replayed
 from exchange.orders.rules import judge_wish
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
+from exchange.orders.telling import ANSWERS, fields_of, fields_of_many
 from exchange.orders.turns import Turn, Turns
 from exchange.orders.withdrawals import Withdrawals
 
@@ -81,11 +85,15 @@ class Services(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct):
-    """One request under way. `counted` is what its answer tells of the budgets, as a scope has it."""
+    """One request under way, the connection's `number`th message.
+
+    `counted` is what its answer tells of the budgets, as a scope has it.
+    """
 
     message: bytes
     turn: Turn
     counted: dict[str, Any]
+    number: int
 
 
 class Desk:
@@ -120,8 +128,11 @@ class Desk:
             "cancel_all_after": self._cancel_all_after,
         }
 
-    async def take(self, op: str, name: str | None, message: bytes) -> None:
-        """Begin a request once there is room for it; `name` is its id, as far as that could be read."""
+    async def take(self, op: str, name: str | None, message: bytes, number: int) -> None:
+        """Begin a request, the `number`th message, once there is room for it.
+
+        `name` is its id, as far as that could be read.
+        """
         weight = BATCH_WEIGHT if op == "place_batch" else 1
         while not self._has_room(weight, len(message)):
             self._moved.clear()
@@ -129,7 +140,7 @@ class Desk:
         self._weight += weight
         self._bytes += len(message)
         turn = self._turns.take(is_withdrawal=OPS[op] is WITHDRAWS)
-        task = asyncio.create_task(self._carry_out(op, name, Asked(message, turn, {})))
+        task = asyncio.create_task(self._carry_out(op, name, Asked(message, turn, {}, number)))
         self._tasks.add(task)
 
         def done(_: asyncio.Task[None]) -> None:
@@ -180,7 +191,8 @@ class Desk:
             check_scopes(self._principal, OPS[op])
             result = await self._handlers[op](asked)
         except Exception as error:  # noqa: BLE001 - whatever it was, the request is answered
-            result = self._refused(op, refusal_of(error, f"{op} over the stream", self._request_id))
+            request_id = self._named(asked)
+            result = self._refused(op, refusal_of(error, f"{op} over the stream", request_id), request_id)
         finally:
             asked.turn.over()
         self._answers.add((op, result.status))
@@ -194,13 +206,23 @@ class Desk:
                 rate_limit_policy=told[b"ratelimit-policy"].decode(),
             )
         self._reader.tell(encode(replace(result, id=name)))
+        if ANSWERS.isEnabledFor(logging.DEBUG):
+            self._named(asked)
+            fields = {"op": op, "id": name, "status": result.status, **_orders_told(result)}
+            ANSWERS.debug("answered", extra={"fields": fields})
 
-    def _refused(self, op: str, refusal: Refusal) -> Result:
+    def _named(self, asked: Asked) -> str:
+        """Name a request in what is logged from here on, and return its id."""
+        request_id = message_id(self._request_id, asked.number)
+        REQUEST.set({REQUEST_ID: request_id, "user": self._principal})
+        return request_id
+
+    def _refused(self, op: str, refusal: Refusal, request_id: str) -> Result:
         headers = refusal.headers
         return Result(
             status=refusal.status,
             replayed=is_replayed(refusal) if op in {"place", "amend"} else msgspec.UNSET,
-            problem=problem_of(refusal, instance=STREAM_PATH, request_id=self._request_id),
+            problem=problem_of(refusal, instance=STREAM_PATH, request_id=request_id),
             rate_limit=headers.get("RateLimit"),
             rate_limit_policy=headers.get("RateLimit-Policy"),
             retry_after_s=int(headers["Retry-After"]) if "Retry-After" in headers else None,
@@ -237,7 +259,7 @@ class Desk:
                 zip(sent.orders, items, strict=True),
                 faults,
                 instance=STREAM_PATH,
-                request_id=self._request_id,
+                request_id=message_id(self._request_id, asked.number),
             )
         except Exception as error:
             names = [each.client_order_id for each in sent.orders if _is_read(each)]
@@ -295,6 +317,19 @@ class Desk:
         await asked.turn.come()
         fires_at_us = await self._services.switches.set(self._principal, sent.timeout_s)
         return Result(status=200, switch=switch_view(sent, fires_at_us))
+
+
+def message_id(connection_id: str, number: int) -> str:
+    """Return the request id of a connection's message: that of the connection, and which message it is."""
+    return f"{connection_id}-{number}"
+
+
+def _orders_told(result: Result) -> dict[str, Any]:
+    if result.order is not None:
+        return fields_of(result.order)
+    if result.outcomes is not None:
+        return fields_of_many(each.order for each in result.outcomes)
+    return {} if result.withdrawn is None else fields_of_many(result.withdrawn)
 
 
 class _Changes(msgspec.Struct):

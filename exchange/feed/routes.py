@@ -25,9 +25,8 @@ from exchange.feed.service import QUANTITY_GPUS_MAX, MarketService
 from exchange.feed.stream import Gone, Session, Sources
 from exchange.feed.tape import TRADES_KEPT
 from exchange.kit.auth import Authenticator, Principal
-from exchange.kit.errors import Refusal
 from exchange.kit.fields import TimeText
-from exchange.kit.http_auth import principal_of, public, websocket_refusal
+from exchange.kit.http_auth import principal_of, public
 from exchange.kit.http_cached import answer_unless_known
 from exchange.kit.http_described import revalidates
 from exchange.kit.http_limits import address_of
@@ -132,13 +131,10 @@ class _LitestarSocket:
 
 
 async def _principal_of(socket: WebSocket[Any, Any, State]) -> Principal | None:
-    """Return whose key the connection came with, None without one; a bad key ends the connection."""
+    """Return whose key the connection came with, None without one; raises if bad."""
     authenticator: Authenticator = socket.app.state.authenticator
     sessions: Authenticator | None = socket.app.state.get("sessions")
-    try:
-        return await principal_of(socket.scope, authenticator, sessions)
-    except Refusal as refusal:
-        raise websocket_refusal(refusal) from None
+    return await principal_of(socket.scope, authenticator, sessions)
 
 
 @websocket(STREAM_PATH, opt=public())

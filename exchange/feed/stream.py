@@ -28,7 +28,7 @@ import msgspec
 
 from exchange.feed.books import BookFeed
 from exchange.feed.channels import Channels, OwnOrders
-from exchange.feed.desk import OPS, PLACES, Desk, Services
+from exchange.feed.desk import OPS, PLACES, Desk, Services, message_id
 from exchange.feed.hub import Closing, Hub, Reader, encode
 from exchange.feed.models import STREAM_PATH, Heartbeat, Pong, ServerShutdown
 from exchange.feed.stream_models import (
@@ -171,7 +171,7 @@ class Session:
             "heartbeat": self._beat,
             "cancel_on_disconnect": self._cancel_on_disconnect,
         }
-        self._interval_s = 0
+        self._interval_s = self._messages = 0
         self._said_s = self._heard_s = monotonic_s()
         self._is_reading = True
         self._sending_since_s: float | None = None
@@ -241,8 +241,10 @@ class Session:
             async with asyncio.timeout(LAST_WORD_S):
                 await self._socket.close(CLOSE_CODES[closing], closing)
 
-    def _error(self, refusal: Refusal, name: str | None = None) -> str:
-        problem = problem_of(refusal, instance=STREAM_PATH, request_id=self._request_id)
+    def _error(self, refusal: Refusal, name: str | None = None, number: int | None = None) -> str:
+        """Return what tells of a message, or without its `number` of the connection."""
+        request_id = self._request_id if number is None else message_id(self._request_id, number)
+        problem = problem_of(refusal, instance=STREAM_PATH, request_id=request_id)
         return encode(ErrorMessage(problem=problem, id=name))
 
     # -- what is sent ----------------------------------------------------------------------------------------
@@ -253,6 +255,7 @@ class Session:
             is_binary = isinstance(received, bytes)
             message = received if isinstance(received, bytes) else received.encode("utf-8", "surrogatepass")
             self._heard_s = monotonic_s()
+            self._messages += 1
             # Size and budget come before anything is read of it: whoever it is, that costs us least.
             bytes_max = MESSAGE_BYTES_MAX if self._desk is None else BATCH_BYTES_MAX
             if len(message) > bytes_max:
@@ -267,7 +270,7 @@ class Session:
                 return await self._refuse_long(MESSAGE_BYTES_MAX, name)
             self._is_reading = False
             if self._desk is not None and op in OPS:
-                await self._desk.take(op, name, message)
+                await self._desk.take(op, name, message, self._messages)
             else:
                 await self._answer(op, name, message, self._refuse_binary if is_binary else None)
                 await asyncio.sleep(0)  # a flood of these must leave the others their turn
@@ -275,7 +278,7 @@ class Session:
 
     async def _refuse_long(self, bytes_max: int, name: str | None = None) -> None:
         refusal = TooLarge(detail=f"a message may have at most {bytes_max} bytes")
-        await self._socket.send(self._error(refusal, name))
+        await self._socket.send(self._error(refusal, name, self._messages))
         await self._socket.close(CLOSE_TOO_LARGE, refusal.code)
 
     def _pause_s(self, message: bytes) -> float:
@@ -288,7 +291,7 @@ class Session:
         except RateLimited as refusal:
             op, name = _read_head(message) if steps <= 1 else ("", None)
             self._sources.hub.answers.add((op if op in self._ops else "unknown", refusal.status))
-            self._reader.tell(self._error(refusal, name))
+            self._reader.tell(self._error(refusal, name, self._messages))
             return min(float(refusal.headers.get("Retry-After", "1")), PAUSE_S_MAX)
         return 0.0
 
@@ -304,9 +307,9 @@ class Session:
             await self._count()
             await (does or self._ops.get(op, self._refuse))(message)
         except Exception as error:  # noqa: BLE001 - whatever it was, the message is answered
-            told = refusal_of(error, f"{op} over the stream", self._request_id)
+            told = refusal_of(error, f"{op} over the stream", message_id(self._request_id, self._messages))
             self._sources.hub.answers.add((op if op in self._ops else "unknown", told.status))
-            self._reader.tell(self._error(told, name))
+            self._reader.tell(self._error(told, name, self._messages))
         else:
             self._sources.hub.answers.add((op, 200))
 

@@ -23,7 +23,7 @@ from exchange.fleet.answering import AnswerDesk
 from exchange.fleet.leases import POLL_S, renewing
 from exchange.fleet.taking import Taker
 from exchange.kit.database import ConnectionLost, Deadlock, LockTimeout, StatementTimeout
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.meters import SECONDS, Histogram
 from exchange.kit.redis import RedisLost, RedisRefused
 from exchange.kit.tasks import end
@@ -130,7 +130,7 @@ class Engine:
 
     def _led(self) -> Sequencer:
         if self._sequencer is None:
-            raise Unavailable("no_leader", "another engine leads this market; nothing was done")
+            raise Unavailable("no_leader", f"another engine leads this market; {NOTHING_BY_THIS}")
         return self._sequencer
 
     async def _stand_by(self) -> None:

@@ -23,7 +23,7 @@ from exchange.fleet.codec import Unreadable, read_answers, write_letters, write_
 from exchange.fleet.streams import answers_stream, intake_stream
 from exchange.kit.chores import Chore
 from exchange.kit.clock import monotonic_s
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.meters import SECONDS, Histogram
 from exchange.kit.redis import RedisLost, RedisRefused, StreamReader
 from exchange.kit.tasks import end
@@ -44,6 +44,7 @@ RETRY_S: Final = 0.1
 RETRY_FAULT_S: Final = 1.0
 SWEEP_S: Final = 0.1
 TRIM_S: Final = 0.5
+_NOT_REACHED: Final = f"the engines cannot be reached; {NOTHING_BY_THIS}"
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class GatewayLink:
     def hand_over(self, partition_id: int, requests: Sequence[Request]) -> list[asyncio.Future[Outcome]]:
         """Queue requests behind each other; all or none are taken."""
         if len(self._unanswered) + len(requests) > UNANSWERED_MAX:
-            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
+            raise Unavailable("overloaded", f"too many requests are waiting; {NOTHING_BY_THIS}")
         loop, now_s = asyncio.get_running_loop(), monotonic_s()
         answers = []
         for request in requests:
@@ -151,10 +152,10 @@ class GatewayLink:
         except RedisLost as lost:
             _log.warning("%d requests to partition %d: %s", len(numbers), partition_id, lost)
             if lost.outcome == "not_applied":
-                self._refuse(numbers, Unavailable(detail="the engines cannot be reached; nothing was done"))
+                self._refuse(numbers, Unavailable(detail=_NOT_REACHED))
         except RedisRefused as refused:
             _log.error("%d requests to partition %d were refused: %s", len(numbers), partition_id, refused)
-            detail = "the way to the engines takes no more requests now; nothing was done"
+            detail = f"the way to the engines takes no more requests now; {NOTHING_BY_THIS}"
             self._refuse(numbers, Unavailable("overloaded", detail))
 
     def _written(self, numbers: Sequence[int]) -> list[tuple[int, msgspec.Raw]]:
@@ -166,7 +167,7 @@ class GatewayLink:
                 requests.append((number, write_request(waiting.request)))
             except Exception:  # noqa: BLE001 - logged; its caller is told
                 _log.exception("a request cannot be written: %s", type(waiting.request).__name__)
-                detail = "the request cannot be handed to the engines; nothing was done"
+                detail = f"the request cannot be handed to the engines; {NOTHING_BY_THIS}"
                 self._refuse([number], Unavailable("not_committed", detail, retryable=False))
             else:
                 waiting.is_sent = True
@@ -225,5 +226,5 @@ class GatewayLink:
             detail = "no engine has answered in time; look, or send the same again: it has one effect"
             refusal = Unavailable("not_committed", detail, outcome="unknown")
         else:
-            refusal = Unavailable(detail="the engines cannot be reached; nothing was done")
+            refusal = Unavailable(detail=_NOT_REACHED)
         self._refuse([number], refusal)

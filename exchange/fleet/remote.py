@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.orders.meters import SequencerMeters, SequencerState
 
 if TYPE_CHECKING:
@@ -80,5 +80,5 @@ class RemotePartition:
         Where nobody has led for so long that nobody would answer in time, nothing is handed over.
         """
         if self._leases.over_s(self._partition_id) > self._patience_s:
-            raise Unavailable("no_leader", "no engine leads this market now; nothing was done")
+            raise Unavailable("no_leader", f"no engine leads this market now; {NOTHING_BY_THIS}")
         return self._link.hand_over(self._partition_id, requests)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from exchange.fleet.codec import Unreadable, read_letters, read_request
 from exchange.fleet.streams import intake_stream, offset_of, read_offset
 from exchange.kit.clock import monotonic_s
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.redis import BEGINNING, RedisLost, RedisRefused, StreamReader, before, place_of
 from exchange.orders.answers import Waiting
 from exchange.orders.outcomes import Refused
@@ -154,5 +154,5 @@ class Taker:
 
 
 def _of_another_version() -> Refused:
-    detail = "the engine is of another version and cannot read the request; nothing was done"
+    detail = f"the engine is of another version and cannot read the request; {NOTHING_BY_THIS}"
     return Refused(refusal=Unavailable("not_committed", detail))

@@ -48,6 +48,12 @@ def echo(value: object) -> Echo:
     return text.encode("utf-8", "replace").decode()
 
 
+NOTHING_BY_THIS: Final = (
+    "nothing was done by this request; one sent before under the same id may have had its effect"
+)
+"""What a caller is told of a request that certainly went no further: another may have, unseen."""
+
+
 class Refusal(Exception):
     """A request the exchange turns down for a reason the caller can act on."""
 

@@ -23,11 +23,12 @@ from exchange.kit.auth import Authenticator, Scope
 from exchange.kit.errors import Unavailable
 from exchange.kit.http_auth import AuthMiddleware, check_declared, public, requires
 from exchange.kit.http_coding import Compressing
+from exchange.kit.http_handshake import answering_handshakes, note_error
 from exchange.kit.http_limits import Limits, unlimited
 from exchange.kit.http_openapi import openapi_config, openapi_routes
 from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.http_scope import REFUSED, request_id_of
+from exchange.kit.http_scope import REFUSED, TOLD, request_id_of
 from exchange.kit.logs import REQUEST
 from exchange.kit.meters import Counts
 
@@ -63,16 +64,18 @@ def _finish(
     `methods` has what OPTIONS tells of each path: Litestar tells those of one of the path's handlers.
     """
 
-    async def finish(message: Message, scope: Any) -> None:
-        if message["type"] != "http.response.start":
+    async def finish(message: Any, scope: Any) -> None:
+        kind = message["type"]
+        if kind != "http.response.start" and kind != "websocket.http.response.start":  # noqa: PLR1714 - faster
             return
         path = scope.get("path_template") or UNMATCHED
         status = message["status"]
-        answers.add((scope["method"], path, status))
+        method = scope.get("method", "GET")  # by which a WebSocket is asked for
+        answers.add((method, path, status))
         if status in REFUSALS or path is UNMATCHED:
             scope[REFUSED] = True
         headers = list(message["headers"])
-        if scope["method"] == "OPTIONS" and path in methods:
+        if method == "OPTIONS" and path in methods:
             headers = [(name, methods[path] if name == b"allow" else value) for name, value in headers]
         if all(name != b"cache-control" for name, _ in headers):
             headers.append((b"cache-control", b"no-store"))
@@ -84,13 +87,13 @@ def _finish(
         message["headers"] = headers
         if _log.isEnabledFor(logging.DEBUG):
             REQUEST.set(scope)
-            _log.debug("answered", extra={"fields": _told(scope, path, status)})
+            _log.debug("answered", extra={"fields": _told(scope, method, path, status)})
 
     return finish
 
 
-def _told(scope: Any, path: str, status: int) -> dict[str, Any]:
-    return {"method": scope["method"], "path": path, "status": status}
+def _told(scope: Any, method: str, path: str, status: int) -> dict[str, Any]:
+    return {"method": method, "path": path, "status": status, **scope.get(TOLD, {})}
 
 
 @get(
@@ -198,6 +201,7 @@ def build_app(
             DefineMiddleware(Compressing),
         ],
         exception_handlers=EXCEPTION_HANDLERS,
+        after_exception=[note_error],
         before_send=[_finish(limits, Counts() if answers is None else answers, methods)],
         openapi_config=openapi_config(),
         logging_config=None,
@@ -207,6 +211,7 @@ def build_app(
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             methods[route.path_format] = ", ".join(sorted(route.methods)).encode()
+    app.asgi_handler = answering_handshakes(app.asgi_handler)
     if traces is not None:
         app.asgi_handler = traces.around(app.asgi_handler)
     return app

@@ -20,14 +20,13 @@ from typing import Any, Final
 import msgspec
 from litestar import Litestar
 from litestar.enums import ScopeType
-from litestar.exceptions import WebSocketException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from exchange.kit.auth import Authenticator, IpNetwork, Principal, Scope, is_within
-from exchange.kit.errors import Forbidden, Refusal, Unauthenticated
+from exchange.kit.errors import Forbidden, Unauthenticated
 from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_query import NoParameters, decode_query
 from exchange.kit.http_scope import header
@@ -44,7 +43,6 @@ RAW_BODY: Final = "exchange_raw_body"
 SAME_ORIGIN: Final = "exchange_same_origin"
 _ANY_QUERY: Final = "exchange_any_query"
 _NETWORKS: Final = "exchange_networks"
-_WEBSOCKET_REFUSED: Final = 4000
 
 
 def _declaration(
@@ -164,22 +162,17 @@ class AuthMiddleware:
         declared: dict[str, Any] = scope["route_handler"].opt
         REQUEST.set(scope)
         is_signed = False
-        try:
-            if declared.get(SCOPES) and not self._is_open(scope, declared):
-                scope["user"] = principal = await self._admitted(scope, declared)
-                is_signed = principal.signs_requests
-            else:
-                self.limits.admit_address(scope, declared)
-                if SAME_ORIGIN in declared:
-                    must_be_same_origin(scope)
-            if scope["query_string"]:
-                _refuse_undeclared_query(scope, declared)
-            if is_signed and scope["type"] != ScopeType.WEBSOCKET:
-                receive = await checked_body(scope, receive)
-        except Refusal as refusal:
-            if scope["type"] == ScopeType.WEBSOCKET:
-                raise websocket_refusal(refusal) from None
-            raise
+        if declared.get(SCOPES) and not self._is_open(scope, declared):
+            scope["user"] = principal = await self._admitted(scope, declared)
+            is_signed = principal.signs_requests
+        else:
+            self.limits.admit_address(scope, declared)
+            if SAME_ORIGIN in declared:
+                must_be_same_origin(scope)
+        if scope["query_string"]:
+            _refuse_undeclared_query(scope, declared)
+        if is_signed and scope["type"] != ScopeType.WEBSOCKET:
+            receive = await checked_body(scope, receive)
         await self.app(scope, receive, send)
 
     def _is_open(self, scope: AsgiScope, declared: dict[str, Any]) -> bool:
@@ -201,11 +194,6 @@ class AuthMiddleware:
             await self.authenticator.spend_signature(principal, scope)
         check_scopes(principal, declared)
         return principal
-
-
-def websocket_refusal(refusal: Refusal) -> WebSocketException:
-    """Return what ends a connection that may not be opened: 4000 and the status that HTTP would answer."""
-    return WebSocketException(detail=refusal.title, code=_WEBSOCKET_REFUSED + refusal.status)
 
 
 async def session_principal(scope: AsgiScope, sessions: Authenticator | None) -> Principal | None:

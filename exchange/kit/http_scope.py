@@ -11,7 +11,9 @@ from typing import Any, Final
 
 REFUSED: Final = "exchange.refused"
 """Set in the scope of a request that was refused before anybody looked at what it says."""
-_REQUEST_ID_KEY: Final = "exchange.request_id"
+TOLD: Final = "exchange.told"
+"""In the scope of a request what the log says of its answer beside the status; only where that is logged."""
+REQUEST_ID: Final = "exchange.request_id"
 _PROCESS: Final = f"req_{secrets.token_hex(6)}"
 _numbers: Final = count(1)
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -27,9 +29,9 @@ def header(scope: Any, name: bytes) -> str | None:
 
 def request_id_of(scope: Any) -> str:
     """Return the request's id, the same for every call with this scope."""
-    known: str | None = scope.get(_REQUEST_ID_KEY)
+    known: str | None = scope.get(REQUEST_ID)
     if known is None:
         sent = next((value for key, value in scope["headers"] if key == b"x-request-id"), b"")
         known = sent.decode() if _HARMLESS.fullmatch(sent) else f"{_PROCESS}{next(_numbers):08x}"
-        scope[_REQUEST_ID_KEY] = known
+        scope[REQUEST_ID] = known
     return known

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from exchange.kit.auth import IpNetwork, is_within
 from exchange.kit.errors import Refusal, Unavailable
@@ -157,6 +158,24 @@ class Wire:
             self._by_address[connection.counted_as] = left
         else:
             del self._by_address[connection.counted_as]
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """The server's side of a WebSocket, which takes a handshake that was refused for one that is over.
+
+    The server's own one says of each that its handshake never ended, in the log, where anyone can send many.
+    """
+
+    async def run_asgi(self) -> None:
+        """Serve the connection."""
+        app = self.app
+
+        async def served(*given: Any) -> None:
+            await app(*given)
+            self.handshake_complete |= self.close_sent
+
+        self.app = served
+        await super().run_asgi()
 
 
 class ProblemProtocol(HttpToolsProtocol):

@@ -86,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: int = 30
     reader_timeout_s: int = 30
     """How long the other side may leave unread what it was sent."""
+    drain_s: int = 10
+    """For how long after SIGTERM a server says that it will stop, before it does; an engine does not wait."""
     stop_timeout_s: int = 10
     """How long a stop waits for the answers under way."""
     checkpoint_dir: Path | None = None
@@ -267,6 +269,7 @@ _VARIABLES: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "EXCHANGE_HEAD_TIMEOUT_S": ("head_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
     "EXCHANGE_BODY_TIMEOUT_S": ("body_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
     "EXCHANGE_READER_TIMEOUT_S": ("reader_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
+    "EXCHANGE_DRAIN_S": ("drain_s", "an integer from 0 to 3600", _integer(0, 3600)),
     "EXCHANGE_STOP_TIMEOUT_S": ("stop_timeout_s", _TIMEOUT_RULE, _integer(1, 3600)),
     "EXCHANGE_CHECKPOINT_DIR": ("checkpoint_dir", "a path", Path),
     "EXCHANGE_CHECKPOINT_KEY_FILE": ("checkpoint_key_file", "a path", Path),

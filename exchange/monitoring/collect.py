@@ -51,6 +51,12 @@ class Watched(msgspec.Struct, kw_only=True):
     losses: Callable[[], Mapping[str, int]] = dict
     answers: Counts[tuple[str, str, int]] = msgspec.field(default_factory=Counts)
     connections: Connections | None = None
+    is_draining: bool = False
+    """Whether the process will stop shortly, and shall be sent no more callers."""
+
+    def drain(self) -> None:
+        """Be ready no more from now on; all else goes on."""
+        self.is_draining = True
 
 
 def troubles(watched: Watched) -> list[str]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 import msgspec
 
 from exchange.kit.clock import monotonic_s
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.meters import SECONDS, Histogram
 from exchange.orders.models import Request
 from exchange.orders.outcomes import Refused
@@ -60,7 +60,7 @@ class Waiting(msgspec.Struct, kw_only=True):
         """What is to be done about it now."""
         if now_s <= self.expires_s or isinstance(self.request, Refused):
             return self.request
-        detail = "the request waited until nobody waits for its answer any more; nothing was done"
+        detail = f"the request waited until nobody waits for its answer any more; {NOTHING_BY_THIS}"
         return Refused(refusal=Unavailable("too_late", detail))
 
 
@@ -117,5 +117,5 @@ def refuse(
 
 def refuse_queued(queue: deque[Waiting]) -> None:
     """Tell callers whose requests were never tried that the partition has stopped, and empty the queue."""
-    refuse(queue, "the partition has stopped; nothing was done")
+    refuse(queue, f"the partition has stopped; {NOTHING_BY_THIS}")
     queue.clear()

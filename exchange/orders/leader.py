@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from exchange.kit.errors import NOTHING_BY_THIS
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Collection, Mapping, Sequence
@@ -66,7 +68,7 @@ class Fenced(Exception):
     @property
     def told(self) -> str:
         """What the callers of that batch are told."""
-        known = "nothing was done" if self.outcome == "not_applied" else "what came of it was lost from sight"
+        known = NOTHING_BY_THIS if self.outcome == "not_applied" else "what came of it was lost from sight"
         return f"another leader has taken over; {known}"
 
 

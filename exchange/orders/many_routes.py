@@ -13,6 +13,7 @@ from exchange.orders.models import NewOrder
 from exchange.orders.preview_models import PreviewView
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
+from exchange.orders.telling import tell_orders
 
 
 def _service(request: ApiRequest) -> OrderService:
@@ -40,7 +41,7 @@ class ManyOrdersController(Controller):
         have 1 MiB: a thousand orders of the usual 350 bytes, or some 700 that name fifty vouchers each.
         """
         await request.app.state.limits.charge(request.scope, request.principal, len(data.orders) - 1)
-        return await place_many(
+        answer = await place_many(
             _service(request),
             request.principal,
             zip(data.orders, request.item_faults, strict=True) if request.item_faults else (),
@@ -48,6 +49,8 @@ class ManyOrdersController(Controller):
             instance=request.scope["path"],
             request_id=request.request_id,
         )
+        tell_orders(request.scope, (each.order for each in answer.data))
+        return answer
 
     @post(
         "/cancel-all-after",

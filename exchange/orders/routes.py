@@ -20,6 +20,7 @@ from exchange.orders.many_models import WithdrawnOrders
 from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
 from exchange.orders.reading import LATEST_ID, REPLAYED
 from exchange.orders.service import OrderService
+from exchange.orders.telling import tell_order, tell_orders
 from matching.order import Side
 from matching.product import Phase
 
@@ -88,6 +89,7 @@ class OrdersController(Controller):
         under a new one.
         """
         placed = await _service(request).place(request.principal, data, request.faults)
+        tell_order(request.scope, placed.view)
         return Response(placed.view, status_code=201, headers=REPLAYED if placed.replayed else {})
 
     @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
@@ -123,7 +125,9 @@ class OrdersController(Controller):
         withdrawn = await _service(request).cancel_all(
             request.principal, product_id=query.product, side=query.side
         )
-        return WithdrawnOrders(data=[withdrawn_view(each) for each in withdrawn])
+        views = [withdrawn_view(each) for each in withdrawn]
+        tell_orders(request.scope, views)
+        return WithdrawnOrders(data=views)
 
     @patch(
         "/{order_id:str}",
@@ -156,6 +160,7 @@ class OrdersController(Controller):
             payload=await request.fingerprint(),
             faults=request.faults,
         )
+        tell_order(request.scope, amended.view)
         return Response(amended.view, headers=REPLAYED if amended.replayed else {})
 
     @delete(
@@ -166,7 +171,9 @@ class OrdersController(Controller):
     )
     async def cancel(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
         """Withdraw what is left of an order; what was set aside for it is free again."""
-        return await _service(request).cancel(request.principal, _order_id(order_id))
+        cancelled = await _service(request).cancel(request.principal, _order_id(order_id))
+        tell_order(request.scope, cancelled)
+        return cancelled
 
 
 class PhasesController(Controller):

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 from exchange.kit.clock import hour_of, monotonic_s, us_of_hour
 from exchange.kit.database import ConnectionLost, unhurried
-from exchange.kit.errors import Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.session import Session
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse, refuse_queued
@@ -62,7 +62,7 @@ QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
 RETRY_SECONDS: Final = 0.2
 ADVANCE_FAILURES_MAX: Final = 300
-_NOT_COMMITTED: Final = "the request could not be committed; nothing was done"
+_NOT_COMMITTED: Final = f"the request could not be committed; {NOTHING_BY_THIS}"
 
 _log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Sequencer:
         if self._stopping or self._partition is None:
             raise Unavailable("rebuilding", "the partition takes no requests now")
         if len(self._queue) + len(waiting) > QUEUE_REQUESTS_MAX:
-            raise Unavailable("overloaded", "too many requests are waiting; nothing was done")
+            raise Unavailable("overloaded", f"too many requests are waiting; {NOTHING_BY_THIS}")
         self._queue.extend(waiting)
         self._wake.set()
 

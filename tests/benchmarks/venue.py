@@ -35,6 +35,7 @@ BUYER_VOUCHER_CNY = "9000000000.00"
 VOUCHER_ASK_CNY = "2.30"
 SERVER_SETTINGS = {
     "EXCHANGE_BENCH_ECHO": "1",
+    "EXCHANGE_DRAIN_S": "0",
     "EXCHANGE_LOG_LEVEL": "error",
     # Counted as ever, and never met.
     "EXCHANGE_RATE_KEY": "1000000000/1",

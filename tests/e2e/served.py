@@ -14,6 +14,8 @@ from typing import Any, Final
 
 import httpx
 import msgspec
+import pytest
+import websockets
 from litestar import Litestar
 
 from exchange.api import create_app
@@ -40,6 +42,18 @@ _TLS: Final = ssl.create_default_context()
 
 _descriptions: dict[frozenset[tuple[str, ...]], Mapping[str, Any]] = {}
 _numbers = itertools.count(1)
+
+
+async def refused_handshake(address: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
+    """Ask for a WebSocket that must be refused, and return the answer."""
+    with pytest.raises(websockets.InvalidStatus) as caught:
+        async with websockets.connect(address, additional_headers=headers):
+            pass
+    told = caught.value.response
+    asked = httpx.Request("GET", address)
+    return httpx.Response(
+        told.status_code, headers=list(told.headers.raw_items()), content=bytes(told.body), request=asked
+    )
 
 
 def problem(answer: httpx.Response, status: int | None = None, code: str | None = None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import websockets
 
+from exchange.feed import routes as feed_routes
 from exchange.kit.auth import Scope
 from exchange.kit.clock import format_rfc3339, wall_now_us
 from exchange.kit.database import from_us
@@ -21,7 +22,7 @@ from exchange.kit.ids import decode_id
 from tests.e2e.access_places import UNKNOWN, kept_rows
 from tests.e2e.document import path_of
 from tests.e2e.good_bodies import BODIES, good, route_of
-from tests.e2e.served import Caller, eventually, problem
+from tests.e2e.served import Caller, eventually, problem, refused_handshake
 from tests.e2e.stage import Stage, staged
 
 PUBLIC = {
@@ -192,7 +193,9 @@ async def test_a_key_that_reads_does_not_outgrow_itself(stage: Stage) -> None:
     assert secret.split("_", 2)[2] not in listed.text
 
 
-async def test_the_stream_takes_good_keys_and_none_but_no_bad_ones(stage: Stage) -> None:
+async def test_the_stream_takes_good_keys_and_none_but_no_bad_ones(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
     address = str(stage.house.http.base_url.join("/v1/stream")).replace("http://", "ws://")
     subscribe = json.dumps({"op": "subscribe", "channels": ["orders"]})
     async with websockets.connect(address) as anyone:
@@ -203,7 +206,28 @@ async def test_the_stream_takes_good_keys_and_none_but_no_bad_ones(stage: Stage)
         await stranger.send(subscribe)
         assert stage.ids["order_id"] not in str(await stranger.recv())
     for header in ("Bearer rubbish", f"Bearer {stage.cast.buyer.key}x", ""):
-        with pytest.raises((websockets.InvalidStatus, websockets.ConnectionClosed)) as caught:
-            async with websockets.connect(address, additional_headers={"Authorization": header}) as nobody:
-                await nobody.recv()
-        assert "4401" in str(caught.value) or "403" in str(caught.value)
+        answer = await refused_handshake(address, {"Authorization": header})
+        told = problem(answer, 401, "unauthenticated")
+        assert told["instance"] == "/v1/stream"
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert answer.headers["cache-control"] == "no-store"
+    told = problem(await refused_handshake(f"{address}?from=now"), 422, "invalid_query")
+    assert [fault["pointer"] for fault in told["errors"]] == ["?from"]
+    for elsewhere in ("strem", "orders"):
+        problem(await refused_handshake(address.replace("stream", elsewhere), headers), 404, "not_found")
+    # What anyone can send any number of is no fault.
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
+async def test_a_fault_of_ours_refuses_a_handshake_and_tells_its_id_alone(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("not to be told")
+
+    monkeypatch.setattr(feed_routes, "principal_of", fail)
+    address = str(stage.house.http.base_url.join("/v1/stream")).replace("http://", "ws://")
+    answer = await refused_handshake(address)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.headers["x-request-id"] in answer.json()["detail"]
+    assert "not to be told" not in answer.text

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exchange.client import ApiProblem, ExchangeClient, Unreachable, retrying
+from exchange.client import ApiProblem, ExchangeClient, Unreachable, calls, retrying
 from exchange.client.problems import Problem
 from exchange.client.retrying import PATIENCE_S, WAIT_S_MAX, WAIT_S_MIN, persist
 from exchange.kit.clock import US_PER_SECOND
@@ -40,6 +40,7 @@ class Line(httpx.AsyncBaseTransport):
         self.sent: list[tuple[str, str]] = []
         self.answered: list[int] = []
         self.on_answer: Callable[[int], None] = lambda _status: None
+        self.on_loss: Callable[[], None] = lambda: None
         self._inner = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -53,6 +54,7 @@ class Line(httpx.AsyncBaseTransport):
         response = await self._inner.handle_async_request(request)
         if fault == "back":
             await response.aclose()
+            self.on_loss()
             raise httpx.ReadError("cut")
         self.answered.append(response.status_code)
         self.on_answer(response.status_code)
@@ -143,6 +145,23 @@ async def test_what_might_have_another_answer_is_sent_once(stage: Stage) -> None
         assert [order async for order in client.fetch_open_orders(limit=1000)] == []
 
 
+async def test_a_list_is_given_whole_unless_less_of_it_is_asked_for(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "PAGE_ROWS", 2)
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        await client.create_orders(NewOrders(orders=[ask(stage, f"list-{number}") for number in range(5)]))
+        line.sent = []
+        whole = [order.client_order_id async for order in client.fetch_open_orders()]
+        assert whole == [f"list-{number}" for number in range(4, -1, -1)]
+        assert len(line.sent) == 3
+        for limit in (0, 1, 3):
+            some = [order.client_order_id async for order in client.fetch_open_orders(limit=limit)]
+            assert some == whole[:limit]
+        assert [account.id async for account in client.fetch_balance()]
+        await client.cancel_all_orders()
+
+
 async def test_a_refusal_that_stays_is_told_at_once(stage: Stage) -> None:
     async with client_over(stage, stage.cast.provider) as (client, line):
         with pytest.raises(ApiProblem) as refused:
@@ -172,6 +191,75 @@ async def test_an_exchange_that_does_not_come_back_is_given_up_at_the_deadline(
         assert 2 <= len(line.sent) == len(waits) + 1 <= 5
         line.faults = []
         await client.cancel_all_orders()
+
+
+@pytest.mark.parametrize("faults", [["back"], ["back", "there"], ["back", "", "proxy"]])
+async def test_what_was_lost_is_in_doubt_whatever_the_last_answer_says(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, faults: list[str]
+) -> None:
+    """The order rests; what is refused after it speaks of the attempts after the one that placed it."""
+    waits = made_up_waits(monkeypatch)
+    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+    [sequencer] = stage.house.exchange.partitions.leaders.values()
+    partition = sequencer._partition  # type: ignore[attr-defined]
+    name = f"in-doubt-{'-'.join(faults)}"
+    async with client_over(stage, stage.cast.provider, patience_s=2.0) as (client, line):
+
+        def rebuild() -> None:
+            sequencer._partition = None  # type: ignore[attr-defined]
+
+        line.faults, line.on_loss = [*faults], rebuild
+        try:
+            with pytest.raises(ApiProblem) as refused:
+                await client.create_order(ask(stage, name))
+        finally:
+            sequencer._partition = partition  # type: ignore[attr-defined]
+        assert line.answered[-1] == 503
+        assert (refused.value.problem.code, refused.value.outcome) == ("rebuilding", "unknown")
+        assert refused.value.problem.detail.endswith("what was sent before may have had its effect")
+        assert refused.value.problem.detail in str(refused.value)
+        assert (await client.create_order(ask(stage, name))).status == "resting"
+        await client.cancel_all_orders()
+
+
+async def test_an_attempt_that_reached_nobody_leaves_no_doubt() -> None:
+    """Refused connections and refusals that did nothing, in whichever order."""
+    waits: list[float] = []
+
+    async def wait(wait_s: float) -> None:
+        waits.append(wait_s)
+
+    refused = ApiProblem(Problem(status=503, retryable=True, outcome="not_applied"))
+    nobody = Unreachable("refused", is_lost=True, outcome="not_applied")
+    for last in (refused, nobody):
+        left = [refused, nobody, refused, nobody]
+
+        async def attempt(left: list[Exception] = left, last: Exception = last) -> None:
+            raise left.pop() if left else last
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+            patch.setattr(asyncio, "sleep", wait)
+            with pytest.raises(type(last)) as raised:
+                await persist(attempt, 2.0)
+        assert raised.value.outcome == "not_applied"  # type: ignore[attr-defined]
+
+
+async def test_only_what_was_sent_and_changes_something_may_be_applied(stage: Stage) -> None:
+    async with client_over(stage, stage.cast.provider, patience_s=0.0) as (client, line):
+        for faults, outcome in ((["back"], "unknown"), (["proxy"], "unknown")):
+            line.faults = [*faults]
+            with pytest.raises(Unreachable) as lost:
+                await client.cancel_all_orders()
+            assert lost.value.outcome == outcome
+            line.faults = [*faults]
+            with pytest.raises(Unreachable) as lost:
+                await client.me()
+            assert lost.value.outcome == "not_applied"
+    async with ExchangeClient("http://127.0.0.1:9", "key") as client:
+        with pytest.raises(Unreachable) as lost:
+            await client.cancel_all_orders()
+        assert lost.value.outcome == "not_applied"
 
 
 async def test_an_exchange_that_is_not_ready_is_asked_again(stage: Stage) -> None:
@@ -260,13 +348,14 @@ def test_waits_double_by_chance_keep_to_what_was_asked_and_end_with_the_deadline
         waits.append(wait_s)
 
     came: object
+    cause: object = None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
         patch.setattr(asyncio, "sleep", wait)
         try:
             came = asyncio.run(persist(attempt, patience_s))
         except (ApiProblem, Unreachable) as failure:
-            came = failure
+            came, cause = failure, failure.__cause__
     tried = len(failed) + 1 - len(left)
     assert len(waits) == tried - 1
     assert sum(waits) <= patience_s
@@ -276,8 +365,11 @@ def test_waits_double_by_chance_keep_to_what_was_asked_and_end_with_the_deadline
         assert max(asked_s, most_s / 2) <= wait_s <= max(asked_s, most_s)
     if left:
         # It was given up: with one more wait the deadline would have come.
-        assert came is failed[tried - 1]
+        assert failed[tried - 1] in {came, cause}
+        # A lost one among them leaves in doubt what came of it.
+        is_in_doubt = any(isinstance(each, Unreachable) for each in failed[:tried])
+        assert (getattr(came, "outcome", "") == "unknown") == is_in_doubt
         asked_s = getattr(came, "retry_after_s", 0.0)
         assert sum(waits) + max(asked_s, min(WAIT_S_MIN * 2 ** len(waits), WAIT_S_MAX)) >= patience_s
     else:
-        assert came == ("done" if last is None else last)
+        assert ("done" if last is None else last) in {came, cause}

@@ -8,6 +8,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from exchange.feed.hub import Closing
 from exchange.feed.models import Snapshot
 from exchange.feed.stream_models import Follow
 from exchange.kit.database import Database
-from exchange.kit.errors import RateLimited
+from exchange.kit.errors import RateLimited, Unavailable
 from exchange.kit.http_wire import Wire, WireLimits
 from exchange.kit.ids import decode_id
 from exchange.orders.many_models import NewOrders
@@ -132,6 +133,81 @@ async def test_a_request_whose_answer_is_lost_is_sent_again_where_it_has_one_eff
         same = [each async for each in client.fetch_orders(limit=1000, client_order_id="lost")]
         assert len(same) == 1
         await stream.cancel_all_orders()
+
+
+async def test_what_was_sent_before_stays_in_doubt_whatever_the_last_answer_says(stage: Stage) -> None:
+    """The order rests; what is refused is the attempt after the one that placed it."""
+    house = stage.house
+    [sequencer] = house.exchange.partitions.leaders.values()
+    partition = sequencer._partition  # type: ignore[attr-defined]
+    async with (
+        ExchangeClient(str(house.http.base_url), stage.cast.provider.key, patience_s=2.0) as client,
+        client.stream() as stream,
+    ):
+        async with house.exchange.database.transaction() as holding:
+            await holding.execute("LOCK TABLE journal IN EXCLUSIVE MODE")
+            asking = asyncio.create_task(stream.create_order(ask(stage, "doubted")))
+            await eventually(lambda: _waiting(house), lambda count: count > 0)
+            sequencer._partition = None  # type: ignore[attr-defined]
+            house.exchange.relay.hub.close_all(Closing.MISSED)
+            await eventually(lambda: _connections(stream), lambda count: count == 2)
+            try:
+                with pytest.raises(ApiProblem) as refused:
+                    await asking
+            finally:
+                sequencer._partition = partition  # type: ignore[attr-defined]
+        assert (refused.value.problem.code, refused.value.outcome) == ("rebuilding", "unknown")
+        placed = await stream.create_order(ask(stage, "doubted"))
+        assert placed.status == "resting"
+        assert [each.id async for each in client.fetch_open_orders(limit=1000)] == [placed.id]
+        await stream.cancel_all_orders()
+
+
+@pytest.mark.parametrize("key", ["cx_0000000000001_wrong", "rubbish"])
+async def test_a_refused_handshake_is_the_exchanges_problem(stage: Stage, key: str) -> None:
+    async with ExchangeClient(str(stage.house.http.base_url), key) as client:
+        with pytest.raises(ApiProblem) as refused:
+            async with client.stream("orders"):
+                pass
+    problem = refused.value.problem
+    assert (problem.status, problem.code, problem.outcome) == (401, "unauthenticated", "not_applied")
+    assert problem.request_id
+
+
+async def test_a_connection_that_is_refused_for_now_is_asked_for_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = stage.house.exchange.watched.limits
+    refusals = [
+        RateLimited(detail="later", headers={"Retry-After": "0"}),
+        Unavailable(detail="not now"),
+        RateLimited(detail="never", retryable=False),
+    ]
+
+    def refuse(*_: object) -> None:
+        raise refusals.pop(0)
+
+    async with client_of(stage.house, stage.cast.provider) as client, client.stream("orders") as stream:
+        admit = limits.admit_address
+
+        def refuse_twice(*asked: Any) -> None:
+            if len(refusals) > 1:
+                refuse()
+            admit(*asked)
+
+        monkeypatch.setattr(limits, "admit_address", refuse_twice)
+        stage.house.exchange.relay.hub.close_all(Closing.MISSED)
+        await eventually(lambda: _connections(stream), lambda count: count == 2)
+        assert (await stream.create_order(ask(stage, "let-in"))).status == "resting"
+        monkeypatch.setattr(limits, "admit_address", refuse)
+        stage.house.exchange.relay.hub.close_all(Closing.MISSED)
+        with pytest.raises(ApiProblem) as refused:
+            async for _ in stream.events():
+                pass
+        assert (refused.value.problem.status, refused.value.problem.detail) == (429, "never")
+    async with client_of(stage.house, stage.cast.provider) as client:
+        monkeypatch.setattr(limits, "admit_address", admit)
+        await client.cancel_all_orders()
 
 
 async def _connections(stream: OrderStream) -> int:

@@ -3,13 +3,14 @@
 Method: two `exchange serve` on one database; the second takes the lead; the first is sent one order.
 """
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
+
+from tests.fleet import environment_of_others
 
 END_S = 60
 
@@ -18,7 +19,7 @@ def serve(database_url: str, folder: Path) -> tuple["subprocess.Popen[str]", str
     """Start a server; return it and its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "exchange", "serve", "--port", "0", "--data-dir", str(folder)],
-        env={**os.environ, "DATABASE_URL": database_url},
+        env={**environment_of_others(), "DATABASE_URL": database_url},
         stderr=subprocess.PIPE,
         text=True,
     )

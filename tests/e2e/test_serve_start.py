@@ -1,7 +1,6 @@
 """Goal: a start says what is true of its folder and books. Method: the command in a process of its own."""
 
 import asyncio
-import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -13,15 +12,20 @@ from exchange.transparency.folder import CheckpointFolder
 from exchange.transparency.sealer import Sealer
 from tests.e2e.served import eventually, served
 from tests.e2e.stage import set_scene
+from tests.fleet import environment_of_others
 
 DEADLINE_S = 60.0
 
 
 async def serve(database_url: str, data_dir: Path) -> asyncio.subprocess.Process:
     arguments = ("serve", "--port", "0", "--database-url", database_url, "--data-dir", str(data_dir))
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EXCHANGE_")}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "exchange", *arguments, stderr=asyncio.subprocess.PIPE, env=kept
+        sys.executable,
+        "-m",
+        "exchange",
+        *arguments,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment_of_others(),
     )
 
 

@@ -21,7 +21,7 @@ from exchange.fleet.roles import why_not
 from exchange.fleet.streams import answers_stream, intake_stream
 from exchange.kit.auth import Principal
 from exchange.kit.bundle import Bundle
-from exchange.kit.errors import Faults, Refusal, Unavailable
+from exchange.kit.errors import NOTHING_BY_THIS, Faults, Refusal, Unavailable
 from exchange.kit.ids import decode_id
 from exchange.kit.redis import Redis, StreamReader
 from exchange.kit.settings import Settings
@@ -33,6 +33,7 @@ from matching.order import Side
 from matching.product import Phase
 from tests.integration.fleets import DEADLINE_S, Fleet, answered, eventually
 from tests.market_world import MarketWorld, open_market
+from tests.redis_servers import RedisServer
 
 
 @pytest.fixture
@@ -222,6 +223,31 @@ async def test_nothing_is_handed_over_where_nobody_has_led_for_long(fleet: Fleet
             while (await refusal()).code != "no_leader":
                 pass
         assert (await refusal()).outcome == "not_applied"
+
+
+async def test_what_a_gateway_could_not_hand_over_speaks_of_no_request_before_it(
+    fleet: Fleet, redis_server: RedisServer
+) -> None:
+    """The first one is committed after its answer could no longer come; Redis is gone by the second."""
+    async with fleet.engine(), fleet.market(patience_s=1) as world:
+        provider = await world.join(ParticipantKind.PROVIDER)
+        order = world.order(Side.SELL, world.product(), client_order_id="twice")
+        async with world.database.transaction() as holding:
+            await holding.execute("LOCK TABLE partition_head IN EXCLUSIVE MODE")
+            with pytest.raises(Unavailable) as unanswered:
+                await world.exchange.orders.place(provider, order)
+            assert (unanswered.value.outcome, unanswered.value.retryable) == ("unknown", True)
+            redis_server.kill()
+            try:
+                with pytest.raises(Unavailable) as refused:
+                    await world.exchange.orders.place(provider, order)
+            finally:
+                redis_server.start()
+        assert (refused.value.outcome, refused.value.retryable) == ("not_applied", True)
+        assert NOTHING_BY_THIS in refused.value.detail
+        async with asyncio.timeout(DEADLINE_S):
+            while await stored_orders(world) != {"twice": 1}:
+                pass
 
 
 async def test_what_comes_twice_has_one_effect_and_what_cannot_be_read_none(

@@ -27,9 +27,9 @@ from exchange.cli.serve import (
     opened,
     serve_until,
     settings_with,
-    stop_on_signals,
     wire_of,
 )
+from exchange.cli.stopping import Stop
 from exchange.client import ApiProblem, ExchangeClient
 from exchange.kit.clock import monotonic_s, wall_now_us
 from exchange.kit.migrate import MigrationError
@@ -69,7 +69,7 @@ async def demo(
     # What the newcomer should know is on the screen; only what goes wrong is logged beside it.
     logging.basicConfig(level=logging.ERROR)
     stopping = asyncio.Event()
-    stop_on_signals(stopping)
+    Stop(stopping).listen()
     if seconds is not None:
         asyncio.get_running_loop().call_later(seconds, stopping.set)
     try:
