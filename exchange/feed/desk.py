@@ -226,8 +226,11 @@ class Desk:
 
     async def _place_batch(self, asked: Asked) -> Result:
         faults = Faults()
-        sent, items = decoder_of(PlaceBatch).decode_each(asked.message, "orders", faults)
-        await self._services.limits.charge(asked.counted, self._principal, len(sent.orders) - 1)
+
+        async def charge(orders: int) -> None:
+            await self._services.limits.charge(asked.counted, self._principal, orders - 1)
+
+        sent, items = await decoder_of(PlaceBatch).decode_each(asked.message, "orders", faults, charge)
         await asked.turn.come()
         try:
             answer = await place_many(

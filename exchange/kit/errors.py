@@ -190,16 +190,17 @@ class Faults:
     exchange.kit.errors.InvalidInput: invalid_body: 1 value breaks a rule: /quantity_gpus must be ...
     """
 
-    __slots__ = ("_faults", "_pointers", "code")
+    __slots__ = ("_faults", "_most", "_pointers", "code")
 
-    def __init__(self, code: str = "invalid_body") -> None:
+    def __init__(self, code: str = "invalid_body", *, most: int = FAULTS_MAX) -> None:
+        self._most = most
         self._faults: list[Fault] = []
         self._pointers: set[str] = set()
         self.code = code
 
     def add(self, pointer: str, code: str, detail: str, value: object = msgspec.UNSET) -> None:
-        """Record one fault; those beyond `FAULTS_MAX` are dropped."""
-        if len(self._faults) < FAULTS_MAX:
+        """Record one fault; those beyond `most` are dropped."""
+        if len(self._faults) < self._most:
             echoed = msgspec.UNSET if value is msgspec.UNSET else echo(value)
             self._faults.append(Fault(pointer, code, detail, echoed))
         self._pointers.add(pointer)
@@ -222,7 +223,7 @@ class Faults:
     @property
     def full(self) -> bool:
         """Whether further faults would be dropped."""
-        return len(self._faults) >= FAULTS_MAX
+        return len(self._faults) >= self._most
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -234,6 +235,8 @@ class Faults:
         first = self._faults[0]
         count = len(self._faults)
         summary = f"{count} values break rules" if count > 1 else "1 value breaks a rule"
+        if self.full:
+            summary = f"at least {summary}"
         detail = f"{summary}: {first.pointer or 'the body'} {first.detail}"
         if any(fault.code == "duplicate_key" for fault in self._faults):
             return MalformedInput("duplicate_key", detail, errors=self._faults)

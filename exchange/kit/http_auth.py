@@ -82,7 +82,8 @@ def requires(
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
     fault and the faults in `request.faults`; the handler adds its own, then calls
     `request.faults.raise_if_any()` before it does anything. With `each`, the name of a list in the body, the
-    same holds item by item: `request.item_faults` has what is wrong with each. With `once` the route needs an
+    same holds item by item: `request.item_faults` has what is wrong with each, and each counts as a request
+    does. With `once` the route needs an
     Idempotency-Key. With `raw_body` the API page says that the body is a file as it is; the handler reads
     `request.body()`.
     """

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, InvalidInput
-from exchange.kit.http_kinds import unwrap
+from exchange.kit.http_kinds import info_of, unwrap
 from exchange.kit.http_shape import check_bounded
 from exchange.kit.http_walk import walk
 
@@ -33,7 +33,7 @@ _FRACTION: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 @cache
 def _fields_of(type_: type[msgspec.Struct]) -> dict[str, inspect.Type]:
     check_bounded(type_)
-    node = inspect.type_info(type_)
+    node = info_of(type_)
     if not isinstance(node, inspect.StructType):
         raise TypeError(f"{type_} is not a struct")
     return {field.encode_name: field.type for field in node.fields}
@@ -90,7 +90,7 @@ def decode_query(query: bytes, type_: type[T]) -> T:
         else:
             values[name] = text if node is None else value_of(text, node)
     found = Faults()
-    walk(values, inspect.type_info(type_), "", found)
+    walk(values, info_of(type_), "", found)
     for fault in found.faults:
         # A slash of the name itself is escaped.
         name = fault.pointer[1:].partition("/")[0].replace("~1", "/").replace("~0", "~")

@@ -20,6 +20,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
 from exchange.kit.http_auth import EACH, KEEP_FAULTS, ONCE, QUERY
 from exchange.kit.http_decode import decoder_of
+from exchange.kit.http_limits import Limits
 from exchange.kit.http_query import decode_query
 from exchange.kit.http_scope import header, request_id_of
 
@@ -67,6 +68,11 @@ class ApiRequest(Request[Principal, Any, State]):
     def request_id(self) -> str:
         """The id in X-Request-Id and in every problem answer."""
         return request_id_of(self.scope)
+
+    async def charge(self, things: int) -> None:
+        """Count a request for many things as so many, one of them counted already; raises `RateLimited`."""
+        limits: Limits = self.app.state.limits
+        await limits.charge(self.scope, self.principal, things - 1)
 
     def query(self, type_: type[Q]) -> Q:
         """Return the query string as the struct that the route declared with `query=`."""
@@ -130,7 +136,7 @@ class ApiRequest(Request[Principal, Any, State]):
         decoder = decoder_of(field.annotation)
         body = await self.body()
         if each := self.route_handler.opt[EACH]:
-            whole, self.item_faults = decoder.decode_each(body, each, self.faults)
+            whole, self.item_faults = await decoder.decode_each(body, each, self.faults, self.charge)
             return whole
         if self.route_handler.opt[KEEP_FAULTS]:
             return decoder.decode_with_holes(body, self.faults)
