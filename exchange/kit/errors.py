@@ -14,6 +14,8 @@ FAULTS_MAX: Final = 100
 """An answer lists at most this many faults; else a hostile body could make the answer larger than itself."""
 
 ECHO_CHARACTERS_MAX: Final = 100
+RETRY_AFTER_S: Final = "1"
+"""Another engine leads, a connection is back, or a queue is shorter, as soon as that, or a few times that."""
 _HUGE_BITS: Final = 1024  # past this, Python refuses to print an integer cheaply
 
 Outcome = Literal["not_applied", "applied", "unknown"]
@@ -172,12 +174,29 @@ class RateLimited(Refusal):
 
 
 class Unavailable(Refusal):
-    """The exchange cannot do it now (503); `outcome` may be "unknown" when a commit was lost from sight."""
+    """The exchange cannot do it now (503); `outcome` may be "unknown" when a commit was lost from sight.
+
+    Where it is retryable, the answer says when to come back: in a second, unless `headers` know better.
+    """
 
     status = 503
     title = "Not available now"
     default_code = "unavailable"
     retryable_by_default = True
+
+    def __init__(
+        self,
+        code: str = "",
+        detail: str = "",
+        *,
+        errors: Iterable[Fault] = (),
+        retryable: bool | None = None,
+        outcome: Outcome = "not_applied",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, retryable=retryable, outcome=outcome, headers=headers)
+        if self.retryable:
+            self.headers.setdefault("Retry-After", RETRY_AFTER_S)
 
 
 class Faults:

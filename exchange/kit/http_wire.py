@@ -197,7 +197,7 @@ class ProblemProtocol(HttpToolsProtocol):
         self._is_over = True
         self.wire.cut.add("too_many_connections")
         detail = "the exchange holds as many connections as it takes"
-        self._answer(Unavailable("too_many_connections", detail, headers={"retry-after": "1"}))
+        self._answer(Unavailable("too_many_connections", detail))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
