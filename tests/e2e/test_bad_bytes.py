@@ -73,6 +73,16 @@ async def test_bytes_that_are_no_request_are_a_problem(house: Served, name: str)
     assert answer.headers["connection"] == "close"
 
 
+async def test_an_answer_to_head_has_no_body(house: Served) -> None:
+    asked = b"HEAD /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connection(house) as (reader, writer):
+        writer.write(asked % b"readyz" + asked % b"nowhere" + b"GET /healthz HTTP/1.0\r\n\r\n")
+        content = await reader.read()
+    statuses = [line.split()[1] for line in content.splitlines() if line.startswith(b"HTTP/1.1 ")]
+    assert statuses == [b"200", b"404", b"200"]
+    assert content.count(b"{") == 1
+
+
 async def test_a_request_of_http_1_0_needs_no_host(house: Served) -> None:
     async with connection(house) as (reader, writer):
         writer.write(b"GET /v1/time HTTP/1.0\r\n\r\n")

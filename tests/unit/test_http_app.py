@@ -173,6 +173,20 @@ def test_readiness_follows_the_service(client: TestClient[Any]) -> None:
         READY[0] = True
 
 
+def test_probes_may_ask_for_the_head_alone(client: TestClient[Any]) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert set(client.options(path).headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    READY[0] = False
+    try:
+        answer = client.head("/readyz")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert client.head("/healthz").status_code == 200
+    finally:
+        READY[0] = True
+
+
 def test_every_code_has_a_page(client: TestClient[Any]) -> None:
     listed = {entry["code"]: entry["meaning"] for entry in client.get("/problems").json()["data"]}
     assert listed == ERROR_CODES
