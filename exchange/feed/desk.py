@@ -32,7 +32,7 @@ from exchange.feed.stream_models import (
     Result,
 )
 from exchange.kit.auth import Principal, Scope
-from exchange.kit.errors import Fault, Faults, InvalidInput, Refusal
+from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal
 from exchange.kit.http_auth import check_scopes, requires
 from exchange.kit.http_decode import decode, decoder_of
 from exchange.kit.http_limits import Limits, cancels
@@ -40,9 +40,9 @@ from exchange.kit.http_path import id_in_path
 from exchange.kit.http_problems import problem_of, refusal_of
 from exchange.kit.http_request import fingerprint_of
 from exchange.kit.meters import Counts
+from exchange.orders.amending import judge_amendment
 from exchange.orders.many import place_many, switch_view, withdrawn_view
 from exchange.orders.reading import is_replayed
-from exchange.orders.rules import judge_wish
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
 from exchange.orders.turns import Turn, Turns
@@ -257,7 +257,7 @@ class Desk:
         sent, found = decoder_of(Amend).decode_part(asked.message, "changes", faults)
         if faults or not _is_read(sent.changes):
             if _is_read(sent.changes):
-                judge_wish(sent.changes, found)
+                judge_amendment(sent.changes, found)
             faults.extend(found.faults)
             raise faults.refusal()
         amended = await self._services.orders.amend(
@@ -281,13 +281,14 @@ class Desk:
         return Result(status=200, order=view)
 
     async def _cancel_all(self, asked: Asked) -> Result:
-        sent = decode(asked.message, CancelAll)
+        faults = Faults()
+        sent = decoder_of(CancelAll).decode_with_holes(asked.message, faults)
         await asked.turn.come()
         try:
             withdrawn = await self._services.orders.cancel_all(
-                self._principal, product_id=sent.product, side=sent.side
+                self._principal, product_id=sent.product, side=sent.side, faults=faults
             )
-        except InvalidInput as refusal:
+        except (InvalidInput, MalformedInput) as refusal:
             raise _of_a_message(refusal) from None
         self._placed.discard([each.order.client_order_id for each in withdrawn])
         return Result(status=200, withdrawn=[withdrawn_view(each) for each in withdrawn])
@@ -317,10 +318,10 @@ def _is_read(part: object) -> bool:
     return part is not msgspec.UNSET
 
 
-def _of_a_message(refusal: InvalidInput) -> InvalidInput:
+def _of_a_message(refusal: InvalidInput | MalformedInput) -> Refusal:
     """Return a refusal of a query with pointers into the message that stands for it."""
     errors = [
         Fault(each.pointer.replace("?", "/", 1), each.code, each.detail, each.value)
         for each in refusal.errors
     ]
-    return InvalidInput(detail=refusal.detail.replace("?", "/", 1), errors=errors)
+    return type(refusal)(refusal.code, refusal.detail.replace("?", "/", 1), errors=errors)

@@ -94,8 +94,8 @@ def read_json(body: bytes) -> Any:
     raise MalformedInput("too_deep", f"arrays and objects may nest at most {DEPTH_MAX} deep")
 
 
-def _fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
-    """Build the struct of the fields that are right, `UNSET` where one is at fault."""
+def fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
+    """Build the struct of the fields that are right, `UNSET` where one is at fault (a pointer `/name...`)."""
     at_fault = {fault.pointer.split("/")[1] for fault in faults.faults}
     known: dict[str, Any] = {}
     for field in fields_of(type_):
@@ -119,7 +119,7 @@ def collect(body: bytes, type_: type[T], faults: Faults) -> T:
     faults.extend(found.faults)
     if not isinstance(value, JsonObject) or "" in found or found.full:
         raise faults.refusal()
-    filled: T = _fill(value, type_, found)
+    filled: T = fill(value, type_, found)
     return filled
 
 
@@ -167,7 +167,7 @@ def _around(value: Any, type_: type[T], name: str, inner: Any, faults: Faults) -
     if not isinstance(value, JsonObject):
         raise faults.refusal()
     rest = JsonObject([(key, each) for key, each in value.items() if key != name])
-    filled: T = msgspec.structs.replace(_fill(rest, type_, faults), **{name: inner})
+    filled: T = msgspec.structs.replace(fill(rest, type_, faults), **{name: inner})
     return filled
 
 
@@ -191,4 +191,4 @@ def collect_item(value: Any, type_: type[msgspec.Struct], found: Faults, *, is_e
             found.add("", "wrong_type", str(error))
     if not is_object or "" in found or found.full:
         return msgspec.UNSET
-    return _fill(value, type_, found)
+    return fill(value, type_, found)

@@ -95,10 +95,11 @@ class VouchersController(Controller):
     @get("", opt=requires(*READERS, query=VoucherQuery), summary="List vouchers")
     async def list_all(self, request: ApiRequest) -> Page[VoucherView]:
         """Return the caller's vouchers with their balances, newest first."""
-        query = request.query(VoucherQuery)
+        query, faults = request.query_with_holes(VoucherQuery)
         now_us = request.app.state.clock.now_us()
-        programme_id = _id_in_query("?programme_id", "prg", query.programme_id)
-        before_id = place_in(_VOUCHERS, query.cursor, Part.ID, otherwise=ID_MAX)
+        programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        before_id = place_in(_VOUCHERS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
+        faults.raise_if_any()
         async with request.app.state.database.connection() as connection:
             found = await service.list_vouchers(
                 connection,
