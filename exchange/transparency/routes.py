@@ -94,8 +94,7 @@ class TransparencyController(Controller):
 
         Anyone can check it with the public key alone (docs/verify_proof.py).
         """
-        query = request.query(AboutSomebody)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(AboutSomebody)
         check_reason(query.reason, faults)
         faults.raise_if_any()
         value = id_in_path("trd", trade_id, "no such trade")

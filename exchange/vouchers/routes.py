@@ -11,7 +11,6 @@ from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
@@ -32,13 +31,6 @@ class VoucherQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of vouchers."""
 
     programme_id: ProgrammeIdText | None = None
-
-
-def _id_in_query(pointer: str, prefix: str, text: str | None) -> int | None:
-    faults = Faults("invalid_query")
-    value = typed_id(faults, pointer, prefix, text)
-    faults.raise_if_any()
-    return value
 
 
 class VouchersController(Controller):
