@@ -27,6 +27,8 @@ UNREADING: Final = 200
 FILLING_BYTES: Final = 60_000
 DRIP_S: Final = 1.0
 BOMB_BYTES: Final = 100_000_000
+BATCH: Final = 1_000
+"""Orders of one batch, as many as there may be; each is nothing but faults."""
 _BIND_ADDRESS_NO_PORT: Final = 24
 """Of linux/in.h; Python names it from 3.12 on or not at all."""
 _SMALL_BUFFER: Final = 4_096
@@ -195,9 +197,14 @@ def _flood(kind: str, target: Target) -> Callable[[], bytes]:
     if kind == "compressed bombs":
         bomb = zlib.compress(bytes(BOMB_BYTES), 9)
         return _always(post("/v1/orders", key, bomb, "Content-Encoding: deflate"))
-    bodies = {"deep lists": b"[" * 500_000, "deep objects": b'{"a":' * 150_000}
+    bodies = {
+        "deep lists": ("/v1/orders", b"[" * 500_000),
+        "deep objects": ("/v1/orders", b'{"a":' * 150_000),
+        "batches of empty orders": ("/v1/orders/batch", b'{"orders":[%s]}' % b",".join([b"{}"] * BATCH)),
+    }
     if kind in bodies:
-        return _always(post("/v1/orders", key, bodies[kind]))
+        path, body = bodies[kind]
+        return _always(post(path, key, body))
     return _always(_declared(target) if kind == "oversize declared" else _chunked(target))
 
 
@@ -210,7 +217,7 @@ def _slow(target: Target) -> tuple[bytes, bytes]:
 
 FLOODS: Final = (
     *("oversize declared", "oversize chunked", "deep lists", "deep objects", "compressed bombs"),
-    *("bad keys", "unknown paths", "orders over the limit"),
+    *("bad keys", "unknown paths", "orders over the limit", "batches of empty orders"),
 )
 SLOW: Final = "slow connections"
 NEVER_READ: Final = "readers that never read"

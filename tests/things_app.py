@@ -81,7 +81,7 @@ class ThingsController(Controller):
         }
         raise failures.get(thing, NotFound(detail="no such thing"))
 
-    @post("/import", opt=requires(Scope.TRADE), request_max_body_size=IMPORT_BYTES_MAX)
+    @post("/import", opt=requires(Scope.TRADE, raw_body=True), request_max_body_size=IMPORT_BYTES_MAX)
     async def import_things(self, request: ApiRequest) -> Page[int]:
         """Count the bytes of a large body as they come."""
         return Page([sum([len(chunk) async for chunk in request.stream()])])

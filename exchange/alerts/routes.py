@@ -38,11 +38,11 @@ from exchange.kit.fields import (
 )
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, parts_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.models import ReasonText
-from exchange.oversight.questions import Questions, check_reason, names_somebody
+from exchange.oversight.questions import Questions, check_reason, names_somebody, was_given
 from exchange.products.models import ProductSpec
 from exchange.products.naming import check_product
 
@@ -68,9 +68,8 @@ class AlertQuery(PageQuery, frozen=True, kw_only=True):
     reason: ReasonText | None = None
 
 
-def _filter_of(query: AlertQuery, products: Mapping[str, ProductSpec]) -> AlertFilter:
-    """Return what a query means, or raise `InvalidInput` with everything wrong with it."""
-    faults = Faults("invalid_query")
+def _filter_of(query: AlertQuery, products: Mapping[str, ProductSpec], faults: Faults) -> AlertFilter:
+    """Return what a query means, or raise `InvalidInput` with everything wrong with it, also found before."""
     check_product(faults, products, query.product)
     wanted = AlertFilter(
         status=query.status,
@@ -85,7 +84,7 @@ def _filter_of(query: AlertQuery, products: Mapping[str, ProductSpec]) -> AlertF
     from_us, until_us = wanted.found_from_us, wanted.found_until_us
     if from_us is not None and until_us is not None and from_us >= until_us:
         faults.add("?found_until", "out_of_range", "must be later than found_from", query.found_until)
-    given = [name for name, value in msgspec.structs.asdict(query).items() if value is not None]
+    given = [name for name, value in msgspec.structs.asdict(query).items() if was_given(value)]
     check_reason(query.reason, faults, is_needed=names_somebody(given))
     faults.raise_if_any()
     return wanted
@@ -100,12 +99,10 @@ class AlertsController(Controller):
     @get("", opt=requires(Scope.AUDIT, query=AlertQuery), summary="List alerts")
     async def list_all(self, request: ApiRequest) -> Page[AlertView]:
         """Return alerts, newest first; `participant` holds for any of their parties, and needs a `reason`."""
-        query = request.query(AlertQuery)
-        wanted = _filter_of(query, request.app.state.products)
-        before = None
-        if query.cursor is not None:
-            found_at_us, alert_id = decode_cursor(_ALERTS, query.cursor, Part.TIME_US, Part.ID)
-            before = int(found_at_us), int(alert_id)
+        query, faults = request.query_with_holes(AlertQuery)
+        parts = parts_in(_ALERTS, query.cursor, faults, Part.TIME_US, Part.ID)
+        wanted = _filter_of(query, request.app.state.products, faults)
+        before = None if parts is None else (int(parts[0]), int(parts[1]))
 
         async def answer() -> Page[AlertView]:
             async with request.app.state.database.connection() as connection:
@@ -176,8 +173,7 @@ class AlertRulesController(Controller):
     @get("", opt=requires(Scope.AUDIT, query=PageQuery), summary="List the versions of the alert rules")
     async def list_all(self, request: ApiRequest) -> Page[AlertRulesView]:
         """Return every version of the rules, newest first: who made it, why, and from when it is in force."""
-        query = request.query(PageQuery)
-        before = place_in(_RULES, query.cursor, Part.HOUR, otherwise=_VERSION_END)
+        query, before = request.listed(PageQuery, _RULES, Part.HOUR, otherwise=_VERSION_END)
         async with request.app.state.database.connection() as connection:
             found = await service.list_rules(connection, before, query.limit + 1)
         return page_of(_RULES, found, query.limit, lambda stored: (stored.version,), rules_view)

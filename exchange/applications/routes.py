@@ -30,7 +30,6 @@ from exchange.applications.rules import (
 )
 from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
@@ -93,11 +92,10 @@ class ApplicationsController(Controller):
     @get("", opt=requires(*READERS, query=ApplicationQuery), summary="List applications")
     async def list_all(self, request: ApiRequest) -> Page[ApplicationView]:
         """Return the caller's applications, or as an issuer those to its programmes, newest first."""
-        query = request.query(ApplicationQuery)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(ApplicationQuery)
         programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        before_id = place_in(_APPLICATIONS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
         faults.raise_if_any()
-        before_id = place_in(_APPLICATIONS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_applications(
                 connection,
@@ -125,9 +123,8 @@ class ApplicationsController(Controller):
     )
     async def steps(self, request: ApiRequest, application_id: FromPath[str]) -> Page[ApplicationStepView]:
         """Return every step that an application has taken, in order: who, when and why."""
-        query = request.query(PageQuery)
+        query, after = request.listed(PageQuery, _STEPS, Part.HOUR, otherwise=0)
         value = _in_path(application_id)
-        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             application = await service.get_application(connection, request.principal, value)
             found = await service.list_steps(

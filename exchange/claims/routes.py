@@ -29,12 +29,11 @@ from exchange.claims.models import (
 from exchange.claims.rules import find_step_faults, view_of_claim, view_of_line, view_of_outcome, view_of_step
 from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, parts_in, place_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 
@@ -118,11 +117,10 @@ class ClaimsController(Controller):
     @get("", opt=requires(*READERS, query=ClaimQuery), summary="List claims")
     async def list_all(self, request: ApiRequest) -> Page[ClaimView]:
         """Return the caller's claims, newest first."""
-        query = request.query(ClaimQuery)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(ClaimQuery)
         programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
         faults.raise_if_any()
-        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_claims(
                 connection,
@@ -144,11 +142,13 @@ class ClaimsController(Controller):
     @get("/{claim_id:str}/lines", opt=requires(*READERS, query=PageQuery), summary="List a claim's lines")
     async def lines(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[ClaimLineView]:
         """Return the delivered hours that a claim is made of."""
-        query = request.query(PageQuery)
+        query, faults = request.query_with_holes(PageQuery)
+        parts = parts_in(_LINES, query.cursor, faults, Part.ID, Part.HOUR, Part.ID)
+        faults.raise_if_any()
         value = claim_in_path(claim_id)
         after = _BEFORE_ANY
-        if query.cursor is not None:
-            lease_id, hour, voucher_id = decode_cursor(_LINES, query.cursor, Part.ID, Part.HOUR, Part.ID)
+        if parts is not None:
+            lease_id, hour, voucher_id = parts
             after = int(lease_id), int(hour), int(voucher_id)
         async with request.app.state.database.connection() as connection:
             found = await service.list_claim_lines(
@@ -165,9 +165,8 @@ class ClaimsController(Controller):
     @get("/{claim_id:str}/steps", opt=requires(*READERS, query=PageQuery), summary="List a claim's steps")
     async def steps(self, request: ApiRequest, claim_id: FromPath[str]) -> Page[StepView]:
         """Return every step that a claim has taken, in order: who, when and why."""
-        query = request.query(PageQuery)
+        query, after = request.listed(PageQuery, _STEPS, Part.HOUR, otherwise=0)
         value = claim_in_path(claim_id)
-        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await service.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1

@@ -52,9 +52,8 @@ class BurnQuery(StatementQuery, frozen=True, kw_only=True):
     points: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = burn.POINTS_DEFAULT
 
 
-def _wanted(request: ApiRequest, query: StatementQuery) -> tuple[int, int | None]:
-    """Return the moment in microseconds and the programme's id, or raise `InvalidInput`."""
-    faults = Faults("invalid_query")
+def _wanted(request: ApiRequest, query: StatementQuery, faults: Faults) -> tuple[int, int | None]:
+    """Return the moment in microseconds and the programme's id, or raise `InvalidInput` with all faults."""
     at_us = time_us(faults, "?as_of", query.as_of)
     programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
     now_us: int = request.app.state.clock.now_us()
@@ -87,14 +86,14 @@ class StatementsController(Controller):
     tags = ("Vouchers",)
 
     async def _programmes(self, request: ApiRequest) -> list[ProgrammeStatement]:
-        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        as_of_us, programme_id = _wanted(request, *request.query_with_holes(StatementQuery))
         async with request.app.state.database.connection() as connection:
             return await statements.programme_statements(
                 connection, request.principal, as_of_us, programme_id
             )
 
     async def _receivables(self, request: ApiRequest) -> list[ReceivableStatement]:
-        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        as_of_us, programme_id = _wanted(request, *request.query_with_holes(StatementQuery))
         async with request.app.state.database.connection() as connection:
             return await statements.receivable_statements(
                 connection, request.principal, as_of_us, programme_id
@@ -115,8 +114,8 @@ class StatementsController(Controller):
         return _file("programmes", ProgrammeStatement, await self._programmes(request))
 
     async def _burn(self, request: ApiRequest) -> list[BurnPoint]:
-        query = request.query(BurnQuery)
-        as_of_us, programme_id = _wanted(request, query)
+        query, faults = request.query_with_holes(BurnQuery)
+        as_of_us, programme_id = _wanted(request, query, faults)
         moments_us = burn.moments_of(as_of_us, query.interval, query.points)
         async with request.app.state.database.connection() as connection:
             return await burn.burn_of(connection, request.principal, moments_us, programme_id)
@@ -155,9 +154,9 @@ class StatementsController(Controller):
     @get("/claims", opt=requires(*READERS, query=ClaimStatementQuery), summary="Statement of claims")
     async def claims(self, request: ApiRequest) -> Page[ClaimStatement]:
         """Return the caller's claims as they stood at a moment, newest first."""
-        query = request.query(ClaimStatementQuery)
-        as_of_us, programme_id = _wanted(request, query)
-        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX)
+        query, faults = request.query_with_holes(ClaimStatementQuery)
+        before_id = place_in(_CLAIMS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
+        as_of_us, programme_id = _wanted(request, query, faults)
         async with request.app.state.database.connection() as connection:
             found = await statements.claim_statements(
                 connection,
@@ -182,7 +181,7 @@ class StatementsController(Controller):
     )
     async def export_claims(self, request: ApiRequest) -> Stream:
         """Stream every claim of the caller's as it stood at a moment; the file has no row limit."""
-        as_of_us, programme_id = _wanted(request, request.query(StatementQuery))
+        as_of_us, programme_id = _wanted(request, *request.query_with_holes(StatementQuery))
         chunks = _claim_file(request, as_of_us, programme_id)
         return Stream(
             chunks,

@@ -33,7 +33,7 @@ from exchange.feed.stream_models import (
     Result,
 )
 from exchange.kit.auth import Principal, Scope
-from exchange.kit.errors import Fault, Faults, InvalidInput, Refusal
+from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal
 from exchange.kit.http_auth import check_scopes, requires
 from exchange.kit.http_decode import decode, decoder_of
 from exchange.kit.http_limits import Limits, cancels
@@ -43,10 +43,10 @@ from exchange.kit.http_request import fingerprint_of
 from exchange.kit.http_scope import REQUEST_ID
 from exchange.kit.logs import REQUEST
 from exchange.kit.meters import Counts
+from exchange.orders.amending import judge_amendment
 from exchange.orders.many import place_many, switch_view, withdrawn_view
 from exchange.orders.many_models import Cause
 from exchange.orders.reading import is_replayed
-from exchange.orders.rules import judge_wish
 from exchange.orders.service import OrderService
 from exchange.orders.switches import Switches
 from exchange.orders.telling import ANSWERS, fields_of, fields_of_many
@@ -249,8 +249,11 @@ class Desk:
 
     async def _place_batch(self, asked: Asked) -> Result:
         faults = Faults()
-        sent, items = decoder_of(PlaceBatch).decode_each(asked.message, "orders", faults)
-        await self._services.limits.charge(asked.counted, self._principal, len(sent.orders) - 1)
+
+        async def charge(orders: int) -> None:
+            await self._services.limits.charge(asked.counted, self._principal, orders - 1)
+
+        sent, items = await decoder_of(PlaceBatch).decode_each(asked.message, "orders", faults, charge)
         await asked.turn.come()
         try:
             answer = await place_many(
@@ -277,7 +280,7 @@ class Desk:
         sent, found = decoder_of(Amend).decode_part(asked.message, "changes", faults)
         if faults or not _is_read(sent.changes):
             if _is_read(sent.changes):
-                judge_wish(sent.changes, found)
+                judge_amendment(sent.changes, found)
             faults.extend(found.faults)
             raise faults.refusal()
         amended = await self._services.orders.amend(
@@ -301,13 +304,14 @@ class Desk:
         return Result(status=200, order=view)
 
     async def _cancel_all(self, asked: Asked) -> Result:
-        sent = decode(asked.message, CancelAll)
+        faults = Faults()
+        sent = decoder_of(CancelAll).decode_with_holes(asked.message, faults)
         await asked.turn.come()
         try:
             withdrawn = await self._services.orders.cancel_all(
-                self._principal, product_id=sent.product, side=sent.side
+                self._principal, product_id=sent.product, side=sent.side, faults=faults
             )
-        except InvalidInput as refusal:
+        except (InvalidInput, MalformedInput) as refusal:
             raise _of_a_message(refusal) from None
         self._placed.discard([each.order.client_order_id for each in withdrawn])
         return Result(status=200, withdrawn=[withdrawn_view(each) for each in withdrawn])
@@ -350,10 +354,10 @@ def _is_read(part: object) -> bool:
     return part is not msgspec.UNSET
 
 
-def _of_a_message(refusal: InvalidInput) -> InvalidInput:
+def _of_a_message(refusal: InvalidInput | MalformedInput) -> Refusal:
     """Return a refusal of a query with pointers into the message that stands for it."""
     errors = [
         Fault(each.pointer.replace("?", "/", 1), each.code, each.detail, each.value)
         for each in refusal.errors
     ]
-    return InvalidInput(detail=refusal.detail.replace("?", "/", 1), errors=errors)
+    return type(refusal)(refusal.code, refusal.detail.replace("?", "/", 1), errors=errors)

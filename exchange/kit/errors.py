@@ -14,6 +14,8 @@ FAULTS_MAX: Final = 100
 """An answer lists at most this many faults; else a hostile body could make the answer larger than itself."""
 
 ECHO_CHARACTERS_MAX: Final = 100
+RETRY_AFTER_S: Final = "1"
+"""Another engine leads, a connection is back, or a queue is shorter, as soon as that, or a few times that."""
 _HUGE_BITS: Final = 1024  # past this, Python refuses to print an integer cheaply
 
 Outcome = Literal["not_applied", "applied", "unknown"]
@@ -178,12 +180,29 @@ class RateLimited(Refusal):
 
 
 class Unavailable(Refusal):
-    """The exchange cannot do it now (503); `outcome` may be "unknown" when a commit was lost from sight."""
+    """The exchange cannot do it now (503); `outcome` may be "unknown" when a commit was lost from sight.
+
+    Where it is retryable, the answer says when to come back: in a second, unless `headers` know better.
+    """
 
     status = 503
     title = "Not available now"
     default_code = "unavailable"
     retryable_by_default = True
+
+    def __init__(
+        self,
+        code: str = "",
+        detail: str = "",
+        *,
+        errors: Iterable[Fault] = (),
+        retryable: bool | None = None,
+        outcome: Outcome = "not_applied",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(code, detail, errors=errors, retryable=retryable, outcome=outcome, headers=headers)
+        if self.retryable:
+            self.headers.setdefault("Retry-After", RETRY_AFTER_S)
 
 
 class Faults:
@@ -196,16 +215,17 @@ class Faults:
     exchange.kit.errors.InvalidInput: invalid_body: 1 value breaks a rule: /quantity_gpus must be ...
     """
 
-    __slots__ = ("_faults", "_pointers", "code")
+    __slots__ = ("_faults", "_most", "_pointers", "code")
 
-    def __init__(self, code: str = "invalid_body") -> None:
+    def __init__(self, code: str = "invalid_body", *, most: int = FAULTS_MAX) -> None:
+        self._most = most
         self._faults: list[Fault] = []
         self._pointers: set[str] = set()
         self.code = code
 
     def add(self, pointer: str, code: str, detail: str, value: object = msgspec.UNSET) -> None:
-        """Record one fault; those beyond `FAULTS_MAX` are dropped."""
-        if len(self._faults) < FAULTS_MAX:
+        """Record one fault; those beyond `most` are dropped."""
+        if len(self._faults) < self._most:
             echoed = msgspec.UNSET if value is msgspec.UNSET else echo(value)
             self._faults.append(Fault(pointer, code, detail, echoed))
         self._pointers.add(pointer)
@@ -228,7 +248,7 @@ class Faults:
     @property
     def full(self) -> bool:
         """Whether further faults would be dropped."""
-        return len(self._faults) >= FAULTS_MAX
+        return len(self._faults) >= self._most
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -240,6 +260,8 @@ class Faults:
         first = self._faults[0]
         count = len(self._faults)
         summary = f"{count} values break rules" if count > 1 else "1 value breaks a rule"
+        if self.full:
+            summary = f"at least {summary}"
         detail = f"{summary}: {first.pointer or 'the body'} {first.detail}"
         if any(fault.code == "duplicate_key" for fault in self._faults):
             return MalformedInput("duplicate_key", detail, errors=self._faults)

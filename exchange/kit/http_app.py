@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from litestar import Litestar, get, post
+from litestar import Litestar, get, head, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import DefineMiddleware
@@ -108,12 +108,23 @@ def healthz() -> Health:
     return Health("ok")
 
 
+@head("/healthz", opt=public() | unlimited(), include_in_schema=False, sync_to_thread=False)
+def healthz_head() -> None:
+    """Answer a balancer that asks for the head alone."""
+
+
 def _readyz(
     is_ready: Callable[[], Awaitable[bool]],
     troubles: Callable[[], Sequence[str]] | None,
     standing: Callable[[], str],
     notes: Callable[[], Sequence[str]],
-) -> HTTPRouteHandler:
+) -> list[ControllerRouterHandler]:
+    async def refuse_unready() -> None:
+        if not await is_ready():
+            reasons = troubles() if troubles is not None else ()
+            detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
+            raise Unavailable("not_ready", detail)
+
     @get("/readyz", opt=public() | unlimited(), tags=["Health"], summary="Can the service take requests")
     async def readyz() -> Health:
         """Answer whether the service can take requests; 503, with the reasons, while it cannot.
@@ -121,13 +132,15 @@ def _readyz(
         An engine that stands by for the one that leads is well, and says `standby`. `notes`, where there are
         any, tell what is wrong beside the market, such as a record that nobody seals.
         """
-        if not await is_ready():
-            reasons = troubles() if troubles is not None else ()
-            detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
-            raise Unavailable("not_ready", detail)
+        await refuse_unready()
         return Health(standing(), tuple(notes()))
 
-    return readyz
+    @head("/readyz", opt=public() | unlimited(), include_in_schema=False)
+    async def readyz_head() -> None:
+        """Answer a balancer that asks for the head alone."""
+        await refuse_unready()
+
+    return [readyz, readyz_head]
 
 
 def _body_of(type_: type[msgspec.Struct]) -> Any:
@@ -181,7 +194,8 @@ def build_app(
     """
     routes: list[ControllerRouterHandler] = [
         healthz,
-        _readyz(is_ready, troubles, standing, notes),
+        healthz_head,
+        *_readyz(is_ready, troubles, standing, notes),
         ProblemsController,
         *openapi_routes,
         *controllers,

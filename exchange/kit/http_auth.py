@@ -3,7 +3,8 @@
 Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a controller's `opt` is inherited.
 A route that declares nothing stops the application when it is built (`check_declared`). One middleware reads
 the declaration after routing, so a request that may not come in costs neither a body nor a handler. It also
-refuses parameters of a query where a route declares none: one that is ignored may have been meant.
+refuses parameters of a query, and a body, where a route declares none: what is ignored may have been meant,
+such as the side of the orders to cancel. A header that says who sends something, or what it is, comes once.
 
 The signature of a key that signs its requests is looked at in the same place: that over the head with the
 key; then, once the budgets let the request in, that it is new; at last that the body is the one signed.
@@ -26,10 +27,10 @@ from litestar.types import ASGIApp, Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from exchange.kit.auth import Authenticator, IpNetwork, Principal, Scope, is_within
-from exchange.kit.errors import Forbidden, Unauthenticated
+from exchange.kit.errors import Forbidden, InvalidInput, Unauthenticated
 from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_query import NoParameters, decode_query
-from exchange.kit.http_scope import header
+from exchange.kit.http_scope import header, refuse_repeated_headers
 from exchange.kit.http_session import cleared_cookie, must_be_same_origin, session_text
 from exchange.kit.http_signed import checked_body
 from exchange.kit.logs import REQUEST
@@ -80,7 +81,8 @@ def requires(
     With `keep_faults` a body that breaks rules still reaches the handler, `msgspec.UNSET` where a field is at
     fault and the faults in `request.faults`; the handler adds its own, then calls
     `request.faults.raise_if_any()` before it does anything. With `each`, the name of a list in the body, the
-    same holds item by item: `request.item_faults` has what is wrong with each. With `once` the route needs an
+    same holds item by item: `request.item_faults` has what is wrong with each, and each counts as a request
+    does. With `once` the route needs an
     Idempotency-Key. With `raw_body` the API page says that the body is a file as it is; the handler reads
     `request.body()`.
     """
@@ -162,6 +164,7 @@ class AuthMiddleware:
         declared: dict[str, Any] = scope["route_handler"].opt
         REQUEST.set(scope)
         is_signed = False
+        refuse_repeated_headers(scope)
         if declared.get(SCOPES) and not self._is_open(scope, declared):
             scope["user"] = principal = await self._admitted(scope, declared)
             is_signed = principal.signs_requests
@@ -171,8 +174,10 @@ class AuthMiddleware:
                 must_be_same_origin(scope)
         if scope["query_string"]:
             _refuse_undeclared_query(scope, declared)
-        if is_signed and scope["type"] != ScopeType.WEBSOCKET:
-            receive = await checked_body(scope, receive)
+        if scope["type"] != ScopeType.WEBSOCKET:
+            if is_signed:
+                receive = await checked_body(scope, receive)
+            _refuse_undeclared_body(scope, declared)
         await self.app(scope, receive, send)
 
     def _is_open(self, scope: AsgiScope, declared: dict[str, Any]) -> bool:
@@ -230,3 +235,15 @@ def _refuse_undeclared_query(scope: AsgiScope, declared: dict[str, Any]) -> None
     """Raise `InvalidInput` naming every parameter where the route takes none."""
     if declared.get(QUERY) is None and not declared.get(_ANY_QUERY) and scope.get("method") != "OPTIONS":
         decode_query(scope["query_string"], NoParameters)
+
+
+def _refuse_undeclared_body(scope: AsgiScope, declared: dict[str, Any]) -> None:
+    """Raise `InvalidInput` where a body comes, or may, to a route that takes none; it is not read."""
+    handler: Any = scope["route_handler"]
+    if handler.parsed_data_field is not None or declared.get(RAW_BODY) or scope.get("method") == "OPTIONS":
+        return
+    if (header(scope, b"content-length") or "0").strip("0") or header(scope, b"transfer-encoding"):
+        detail = (
+            f"{scope.get('method')} of this path takes no body: its address says all of what is asked for"
+        )
+        raise InvalidInput("unexpected_body", detail)

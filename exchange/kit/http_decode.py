@@ -20,8 +20,8 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
-from exchange.kit.http_faults import collect, collect_each, collect_part
-from exchange.kit.http_kinds import unwrap
+from exchange.kit.http_faults import ITEM_FAULTS_MAX, Charge, collect, collect_each, collect_part
+from exchange.kit.http_kinds import info_of, unwrap
 from exchange.kit.http_shape import check_bounded
 
 T = TypeVar("T")
@@ -29,8 +29,8 @@ T = TypeVar("T")
 _ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
 _NUL: Final = b"\\u0000"
 
-VALUES_MAX: Final = 40_000
-"""More than a batch of 1,000 orders holds; explaining what is wrong with a million takes seconds."""
+VALUES_MAX: Final = 60_000
+"""More than 1 MiB of orders holds, with fifty vouchers each; reading a million slowly takes a second."""
 _VALUES_COUNTED_FROM_BYTES: Final = 65_536
 
 
@@ -69,6 +69,8 @@ def _keys_are_single(body: bytes, value: object) -> bool:
 
 def _check_size(body: bytes) -> None:
     """Raise `MalformedInput` where a long body may hold too many values, before any of it is read."""
+    if len(body) <= _VALUES_COUNTED_FROM_BYTES:
+        return
     if body.count(b",") + body.count(b"[") + body.count(b"{") <= VALUES_MAX:
         return
     try:
@@ -102,21 +104,27 @@ class Decoder(Generic[T]):
         For use cases that check the remaining fields against the world, so that a caller learns of a missing
         price and an unknown product in one answer. Raises only when there is no object to speak of.
         """
-        if len(body) > _VALUES_COUNTED_FROM_BYTES:
-            _check_size(body)
+        _check_size(body)
         found = self.decode_fast(body)
         return collect(body, self.type, faults) if found is None else found
 
-    def decode_each(self, body: bytes, name: str, faults: Faults) -> tuple[T, list[Faults]]:
+    async def decode_each(
+        self, body: bytes, name: str, faults: Faults, charge: Charge
+    ) -> tuple[T, list[Faults]]:
         """Return `body` as the type, and for each item of its list `name` what is wrong with that alone.
 
         `faults` takes what is wrong around the items. An item at fault has holes, as in `decode_with_holes`,
-        or is `msgspec.UNSET` as a whole.
+        or is `msgspec.UNSET` as a whole. `ITEM_FAULTS_MAX` are told of one, and of all together so many that
+        the answer is no work for others to wait for: then the first of each. `charge` is told how many items
+        there are before any is explained, and raises where they are too many for who sends them.
         """
+        _check_size(body)
         whole = self.decode_fast(body)
         if whole is not None:
-            return whole, [Faults() for _ in getattr(whole, name)]
-        return collect_each(body, self.type, _item_type(self.type, name), name, faults)
+            items = getattr(whole, name)
+            await charge(len(items))
+            return whole, [Faults(most=ITEM_FAULTS_MAX) for _ in items]
+        return await collect_each(body, self.type, _item_type(self.type, name), name, faults, charge)
 
     def decode_part(self, body: bytes, name: str, faults: Faults) -> tuple[T, Faults]:
         """Return `body` as the type, and what is wrong with its member `name` alone, pointers from there.
@@ -124,6 +132,7 @@ class Decoder(Generic[T]):
         `faults` takes what is wrong around it. The member has holes where it is at fault, as in
         `decode_with_holes`, or is `msgspec.UNSET` as a whole.
         """
+        _check_size(body)
         whole = self.decode_fast(body)
         if whole is not None:
             return whole, Faults()
@@ -141,7 +150,7 @@ class Decoder(Generic[T]):
 
 
 def _field_type(type_: Any, name: str) -> inspect.Type | None:
-    struct = inspect.type_info(type_)
+    struct = info_of(type_)
     fields = struct.fields if isinstance(struct, inspect.StructType) else ()
     return next((unwrap(field.type) for field in fields if field.encode_name == name), None)
 

@@ -125,6 +125,7 @@ _HEADERS: Final[Mapping[str, dict[str, Any]]] = {
 _OWN_HEADERS: Final[Mapping[int, tuple[str, ...]]] = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After",),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
 
 

@@ -6,28 +6,33 @@ although the fast lane refused, msgspec's own message is used: a bad body is ref
 were incomplete.
 """
 
+import asyncio
 import json
 import math
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
-from msgspec import inspect
 
 from exchange.kit.errors import Faults, MalformedInput
-from exchange.kit.http_kinds import HugeNumber, JsonObject
+from exchange.kit.http_kinds import HugeNumber, JsonObject, fields_of, info_of
 from exchange.kit.http_walk import below, items_around, walk, walk_around
 
 T = TypeVar("T")
+Charge = Callable[[int], Awaitable[None]]
+"""Counts so many items against the budgets of who sends them; raises `RateLimited`."""
 
 DEPTH_MAX: Final = 32
 """Deepest nesting of arrays and objects; no request of this exchange needs more than six."""
 
 _NUMBER_CHARACTERS_MAX: Final = 40
 
-_info_of: Final[Callable[[Any], inspect.Type]] = cache(inspect.type_info)
-"""What a type says of itself: most of the work of explaining a small body, and always the same."""
+ITEM_FAULTS_MAX: Final = 20
+"""So many faults of one of many things are told, else an answer could be much larger than its request."""
+EACH_FAULTS_MAX: Final = 5_000
+"""So many faults of all of them are told together, and beyond these the first of each."""
+_ITEMS_AT_ONCE: Final = 50
+"""So many are read before others have their turn: a millisecond or two."""
 
 
 def _number(text: str) -> int | HugeNumber:
@@ -89,11 +94,11 @@ def read_json(body: bytes) -> Any:
     raise MalformedInput("too_deep", f"arrays and objects may nest at most {DEPTH_MAX} deep")
 
 
-def _fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
-    """Build the struct of the fields that are right, `UNSET` where one is at fault."""
+def fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
+    """Build the struct of the fields that are right, `UNSET` where one is at fault (a pointer `/name...`)."""
     at_fault = {fault.pointer.split("/")[1] for fault in faults.faults}
     known: dict[str, Any] = {}
-    for field in msgspec.structs.fields(type_):
+    for field in fields_of(type_):
         if field.encode_name in at_fault or (field.required and field.encode_name not in value):
             known[field.name] = msgspec.UNSET
         elif field.encode_name in value:
@@ -105,7 +110,7 @@ def collect(body: bytes, type_: type[T], faults: Faults) -> T:
     """Read a body that the fast lane did not take, recording every fault; see `Decoder.decode_with_holes`."""
     value = read_json(body)
     found = Faults()
-    walk(value, _info_of(type_), "", found)
+    walk(value, info_of(type_), "", found)
     if not found:
         try:
             return msgspec.convert(value, type_)
@@ -114,18 +119,29 @@ def collect(body: bytes, type_: type[T], faults: Faults) -> T:
     faults.extend(found.faults)
     if not isinstance(value, JsonObject) or "" in found or found.full:
         raise faults.refusal()
-    filled: T = _fill(value, type_, found)
+    filled: T = fill(value, type_, found)
     return filled
 
 
-def collect_each(
-    body: bytes, type_: type[T], item_type: type[msgspec.Struct], name: str, faults: Faults
+async def collect_each(
+    body: bytes, type_: type[T], item_type: type[msgspec.Struct], name: str, faults: Faults, charge: Charge
 ) -> tuple[T, list[Faults]]:
     """Read a body of many things that the fast lane did not take; see `Decoder.decode_each`."""
     value = read_json(body)
-    items = items_around(value, _info_of(type_), name, faults)
-    read = [collect_item(item, item_type, is_escaped=b"\\u" in body) for item in items]
-    return _around(value, type_, name, [item for item, _ in read], faults), [found for _, found in read]
+    items = items_around(value, info_of(type_), name, faults)
+    await charge(len(items))
+    is_escaped = b"\\u" in body  # once: to look through a long body again for each is most of the work
+    read: list[Any] = []
+    each: list[Faults] = []
+    left = EACH_FAULTS_MAX
+    for place, item in enumerate(items, 1):
+        found = Faults(most=max(1, min(left, ITEM_FAULTS_MAX)))
+        read.append(collect_item(item, item_type, found, is_escaped=is_escaped))
+        each.append(found)
+        left -= len(found)
+        if place % _ITEMS_AT_ONCE == 0:
+            await asyncio.sleep(0)
+    return _around(value, type_, name, read, faults), each
 
 
 def collect_part(
@@ -134,9 +150,9 @@ def collect_part(
     """Read a body around one thing that the fast lane did not take; see `Decoder.decode_part`."""
     value = read_json(body)
     found = Faults()
-    part = walk_around(value, _info_of(type_), name, faults)
+    part = walk_around(value, info_of(type_), name, faults)
     if part is not msgspec.UNSET:
-        part, found = collect_item(part, part_type, is_escaped=b"\\u" in body)
+        part = collect_item(part, part_type, found, is_escaped=b"\\u" in body)
         if "" in found:  # it is no object: then that is wrong with what is around it
             faults.extend(
                 msgspec.structs.replace(fault, pointer=below("", name) + fault.pointer)
@@ -151,28 +167,28 @@ def _around(value: Any, type_: type[T], name: str, inner: Any, faults: Faults) -
     if not isinstance(value, JsonObject):
         raise faults.refusal()
     rest = JsonObject([(key, each) for key, each in value.items() if key != name])
-    filled: T = msgspec.structs.replace(_fill(rest, type_, faults), **{name: inner})
+    filled: T = msgspec.structs.replace(fill(rest, type_, faults), **{name: inner})
     return filled
 
 
-def collect_item(value: Any, type_: type[msgspec.Struct], *, is_escaped: bool) -> tuple[Any, Faults]:
+def collect_item(value: Any, type_: type[msgspec.Struct], found: Faults, *, is_escaped: bool) -> Any:
     """Read one of many: with holes where it is at fault, or `UNSET` where it is no object at all.
 
+    `found` is empty, and takes what is wrong with it; where it cannot take all of that, the thing is `UNSET`.
     Texts that no column can hold come as escapes (`is_escaped`), and converting does not see them.
     """
-    found = Faults()
     is_object = isinstance(value, JsonObject)
     if is_object and not value.doubled and not is_escaped:
         try:
-            return msgspec.convert(value, type_), found
+            return msgspec.convert(value, type_)
         except msgspec.ValidationError:
             pass
-    walk(value, _info_of(type_), "", found)
+    walk(value, info_of(type_), "", found)
     if not found:
         try:
-            return msgspec.convert(value, type_), found
+            return msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
             found.add("", "wrong_type", str(error))
     if not is_object or "" in found or found.full:
-        return msgspec.UNSET, found
-    return _fill(value, type_, found), found
+        return msgspec.UNSET
+    return fill(value, type_, found)

@@ -5,9 +5,19 @@ structs and unions of these. Anything else is refused when the application is bu
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Final
 
+import msgspec
 from msgspec import inspect
+
+info_of: Final[Callable[[Any], inspect.Type]] = cache(inspect.type_info)
+"""What a type says of itself: far more work than reading a small request, and always the same."""
+
+fields_of: Final[Callable[[type[msgspec.Struct]], tuple[msgspec.structs.FieldInfo, ...]]] = cache(
+    msgspec.structs.fields
+)
+"""The fields of a struct, their types evaluated: likewise."""
 
 
 class HugeNumber(str):

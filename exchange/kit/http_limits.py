@@ -148,6 +148,7 @@ class Limits:
         budget = self._orders
         if budget.policies and cost > 0:
             decision = await self._count(principal, budget, cost, again=1)
+            scope.pop(_DECISION, None)  # a refusal tells of the budgets itself, and of what they are now
             self._raise_if_refused(budget, decision, {})
             scope[_DECISION] = budget, decision
 
@@ -164,6 +165,7 @@ class Limits:
         """Count a request that needs no key, or one that costs as several; raises `RateLimited`."""
         if self._address and not is_unlimited(declared):
             decision = self._take(self._address, address_of(scope), cost)
+            scope.pop(_DECISION, None)
             self._raise_if_refused(self._address, decision, {})
             scope[_DECISION] = self._address, decision
 

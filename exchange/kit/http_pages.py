@@ -15,7 +15,8 @@ from typing import Annotated, Final, Generic, TypeVar
 import msgspec
 
 from exchange.kit.clock import is_time_us
-from exchange.kit.errors import Fault, InvalidInput
+from exchange.kit.errors import Fault, Faults, InvalidInput
+from exchange.kit.fields import Readable
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -76,9 +77,30 @@ def page_of(
     return Page([view(each) for each in page], next_cursor)
 
 
-def place_in(list_name: str, cursor: str | None, kind: Part, *, otherwise: int) -> int:
-    """Return the number that a list sorted by one goes on after; without a cursor, from where it begins."""
-    return otherwise if cursor is None else int(decode_cursor(list_name, cursor, kind)[0])
+def place_in(
+    list_name: str, cursor: Readable, kind: Part, *, otherwise: int, faults: Faults | None = None
+) -> int:
+    """Return the number that a list sorted by one goes on after; without a cursor, from where it begins.
+
+    Of a cursor that is none of this list, raises `InvalidInput`, or tells `faults` where they are given.
+    """
+    parts = parts_in(list_name, cursor, faults, kind)
+    return otherwise if parts is None else int(parts[0])
+
+
+def parts_in(
+    list_name: str, cursor: Readable, faults: Faults | None, *kinds: Part
+) -> tuple[CursorPart, ...] | None:
+    """Return the values that a list goes on after, None from its beginning; otherwise as `place_in`."""
+    if not isinstance(cursor, str):
+        return None
+    try:
+        return decode_cursor(list_name, cursor, *kinds)
+    except InvalidInput as refusal:
+        if faults is None:
+            raise
+        faults.extend(refusal.errors)
+        return None
 
 
 def encode_cursor(list_name: str, *after: CursorPart) -> str:

@@ -14,9 +14,10 @@ import msgspec
 from msgspec import inspect
 
 from exchange.kit.errors import Faults, InvalidInput
-from exchange.kit.http_kinds import unwrap
+from exchange.kit.http_faults import fill
+from exchange.kit.http_kinds import JsonObject, info_of, unwrap
 from exchange.kit.http_shape import check_bounded
-from exchange.kit.http_walk import walk
+from exchange.kit.http_walk import below, walk
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -33,7 +34,7 @@ _FRACTION: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 @cache
 def _fields_of(type_: type[msgspec.Struct]) -> dict[str, inspect.Type]:
     check_bounded(type_)
-    node = inspect.type_info(type_)
+    node = info_of(type_)
     if not isinstance(node, inspect.StructType):
         raise TypeError(f"{type_} is not a struct")
     return {field.encode_name: field.type for field in node.fields}
@@ -49,7 +50,7 @@ def _pairs(query: bytes, faults: Faults) -> list[tuple[str, str]]:
         try:
             pairs.append((name.decode(), value.decode()))
         except UnicodeDecodeError:
-            faults.add(f"?{name.decode(errors='replace')[:100]}", "invalid_text", "must be valid UTF-8")
+            faults.add(below("", name.decode(errors="replace")), "invalid_text", "must be valid UTF-8")
     return pairs
 
 
@@ -77,25 +78,40 @@ def _item_of(node: inspect.Type) -> inspect.Type | None:
 
 def decode_query(query: bytes, type_: type[T]) -> T:
     """Return a query string as `type_`, or raise `InvalidInput` (422, `invalid_query`) with all faults."""
-    fields = _fields_of(type_)
     faults = Faults("invalid_query")
-    values: dict[str, Any] = {}
-    for name, text in _pairs(query, faults):
+    value = decode_query_with_holes(query, type_, faults)
+    faults.raise_if_any()
+    return value
+
+
+def decode_query_with_holes(query: bytes, type_: type[T], faults: Faults) -> T:
+    """Return a query string as `type_`; faults go to `faults`, and a parameter at fault is `msgspec.UNSET`.
+
+    For lists that check the others against the world: so a caller learns of a wrong limit and an unknown
+    product in one answer.
+    """
+    fields = _fields_of(type_)
+    found = Faults()
+    values = JsonObject([])
+    for name, text in _pairs(query, found):
         node = fields.get(name)
         item = None if node is None else _item_of(node)
         if item is not None:
             values.setdefault(name, []).append(value_of(text, item))
         elif name in values:
-            faults.add(f"?{name[:100]}", "repeated", "may be given once only", text)
+            found.add(below("", name), "repeated", "may be given once only", text)
         else:
             values[name] = text if node is None else value_of(text, node)
-    found = Faults()
-    walk(values, inspect.type_info(type_), "", found)
+    walk(values, info_of(type_), "", found)
     for fault in found.faults:
         # A slash of the name itself is escaped.
         name = fault.pointer[1:].partition("/")[0].replace("~1", "/").replace("~0", "~")
         faults.extend([msgspec.structs.replace(fault, pointer=f"?{name}")])
-    faults.raise_if_any()
+    if found.full:  # which others are at fault is not known
+        raise faults.refusal()
+    if found:
+        filled: T = fill(values, type_, found)
+        return filled
     try:
         return msgspec.convert(values, type_)
     except msgspec.ValidationError as error:

@@ -20,7 +20,9 @@ from exchange.kit.auth import Principal
 from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
 from exchange.kit.http_auth import EACH, KEEP_FAULTS, ONCE, QUERY
 from exchange.kit.http_decode import decoder_of
-from exchange.kit.http_query import decode_query
+from exchange.kit.http_limits import Limits
+from exchange.kit.http_pages import Part, place_in
+from exchange.kit.http_query import decode_query, decode_query_with_holes
 from exchange.kit.http_scope import header, request_id_of
 
 Q = TypeVar("Q", bound=msgspec.Struct)
@@ -68,13 +70,39 @@ class ApiRequest(Request[Principal, Any, State]):
         """The id in X-Request-Id and in every problem answer."""
         return request_id_of(self.scope)
 
+    async def charge(self, things: int) -> None:
+        """Count a request for many things as so many, one of them counted already; raises `RateLimited`."""
+        limits: Limits = self.app.state.limits
+        await limits.charge(self.scope, self.principal, things - 1)
+
     def query(self, type_: type[Q]) -> Q:
         """Return the query string as the struct that the route declared with `query=`."""
+        self._must_declare(type_)
+        return decode_query(self.scope["query_string"], type_)
+
+    def query_with_holes(self, type_: type[Q]) -> tuple[Q, Faults]:
+        """Return the query as `query` does, `msgspec.UNSET` where it is at fault, and what is wrong with it.
+
+        The handler adds its own faults, then calls `raise_if_any()` before it does anything.
+        """
+        self._must_declare(type_)
+        faults = Faults("invalid_query")
+        return decode_query_with_holes(self.scope["query_string"], type_, faults), faults
+
+    def listed(
+        self, type_: type[Q], list_name: str, kind: Part = Part.ID, *, otherwise: int
+    ) -> tuple[Q, int]:
+        """Return the query of a list, and the number that its page goes on after; raises as `query`."""
+        query, faults = self.query_with_holes(type_)
+        place = place_in(list_name, getattr(query, "cursor", None), kind, otherwise=otherwise, faults=faults)
+        faults.raise_if_any()
+        return query, place
+
+    def _must_declare(self, type_: type[msgspec.Struct]) -> None:
         if self.route_handler.opt.get(QUERY) is not type_:
             raise TypeError(
                 f"{self.route_handler} must declare query={type_.__name__}, so that it is documented"
             )
-        return decode_query(self.scope["query_string"], type_)
 
     async def body(self) -> bytes:
         """Return the raw body; an empty one as a blank, since Litestar takes empty for an absent argument.
@@ -130,7 +158,7 @@ class ApiRequest(Request[Principal, Any, State]):
         decoder = decoder_of(field.annotation)
         body = await self.body()
         if each := self.route_handler.opt[EACH]:
-            whole, self.item_faults = decoder.decode_each(body, each, self.faults)
+            whole, self.item_faults = await decoder.decode_each(body, each, self.faults, self.charge)
             return whole
         if self.route_handler.opt[KEEP_FAULTS]:
             return decoder.decode_with_holes(body, self.faults)

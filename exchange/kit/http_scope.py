@@ -9,6 +9,8 @@ import secrets
 from itertools import count
 from typing import Any, Final
 
+from exchange.kit.errors import Fault, MalformedInput
+
 REFUSED: Final = "exchange.refused"
 """Set in the scope of a request that was refused before anybody looked at what it says."""
 TOLD: Final = "exchange.told"
@@ -16,6 +18,11 @@ TOLD: Final = "exchange.told"
 REQUEST_ID: Final = "exchange.request_id"
 _PROCESS: Final = f"req_{secrets.token_hex(6)}"
 _numbers: Final = count(1)
+_SINGLE: Final = {
+    b"authorization": "Authorization",
+    b"content-type": "Content-Type",
+    b"idempotency-key": "Idempotency-Key",
+}
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -25,6 +32,21 @@ def header(scope: Any, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
+
+
+def refuse_repeated_headers(scope: Any) -> None:
+    """Raise `MalformedInput` (invalid_header) where a header that may come once comes again.
+
+    Proxies and servers differ in which of two counts, so what one has judged another would act on.
+    """
+    names = [name for name, _ in scope["headers"] if name in _SINGLE]
+    if len(names) > 1 and len(names) != len(set(names)):
+        faults = [
+            Fault(told, "repeated", "may be given once only")
+            for name, told in _SINGLE.items()
+            if names.count(name) > 1
+        ]
+        raise MalformedInput("invalid_header", f"{faults[0].pointer} {faults[0].detail}", errors=faults)
 
 
 def request_id_of(scope: Any) -> str:

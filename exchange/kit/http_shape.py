@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import inspect
 
-from exchange.kit.http_kinds import is_supported, unwrap
+from exchange.kit.http_kinds import info_of, is_supported, unwrap
 
 
 def _bounds_missing(node: inspect.Type) -> Iterator[str]:
@@ -58,6 +58,6 @@ def _complaints(node: inspect.Type, where: str, seen: set[Any]) -> Iterator[str]
 
 def check_bounded(type_: Any) -> None:
     """Raise TypeError naming every part of an input type that is not bounded."""
-    complaints = list(_complaints(inspect.type_info(type_), getattr(type_, "__name__", str(type_)), set()))
+    complaints = list(_complaints(info_of(type_), getattr(type_, "__name__", str(type_)), set()))
     if complaints:
         raise TypeError("; ".join(complaints))

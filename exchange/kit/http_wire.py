@@ -216,7 +216,7 @@ class ProblemProtocol(HttpToolsProtocol):
         self._is_over = True
         self.wire.cut.add("too_many_connections")
         detail = "the exchange holds as many connections as it takes"
-        self._answer(Unavailable("too_many_connections", detail, headers={"retry-after": "1"}))
+        self._answer(Unavailable("too_many_connections", detail))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -225,6 +225,8 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over; it counts until it is closed."""
+        if self._is_over:
+            return
         self._waits_for = UPGRADED
         super().handle_websocket_upgrade()
 
@@ -246,6 +248,9 @@ class ProblemProtocol(HttpToolsProtocol):
             self._piece_bytes > HEAD_BYTES_MAX and self._bytes_of_head() > HEAD_BYTES_MAX
         ):
             self._refuse_head()
+            return
+        if not self._names_its_host():
+            self._refuse_unreadable("a request of HTTP/1.1 names its Host once (RFC 9112)")
             return
         self._wait_for(BODY)
         self._body_bytes = 0
@@ -369,6 +374,10 @@ class ProblemProtocol(HttpToolsProtocol):
         self._waits_for = part
         self._since_s = self.wire.now_s
 
+    def _names_its_host(self) -> bool:
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
+
     def _bytes_of_head(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
@@ -382,11 +391,12 @@ class ProblemProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that cannot be read; the server calls this with its own words for it."""
         del msg
+        self._refuse_unreadable("this is not a request of HTTP/1.1: its line, a header or the body's length")
+
+    def _refuse_unreadable(self, detail: str) -> None:
         if not self._is_over:
             self.wire.cut.add("unreadable")
-        self._refuse(
-            Unreadable(detail="this is not a request of HTTP/1.1: its line, a header or the body's length")
-        )
+        self._refuse(Unreadable(detail=detail))
 
     def _refuse(self, refusal: Refusal) -> None:
         """End the connection: with this answer, or where others are due before it, with the last of them."""
@@ -398,8 +408,10 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def _answer(self, refusal: Refusal) -> None:
         """Write an answer and close."""
-        request_id = request_id_of({"headers": []})
-        body = msgspec.json.encode(problem_of(refusal, instance="/", request_id=request_id))
+        # Of a request whose head was taken it is known what it asks for.
+        scope: Any = self.scope if self._waits_for == BODY else {"path": "/", "headers": []}
+        request_id = request_id_of(scope)
+        body = msgspec.json.encode(problem_of(refusal, instance=scope["path"], request_id=request_id))
         headers = {
             "content-type": PROBLEM_TYPE,
             "content-length": len(body),

@@ -12,8 +12,16 @@ from litestar.params import JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock, format_rfc3339
 from exchange.kit.database import Connection, Database
-from exchange.kit.errors import NotFound
-from exchange.kit.fields import AccountIdText, ParticipantIdText, format_cny, format_hour, money_fen, typed_id
+from exchange.kit.errors import Faults, NotFound
+from exchange.kit.fields import (
+    AccountIdText,
+    ParticipantIdText,
+    Readable,
+    format_cny,
+    format_hour,
+    money_fen,
+    typed_id,
+)
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
 from exchange.kit.http_once import once
@@ -23,12 +31,11 @@ from exchange.kit.http_pages import (
     Limit,
     Page,
     Part,
-    decode_cursor,
     page_of,
     place_in,
 )
 from exchange.kit.http_request import ApiRequest
-from exchange.kit.ids import encode_id
+from exchange.kit.ids import ID_MAX, encode_id
 from exchange.ledger import rules, service
 from exchange.ledger.models import (
     AccountView,
@@ -63,11 +70,13 @@ class ListTransfers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     cursor: CursorText | None = None
 
 
-def _owner_of(request: ApiRequest, participant_id: str | None) -> int:
-    """Return whose money is asked for: the caller's own, or for an operator anyone's."""
-    value = typed_id(request.faults, "?participant_id", "par", participant_id)
-    request.faults.code = "invalid_query"
-    request.faults.raise_if_any()
+def _owner_of(request: ApiRequest, participant_id: Readable, faults: Faults) -> int:
+    """Return whose money is asked for: the caller's own, or for an operator anyone's.
+
+    Raises `InvalidInput` with every fault, also those that were found before.
+    """
+    value = typed_id(faults, "?participant_id", "par", participant_id)
+    faults.raise_if_any()
     principal = request.principal
     if value is None:
         return principal.participant_id
@@ -122,9 +131,9 @@ class AccountsController(Controller):
     )
     async def list_accounts(self, request: ApiRequest) -> Page[AccountView]:
         """List the caller's accounts with their balances: cash, escrow, and those of vouchers and claims."""
-        query = request.query(ListAccounts)
-        after_id = place_in("accounts", query.cursor, Part.ID, otherwise=0)
-        owner_id = _owner_of(request, query.participant_id)
+        query, faults = request.query_with_holes(ListAccounts)
+        after_id = place_in("accounts", query.cursor, Part.ID, otherwise=0, faults=faults)
+        owner_id = _owner_of(request, query.participant_id, faults)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             if await find_participant(connection, owner_id) is None:
@@ -146,13 +155,13 @@ class AccountsController(Controller):
     )
     async def list_transfers(self, request: ApiRequest) -> Page[TransferView]:
         """List every transfer from or to the caller's accounts, newest first."""
-        query = request.query(ListTransfers)
-        account_id = typed_id(request.faults, "?account_id", "acc", query.account_id)
-        owner_id = _owner_of(request, query.participant_id)
-        wanted = StatementFilter(account_id=account_id, asset=query.asset, reason=query.reason)
-        if query.cursor is not None:
-            before_id = int(decode_cursor("transfers", query.cursor, Part.ID)[0])
-            wanted = msgspec.structs.replace(wanted, before_id=before_id)
+        query, faults = request.query_with_holes(ListTransfers)
+        account_id = typed_id(faults, "?account_id", "acc", query.account_id)
+        before_id = place_in("transfers", query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
+        owner_id = _owner_of(request, query.participant_id, faults)
+        wanted = StatementFilter(
+            account_id=account_id, asset=query.asset, reason=query.reason, before_id=before_id
+        )
         database: Database = request.app.state.database
         async with database.connection() as connection:
             if await find_participant(connection, owner_id) is None:

@@ -20,10 +20,12 @@ from exchange.kit.clock import hour_of, parse_rfc3339
 from exchange.kit.errors import Conflict, Fault
 from exchange.kit.fields import format_cny, format_hour
 from exchange.orders.models import AmendOrder, NewOrder
+from exchange.orders.rules import judge_wish
 from matching.live import capacity, is_ask
 from matching.order import Side
 
 if TYPE_CHECKING:
+    from exchange.kit.errors import Faults
     from exchange.orders.models import LiveOrder
     from matching.live import LiveOrder as BookOrder
 
@@ -44,9 +46,11 @@ def wanted_changes(wish: AmendOrder, order: LiveOrder) -> dict[str, Any]:
     }
 
 
-def names_nothing(wish: AmendOrder) -> bool:
-    """Whether an amendment names no field to change."""
-    return all(getattr(wish, name) is msgspec.UNSET for name in _FIELDS)
+def judge_amendment(wish: AmendOrder, faults: Faults) -> None:
+    """Record what is wrong with an amendment whatever order it is of; `faults` has what decoding found."""
+    if not faults and all(getattr(wish, name) is msgspec.UNSET for name in _FIELDS):
+        faults.add("", "required", "must name at least one field to change")
+    judge_wish(wish, faults)
 
 
 def check_guard(wish: AmendOrder, order: LiveOrder) -> None:

@@ -24,7 +24,7 @@ from msgspec import inspect
 from exchange.kit.errors import Faults, Refusal
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_faults import collect_item
-from exchange.kit.http_kinds import JsonObject
+from exchange.kit.http_kinds import JsonObject, fields_of, info_of
 from exchange.kit.http_query import value_of
 from exchange.orders.capacity_models import PROBLEMS_MAX, NewAsk
 
@@ -49,7 +49,7 @@ COLUMNS: Final = (
 )
 """What a CSV may have: the fields of an ask."""
 _LISTS: Final = frozenset({"reserved_for"})
-_ASK: Final = inspect.type_info(NewAsk)
+_ASK: Final = info_of(NewAsk)
 
 
 class FileForm(StrEnum):
@@ -173,7 +173,7 @@ def _columns_of(text: str, number: int) -> list[str]:
                 )
             elif columns.count(name) > 1:
                 faults.add(f"{at}/{name}", "duplicate", "stands twice in the header", name)
-        for field in msgspec.structs.fields(NewAsk):
+        for field in fields_of(NewAsk):
             if field.required and field.name not in columns:
                 faults.add(f"{at}/{field.name}", "required", "is missing in the header")
     faults.raise_if_any()
@@ -195,9 +195,8 @@ def _from_cells(
         [(name, _meant(name, cell)) for name, cell in zip(columns, cells, strict=True) if cell]
     )
     if explains:
-        ask, found = collect_item(values, NewAsk, is_escaped="\0" in text)
-        faults.extend(found.faults)
-        return ask  # type: ignore[no-any-return]  # it is of the type that was asked for
+        ask: NewAsk | msgspec.UnsetType = collect_item(values, NewAsk, faults, is_escaped="\0" in text)
+        return ask
     try:
         return msgspec.convert(values, NewAsk)
     except msgspec.ValidationError as error:

@@ -73,14 +73,11 @@ class CapacityImportController(Controller):
         form = _form_of(request)
         capacity: CapacityImport = request.app.state.capacity
 
-        async def charge(asks: int) -> None:
-            await request.app.state.limits.charge(request.scope, request.principal, asks - 1)
-
         return await capacity.run(
             request.principal,
             request.pieces(),
             form,
             partial=query.partial,
             preview=query.preview,
-            charge=charge,
+            charge=request.charge,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from exchange.kit.errors import Faults, Refusal
     from exchange.orders.outcomes import Withdrawn
     from exchange.orders.service import OrderService
-
-ITEM_FAULTS_MAX: Final = 20
-"""So many faults of one order of a batch are told, else an answer could be much larger than its request."""
 
 
 class OrderOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +55,8 @@ async def place_many(
     sent = list(orders)
     if faults:
         for place, (order, found) in enumerate(sent):
+            if faults.full:
+                break
             if _is_order(order):
                 service.judge(order, found)
             faults.extend(
@@ -91,7 +90,7 @@ def _outcome(order: NewOrder, outcome: PlacedOrder | Refusal, instance: str, req
         client_order_id=client_order_id,
         status=outcome.status,
         replayed=is_replayed(outcome),
-        problem=msgspec.structs.replace(problem, errors=problem.errors[:ITEM_FAULTS_MAX]),
+        problem=problem,
     )
 
 

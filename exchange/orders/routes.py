@@ -21,6 +21,7 @@ from exchange.orders.models import AmendOrder, NewOrder, OrderStatus, OrderView
 from exchange.orders.reading import LATEST_ID, REPLAYED
 from exchange.orders.service import OrderService
 from exchange.orders.telling import tell_order, tell_orders
+from exchange.products.naming import check_product
 from matching.order import Side
 from matching.product import Phase
 
@@ -95,8 +96,10 @@ class OrdersController(Controller):
     @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
     async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
         """A page of own orders; `cursor` is the `next_cursor` of the page before."""
-        query = request.query(ListOrders)
-        before_id = place_in("orders", query.cursor, Part.ID, otherwise=LATEST_ID)
+        query, faults = request.query_with_holes(ListOrders)
+        check_product(faults, _service(request).products, query.product)
+        before_id = place_in("orders", query.cursor, Part.ID, otherwise=LATEST_ID, faults=faults)
+        faults.raise_if_any()
         orders = await _service(request).page(
             request.principal,
             before_id=before_id,
@@ -121,9 +124,9 @@ class OrdersController(Controller):
     )
     async def cancel_all(self, request: ApiRequest) -> WithdrawnOrders:
         """Withdraw what is left of all own orders, or of those of a product or a side; list what that was."""
-        query = request.query(CancelOrders)
+        query, faults = request.query_with_holes(CancelOrders)
         withdrawn = await _service(request).cancel_all(
-            request.principal, product_id=query.product, side=query.side
+            request.principal, product_id=query.product, side=query.side, faults=faults
         )
         views = [withdrawn_view(each) for each in withdrawn]
         tell_orders(request.scope, views)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Faults, Forbidden, NotFound, Refusal, Unavailable
 from exchange.ledger.service import free_cash
-from exchange.orders.amending import names_nothing
+from exchange.orders.amending import judge_amendment
 from exchange.orders.checking import Checker
 from exchange.orders.intake import Intake
 from exchange.orders.models import (
@@ -38,7 +38,6 @@ from exchange.orders.preview import Venue, look_ahead, means_of, preview_of
 from exchange.orders.preview_models import PreviewView
 from exchange.orders.reading import LATEST_ID, Known, OrderReader
 from exchange.orders.rejections import NOT_LIVE, placed_of
-from exchange.orders.rules import judge_wish
 from exchange.orders.turns import submit
 from exchange.orders.views import open_holds_of, view_of
 from exchange.products.naming import check_product
@@ -215,9 +214,7 @@ class OrderService:
         """
         partition_id, product_id = await self._places.of(principal.participant_id, order_id)
         faults = Faults() if faults is None else faults
-        if not faults and names_nothing(wish):
-            faults.add("", "required", "must name at least one field to change")
-        judge_wish(wish, faults)
+        judge_amendment(wish, faults)
         faults.raise_if_any()
         participant = await self._intake.participant(principal.participant_id)
         request = self._intake.amendment_of(
@@ -280,13 +277,15 @@ class OrderService:
         product_id: str | None = None,
         side: Side | None = None,
         cause: str = "",
+        faults: Faults | None = None,
     ) -> list[Withdrawn]:
         """Withdraw what is left of all own orders, of one product or side where given; return what that was.
 
-        Raises `InvalidInput` for a product that is not there, and `Unavailable` where a partition could not
-        do it: its outcome says whether another one has.
+        `faults` carries what decoding already found. Raises `InvalidInput` with every fault, also for a
+        product that is not there, and `Unavailable` where a partition could not do it: its outcome says
+        whether another one has.
         """
-        faults = Faults("invalid_query")
+        faults = Faults("invalid_query") if faults is None else faults
         check_product(faults, self.products, product_id)
         faults.raise_if_any()
         product = None if product_id is None else self.products[product_id]
@@ -366,10 +365,7 @@ class OrderService:
         client_order_id: str | None = None,
         limit: int,
     ) -> list[OrderView]:
-        """Own orders, newest first; raises `InvalidInput` for a product that is not there."""
-        faults = Faults("invalid_query")
-        check_product(faults, self.products, product)
-        faults.raise_if_any()
+        """Own orders, newest first; of a product that is not there, none."""
         return await self._reader.page(
             principal.participant_id,
             before_id=before_id,

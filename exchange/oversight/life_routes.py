@@ -10,7 +10,6 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ParticipantIdText, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, page_of, place_in
@@ -93,11 +92,10 @@ class LivesController(Controller):
 
         Regulators and the operator both read it: each can see what the other looked at.
         """
-        query = request.query(ListQuestions)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(ListQuestions)
         participant_id = typed_id(faults, "?participant", "par", query.participant)
+        before_id = place_in(_QUESTIONS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
         faults.raise_if_any()
-        before_id = place_in(_QUESTIONS, query.cursor, Part.ID, otherwise=ID_MAX)
         rows = await _questions(request).page(participant_id, before_id, query.limit + 1)
         return page_of(_QUESTIONS, rows, query.limit, lambda placed: (placed[0],), lambda placed: placed[1])
 
@@ -113,8 +111,7 @@ def _questions(request: ApiRequest) -> Questions:
 
 
 def _read(request: ApiRequest, type_: type[A]) -> A:
-    query = request.query(type_)
-    faults = Faults("invalid_query")
+    query, faults = request.query_with_holes(type_)
     check_reason(query.reason, faults)
     faults.raise_if_any()
     return query

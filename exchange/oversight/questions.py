@@ -19,7 +19,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.clock import Clock, format_rfc3339, us_of
 from exchange.kit.database import Database
 from exchange.kit.errors import Faults
-from exchange.kit.fields import is_blank
+from exchange.kit.fields import Readable, is_blank
 from exchange.kit.ids import encode_id, new_id
 from exchange.oversight import store
 from exchange.oversight.life_models import Question
@@ -31,9 +31,9 @@ NAMING: Final = ("participant", "buyer", "provider", "trade_group")
 """The parameters by which a question is about somebody."""
 
 
-def check_reason(reason: str | None, faults: Faults, *, is_needed: bool = True) -> None:
+def check_reason(reason: Readable, faults: Faults, *, is_needed: bool = True) -> None:
     """Record a fault where a reason is needed and there is none, or none that can be seen."""
-    if reason is not None and is_blank(reason):
+    if isinstance(reason, str) and is_blank(reason):
         faults.add("?reason", "required", "must say why this is asked", reason)
     elif reason is None and is_needed and "?reason" not in faults:
         faults.add("?reason", "required", "is needed: what is asked is about somebody, so say why")
@@ -42,6 +42,11 @@ def check_reason(reason: str | None, faults: Faults, *, is_needed: bool = True) 
 def names_somebody(given: Collection[str]) -> bool:
     """Whether parameters of these names make a question one about somebody."""
     return any(name in given for name in NAMING)
+
+
+def was_given(value: object) -> bool:
+    """Whether a parameter was given, and could be read."""
+    return value is not None and value is not msgspec.UNSET
 
 
 class Questions:

@@ -12,10 +12,19 @@ from litestar.background_tasks import BackgroundTask
 from litestar.response import Stream
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import Faults, InvalidInput
+from exchange.kit.errors import Faults
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import produces
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, page_of
+from exchange.kit.http_pages import (
+    LIMIT_DEFAULT,
+    CursorPart,
+    CursorText,
+    Limit,
+    Page,
+    Part,
+    page_of,
+    parts_in,
+)
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.event_models import EventQuery, EventRow
 from exchange.oversight.export import EVERY_TYPE, FileForm, has_parquet
@@ -29,10 +38,12 @@ from exchange.oversight.models import (
     TradeQuery,
     TradeRow,
 )
-from exchange.oversight.questions import Questions, check_reason, names_somebody
+from exchange.oversight.questions import Questions, check_reason, names_somebody, was_given
 from exchange.oversight.service import Export, OversightService
 
 ROWS_HEADER = "Export-Rows"
+_TRADES = "oversight-trades"
+_EVENTS = "oversight-events"
 Q = TypeVar("Q", bound=MarketQuery)
 F = TypeVar("F")
 
@@ -88,29 +99,24 @@ def _questions(request: ApiRequest) -> Questions:
 async def _filter(
     request: ApiRequest,
     type_: type[Q],
-    parameters: type[MarketQuery],
     resolve: Callable[[Mapping[str, Any], Faults], Awaitable[F]],
-) -> tuple[Q, F]:
-    """Read the query string; every parameter at fault is named, whether its form or its meaning is wrong."""
-    faults = Faults("invalid_query")
-    try:
-        query = request.query(type_)
-    except InvalidInput as refusal:
-        faults.extend(refusal.errors)
-        # The rest is read as well, so that one answer names everything.
-        given = {
-            name: text
-            for name, text in request.query_params.items()
-            if name in parameters.__struct_fields__ and f"?{name}" not in faults
-        }
-        check_reason(given.get("reason"), faults, is_needed=names_somebody(given))
-        await resolve(given, faults)
-        raise
-    given = {name: value for name, value in msgspec.structs.asdict(query).items() if value is not None}
+    list_name: str = "",
+    *kinds: Part,
+) -> tuple[Q, F, tuple[CursorPart, ...] | None]:
+    """Read the query string, and what its page goes on after.
+
+    Every parameter at fault is named, whether its form or its meaning is wrong. The lists of each order are
+    lists of their own, of the name `list_name` and the order's.
+    """
+    query, faults = request.query_with_holes(type_)
+    given = {name: value for name, value in msgspec.structs.asdict(query).items() if was_given(value)}
+    after = None
+    if "order" in given:
+        after = parts_in(f"{list_name}-{given['order']}", given.get("cursor"), faults, *kinds)
     check_reason(query.reason, faults, is_needed=names_somebody(given))
     if given.get("format") is ExportFormat.PARQUET and not has_parquet():
         faults.add("?format", "not_installed", "must be csv or ndjson: Parquet is not installed here")
-    return query, await resolve(given, faults)
+    return query, await resolve(given, faults), after
 
 
 async def _file(
@@ -148,17 +154,15 @@ class OversightController(Controller):
     async def list_trades(self, request: ApiRequest) -> Page[TradeRow]:
         """Trades of all participants; `cursor` is the `next_cursor` of a page in the same `order`."""
         service = _service(request)
-        query, wanted = await _filter(request, ListTrades, TradeQuery, service.trade_filter)
-        list_name = f"oversight-trades-{query.order}"
-        after = None
-        if query.cursor is not None:
-            traded_at_us, trade_id = decode_cursor(list_name, query.cursor, Part.TIME_US, Part.ID)
-            after = Place(int(traded_at_us), int(trade_id))
+        query, wanted, parts = await _filter(
+            request, ListTrades, service.trade_filter, _TRADES, Part.TIME_US, Part.ID
+        )
+        after = None if parts is None else Place(int(parts[0]), int(parts[1]))
 
         async def answer() -> Page[TradeRow]:
             rows = await service.page(TRADES, wanted, query.order, after, query.limit + 1)
             return page_of(
-                list_name,
+                f"{_TRADES}-{query.order}",
                 rows,
                 query.limit,
                 lambda placed: (placed[0].traded_at_us, placed[0].trade_id),
@@ -179,7 +183,7 @@ class OversightController(Controller):
         `Export-Rows` tells beforehand how many rows are to come.
         """
         service = _service(request)
-        query, wanted = await _filter(request, ExportTrades, TradeQuery, service.trade_filter)
+        query, wanted, _ = await _filter(request, ExportTrades, service.trade_filter)
         form = FileForm("trades", query.format, query.zip)
         return await _file(
             request, "trades/export", query, form, lambda: service.export(TRADES, wanted, query.order, form)
@@ -189,14 +193,17 @@ class OversightController(Controller):
     async def list_events(self, request: ApiRequest) -> Page[EventRow]:
         """Steps of all orders, trades, vouchers and claims, by their numbers; pages as those of trades."""
         service = _service(request)
-        query, wanted = await _filter(request, ListEvents, EventQuery, service.event_filter)
-        list_name = f"oversight-events-{query.order}"
-        after = None if query.cursor is None else int(decode_cursor(list_name, query.cursor, Part.ID)[0])
+        query, wanted, parts = await _filter(request, ListEvents, service.event_filter, _EVENTS, Part.ID)
+        after = None if parts is None else int(parts[0])
 
         async def answer() -> Page[EventRow]:
             rows = await service.page(EVENTS, wanted, query.order, after, query.limit + 1)
             return page_of(
-                list_name, rows, query.limit, lambda placed: (placed[0],), lambda placed: placed[1]
+                f"{_EVENTS}-{query.order}",
+                rows,
+                query.limit,
+                lambda placed: (placed[0],),
+                lambda placed: placed[1],
             )
 
         asked = msgspec.to_builtins(query)
@@ -213,7 +220,7 @@ class OversightController(Controller):
         `Export-Rows` tells beforehand how many rows are to come.
         """
         service = _service(request)
-        query, wanted = await _filter(request, ExportEvents, EventQuery, service.event_filter)
+        query, wanted, _ = await _filter(request, ExportEvents, service.event_filter)
         form = FileForm("events", query.format, query.zip)
         return await _file(
             request, "events/export", query, form, lambda: service.export(EVENTS, wanted, query.order, form)

@@ -13,7 +13,7 @@ from exchange.kit.clock import Clock
 from exchange.kit.database import Database
 from exchange.kit.fields import exact
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import CursorText, Limit, Page, Part, page_of, place_in
+from exchange.kit.http_pages import CursorText, Limit, Page, page_of
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import encode_id
 from exchange.participants import rules, service
@@ -53,8 +53,7 @@ class BuyersController(Controller):
         Only those that are active: with a key that was not revoked and has not expired over 90 days ago.
         There is no list of them all, and an answer tells no more than an issuer needs.
         """
-        query = request.query(FindBuyers)
-        after_id = place_in("buyers", query.cursor, Part.ID, otherwise=0)
+        query, after_id = request.listed(FindBuyers, "buyers", otherwise=0)
         clock: Clock = request.app.state.clock
         database: Database = request.app.state.database
         async with database.connection() as connection:

@@ -151,8 +151,7 @@ class ParticipantsController(Controller):
     @get("", opt=requires(Scope.OPERATE, query=ListParticipants), summary="List participants")
     async def list_participants(self, request: ApiRequest) -> Page[ParticipantView]:
         """List participants, oldest first, but not the exchange itself, which takes part in nothing."""
-        query = request.query(ListParticipants)
-        after_id = place_in("participants", query.cursor, Part.ID, otherwise=0)
+        query, after_id = request.listed(ListParticipants, "participants", otherwise=0)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             found = await service.list_participants(
@@ -202,8 +201,7 @@ class TradeGroupsController(Controller):
     @get("", opt=requires(Scope.OPERATE, query=PageQuery), summary="List trade groups")
     async def list_trade_groups(self, request: ApiRequest) -> Page[TradeGroupView]:
         """List trade groups, oldest first."""
-        query = request.query(PageQuery)
-        after_id = place_in("trade_groups", query.cursor, Part.ID, otherwise=0)
+        query, after_id = request.listed(PageQuery, "trade_groups", otherwise=0)
         database: Database = request.app.state.database
         async with database.connection() as connection:
             found = await service.list_trade_groups(connection, after_id=after_id, limit=query.limit + 1)
@@ -244,11 +242,10 @@ class KeysController(Controller):
     @get("", opt=requires(*Scope, query=ListKeys) | refuses(HTTPStatus.NOT_FOUND), summary="List keys")
     async def list_keys(self, request: ApiRequest) -> Page[KeyView]:
         """List the caller's keys, or for an operator any participant's; oldest first, revoked ones too."""
-        query = request.query(ListKeys)
-        after_id = place_in("keys", query.cursor, Part.ID, otherwise=0)
-        owner_id = typed_id(request.faults, "?participant_id", "par", query.participant_id)
-        request.faults.code = "invalid_query"
-        request.faults.raise_if_any()
+        query, faults = request.query_with_holes(ListKeys)
+        after_id = place_in("keys", query.cursor, Part.ID, otherwise=0, faults=faults)
+        owner_id = typed_id(faults, "?participant_id", "par", query.participant_id)
+        faults.raise_if_any()
         principal = request.principal
         owner_id = principal.participant_id if owner_id is None else owner_id
         if Scope.OPERATE not in principal.scopes and owner_id != principal.participant_id:

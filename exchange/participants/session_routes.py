@@ -19,7 +19,7 @@ from exchange.kit.http_auth import from_own_pages, public, requires
 from exchange.kit.http_described import refuses
 from exchange.kit.http_limits import Limits, address_of
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, page_of
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.http_session import cleared_cookie, origin_of, session_cookie
@@ -120,8 +120,7 @@ class SessionsController(Controller):
     @get("", opt=requires(*Scope, query=PageQuery), summary="List open sessions")
     async def list_sessions(self, request: ApiRequest) -> Page[OpenSessionView]:
         """List the open sessions of the caller's participant, of all its keys, the latest first."""
-        query = request.query(PageQuery)
-        before_id = place_in("sessions", query.cursor, Part.ID, otherwise=ID_MAX)
+        query, before_id = request.listed(PageQuery, "sessions", otherwise=ID_MAX)
         database: Database = request.app.state.database
         idle_s, principal = _settings(request).session_idle_s, request.principal
         async with database.connection() as connection:

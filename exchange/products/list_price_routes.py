@@ -9,10 +9,9 @@ from litestar import Controller, get, put
 from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import READERS, Scope
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ParticipantIdText, typed_id
 from exchange.kit.http_auth import requires
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, parts_in
 from exchange.kit.http_request import ApiRequest
 from exchange.products import list_prices
 from exchange.products.list_price_models import ListPriceView, NewListPrice
@@ -64,8 +63,7 @@ class ListPricesController(Controller):
     )
     async def list_present(self, request: ApiRequest, product_id: FromPath[str]) -> Page[ListPriceView]:
         """Return the present list price of every provider that has one."""
-        query = request.query(PageQuery)
-        after_id = place_in(_PRESENT, query.cursor, Part.ID, otherwise=0)
+        query, after_id = request.listed(PageQuery, _PRESENT, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await list_prices.list_present(
                 connection, product_id, after_provider_id=after_id, limit=query.limit + 1
@@ -79,13 +77,12 @@ class ListPricesController(Controller):
     )
     async def list_history(self, request: ApiRequest, product_id: FromPath[str]) -> Page[ListPriceView]:
         """Return every list price that was published, by all or one provider, newest first."""
-        query = request.query(HistoryQuery)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(HistoryQuery)
         provider_id = typed_id(faults, "?provider_id", "par", query.provider_id)
+        parts = parts_in(_HISTORY, query.cursor, faults, Part.TIME_US, Part.ID, Part.HOUR)
         faults.raise_if_any()
         before = None
-        if query.cursor is not None:
-            parts = decode_cursor(_HISTORY, query.cursor, Part.TIME_US, Part.ID, Part.HOUR)
+        if parts is not None:
             before = (int(parts[0]), int(parts[1]), int(parts[2]))
         async with request.app.state.database.connection() as connection:
             found = await list_prices.list_history(

@@ -9,10 +9,9 @@ import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
 
-from exchange.kit.errors import Faults
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import public
-from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, decode_cursor, page_of
+from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, page_of, parts_in
 from exchange.kit.http_request import ApiRequest
 from exchange.products import rules, service
 from exchange.products.models import (
@@ -48,8 +47,7 @@ class CatalogueController(Controller):
     @get("/products", opt=public(query=ProductQuery), summary="List products")
     async def list_products(self, request: ApiRequest) -> Page[ProductView]:
         """Return the products in the order of their ids."""
-        query = request.query(ProductQuery)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(ProductQuery)
         check_parts(
             faults,
             request.app.state.products,
@@ -57,14 +55,14 @@ class CatalogueController(Controller):
             hub=query.hub,
             interconnect=query.interconnect,
         )
+        after = parts_in(_PRODUCTS, query.cursor, faults, Part.SLUG)
         faults.raise_if_any()
-        after_id = None if query.cursor is None else str(decode_cursor(_PRODUCTS, query.cursor, Part.SLUG)[0])
         wanted = ProductFilter(
             accelerator_id=query.accelerator,
             origin=query.origin,
             hub_code=query.hub,
             interconnect_code=query.interconnect,
-            after_id=after_id,
+            after_id=None if after is None else str(after[0]),
             limit=query.limit + 1,
         )
         async with request.app.state.database.connection() as connection:

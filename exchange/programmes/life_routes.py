@@ -12,7 +12,7 @@ from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.programmes import life
@@ -69,9 +69,8 @@ class ProgrammeStepsController(Controller):
     )
     async def list_all(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[ProgrammeStepView]:
         """Return what became of a programme, in order: who, when, why, and what went back to its source."""
-        query = request.query(PageQuery)
+        query, after = request.listed(PageQuery, _STEPS, Part.HOUR, otherwise=0)
         value = id_in_path("prg", programme_id, "there is no such programme")
-        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             found = await life.list_steps(

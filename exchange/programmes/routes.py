@@ -13,7 +13,7 @@ from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, page_of
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -68,8 +68,7 @@ class ProgrammesController(Controller):
     @get("", opt=requires(*READERS, query=ProgrammeQuery), summary="List programmes")
     async def list_all(self, request: ApiRequest) -> Page[ProgrammeView]:
         """Return programmes with their present rules, newest first."""
-        query = request.query(ProgrammeQuery)
-        before_id = place_in(_PROGRAMMES, query.cursor, Part.ID, otherwise=ID_MAX)
+        query, before_id = request.listed(ProgrammeQuery, _PROGRAMMES, otherwise=ID_MAX)
         now_us = request.app.state.clock.now_us()
         async with request.app.state.database.connection() as connection:
             found = await service.list_programmes(
@@ -126,9 +125,8 @@ class ProgrammesController(Controller):
     )
     async def list_versions(self, request: ApiRequest, programme_id: FromPath[str]) -> Page[VersionView]:
         """Return every version of the rules, the newest first."""
-        query = request.query(PageQuery)
+        query, before = request.listed(PageQuery, _VERSIONS, otherwise=ID_MAX)
         value = id_in_path("prg", programme_id, "there is no such programme")
-        before = place_in(_VERSIONS, query.cursor, Part.ID, otherwise=ID_MAX)
         async with request.app.state.database.connection() as connection:
             found = await service.list_versions(connection, value, request.principal)
         kept = [version for version in reversed(found) if version.number < before]

@@ -66,8 +66,7 @@ class CapacityController(Controller):
 
         Products of which the span has nothing are left out.
         """
-        query = request.query(CapacityQuery)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(CapacityQuery)
         check_product(faults, request.app.state.products, query.product)
         starts_hour, ends_hour = _span_of(query, faults)
         clock: Clock = request.app.state.clock
@@ -85,8 +84,8 @@ class CapacityController(Controller):
     @get("/earnings", opt=requires(Scope.READ, query=EarningsQuery), summary="Read own earnings day by day")
     async def earnings(self, request: ApiRequest) -> EarningsView:
         """What the caller's sold hours bring, by the day they are delivered: booked, paid, to claim, fee."""
-        query = request.query(EarningsQuery)
-        starts_hour, ends_hour = _span_of(query, Faults("invalid_query"))
+        query, faults = request.query_with_holes(EarningsQuery)
+        starts_hour, ends_hour = _span_of(query, faults)
         database: Database = request.app.state.database
         async with database.snapshot() as connection:
             return await own_earnings(

@@ -9,7 +9,6 @@ from litestar.params import FromPath, JSONBody
 from exchange.kit.auth import Scope
 from exchange.kit.clock import Clock
 from exchange.kit.database import Database
-from exchange.kit.errors import Faults
 from exchange.kit.fields import SlugText
 from exchange.kit.http_auth import requires
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, as_it_is, page_of, place_in
@@ -55,11 +54,10 @@ class LeasesController(Controller):
     @get("", opt=requires(Scope.READ, query=ListLeases), summary="List own leases, newest first")
     async def list_leases(self, request: ApiRequest) -> Page[LeaseView]:
         """Leases in which the caller is buyer or provider: all, or of a product, or of some statuses now."""
-        query = request.query(ListLeases)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(ListLeases)
         check_product(faults, request.app.state.products, query.product)
+        before_id = place_in("leases", query.cursor, Part.ID, otherwise=_LATEST_ID, faults=faults)
         faults.raise_if_any()
-        before_id = place_in("leases", query.cursor, Part.ID, otherwise=_LATEST_ID)
         async with _database(request).connection() as connection:
             leases = await page_of_leases(
                 connection,

@@ -13,7 +13,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.errors import Faults
 from exchange.kit.http_auth import public, requires
 from exchange.kit.http_described import refuses
-from exchange.kit.http_pages import Page, Part, page_of, place_in
+from exchange.kit.http_pages import Page, page_of
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.models import AboutSomebody
@@ -73,8 +73,7 @@ class TransparencyController(Controller):
     @get("/checkpoints", opt=requires(Scope.AUDIT, query=ListCheckpoints), summary="List signed checkpoints")
     async def list_checkpoints(self, request: ApiRequest) -> Page[CheckpointView]:
         """Checkpoints of the record, oldest first: keep them, and hold the exchange to them."""
-        query = request.query(ListCheckpoints)
-        after_size = place_in(_CHECKPOINTS, query.cursor, Part.ID, otherwise=0)
+        query, after_size = request.listed(ListCheckpoints, _CHECKPOINTS, otherwise=0)
 
         async def answer() -> Page[CheckpointView]:
             rows = await _proofs(request).page(after_size, query.limit + 1)
@@ -95,8 +94,7 @@ class TransparencyController(Controller):
 
         Anyone can check it with the public key alone (docs/verify_proof.py).
         """
-        query = request.query(AboutSomebody)
-        faults = Faults("invalid_query")
+        query, faults = request.query_with_holes(AboutSomebody)
         check_reason(query.reason, faults)
         faults.raise_if_any()
         value = id_in_path("trd", trade_id, "no such trade")

@@ -14,7 +14,7 @@ from exchange.kit.clock import us_of
 from exchange.kit.database import Connection
 from exchange.kit.http_auth import requires
 from exchange.kit.http_once import once
-from exchange.kit.http_pages import Page, PageQuery, Part, decode_cursor, page_of, place_in
+from exchange.kit.http_pages import Page, PageQuery, Part, page_of, parts_in
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
@@ -46,10 +46,11 @@ class VoucherNewsController(Controller):
 
         A hold that an order gave free of an expired or revoked voucher is a step too.
         """
-        query = request.query(PageQuery)
+        query, faults = request.query_with_holes(PageQuery)
+        parts = parts_in(_NEWS, query.cursor, faults, Part.TIME_US, Part.ID, Part.HOUR)
+        faults.raise_if_any()
         before = AFTER_ALL
-        if query.cursor is not None:
-            parts = decode_cursor(_NEWS, query.cursor, Part.TIME_US, Part.ID, Part.HOUR)
+        if parts is not None:
             stepped_at_us, voucher_id, number = (int(part) for part in parts)
             before = StepPlace(stepped_at_us=stepped_at_us, voucher_id=voucher_id, number=number)
         async with request.app.state.database.connection() as connection:
@@ -102,9 +103,8 @@ class VoucherStepsController(Controller):
     )
     async def list_all(self, request: ApiRequest, voucher_id: FromPath[str]) -> Page[VoucherStepView]:
         """Return what became of a voucher, in order: who, when, why, and what went back to its issuer."""
-        query = request.query(PageQuery)
+        query, after = request.listed(PageQuery, _STEPS, Part.HOUR, otherwise=0)
         value = id_in_path("vch", voucher_id, "there is no such voucher")
-        after = place_in(_STEPS, query.cursor, Part.HOUR, otherwise=0)
         async with request.app.state.database.connection() as connection:
             found = await life.list_steps(
                 connection, request.principal, value, after=after, limit=query.limit + 1

@@ -11,7 +11,6 @@ from litestar.params import FromPath, JSONBody
 
 from exchange.kit.auth import READERS, Scope
 from exchange.kit.database import Connection
-from exchange.kit.errors import Faults
 from exchange.kit.fields import ProgrammeIdText, money_fen, typed_id
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
@@ -32,13 +31,6 @@ class VoucherQuery(PageQuery, frozen=True, kw_only=True):
     """What narrows a list of vouchers."""
 
     programme_id: ProgrammeIdText | None = None
-
-
-def _id_in_query(pointer: str, prefix: str, text: str | None) -> int | None:
-    faults = Faults("invalid_query")
-    value = typed_id(faults, pointer, prefix, text)
-    faults.raise_if_any()
-    return value
 
 
 class VouchersController(Controller):
@@ -95,10 +87,11 @@ class VouchersController(Controller):
     @get("", opt=requires(*READERS, query=VoucherQuery), summary="List vouchers")
     async def list_all(self, request: ApiRequest) -> Page[VoucherView]:
         """Return the caller's vouchers with their balances, newest first."""
-        query = request.query(VoucherQuery)
+        query, faults = request.query_with_holes(VoucherQuery)
         now_us = request.app.state.clock.now_us()
-        programme_id = _id_in_query("?programme_id", "prg", query.programme_id)
-        before_id = place_in(_VOUCHERS, query.cursor, Part.ID, otherwise=ID_MAX)
+        programme_id = typed_id(faults, "?programme_id", "prg", query.programme_id)
+        before_id = place_in(_VOUCHERS, query.cursor, Part.ID, otherwise=ID_MAX, faults=faults)
+        faults.raise_if_any()
         async with request.app.state.database.connection() as connection:
             found = await service.list_vouchers(
                 connection,

@@ -24,9 +24,15 @@ UNREADABLE = {
     "space in the path": b"GET /v1/ti me HTTP/1.1\r\nHost: x\r\n\r\n",
     "path not in ASCII": b"GET /v1/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
     "header without a colon": b"GET /v1/time HTTP/1.1\r\nHost x\r\n\r\n",
-    "two lengths": b"POST / HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-    "length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-    "negative length": b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n{}",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "length and chunks": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n",
+    "no host": b"GET /v1/time HTTP/1.1\r\nX: y\r\n\r\n",
+    "two hosts": b"GET /v1/time HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n",
+    "two hosts of HTTP/1.0": b"GET /v1/time HTTP/1.0\r\nHost: x\r\nHost: y\r\n\r\n",
+    "no host, with a body": b"POST /v1/orders HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+    "no host of a WebSocket": b"GET /v1/stream HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "negative length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}",
 }
 
 
@@ -67,8 +73,32 @@ async def test_bytes_that_are_no_request_are_a_problem(house: Served, name: str)
     assert answer.headers["connection"] == "close"
 
 
+async def test_an_answer_to_head_has_no_body(house: Served) -> None:
+    asked = b"HEAD /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connection(house) as (reader, writer):
+        writer.write(asked % b"readyz" + asked % b"nowhere" + b"GET /healthz HTTP/1.0\r\n\r\n")
+        content = await reader.read()
+    statuses = [line.split()[1] for line in content.splitlines() if line.startswith(b"HTTP/1.1 ")]
+    assert statuses == [b"200", b"404", b"200"]
+    assert content.count(b"{") == 1
+
+
+async def test_a_request_of_http_1_0_needs_no_host(house: Served) -> None:
+    async with connection(house) as (reader, writer):
+        writer.write(b"GET /v1/time HTTP/1.0\r\n\r\n")
+        assert answer_of(await reader.read()).status_code == 200
+
+
+async def test_what_names_no_host_is_not_the_answer_to_the_request_before(house: Served) -> None:
+    async with connection(house) as (reader, writer):
+        writer.write(b"GET /v1/time HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/time HTTP/1.1\r\n\r\n")
+        content = await reader.read()
+    assert content.startswith(b"HTTP/1.1 200 ")
+    assert content.count(b"HTTP/1.1 ") == 1
+
+
 async def test_a_head_that_does_not_end_is_cut_off(house: Served) -> None:
-    beginning = b"GET /v1/time HTTP/1.1\r\nX-Long: "
+    beginning = b"GET /v1/time HTTP/1.1\r\nHost: x\r\nX-Long: "
     async with connection(house) as (reader, writer):
         writer.write(beginning.ljust(HEAD_BYTES_MAX + 1, b"x"))
         problem(answer_of(await reader.read()), 431, "head_too_large")
@@ -79,7 +109,7 @@ async def test_a_head_that_does_not_end_is_cut_off(house: Served) -> None:
 
 async def test_a_long_body_is_no_long_head(house: Served) -> None:
     body = b" " * (4 * HEAD_BYTES_MAX)
-    head = f"POST /v1/participants HTTP/1.1\r\nAuthorization: Bearer {house.operator.key}\r\n"
+    head = f"POST /v1/participants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {house.operator.key}\r\n"
     async with connection(house) as (reader, writer):
         for closing in ("", "Connection: close\r\n"):
             writer.write(f"{head}{closing}Content-Length: {len(body)}\r\n\r\n".encode() + body)
@@ -91,7 +121,7 @@ async def test_requests_behind_one_another_are_no_long_head(house: Served) -> No
     asked = b"GET /v1/time HTTP/1.1\r\nHost: x\r\n\r\n"
     count = 8 * HEAD_BYTES_MAX // len(asked)
     async with connection(house) as (reader, writer):
-        writer.write(asked * count + asked.replace(b"Host: x", b"Connection: close"))
+        writer.write(asked * count + asked.replace(b"Host: x", b"Host: x\r\nConnection: close"))
         content = await reader.read()
     assert content.count(b"HTTP/1.1 200 OK") == count + 1
 
@@ -104,6 +134,7 @@ async def test_what_cannot_be_read_is_not_the_answer_to_the_request_before(
     head = "\r\n".join(
         (
             "POST /v1/participants HTTP/1.1",
+            "Host: x",
             f"Authorization: Bearer {house.operator.key}",
             f"Content-Length: {len(body)}",
             "Idempotency-Key: %x",
@@ -122,8 +153,8 @@ async def test_a_caller_who_leaves_in_the_middle_is_not_logged_as_our_fault(
     with caplog.at_level(logging.WARNING, logger="exchange"):
         async with connection(house) as (reader, writer):
             key = house.operator.key.encode()
-            head = b"POST /v1/participants HTTP/1.1\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n"
-            writer.write(head % key + b"{")
+            head = b"POST /v1/participants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\n" % key
+            writer.write(head + b"Content-Length: 9\r\n\r\n{")
             await writer.drain()
             writer.write_eof()
             await reader.read()

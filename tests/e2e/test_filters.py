@@ -22,6 +22,8 @@ NAMED = {
     "interconnect": ("pcie", "pcie3"),
 }
 """For each parameter a mistyped name, and a right one."""
+IDS = {"order_id": "ord_zzzzzzzzzzzzz", "programme_id": "prg_zzzzzzzzzzzzz"}
+"""Texts of the form of an id that no id can be."""
 MOMENTS = ("as_of", "at")
 
 
@@ -82,6 +84,23 @@ async def test_a_mistyped_name_of_the_catalogue_is_told(
         assert [fault["pointer"] for fault in body["errors"]] == [f"?{name}"], operation.title
         answer = await ask(stage, description, operation, (name, right))
         assert answer.status_code == 200, f"{operation.title}: {answer.text}"
+
+
+async def test_everything_that_is_wrong_with_a_query_is_told_at_once(
+    stage: Stage, description: Description
+) -> None:
+    lists = [each for each in description.operations.values() if "cursor" in each.query and not each.names]
+    assert len(lists) > 15
+    missed: dict[str, set[str]] = {}
+    for operation in lists:
+        wrong = {"cursor": "zzz", "limit": "0", "x": "1"}
+        wrong |= {name: text for name, (text, _) in NAMED.items() if name in operation.query}
+        wrong |= {name: IDS[name] for name in IDS if name in operation.query}
+        refused = await ask(stage, description, operation, *wrong.items())
+        told = {fault["pointer"] for fault in problem(refused, 422, "invalid_query")["errors"]}
+        if left := {name for name in wrong if f"?{name}" not in told}:
+            missed[operation.title] = left
+    assert missed == {}
 
 
 @pytest.mark.parametrize("name", MOMENTS)

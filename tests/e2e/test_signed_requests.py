@@ -170,6 +170,8 @@ async def test_another_body_is_refused_however_it_comes(signer: Signer, house: S
     answer = await house.http.request("DELETE", request.url, content=pieces(b"[]"), headers=headers)
     problem(answer, 401, "signature_invalid")  # it was signed without a body
     problem(await signer.send(signer.request("DELETE", "/v1/keys/key_0000000000001")), 404, "not_found")
+    signed = signer.request("DELETE", "/v1/keys/key_0000000000001", content=b"[]")
+    problem(await signer.send(signed), 422, "unexpected_body")
     large = b" " * (BODY_BYTES_MAX + 1)
     request = signer.request("POST", DEPOSIT, content=large, headers={"Idempotency-Key": "k-l"})
     problem(await signer.send(request), 413, "body_too_large")

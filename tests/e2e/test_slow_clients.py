@@ -74,11 +74,15 @@ async def test_a_connection_that_says_nothing_ends(house: Served) -> None:
 async def test_a_body_that_does_not_come_whole_in_time_is_cut_off_and_nothing_happens(house: Served) -> None:
     before = await house.rows()
     head = (
-        f"POST /v1/participants HTTP/1.1\r\nAuthorization: Bearer {house.operator.key}\r\n"
-        "Idempotency-Key: slow\r\nContent-Length: 900\r\n\r\n"
+        f"POST /v1/participants HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {house.operator.key}\r\n"
+        "Idempotency-Key: slow\r\nX-Request-Id: mine\r\nContent-Length: 900\r\n\r\n"
     ).encode()
     answer = answer_of(await heard(house, head + b'{"kind"'))
-    assert problem(answer, 408, "too_slow")["outcome"] == "not_applied"
+    told = problem(answer, 408, "too_slow")
+    assert (told["outcome"], told["instance"], told["request_id"]) == (
+        *("not_applied", "/v1/participants"),
+        "mine",
+    )
     cut = house.wire.cut["slow_body"]
     await drip(house, head, b" ")
     assert house.wire.cut["slow_body"] == cut + 1
@@ -86,7 +90,7 @@ async def test_a_body_that_does_not_come_whole_in_time_is_cut_off_and_nothing_ha
 
 
 async def test_a_body_nobody_waits_for_is_not_taken_for_ever(house: Served) -> None:
-    head = b"POST /v1/participants HTTP/1.1\r\nContent-Length: 900000\r\n\r\n"
+    head = b"POST /v1/participants HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
     assert (await heard(house, head)).startswith(b"HTTP/1.1 401 ")
     cut = house.wire.cut["slow_body"]
     await drip(house, head, b" ")
@@ -139,7 +143,7 @@ async def test_trading_goes_on_beside_slow_connections_and_memory_is_bounded(
             else:
                 key = stage.cast.buyer.key
                 writer.write(
-                    f"POST /v1/orders HTTP/1.1\r\nAuthorization: Bearer {key}\r\n"
+                    f"POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
                     "Content-Length: 1000000\r\n\r\n".encode().ljust(200_000)
                 )
             held.append(asyncio.create_task(reader.read()))

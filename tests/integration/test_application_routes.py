@@ -171,7 +171,7 @@ async def test_a_list_is_narrowed_by_programme_and_status_and_goes_on_at_its_cur
     assert (await stranger.get("/v1/applications"))["data"] == []
     assert (await stranger.get(f"/v1/applications/{made[0]}", 404))["code"] == "not_found"
     wrong = await buyer.get("/v1/applications?programme_id=vch_1&status=granted", 422)
-    assert {fault["pointer"] for fault in wrong["errors"]} == {"?status"}
+    assert {fault["pointer"] for fault in wrong["errors"]} == {"?programme_id", "?status"}
 
 
 async def test_scores_and_an_allocation_that_lists_every_outcome(door: Door) -> None:

@@ -241,6 +241,7 @@ async def test_bad_queries_name_every_fault(owner: Caller) -> None:
         ("?limit", "out_of_range"),
         ("?reason", "not_one_of"),
         ("?asset", "pattern"),
+        ("?account_id", "bad_id"),
         ("?colour", "unknown_field"),
     }
     for path, pointer in (

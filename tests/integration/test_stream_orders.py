@@ -151,6 +151,9 @@ async def test_amendments_are_one_through_both_doors(
         for bad in ("ord_0000000000000", "trd_0000000000005", order.id[:-1] + "!"):
             gone = await ask(connection, op="amend", id="w", order_id=bad, changes={}, idempotency_key="x")
             assert (gone["status"], gone["problem"]["code"]) == (404, "not_found")
+        empty = await ask(connection, **asked, id="w", changes={})
+        named = {(fault["pointer"], fault["code"]) for fault in empty["problem"]["errors"]}
+        assert named == {("/idempotency_key", "required"), ("", "required")}
 
 
 async def test_a_batch_has_the_outcomes_that_it_has_over_http(server: Server) -> None:
@@ -228,6 +231,11 @@ async def test_cancels_and_switches_are_answered_as_over_http(
         unknown = await ask(connection, op="cancel_all", id="c6", product="nothing")
         [fault] = unknown["problem"]["errors"]
         assert (unknown["status"], fault["pointer"], fault["code"]) == (422, "/product", "unknown_product")
+        wrong = await ask(connection, op="cancel_all", id="c6", product="nothing", side="up", x=1)
+        named = {(fault["pointer"], fault["code"]) for fault in wrong["problem"]["errors"]}
+        assert named == {
+            *(("/product", "unknown_product"), ("/side", "not_one_of"), ("/x", "unknown_field")),
+        }
         switch = await ask(connection, op="cancel_all_after", id="c7", timeout_s=3600)
         assert switch["switch"]["cancels_at"] is not None
         off = await ask(connection, op="cancel_all_after", id="c8", timeout_s=0)

@@ -47,6 +47,14 @@ def literal_codes(tree: ast.AST) -> Iterator[tuple[str, str]]:
             yield ("fault" if is_fault else "problem"), argument.value
 
 
+def test_who_may_come_back_is_told_when() -> None:
+    assert errors.Unavailable().headers == {"Retry-After": "1"}
+    assert errors.Unavailable(outcome="unknown").headers == {"Retry-After": "1"}
+    assert errors.Unavailable(retryable=False).headers == {}
+    later = errors.Unavailable("overloaded", headers={"Retry-After": "5", "X": "y"})
+    assert later.headers == {"Retry-After": "5", "X": "y"}
+
+
 def test_every_code_in_the_source_is_listed() -> None:
     used = {
         (str(path.relative_to(PACKAGE)), kind, code)

@@ -141,8 +141,10 @@ def test_refusals_keep_their_outcome(client: TestClient[Any]) -> None:
     lost = problem(client.get("/v1/things/lost", headers=bearer(Scope.READ)), 503, "unavailable")
     assert (lost["outcome"], lost["retryable"]) == ("unknown", True)
     for held in ("held", "crossed"):
-        answer = problem(client.get(f"/v1/things/{held}", headers=bearer(Scope.READ)), 503, "contended")
+        refused = client.get(f"/v1/things/{held}", headers=bearer(Scope.READ))
+        answer = problem(refused, 503, "contended")
         assert (answer["outcome"], answer["retryable"]) == ("not_applied", True)
+        assert refused.headers.get_list("retry-after") == ["1"]
 
 
 def test_a_fault_of_ours_is_logged_and_not_told(
@@ -162,9 +164,25 @@ def test_readiness_follows_the_service(client: TestClient[Any]) -> None:
     assert client.get("/readyz").json() == {"status": "ready"}
     READY[0] = False
     try:
-        told = problem(client.get("/readyz"), 503, "not_ready")
+        refused = client.get("/readyz")
+        told = problem(refused, 503, "not_ready")
+        assert refused.headers["retry-after"] == "1"
         assert told["detail"] == "partition 7: it is being rebuilt"
         assert client.get("/healthz").status_code == 200
+    finally:
+        READY[0] = True
+
+
+def test_probes_may_ask_for_the_head_alone(client: TestClient[Any]) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert set(client.options(path).headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    READY[0] = False
+    try:
+        answer = client.head("/readyz")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert client.head("/healthz").status_code == 200
     finally:
         READY[0] = True
 
@@ -209,6 +227,7 @@ def test_the_description_holds_what_the_routes_declare(client: TestClient[Any]) 
         refusal = document["components"]["responses"][name]
         assert list(refusal["content"]) == ["application/problem+json"]
         assert "X-Request-Id" in refusal["headers"]
+        assert ("Retry-After" in refusal["headers"]) is (status in {"429", "503"})
     thing = document["components"]["schemas"]["Thing"]
     assert thing["additionalProperties"] is False
     assert thing["required"] == ["name", "price_cny"]

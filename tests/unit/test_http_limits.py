@@ -65,6 +65,9 @@ def test_a_batch_counts_what_it_holds_and_one_too_large_can_never_come() -> None
         assert client.post("/v1/things/many", json={**GOOD, "count": 4}, headers=bearer()).status_code == 201
         refused = client.post("/v1/things/many", json={**GOOD, "count": 3}, headers=bearer())
         assert problem(refused, 429, "rate_limited")["retryable"] is True
+        [standing] = refused.headers.get_list("ratelimit")
+        assert standing.startswith('"key";r=1;')
+        assert len(refused.headers.get_list("ratelimit-policy")) == 1
         # Five are used, the refused request's own among them; a new try needs three: two must be regained.
         assert 1_190 <= int(refused.headers["retry-after"]) <= 1_200
     with limited(key=6) as (client, _):

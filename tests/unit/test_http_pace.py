@@ -23,7 +23,7 @@ from exchange.kit.http_wire import SMALL_BYTES_MAX, ProblemProtocol, Wire, WireL
 from tests.unit.test_http_wire import NotedTransport
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-LARGE = b"GET / HTTP/1.1\r\nX: ".ljust(SMALL_BYTES_MAX, b"x") + b"\r\n\r\n"
+LARGE = b"GET / HTTP/1.1\r\nHost: x\r\nX: ".ljust(SMALL_BYTES_MAX, b"x") + b"\r\n\r\n"
 WHO = "192.0.2.1"
 
 

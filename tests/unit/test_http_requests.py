@@ -96,6 +96,60 @@ def test_a_path_without_a_query_takes_none(client: TestClient[Any]) -> None:
     assert client.options("/open?x=1").status_code == 204
 
 
+@pytest.mark.parametrize("content", [b"{}", b" ", b'{"side":', iter([b"{}"]), iter([])])
+def test_a_path_without_a_body_takes_none(client: TestClient[Any], content: Any) -> None:
+    paths: list[tuple[str, str, dict[str, str]]] = [
+        ("GET", "/open", {}),
+        ("GET", "/healthz", {}),
+        ("GET", "/schema", {}),
+    ]
+    paths += [("GET", "/v1/things", bearer(Scope.READ)), ("DELETE", "/v1/things/a", bearer())]
+    for method, path, headers in paths if isinstance(content, bytes) else paths[-1:]:
+        refused = client.request(method, path, content=content, headers=headers)
+        assert "takes no body" in problem(refused, 422, "unexpected_body")["detail"], path
+    assert client.request("DELETE", "/v1/things/a", content=b"", headers=bearer()).status_code == 200
+    problem(client.request("DELETE", "/v1/things/a", content=b"{}"), 401, "unauthenticated")
+    assert client.request("OPTIONS", "/open", content=b"{}").status_code == 204
+
+
+async def asked(client: TestClient[Any], *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+    """Send a thing with these headers as they are, which no client does; return status and answer."""
+    coming = [{"type": "http.request", "body": json.dumps(GOOD).encode(), "more_body": False}]
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/things/once",
+        "query_string": b"",
+        "client": None,
+        "headers": list(headers),
+    }
+    await client.app(scope, receive, send)
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.mark.parametrize(
+    "name, told", [(b"authorization", "Authorization"), (b"idempotency-key", "Idempotency-Key")]
+)
+async def test_a_header_that_may_come_once_is_refused_twice(
+    client: TestClient[Any], name: bytes, told: str
+) -> None:
+    sent = {b"authorization": bearer()["Authorization"].encode(), b"idempotency-key": b"a"}
+    status, _ = await asked(client, *sent.items())
+    assert status == 201
+    for other in (sent[name], b"b"):
+        status, body = await asked(client, *sent.items(), (name, other))
+        assert (status, body["code"]) == (400, "invalid_header")
+        assert body["errors"] == [{"pointer": told, "code": "repeated", "detail": "may be given once only"}]
+
+
 def test_a_socket_without_a_query_takes_none(client: TestClient[Any]) -> None:
     with (
         pytest.raises(WebSocketDisconnect) as caught,

@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 from exchange.kit.http_wire import ProblemProtocol, Wire, WireLimits
 
 LIMITS = WireLimits(head_s=10, body_s=30, body_bytes_per_s=1000, reader_s=20)
-BODY = b"POST / HTTP/1.1\r\nContent-Length: 1000000\r\n\r\n"
+BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
 
 class NotedTransport(asyncio.Transport):
@@ -110,7 +110,7 @@ async def test_a_deadline_ends_between_itself_and_two_looks_more(
 async def test_blank_lines_after_an_answer_hold_no_connection(connected: Connect, blank: bytes) -> None:
     wire = Wire(LIMITS)
     protocol, transport = connected(wire)
-    protocol.data_received(b"GET / HTTP/1.1\r\nX: y\r\n\r\n")
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: y\r\n\r\n")
     protocol.on_response_complete()
     for now_s in range(9):
         wire.look(now_s)
@@ -138,7 +138,7 @@ async def test_a_body_that_keeps_pace_is_taken_however_long_it_lasts(connected: 
 async def test_a_reader_has_its_time_from_when_it_fell_behind(connected: Connect) -> None:
     wire = Wire(LIMITS)
     protocol, transport = connected(wire)
-    protocol.data_received(b"GET / HTTP/1.1\r\nX: y\r\n\r\n")
+    protocol.data_received(b"GET / HTTP/1.1\r\nHost: y\r\n\r\n")
     for now_s in range(0, 200, 10):
         wire.look(now_s)
         protocol.pause_writing()
