@@ -2,7 +2,7 @@
 
 Faults point to `?name`, also where one of several values of a list is at fault: the value tells which. A
 parameter given twice is a fault unless its type is a list; an unknown one is a fault; an integer is plain
-decimal digits, a truth value is `true` or `false`.
+decimal digits, a truth value is `true` or `false`. As with bodies, a correct query pays for no explanation.
 """
 
 import re
@@ -102,6 +102,11 @@ def decode_query_with_holes(query: bytes, type_: type[T], faults: Faults) -> T:
             found.add(below("", name), "repeated", "may be given once only", text)
         else:
             values[name] = text if node is None else value_of(text, node)
+    if not found and b"\0" not in query and b"%00" not in query:
+        try:
+            return msgspec.convert(dict(values), type_)
+        except msgspec.ValidationError:
+            pass  # what is wrong is told by the walk
     walk(values, info_of(type_), "", found)
     for fault in found.faults:
         # A slash of the name itself is escaped.

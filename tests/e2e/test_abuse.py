@@ -22,7 +22,7 @@ from tests.server_process import ServerProcess
 CANCELS = 60
 FILES = 8_192
 MEMORY_BYTES_MAX = 320 * 1024 * 1024
-"""More than docs/operations.md says of the worst, which is that slow connections hold all they may."""
+"""More than docs/limits.md says of the worst, which is that slow connections hold all they may."""
 ANSWERS = {
     "oversize declared": {413},
     "oversize chunked": {413, 400},
@@ -109,7 +109,7 @@ async def test_memory_is_bounded_and_every_cancel_is_answered(desk: Desk, kind: 
                 await asyncio.sleep(0.01)
         await trade(desk, f"beside-{KINDS.index(kind)}")
     peak = desk.server.peak_bytes()
-    print(f"{kind}: {before / 2**20:.0f} MiB before, {peak / 2**20:.0f} at most, answers {dict(seen)}")  # noqa: T201 - for docs/operations.md
+    print(f"{kind}: {before / 2**20:.0f} MiB before, {peak / 2**20:.0f} at most, answers {dict(seen)}")  # noqa: T201 - for docs/limits.md
     assert peak - before < MEMORY_BYTES_MAX
     assert set(seen) & ANSWERS[kind]
     assert set(seen) <= ANSWERS[kind] | OTHERWISE
