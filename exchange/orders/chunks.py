@@ -11,7 +11,7 @@ changing the same orders and holds. Nothing of a transaction is under way when i
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import msgspec
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from exchange.kit.database import Connection
     from exchange.kit.meters import Histogram
-    from exchange.orders.batch import Batch
     from exchange.orders.models import Request
 
 CHUNK_REQUESTS: Final = 128
@@ -143,8 +142,18 @@ class Storing:
             raise Fenced(f"the partition has another leader than epoch {epoch}")
 
 
+class Cut(Protocol):
+    """A batch as chunks are cut from it."""
+
+    def run(self, request: Request, /) -> Outcome:
+        """Carry out one request."""
+
+    def cut(self) -> Chunk:
+        """Return what was done since this was last asked for."""
+
+
 async def carry_out(
-    batch: Batch,
+    batch: Cut,
     requests: Sequence[Request | Refused],
     connection: Connection,
     *,
