@@ -5,7 +5,11 @@ process's own count, and told a little later. So nobody waits for the shared cou
 caller, and whoever comes near a limit.
 
 Invariants: nothing is refused here. What the shared count has not confirmed is at most a part in
-`AHEAD_PARTS` of the quota, for each process and claim; of quotas below that it is nothing.
+`AHEAD_PARTS` of the quota, for each process and claim; of quotas below that it is nothing. What is counted
+here is never made less by what the shared count says, which may have been lost and begun anew. Who is silent
+for twice `KNOWN_S` is forgotten.
+
+Known limit: where a call to the shared count fails, it never hears of what was let in and not told yet.
 """
 
 from collections import Counter
@@ -13,11 +17,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from exchange.kit.clock import US_PER_SECOND, monotonic_s
-from exchange.kit.rates import CALLERS_MAX, Claim, Decision, MemoryLimiter
+from exchange.kit.rates import Claim, Decision, MemoryLimiter
 
 AHEAD_PARTS: Final = 64
 KNOWN_S: Final = 1.0
-"""How long what the shared count said of a caller is taken to hold."""
+"""How long what the shared count said of a caller is taken to hold, and at most twice as long."""
 
 Claims = tuple[Claim, ...]
 
@@ -27,7 +31,9 @@ class Ahead:
 
     def __init__(self, counts: MemoryLimiter) -> None:
         self._counts = counts
-        self._known_until_s: dict[Claim, float] = {}
+        self._known: set[Claim] = set()
+        self._known_before: set[Claim] = set()
+        self._turns_s = 0.0
         self._unconfirmed: Counter[Claim] = Counter()
         self._owed: Counter[Claims] = Counter()
         """What was not told yet, by the claims of a request."""
@@ -36,9 +42,9 @@ class Ahead:
         """Let a request in, or return None where the shared count has to decide, as always of a cost of 0."""
         if not cost:
             return None
-        now_s = monotonic_s()
+        self._turn()
         for claim in claims:
-            is_known = now_s <= self._known_until_s.get(claim, 0.0)
+            is_known = claim in self._known or claim in self._known_before
             if not is_known or self._unconfirmed[claim] + cost > claim[0].quota // AHEAD_PARTS:
                 return None
         for (policy, _), debt in zip(claims, self._counts.debts(claims), strict=True):
@@ -56,18 +62,24 @@ class Ahead:
 
     def hear(self, claims: Sequence[Claim], debts: Sequence[int], *, told: int = 0) -> None:
         """Take in what the shared count says of a request's claims; `told` of it was let in here before."""
-        if len(self._known_until_s) > CALLERS_MAX:
-            self._known_until_s.clear()
-        until_s = monotonic_s() + KNOWN_S
-        for claim, debt in zip(claims, debts, strict=True):
+        self._turn()
+        for claim, debt, own_debt in zip(claims, debts, self._counts.debts(claims), strict=True):
             self._unconfirmed[claim] -= told
             unconfirmed = self._unconfirmed[claim]
             if not unconfirmed:
                 del self._unconfirmed[claim]
-            self._counts.owe(claim, debt + unconfirmed * claim[0].window_s * US_PER_SECOND)
-            self._known_until_s[claim] = until_s
+            shared_debt = debt + unconfirmed * claim[0].window_s * US_PER_SECOND
+            self._counts.owe(claim, max(own_debt, shared_debt))
+            self._known.add(claim)
+
+    def _turn(self) -> None:
+        """Forget whom the shared count has said nothing of for a while."""
+        now_s = monotonic_s()
+        if now_s >= self._turns_s:
+            self._known_before = self._known if now_s < self._turns_s + KNOWN_S else set()
+            self._known, self._turns_s = set(), now_s + KNOWN_S
 
     def forget(self) -> None:
         """Know nothing of the shared count: it is lost, and what it was not told it never will be."""
-        for kept in (self._known_until_s, self._unconfirmed, self._owed):
+        for kept in (self._known, self._known_before, self._unconfirmed, self._owed):
             kept.clear()

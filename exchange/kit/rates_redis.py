@@ -13,7 +13,7 @@ is more: `regained` multiplies in two halves of 16 bits, none of whose sums reac
 
 Invariants:
 - what Redis decides it decides as `exchange.kit.rates` says: by the same clock any history has the same
-  decisions as in a `MemoryLimiter`. What was let in ahead of it is counted there in full;
+  decisions as in a `MemoryLimiter`. What was let in ahead of it is counted there, as long as calls succeed;
 - nobody is refused who has not used the quota up, and beyond it each process lets in at most what `Ahead`
   may: a part in 64, of quotas below that nothing;
 - a key expires by itself once its caller was silent for the window and a minute, so that a clock set back

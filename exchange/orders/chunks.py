@@ -162,7 +162,7 @@ async def carry_out(
 ) -> list[Outcome]:
     """Run a batch's requests and store what they do; return their outcomes, which are not committed yet.
 
-    `meanwhile` is called when the database has work to do. Raises `Fenced`.
+    `meanwhile` is called before each wait for the database. Raises `Fenced`.
     """
     outcomes: list[Outcome] = []
     matched_s = 0.0

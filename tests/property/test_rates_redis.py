@@ -299,6 +299,32 @@ async def test_a_redis_that_hangs_is_given_up_and_nobody_waits_for_it_twice(
             await until_shared(limiter)
 
 
+async def test_a_redis_that_comes_and_goes_gives_no_quota_anew(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    claims: list[Claim] = [(Policy("key", 640, 3600), 1)]
+    granted = 0
+
+    async def use_up(limiter: RedisLimiter) -> None:
+        nonlocal granted
+        while (await limiter.take(claims, 10)).refused_by is None:
+            granted += 10
+
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        async with limiters(server, 1, timeout_s=0.5) as [limiter]:
+            await limiter.take(claims)
+            for _ in range(3):
+                os.kill(server.pid, signal.SIGSTOP)
+                try:
+                    await use_up(limiter)
+                finally:
+                    os.kill(server.pid, signal.SIGCONT)
+                await until_shared(limiter)
+                await limiter.take(claims)  # Redis tells of what it knows, which is less
+                await limiter.settle()
+    assert granted <= 640
+
+
 async def test_a_redis_that_is_full_counts_nothing_until_it_has_room(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
