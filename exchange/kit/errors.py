@@ -63,6 +63,8 @@ class Refusal(Exception):
     title: ClassVar[str] = "Request refused"
     default_code: ClassVar[str] = "invalid_body"
     retryable_by_default: ClassVar[bool] = False
+    retry_after_s: ClassVar[str] = ""
+    """When one that is retryable may come back, unless its headers know better; '' where it is not told."""
 
     def __init__(
         self,
@@ -80,6 +82,8 @@ class Refusal(Exception):
         self.retryable = self.retryable_by_default if retryable is None else retryable
         self.outcome: Outcome = outcome
         self.headers = dict(headers or {})
+        if self.retryable and self.retry_after_s:
+            self.headers.setdefault("Retry-After", self.retry_after_s)
         super().__init__(f"{self.code}: {detail}" if detail else self.code)
 
 
@@ -189,20 +193,7 @@ class Unavailable(Refusal):
     title = "Not available now"
     default_code = "unavailable"
     retryable_by_default = True
-
-    def __init__(
-        self,
-        code: str = "",
-        detail: str = "",
-        *,
-        errors: Iterable[Fault] = (),
-        retryable: bool | None = None,
-        outcome: Outcome = "not_applied",
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(code, detail, errors=errors, retryable=retryable, outcome=outcome, headers=headers)
-        if self.retryable:
-            self.headers.setdefault("Retry-After", RETRY_AFTER_S)
+    retry_after_s = RETRY_AFTER_S
 
 
 class Faults:

@@ -193,7 +193,7 @@ async def test_a_dialog_that_was_closed_leaves_no_step_on_the_way_back(
     await screen.log_in(stage.operator)
     await screen.open("operations")
     await screen.page.get_by_role("tab", name="Participants").click()
-    await screen.page.get_by_label("Kind").select_option("issuer")
+    await screen.page.get_by_role("tabpanel").get_by_label("Kind").select_option("issuer")
     await screen.button("Register…").click()
     asked = screen.page.locator(ASKED)
     await expect(asked).to_be_visible()
@@ -202,7 +202,7 @@ async def test_a_dialog_that_was_closed_leaves_no_step_on_the_way_back(
     else:
         await dialog_button(screen, "Cancel").click()
     await expect(asked).to_have_count(0)
-    await expect(screen.page.get_by_label("Kind")).to_have_value("issuer")
+    await expect(screen.page.get_by_role("tabpanel").get_by_label("Kind")).to_have_value("issuer")
     await screen.page.wait_for_function("history.state?.step === undefined")
     await screen.page.go_back()
     await expect(screen.page.get_by_role("tab", selected=True)).not_to_have_text("Participants")

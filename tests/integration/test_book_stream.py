@@ -23,6 +23,7 @@ from exchange.kit.auth import Principal
 from exchange.kit.errors import Refusal, Unavailable
 from exchange.kit.http_limits import Limits, Rates
 from exchange.kit.ids import decode_id
+from exchange.orders.chunks import Storing
 from exchange.participants.models import ParticipantKind
 from matching.product import Phase
 from tests.book_texts import PlainBook
@@ -172,7 +173,6 @@ async def test_a_book_that_was_never_committed_is_never_told(
     world, product = server.world, server.world.product()
     provider, _ = await world.traders(1)
     asks = world.exchange.orders
-    [sequencer] = world.exchange.partitions.leaders.values()
 
     async def fail(*_: object) -> None:
         await asyncio.sleep(0)
@@ -180,7 +180,7 @@ async def test_a_book_that_was_never_committed_is_never_told(
         raise RuntimeError("the disk is full")
 
     subscribed = asyncio.Event()
-    monkeypatch.setattr(sequencer, "_write", fail)
+    monkeypatch.setattr(Storing, "_send", fail)
     async with opened(server.url) as connection:
         placing = asyncio.create_task(world.ask(provider, product))
         await until(lambda: asks.is_ready and len(asks.book(product).orders) == 1)

@@ -62,13 +62,15 @@ async def test_each_gateway_shows_the_market_of_the_leader(fleet: Fleet) -> None
                 book = each.exchange.orders.book(product)
                 assert snapshot(book) == snapshot(engine.orders.book(product))
             await eventually(lambda: bool(world.exchange.relay.tape.latest(product, 1)))
+            # An engine, which nobody asks, has books and no tape.
             markets = [market_of(exchange) for exchange in (engine, world.exchange, late.exchange)]
-            first = markets[0].ticker(product)
-            assert first.trades_24h == 1
+            of_engine, first, second = markets
+            assert first.ticker(product).trades_24h == 1
+            assert second.ticker(product) == first.ticker(product)
+            assert second.tape(product, 10) == first.tape(product, 10)
+            assert not of_engine.tape(product, 10).data
             for market in markets[1:]:
-                assert market.ticker(product) == first
-                assert market.calendar(product, None, None) == markets[0].calendar(product, None, None)
-                assert market.tape(product, 10) == markets[0].tape(product, 10)
+                assert market.calendar(product, None, None) == of_engine.calendar(product, None, None)
             bid = world.order(Side.BUY, product, price=210, quantity_gpus=20)
             ask = world.order(Side.SELL, product, price=150, window=(1, 2))
             previews = [
