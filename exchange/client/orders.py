@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterable
 from exchange.client.calls import Calls, segment
 from exchange.client.models import OrderOutcome, OrderOutcomes
 from exchange.client.problems import ApiProblem
+from exchange.client.reconciling import reconciled, withdrawn
+from exchange.client.retrying import Doubt
 from exchange.client.transport import QueryValue
 from exchange.ledger.models import AccountView
 from exchange.orders.many_models import NewOrders, SwitchView, WithdrawnOrders, WithdrawnView
@@ -29,8 +31,9 @@ class OrderCalls(Calls):
 
     async def create_orders(self, orders: NewOrders) -> list[OrderOutcome]:
         """Place up to a thousand orders, and return what each came to, in their order."""
-        path = "/v1/orders/batch"
-        return (await self._transport.call("POST", path, OrderOutcomes, body=orders, again=True)).data
+        path, doubt = "/v1/orders/batch", Doubt()
+        answer = await self._transport.call("POST", path, OrderOutcomes, body=orders, again=True, doubt=doubt)
+        return reconciled(answer.data, doubt)
 
     async def preview_order(self, order: NewOrder) -> PreviewView:
         """Return what an order would do now; nothing is placed."""
@@ -43,18 +46,11 @@ class OrderCalls(Calls):
 
     async def cancel_order(self, order_id: str) -> OrderView:
         """Withdraw what is left of an order."""
-        path = f"/v1/orders/{segment(order_id)}"
+        path, doubt = f"/v1/orders/{segment(order_id)}", Doubt()
         try:
-            return await self._transport.call("DELETE", path, OrderView, again=True)
+            return await self._transport.call("DELETE", path, OrderView, again=True, doubt=doubt)
         except ApiProblem as refusal:
-            if refusal.problem.code != "order_not_live" or not refusal.was_tried_again:
-                raise
-            # The try whose answer was lost may have been the one that withdrew it; of one that was replaced
-            # the heir may rest.
-            order = await self.fetch_order(order_id)
-            if order.status != "cancelled" or order.replaced_by is not None:
-                raise
-            return order
+            return await withdrawn(self._transport, order_id, refusal, doubt)
 
     async def cancel_orders(self, order_ids: Iterable[str]) -> list[OrderView | ApiProblem]:
         """Withdraw what is left of some orders, one after the other; return each, or why it could not be."""

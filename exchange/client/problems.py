@@ -47,8 +47,6 @@ class ApiProblem(Exception):
         super().__init__(f"{problem.status} {problem.code}: {problem.detail or problem.title}")
         self.problem = problem
         self.retry_after_s = retry_after_s
-        self.was_tried_again = False
-        """Whether the request had been sent before, and an answer to that was lost or said to come back."""
 
     @property
     def outcome(self) -> str:

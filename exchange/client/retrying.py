@@ -7,7 +7,8 @@ Retry-After, 409 while the first one is still worked on). Waits double from `WAI
 shortened by chance, so that many clients do not come back at one moment. Nothing is begun after the deadline.
 
 The last failure is raised. It says what came of the last attempt alone: where one before it may have had its
-effect, its outcome becomes `unknown`, unless it judges the thing itself and so knows of any (`JUDGED`).
+effect, its outcome becomes `unknown`, unless it judges the thing itself (`JUDGED`). A `Doubt` tells of such
+an attempt, where the last answer has to be read in its light (`exchange.client.reconciling`).
 """
 
 import asyncio
@@ -23,16 +24,31 @@ WAIT_S_MIN: Final = 0.1
 WAIT_S_MAX: Final = 5.0
 AGAIN: Final = frozenset({409, 429, 503})
 JUDGED: Final = frozenset({402, 404, 409, 422})
-"""What says how the thing stands, or what became of it under its id, where it does not say to come again."""
+"""What says how the thing stands, or what became of it under its id, where it does not say to come again.
+
+So it knows of every attempt at what goes under an id. A cancel has none: that the order is over (409) is
+true, and may be what an attempt before did.
+"""
 
 T = TypeVar("T")
+Failure = TypeVar("Failure", ApiProblem, Unreachable, ApiProblem | Unreachable)
 
 
-async def persist(attempt: Callable[[], Awaitable[T]], patience_s: float) -> T:
-    """Return what an attempt gives, after as many as it takes and `patience_s` allow."""
+class Doubt:
+    """Whether some attempt at one thing may have had its effect though no answer says so."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+
+
+async def persist(attempt: Callable[[], Awaitable[T]], patience_s: float, doubt: Doubt | None = None) -> T:
+    """Return what an attempt gives, after as many as it takes and `patience_s` allow.
+
+    `doubt` hears of attempts before the last one that may have had their effect.
+    """
+    doubt = Doubt() if doubt is None else doubt
     ends_s = monotonic_s() + patience_s
     wait_s = WAIT_S_MIN
-    is_in_doubt = False
     while True:
         try:
             return await attempt()
@@ -41,10 +57,11 @@ async def persist(attempt: Callable[[], Awaitable[T]], patience_s: float) -> T:
             # Half of it at least: a server that comes up needs the time.
             pause_s = max(least_s, wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             if not is_worth_another(failure) or monotonic_s() + pause_s >= ends_s:
-                if is_in_doubt and not _knows(failure):
-                    raise failure.in_doubt() from failure
-                raise
-            is_in_doubt |= failure.outcome == "unknown"
+                told = doubted(failure) if doubt.is_there else failure
+                if told is failure:
+                    raise
+                raise told from failure
+            doubt.is_there |= failure.outcome == "unknown"
         await asyncio.sleep(pause_s)
         wait_s = min(2 * wait_s, WAIT_S_MAX)
 
@@ -54,6 +71,11 @@ def is_worth_another(failure: ApiProblem | Unreachable) -> bool:
     if isinstance(failure, Unreachable):
         return failure.is_lost
     return failure.problem.retryable and failure.problem.status in AGAIN
+
+
+def doubted(failure: Failure) -> Failure:
+    """Return what a failure says after an attempt in doubt: itself where it knows of every attempt."""
+    return failure if _knows(failure) else failure.in_doubt()
 
 
 def _knows(failure: ApiProblem | Unreachable) -> bool:

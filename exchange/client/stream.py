@@ -23,7 +23,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from exchange.client.models import OrderOutcome, StreamError, StreamResult
 from exchange.client.problems import ApiProblem, Problem, Unreachable
-from exchange.client.retrying import persist
+from exchange.client.reconciling import reconciled, withdrawn
+from exchange.client.retrying import Doubt, persist
 from exchange.client.transport import TIMEOUT_S, Transport, failure_of
 from exchange.feed.book_models import BOOK_CHANNEL, BookChecksum, BookDelta, BookSnapshot
 from exchange.feed.models import STREAM_PATH, Delta, Resumed, Snapshot
@@ -131,7 +132,9 @@ class OrderStream:
 
     async def create_orders(self, orders: NewOrders) -> list[OrderOutcome]:
         """Place up to a thousand orders, and return what each came to, in their order."""
-        return _there((await self._ask_again("place_batch", orders=orders.orders)).outcomes)
+        doubt = Doubt()
+        answer = await self._ask_again("place_batch", doubt, orders=orders.orders)
+        return reconciled(_there(answer.outcomes), doubt)
 
     async def edit_order(self, order_id: str, wish: AmendOrder, once_key: str | None = None) -> OrderView:
         """Change an order, or put another in its place; return what goes on, with its `priority`."""
@@ -141,7 +144,11 @@ class OrderStream:
 
     async def cancel_order(self, order_id: str) -> OrderView:
         """Withdraw what is left of an order."""
-        return _there((await self._ask_again("cancel", order_id=order_id)).order)
+        doubt = Doubt()
+        try:
+            return _there((await self._ask_again("cancel", doubt, order_id=order_id)).order)
+        except ApiProblem as refusal:
+            return await withdrawn(self._transport, order_id, refusal, doubt)
 
     async def cancel_all_orders(
         self, product: str | None = None, side: str | None = None
@@ -159,9 +166,9 @@ class OrderStream:
         with suppress(ConnectionClosed):  # another connection begins with one
             await self._resync(connection, channel)
 
-    async def _ask_again(self, op: str, **fields: object) -> StreamResult:
+    async def _ask_again(self, op: str, doubt: Doubt | None = None, **fields: object) -> StreamResult:
         """Ask for something that has one effect however often it is asked for."""
-        return await persist(lambda: self._ask(op, **fields), self._transport.patience_s)
+        return await persist(lambda: self._ask(op, **fields), self._transport.patience_s, doubt)
 
     async def _ask(self, op: str, **fields: object) -> StreamResult:
         """Send a request and wait for its answer."""

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from exchange.client.problems import ApiProblem, Problem, Unanswered, Unreachable
-from exchange.client.retrying import PATIENCE_S, persist
+from exchange.client.retrying import PATIENCE_S, Doubt, persist
 from exchange.client.signing import SignedBy
 
 TIMEOUT_S: Final = 30.0
@@ -62,27 +62,21 @@ class Transport:
         body: object = None,
         headers: Mapping[str, str] | None = None,
         again: bool = False,
+        doubt: Doubt | None = None,
     ) -> T:
         """Send one request and decode its answer as `answer`; `bytes` gives the body as it came.
 
         A `body` of bytes is sent as it is, with the Content-Type of `headers`; any other as JSON. `again`:
-        the request has one effect however often it is sent, as every GET has.
+        the request has one effect however often it is sent, as every GET has; `doubt` is for `persist`.
         """
-        tries = 0
 
         async def attempt() -> httpx.Response:
-            nonlocal tries
-            tries += 1
             response = await self._send(method, path, query, body, headers)
             if response.is_error:
                 raise _problem_of(response, method)
             return response
 
-        try:
-            response = await persist(attempt, self.patience_s if again or method == "GET" else 0.0)
-        except ApiProblem as refusal:
-            refusal.was_tried_again = tries > 1
-            raise
+        response = await persist(attempt, self.patience_s if again or method == "GET" else 0.0, doubt)
         if answer is bytes:
             return response.content  # type: ignore[return-value]  # T is bytes here
         try:

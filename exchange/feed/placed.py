@@ -15,7 +15,7 @@ from typing import Final
 
 from exchange.kit.auth import Principal
 from exchange.kit.clock import monotonic_s
-from exchange.kit.database import ConnectionLost, StatementTimeout
+from exchange.kit.database import UNANSWERED
 from exchange.kit.errors import Refusal
 from exchange.orders.models import LIVE_STATUSES, OrderView
 from exchange.orders.withdrawals import UNCLEAR_S, Withdrawals
@@ -74,7 +74,7 @@ class PlacedOrders:
         settled_s = monotonic_s() - 2 * UNCLEAR_S
         settled = {name: since_s for name, since_s in self._unclear_since_s.items() if since_s <= settled_s}
         known = {*self._live, *settled}
-        with suppress(ConnectionLost, StatementTimeout):  # looked again when there are twice as many
+        with suppress(*UNANSWERED):  # looked again when there are twice as many
             live = await self._withdrawals.live(self._owner, known)
             self._live.difference_update(known - live)
             for name, since_s in settled.items():

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from exchange.fleet.answering import AnswerDesk
 from exchange.fleet.leases import POLL_S, renewing
 from exchange.fleet.taking import Taker
-from exchange.kit.database import ConnectionLost, Deadlock, LockTimeout, StatementTimeout
+from exchange.kit.database import UNANSWERED
 from exchange.kit.errors import NOTHING_BY_THIS, Unavailable
 from exchange.kit.meters import SECONDS, Histogram
 from exchange.kit.redis import RedisLost, RedisRefused
@@ -226,7 +226,7 @@ class Engine:
 _NO_FAULTS: Final = (
     Fenced,
     Unavailable,
-    *(ConnectionLost, StatementTimeout, LockTimeout, Deadlock),
+    *UNANSWERED,
     *(RedisLost, RedisRefused),
 )
 """What ends a term and not the engine: another leader, or a database or Redis that is lost or slow."""

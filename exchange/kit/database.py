@@ -99,6 +99,10 @@ class StatementTimeout(Exception):
     """A statement took longer than `Database.connect` allows; nothing of its transaction was done."""
 
 
+UNANSWERED: Final = (ConnectionLost, StatementTimeout, LockTimeout, Deadlock)
+"""Why a question has no answer for now: the database is lost, slow or contended. No fault of the asker's."""
+
+
 class PoolUsage(NamedTuple):
     """How many connections there are, how many of them are lent, and how many there may be."""
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from exchange.kit.bundle import read_each
-from exchange.kit.database import ConnectionLost
-from exchange.kit.errors import Fault, InvalidInput, NotFound, Refusal
+from exchange.kit.database import UNANSWERED
+from exchange.kit.errors import Fault, InvalidInput, NotFound, Refusal, Unavailable
 from exchange.orders import store
 from exchange.orders.models import Fill, LiveOrder, OrderStatus, PlacedOrder
 from exchange.orders.rejections import not_live, rejection_of
@@ -60,9 +60,9 @@ class OrderReader:
         return view if priority is None else msgspec.structs.replace(view, priority=priority)
 
     async def is_over(self, participant_id: int, order_id: int) -> Conflict:
-        """The refusal for an own order that cannot change any more; without the database it says less."""
+        """The refusal of what cannot change any more; without an answer of the database it says less."""
         order = heir = None
-        with suppress(ConnectionLost):
+        with suppress(*UNANSWERED):
             async with self._database.connection() as connection:
                 order = await store.order_of_participant(connection, order_id, participant_id)
                 if order is not None and order.replaced_by_id is not None:
@@ -136,6 +136,17 @@ class OrderReader:
             }
             views = dict(zip(orders, await self._views(connection, list(orders.values())), strict=True))
         return [self._replay(orders[each.order_id], each, views[each.order_id]) for each in known]
+
+    async def replays_of_placed(
+        self, participant_id: int, known: Sequence[Known]
+    ) -> list[PlacedOrder | Refusal]:
+        """As `replays`, where others are placed by now: what cannot be read is refused order by order."""
+        try:
+            return await self.replays(participant_id, known)
+        except UNANSWERED:
+            # It may be this order that stands, or another one under its id.
+            detail = "an order with this client_order_id is there but cannot be read now; send it again"
+            return [Unavailable(detail=detail, outcome="unknown") for _ in known]
 
     def _replay(self, order: LiveOrder, known: Known, view: OrderView) -> PlacedOrder | Refusal:
         if order.fingerprint != known.fingerprint:

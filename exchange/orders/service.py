@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from exchange.kit.database import ConnectionLost
+from exchange.kit.database import UNANSWERED
 from exchange.kit.errors import Faults, Forbidden, NotFound, Refusal, Unavailable
 from exchange.ledger.service import free_cash
 from exchange.orders.amending import judge_amendment
@@ -110,7 +110,7 @@ class OrderService:
             if not isinstance(outcome, Duplicate):
                 return _or_raise(placed_of(outcome, self.products))
             known = _known(outcome, request)
-        [replay] = await self._reader.replays(participant_id, [known])
+        [replay] = await self._reader.replays_of_placed(participant_id, [known])
         return _or_raise(replay)
 
     async def place_all(
@@ -137,7 +137,7 @@ class OrderService:
                 )
         if known:
             answers |= zip(
-                known, await self._reader.replays(participant_id, list(known.values())), strict=True
+                known, await self._reader.replays_of_placed(participant_id, list(known.values())), strict=True
             )
         return [answers[place] for place in range(len(orders))]
 
@@ -237,7 +237,7 @@ class OrderService:
             return PlacedOrder(view=view, replayed=False)
         try:
             view = await self._reader.get(principal.participant_id, order.order_id, outcome.priority)
-        except ConnectionLost as error:
+        except UNANSWERED as error:
             detail = "the order is amended, but its fills cannot be read now; get the order later"
             raise Unavailable("amended_not_read", detail, retryable=False, outcome="applied") from error
         return PlacedOrder(view=view, replayed=False)
@@ -266,7 +266,7 @@ class OrderService:
             return view_of(cancelled, (), open_holds_of(cancelled))
         try:
             return await self.get(principal, order_id)
-        except ConnectionLost as error:
+        except UNANSWERED as error:
             detail = "the order is cancelled, but its fills cannot be read now; get the order later"
             raise Unavailable("cancelled_not_read", detail, retryable=False, outcome="applied") from error
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from exchange.kit.clock import monotonic_s
-from exchange.kit.database import ConnectionLost, StatementTimeout
+from exchange.kit.database import UNANSWERED
 from exchange.kit.errors import Unavailable
 from exchange.orders import store
 from exchange.orders.models import CancelRequest
@@ -76,7 +76,7 @@ class Withdrawals:
             await _insist(lambda: self._cancel_live(owner, unclear, cause))
 
     async def live(self, owner: Principal, names: Collection[str]) -> set[str]:
-        """Return under which of some client order ids an owner has a live order; raises `ConnectionLost`."""
+        """Return under which of some client order ids an owner has a live order; raises `UNANSWERED`."""
         return {name for _, _, name in await self._live(owner, names)}
 
     async def close(self) -> None:
@@ -128,7 +128,7 @@ async def _insist(attempt: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await attempt()
-        except (Unavailable, ConnectionLost, StatementTimeout) as error:
+        except (Unavailable, *UNANSWERED) as error:
             if tries == 1:
                 _log.warning("orders are not withdrawn yet, which is tried on: %s", error)
             tries += 1

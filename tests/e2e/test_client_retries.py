@@ -222,6 +222,69 @@ async def test_what_was_lost_is_in_doubt_whatever_the_last_answer_says(
         await client.cancel_all_orders()
 
 
+async def test_a_batch_that_was_lost_is_in_doubt_order_by_order(stage: Stage) -> None:
+    """Its orders rest; the second answer refuses each of them alone, and knows of the faulty one only."""
+    [sequencer] = stage.house.exchange.partitions.leaders.values()
+    partition = sequencer._partition  # type: ignore[attr-defined]
+    orders = NewOrders(orders=[ask(stage, "batch-1"), ask(stage, "batch-2", product="nothing")])
+    async with client_over(stage, stage.cast.provider) as (client, line):
+
+        def rebuild() -> None:
+            sequencer._partition = None  # type: ignore[attr-defined]
+
+        line.faults, line.on_loss = ["back"], rebuild
+        try:
+            outcomes = await client.create_orders(orders)
+            assert line.answered == [200]
+            line.on_loss = lambda: None
+            undoubted = await client.create_orders(orders)
+        finally:
+            sequencer._partition = partition  # type: ignore[attr-defined]
+        problems = [each.problem for each in outcomes if each.problem is not None]
+        assert [(each.code, each.outcome) for each in problems] == [
+            ("rebuilding", "unknown"),
+            ("invalid_body", "not_applied"),
+        ]
+        assert problems[0].detail.endswith("what was sent before may have had its effect")
+        assert [each.problem.outcome for each in undoubted if each.problem] == ["not_applied"] * 2
+        assert [order.client_order_id async for order in client.fetch_open_orders()] == ["batch-1"]
+        await client.cancel_all_orders()
+
+
+async def test_a_cancel_that_was_lost_is_in_doubt_until_its_order_is_read(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That the order is over is no news of the cancel, which may be what ended it."""
+    waits = made_up_waits(monkeypatch)
+    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+    async with client_over(stage, stage.cast.provider, patience_s=2.0) as (client, line):
+        placed = await client.create_order(ask(stage, "unread"))
+        line.faults = ["back", "", *["there"] * 100]
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(placed.id)
+        assert {method for method, _ in line.sent[3:]} == {"GET"}
+        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "unknown")
+        line.faults = []
+        assert (await client.fetch_order(placed.id)).status == "cancelled"
+
+
+async def test_a_cancel_that_did_nothing_before_is_not_what_ended_the_order(stage: Stage) -> None:
+    [sequencer] = stage.house.exchange.partitions.leaders.values()
+    async with client_over(stage, stage.cast.provider) as (client, line):
+        placed = await client.create_order(ask(stage, "over"))
+        await client.cancel_order(placed.id)
+        partition, sequencer._partition = sequencer._partition, None  # type: ignore[attr-defined]
+
+        def rebuilt(_status: int) -> None:
+            sequencer._partition = partition  # type: ignore[attr-defined]
+
+        line.answered, line.on_answer = [], rebuilt
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(placed.id)
+        assert line.answered == [503, 409]
+        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "not_applied")
+
+
 async def test_an_attempt_that_reached_nobody_leaves_no_doubt() -> None:
     """Refused connections and refusals that did nothing, in whichever order."""
     waits: list[float] = []

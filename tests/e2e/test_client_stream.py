@@ -163,6 +163,56 @@ async def test_what_was_sent_before_stays_in_doubt_whatever_the_last_answer_says
         await stream.cancel_all_orders()
 
 
+async def test_a_batch_that_was_lost_is_in_doubt_order_by_order(stage: Stage) -> None:
+    """Its order rests; what is refused, inside an answer that is a success, is the attempt after it."""
+    house = stage.house
+    [sequencer] = house.exchange.partitions.leaders.values()
+    partition = sequencer._partition  # type: ignore[attr-defined]
+    orders = NewOrders(orders=[ask(stage, "lost-batch"), ask(stage, "faulty", product="nothing")])
+    async with client_of(house, stage.cast.provider) as client, client.stream() as stream:
+        async with house.exchange.database.transaction() as holding:
+            await holding.execute("LOCK TABLE journal IN EXCLUSIVE MODE")
+            asking = asyncio.create_task(stream.create_orders(orders))
+            await eventually(lambda: _waiting(house), lambda count: count > 0)
+            sequencer._partition = None  # type: ignore[attr-defined]
+            house.exchange.relay.hub.close_all(Closing.MISSED)
+            try:
+                outcomes = await asking
+            finally:
+                sequencer._partition = partition  # type: ignore[attr-defined]
+        assert [(each.problem.code, each.problem.outcome) for each in outcomes if each.problem] == [
+            ("rebuilding", "unknown"),
+            ("invalid_body", "not_applied"),
+        ]
+        placed = await stream.create_order(ask(stage, "lost-batch"))
+        assert [each.id async for each in client.fetch_open_orders(limit=1000)] == [placed.id]
+        await stream.cancel_all_orders()
+
+
+async def test_a_cancel_whose_answer_is_lost_is_told_as_done(stage: Stage) -> None:
+    """The attempt after it finds the order over, by the one before; of a replaced one the heir rests."""
+    house = stage.house
+    async with client_of(house, stage.cast.provider) as client, client.stream() as stream:
+        gone = await stream.create_order(ask(stage, "cancel-lost"))
+        old = await stream.create_order(ask(stage, "cancel-replaced"))
+        heir = await stream.edit_order(old.id, AmendOrder(price_cny_per_gpu_hour="4.44"))
+        async with house.exchange.database.transaction() as holding:
+            await holding.execute("LOCK TABLE journal IN EXCLUSIVE MODE")
+            asking = asyncio.create_task(stream.cancel_order(gone.id))
+            asking_old = asyncio.create_task(stream.cancel_order(old.id))
+            await eventually(lambda: _waiting(house), lambda count: count > 0)
+            house.exchange.relay.hub.close_all(Closing.MISSED)
+            await eventually(lambda: _connections(stream), lambda count: count == 2)
+        assert (await asking).status == "cancelled"
+        with pytest.raises(ApiProblem) as refused:
+            await asking_old
+        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "not_applied")
+        with pytest.raises(ApiProblem) as refused:
+            await stream.cancel_order(gone.id)
+        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "not_applied")
+        assert (await stream.cancel_order(heir.id)).status == "cancelled"
+
+
 @pytest.mark.parametrize("key", ["cx_0000000000001_wrong", "rubbish"])
 async def test_a_refused_handshake_is_the_exchanges_problem(stage: Stage, key: str) -> None:
     async with ExchangeClient(str(stage.house.http.base_url), key) as client:

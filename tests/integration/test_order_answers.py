@@ -9,15 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import cast
 
+import asyncpg
 import msgspec
 import pytest
 
 from exchange.kit.auth import Principal
 from exchange.kit.database import Database
-from exchange.kit.errors import Conflict, InvalidInput, NotEnoughMoney, NotFound, Unavailable
+from exchange.kit.errors import Conflict, Faults, InvalidInput, NotEnoughMoney, NotFound, Unavailable
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders import store as order_store
-from exchange.orders.models import CancelRequest, OrderStatus, OrderView
+from exchange.orders.models import CancelRequest, OrderStatus, OrderView, PlacedOrder
 from exchange.orders.outcomes import Outcome
 from exchange.orders.sequencer import Sequencer
 from exchange.orders.service import OrderService
@@ -191,6 +192,67 @@ async def test_a_cancel_whose_fills_cannot_be_read_says_that_it_was_applied(
             await orders.cancel(buyer, order_id(bid))
     assert (refused.value.outcome, refused.value.retryable) == ("applied", False)
     assert (await world.exchange.orders.get(buyer, order_id(bid))).status is OrderStatus.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [asyncpg.QueryCanceledError("now"), asyncpg.LockNotAvailableError("now"), ConnectionResetError("now")],
+    ids=["slow", "contended", "lost"],
+)
+async def test_what_is_decided_is_told_where_the_database_is_slow_contended_or_lost(
+    world: MarketWorld,
+    provider: Principal,
+    buyer: Principal,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: Exception,
+) -> None:
+    """What was to be read after it, the fills or how the order ended, is left out."""
+    product, orders = world.product(), world.exchange.orders
+    await world.ask(provider, product, price=100, quantity_gpus=4)
+    bids = [await world.bid(buyer, product, price=100, quantity_gpus=3) for _ in range(2)]
+    over = await world.bid(buyer, product, price=50)
+    await orders.cancel(buyer, order_id(over))
+    smaller = await world.bid(buyer, product, price=100, quantity_gpus=3, window=(8, 12))
+    await world.ask(provider, product, price=100, quantity_gpus=1, window=(8, 12))
+
+    async def fail(*_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(order_store, "order_of_participant", fail)
+    with pytest.raises(Conflict) as refused:
+        await orders.cancel(buyer, order_id(over))
+    assert (refused.value.code, refused.value.outcome) == ("order_not_live", "not_applied")
+    with pytest.raises(Conflict) as refused:
+        await world.amend(buyer, over, price=60)
+    assert (refused.value.code, refused.value.outcome) == ("order_not_live", "not_applied")
+    with pytest.raises(Unavailable) as unread:
+        await orders.cancel(buyer, order_id(bids[1]))
+    assert (unread.value.code, unread.value.outcome) == ("cancelled_not_read", "applied")
+    with pytest.raises(Unavailable) as unread:
+        await world.amend(buyer, smaller, quantity_gpus=2)
+    assert (unread.value.code, unread.value.outcome) == ("amended_not_read", "applied")
+
+
+async def test_what_a_batch_placed_is_told_though_what_came_before_cannot_be_read(
+    world: MarketWorld, buyer: Principal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, new = [world.order(Side.BUY, world.product(), price=50) for _ in range(2)]
+    await world.exchange.orders.place(buyer, before)
+
+    async def fail(*_: object) -> None:
+        raise asyncpg.QueryCanceledError("now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(order_store, "own_orders", fail)
+        again, placed = await world.exchange.orders.place_all(buyer, [(before, Faults()), (new, Faults())])
+        with pytest.raises(Unavailable) as alone:
+            await world.exchange.orders.place(buyer, before)
+    assert isinstance(placed, PlacedOrder)
+    for refused in (again, alone.value):
+        assert isinstance(refused, Unavailable)
+        assert (refused.code, refused.outcome, refused.retryable) == ("unavailable", "unknown", True)
+    assert (await world.exchange.orders.place(buyer, before)).replayed
+    assert (await world.exchange.orders.place(buyer, new)).view == placed.view
 
 
 async def test_a_live_order_is_withdrawn_without_a_look_into_the_tables(

@@ -22,6 +22,8 @@ CHINESE = re.compile(r"[\u4e00-\u9fff]")
 # Names and patterns that are the same in every language.
 SAME = re.compile(r"[\W\d]*|(?:[A-Z0-9/&._-]+\s*)+")
 
+ONE_DID_NOTHING = re.compile(r"this (request|one) did nothing")
+
 
 def messages(path: Path) -> dict[str, str]:
     read: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
@@ -42,6 +44,14 @@ def test_every_code_has_its_meaning_in_chinese() -> None:
     told = messages(SOURCES / "api" / "codes.zh.json")
     assert told.keys() - ERROR_CODES.keys() == set()
     assert ERROR_CODES.keys() - told.keys() == BOOK_CODES.keys()
+
+
+def test_that_one_request_did_nothing_says_nothing_of_others_in_either_language() -> None:
+    """One sent before under the same id may have had its effect: both languages leave room for that."""
+    told = messages(SOURCES / "api" / "codes.zh.json")
+    of_one = {code for code, text in ERROR_CODES.items() if ONE_DID_NOTHING.search(text)}
+    assert of_one >= {"no_leader", "overloaded"}
+    assert of_one == {code for code, text in told.items() if "本次请求未作任何处理" in text}
 
 
 def test_every_report_column_detector_and_threshold_has_its_words() -> None:
