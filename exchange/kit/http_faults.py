@@ -17,6 +17,7 @@ import msgspec
 from exchange.kit.errors import Faults, MalformedInput
 from exchange.kit.http_kinds import HugeNumber, JsonObject, fields_of, info_of
 from exchange.kit.http_walk import below, items_around, walk, walk_around
+from exchange.kit.tasks import ITEMS_AT_ONCE
 
 T = TypeVar("T")
 Charge = Callable[[int], Awaitable[None]]
@@ -31,8 +32,6 @@ ITEM_FAULTS_MAX: Final = 20
 """So many faults of one of many things are told, else an answer could be much larger than its request."""
 EACH_FAULTS_MAX: Final = 5_000
 """So many faults of all of them are told together, and beyond these the first of each."""
-ITEMS_AT_ONCE: Final = 20
-"""So many are read, or judged, before others have their turn: a millisecond or two, or three at the worst."""
 
 
 class Telling:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from exchange.kit.clock import format_rfc3339
-from exchange.kit.http_faults import ITEMS_AT_ONCE, Telling
+from exchange.kit.http_faults import Telling
 from exchange.kit.http_problems import Problem, problem_of
 from exchange.kit.ids import encode_id
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.orders.many_models import NewSwitch, SwitchView, WithdrawnView
 from exchange.orders.models import NewOrder, OrderView, PlacedOrder
 from exchange.orders.reading import is_replayed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Faults, Forbidden, NotFound, Refusal, Unavailable
-from exchange.kit.http_faults import ITEMS_AT_ONCE
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.ledger.service import free_cash
 from exchange.orders.amending import judge_amendment
 from exchange.orders.checking import Checker

@@ -18,9 +18,10 @@ from exchange.kit.bundle import Bundle
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Faults, InvalidInput, Refusal, Unavailable
 from exchange.kit.http_decode import decoder_of
-from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX, ITEMS_AT_ONCE
+from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX
 from exchange.kit.http_problems import Problem
 from exchange.kit.ids import decode_id, encode_id
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.orders import chunks
 from exchange.orders.chunks import Chunk
 from exchange.orders.many import place_many

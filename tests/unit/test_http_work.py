@@ -13,8 +13,9 @@ import pytest
 from exchange.kit import http_faults
 from exchange.kit.errors import Faults, InvalidInput, MalformedInput, RateLimited
 from exchange.kit.http_decode import VALUES_MAX, Decoder
-from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX, ITEMS_AT_ONCE
+from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX
 from exchange.kit.http_query import decode_query
+from exchange.kit.tasks import ITEMS_AT_ONCE
 
 MANY = 1_000
 
