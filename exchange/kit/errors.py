@@ -95,6 +95,14 @@ class MalformedInput(Refusal):
     default_code = "not_json"
 
 
+class BadHeader(Refusal):
+    """A header is missing, comes again, or is unfit (400)."""
+
+    status = 400
+    title = "A header breaks a rule"
+    default_code = "invalid_header"
+
+
 class InvalidInput(Refusal):
     """The request can be read, but values break rules (422)."""
 

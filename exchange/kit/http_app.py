@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from litestar import Litestar, get, head, post
+from litestar import Litestar, get, post
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.middleware import DefineMiddleware
@@ -96,21 +96,9 @@ def _told(scope: Any, method: str, path: str, status: int) -> dict[str, Any]:
     return {"method": method, "path": path, "status": status, **scope.get(TOLD, {})}
 
 
-@get(
-    "/healthz",
-    opt=public() | unlimited(),
-    tags=["Health"],
-    summary="Is the process alive",
-    sync_to_thread=False,
-)
-def healthz() -> Health:
+async def healthz() -> Health:
     """Answer that the process is alive."""
     return Health("ok")
-
-
-@head("/healthz", opt=public() | unlimited(), include_in_schema=False, sync_to_thread=False)
-def healthz_head() -> None:
-    """Answer a balancer that asks for the head alone."""
 
 
 def _readyz(
@@ -118,29 +106,31 @@ def _readyz(
     troubles: Callable[[], Sequence[str]] | None,
     standing: Callable[[], str],
     notes: Callable[[], Sequence[str]],
-) -> list[ControllerRouterHandler]:
-    async def refuse_unready() -> None:
-        if not await is_ready():
-            reasons = troubles() if troubles is not None else ()
-            detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
-            raise Unavailable("not_ready", detail)
-
-    @get("/readyz", opt=public() | unlimited(), tags=["Health"], summary="Can the service take requests")
+) -> Callable[[], Awaitable[Health]]:
     async def readyz() -> Health:
         """Answer whether the service can take requests; 503, with the reasons, while it cannot.
 
         An engine that stands by for the one that leads is well, and says `standby`. `notes`, where there are
         any, tell what is wrong beside the market, such as a record that nobody seals.
         """
-        await refuse_unready()
+        if not await is_ready():
+            reasons = troubles() if troubles is not None else ()
+            detail = "; ".join(reasons) or "the service is starting, stopping or without its database"
+            raise Unavailable("not_ready", detail)
         return Health(standing(), tuple(notes()))
 
-    @head("/readyz", opt=public() | unlimited(), include_in_schema=False)
-    async def readyz_head() -> None:
-        """Answer a balancer that asks for the head alone."""
-        await refuse_unready()
+    return readyz
 
-    return [readyz, readyz_head]
+
+def _probe(
+    path: str, summary: str, answer: Callable[[], Awaitable[Health]]
+) -> tuple[ControllerRouterHandler, ControllerRouterHandler]:
+    """Build the routes of a probe: GET, and HEAD, which many balancers ask by and which tells the same."""
+    opt = public() | unlimited()
+    return (
+        get(path, opt=opt, tags=["Health"], summary=summary)(answer),
+        HTTPRouteHandler(path, http_method="HEAD", opt=opt, include_in_schema=False)(answer),
+    )
 
 
 def _body_of(type_: type[msgspec.Struct]) -> Any:
@@ -193,9 +183,8 @@ def build_app(
     `echo_type` the benchmark route `POST /v1/bench/echo` exists and reads that struct.
     """
     routes: list[ControllerRouterHandler] = [
-        healthz,
-        healthz_head,
-        *_readyz(is_ready, troubles, standing, notes),
+        *_probe("/healthz", "Is the process alive", healthz),
+        *_probe("/readyz", "Can the service take requests", _readyz(is_ready, troubles, standing, notes)),
         ProblemsController,
         *openapi_routes,
         *controllers,

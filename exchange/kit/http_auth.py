@@ -4,7 +4,8 @@ Every route declares in its `opt` either `requires(Scope.X)` or `public()`; a co
 A route that declares nothing stops the application when it is built (`check_declared`). One middleware reads
 the declaration after routing, so a request that may not come in costs neither a body nor a handler. It also
 refuses parameters of a query, and a body, where a route declares none: what is ignored may have been meant,
-such as the side of the orders to cancel. A header that says who sends something, or what it is, comes once.
+such as the side of the orders to cancel. What watches the exchange may bring a body all the same. A header
+that says who sends something, or what it is, comes once.
 
 The signature of a key that signs its requests is looked at in the same place: that over the head with the
 key; then, once the budgets let the request in, that it is new; at last that the body is the one signed.
@@ -28,7 +29,7 @@ from litestar.types import Scope as AsgiScope
 
 from exchange.kit.auth import Authenticator, IpNetwork, Principal, Scope, is_within
 from exchange.kit.errors import Forbidden, InvalidInput, Unauthenticated
-from exchange.kit.http_limits import Limits, address_of
+from exchange.kit.http_limits import Limits, address_of, is_unlimited
 from exchange.kit.http_query import NoParameters, decode_query
 from exchange.kit.http_scope import header, refuse_repeated_headers
 from exchange.kit.http_session import cleared_cookie, must_be_same_origin, session_text
@@ -160,7 +161,10 @@ class AuthMiddleware:
         self.sessions = sessions
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Let the request through, or raise `Unauthenticated`, `Forbidden`, `RateLimited`, `InvalidInput`."""
+        """Let the request through, or raise `Unauthenticated`, `Forbidden`, `RateLimited`, `InvalidInput`.
+
+        Also `BadHeader`, and of a signed request what `checked_body` raises.
+        """
         declared: dict[str, Any] = scope["route_handler"].opt
         REQUEST.set(scope)
         is_signed = False
@@ -177,7 +181,7 @@ class AuthMiddleware:
         if scope["type"] != ScopeType.WEBSOCKET:
             if is_signed:
                 receive = await checked_body(scope, receive)
-            _refuse_undeclared_body(scope, declared)
+            await _refuse_undeclared_body(scope, declared, receive)
         await self.app(scope, receive, send)
 
     def _is_open(self, scope: AsgiScope, declared: dict[str, Any]) -> bool:
@@ -237,12 +241,21 @@ def _refuse_undeclared_query(scope: AsgiScope, declared: dict[str, Any]) -> None
         decode_query(scope["query_string"], NoParameters)
 
 
-def _refuse_undeclared_body(scope: AsgiScope, declared: dict[str, Any]) -> None:
-    """Raise `InvalidInput` where a body comes, or may, to a route that takes none; it is not read."""
+async def _refuse_undeclared_body(scope: AsgiScope, declared: dict[str, Any], receive: Receive) -> None:
+    """Raise `InvalidInput` where a body comes to a route that takes none.
+
+    One of a known length is not read; of one in chunks it is known only then whether there is any.
+    """
     handler: Any = scope["route_handler"]
     if handler.parsed_data_field is not None or declared.get(RAW_BODY) or scope.get("method") == "OPTIONS":
         return
-    if (header(scope, b"content-length") or "0").strip("0") or header(scope, b"transfer-encoding"):
+    if is_unlimited(declared):
+        return
+    is_sent = bool((header(scope, b"content-length") or "0").strip("0"))
+    if not is_sent and header(scope, b"transfer-encoding"):
+        first: Any = await receive()
+        is_sent = first["type"] != "http.request" or bool(first.get("body")) or first.get("more_body", False)
+    if is_sent:
         detail = (
             f"{scope.get('method')} of this path takes no body: its address says all of what is asked for"
         )

@@ -114,9 +114,10 @@ class Decoder(Generic[T]):
         """Return `body` as the type, and for each item of its list `name` what is wrong with that alone.
 
         `faults` takes what is wrong around the items. An item at fault has holes, as in `decode_with_holes`,
-        or is `msgspec.UNSET` as a whole. `ITEM_FAULTS_MAX` are told of one, and of all together so many that
-        the answer is no work for others to wait for: then the first of each. `charge` is told how many items
-        there are before any is explained, and raises where they are too many for who sends them.
+        or is `msgspec.UNSET` as a whole, if it is no object. `ITEM_FAULTS_MAX` are looked for in one, and in
+        all together so many that it is no work for others to wait for (`Telling`): then the first of each.
+        `charge` is told how many items there are before any is explained, and raises where they are too many
+        for who sends them.
         """
         _check_size(body)
         whole = self.decode_fast(body)

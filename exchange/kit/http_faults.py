@@ -17,6 +17,7 @@ import msgspec
 from exchange.kit.errors import Faults, MalformedInput
 from exchange.kit.http_kinds import HugeNumber, JsonObject, fields_of, info_of
 from exchange.kit.http_walk import below, items_around, walk, walk_around
+from exchange.kit.tasks import ITEMS_AT_ONCE
 
 T = TypeVar("T")
 Charge = Callable[[int], Awaitable[None]]
@@ -31,8 +32,24 @@ ITEM_FAULTS_MAX: Final = 20
 """So many faults of one of many things are told, else an answer could be much larger than its request."""
 EACH_FAULTS_MAX: Final = 5_000
 """So many faults of all of them are told together, and beyond these the first of each."""
-_ITEMS_AT_ONCE: Final = 50
-"""So many are read before others have their turn: a millisecond or two."""
+
+
+class Telling:
+    """Counts down how many faults of each of many things are told: however many came before, its first is."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = EACH_FAULTS_MAX
+
+    @property
+    def most(self) -> int:
+        """So many may be told of the next thing."""
+        return max(1, min(self._left, ITEM_FAULTS_MAX))
+
+    def count(self, faults: int) -> None:
+        """Note that so many are told of it."""
+        self._left -= faults
 
 
 def _number(text: str) -> int | HugeNumber:
@@ -97,6 +114,8 @@ def read_json(body: bytes) -> Any:
 def fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
     """Build the struct of the fields that are right, `UNSET` where one is at fault (a pointer `/name...`)."""
     at_fault = {fault.pointer.split("/")[1] for fault in faults.faults}
+    if faults.full:
+        at_fault |= _fields_at_fault(value, type_)
     known: dict[str, Any] = {}
     for field in fields_of(type_):
         if field.encode_name in at_fault or (field.required and field.encode_name not in value):
@@ -104,6 +123,18 @@ def fill(value: JsonObject, type_: Any, faults: Faults) -> Any:
         elif field.encode_name in value:
             known[field.name] = msgspec.convert(value[field.encode_name], field.type)
     return type_(**known)
+
+
+def _fields_at_fault(value: JsonObject, type_: Any) -> set[str]:
+    """Return the fields at fault, each looked at up to its first: for where not all that is wrong is told."""
+    at_fault = set(value.doubled)
+    for field in fields_of(type_):
+        if field.encode_name in value:
+            first = Faults(most=1)
+            walk(value[field.encode_name], info_of(field.type), "", first)
+            if first:
+                at_fault.add(field.encode_name)
+    return at_fault
 
 
 def collect(body: bytes, type_: type[T], faults: Faults) -> T:
@@ -133,13 +164,13 @@ async def collect_each(
     is_escaped = b"\\u" in body  # once: to look through a long body again for each is most of the work
     read: list[Any] = []
     each: list[Faults] = []
-    left = EACH_FAULTS_MAX
+    telling = Telling()
     for place, item in enumerate(items, 1):
-        found = Faults(most=max(1, min(left, ITEM_FAULTS_MAX)))
+        found = Faults(most=telling.most)
         read.append(collect_item(item, item_type, found, is_escaped=is_escaped))
         each.append(found)
-        left -= len(found)
-        if place % _ITEMS_AT_ONCE == 0:
+        telling.count(len(found))
+        if place % ITEMS_AT_ONCE == 0:
             await asyncio.sleep(0)
     return _around(value, type_, name, read, faults), each
 
@@ -174,8 +205,8 @@ def _around(value: Any, type_: type[T], name: str, inner: Any, faults: Faults) -
 def collect_item(value: Any, type_: type[msgspec.Struct], found: Faults, *, is_escaped: bool) -> Any:
     """Read one of many: with holes where it is at fault, or `UNSET` where it is no object at all.
 
-    `found` is empty, and takes what is wrong with it; where it cannot take all of that, the thing is `UNSET`.
-    Texts that no column can hold come as escapes (`is_escaped`), and converting does not see them.
+    `found` is empty, and takes what is wrong with it. Texts that no column can hold come as escapes
+    (`is_escaped`), and converting does not see them.
     """
     is_object = isinstance(value, JsonObject)
     if is_object and not value.doubled and not is_escaped:
@@ -189,6 +220,6 @@ def collect_item(value: Any, type_: type[msgspec.Struct], found: Faults, *, is_e
             return msgspec.convert(value, type_)
         except msgspec.ValidationError as error:
             found.add("", "wrong_type", str(error))
-    if not is_object or "" in found or found.full:
+    if not is_object or "" in found:
         return msgspec.UNSET
     return fill(value, type_, found)

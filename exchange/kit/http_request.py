@@ -17,7 +17,7 @@ from litestar.exceptions import InternalServerException
 from litestar.types import Empty
 
 from exchange.kit.auth import Principal
-from exchange.kit.errors import Fault, Faults, MalformedInput, UnsupportedMediaType
+from exchange.kit.errors import BadHeader, Fault, Faults, MalformedInput, UnsupportedMediaType
 from exchange.kit.http_auth import EACH, KEEP_FAULTS, ONCE, QUERY
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_limits import Limits
@@ -165,7 +165,7 @@ class ApiRequest(Request[Principal, Any, State]):
         return decoder.decode(body)
 
     def idempotency_key(self) -> str:
-        """Return the Idempotency-Key header, or raise `MalformedInput` (400) when it is missing or unfit.
+        """Return the Idempotency-Key header, or raise `BadHeader` (400) when it is missing or unfit.
 
         Only on routes that declare `requires(..., once=True)`.
         """
@@ -173,13 +173,11 @@ class ApiRequest(Request[Principal, Any, State]):
             raise TypeError(f"{self.route_handler} must declare once=True, so that it is documented")
         key = header(self.scope, b"idempotency-key")
         if key is None:
-            raise MalformedInput(
-                "idempotency_key_missing", "send an Idempotency-Key header with a fresh value"
-            )
+            raise BadHeader("idempotency_key_missing", "send an Idempotency-Key header with a fresh value")
         if not _IDEMPOTENCY_KEY.fullmatch(key):
             detail = "must be 1 to 200 printable ASCII characters without spaces"
             fault = Fault("Idempotency-Key", "pattern", detail, key[:100])
-            raise MalformedInput("invalid_header", f"Idempotency-Key {detail}", errors=[fault])
+            raise BadHeader(detail=f"Idempotency-Key {detail}", errors=[fault])
         return key
 
     async def fingerprint(self) -> bytes:

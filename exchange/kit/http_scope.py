@@ -9,7 +9,7 @@ import secrets
 from itertools import count
 from typing import Any, Final
 
-from exchange.kit.errors import Fault, MalformedInput
+from exchange.kit.errors import BadHeader, Fault
 
 REFUSED: Final = "exchange.refused"
 """Set in the scope of a request that was refused before anybody looked at what it says."""
@@ -35,7 +35,7 @@ def header(scope: Any, name: bytes) -> str | None:
 
 
 def refuse_repeated_headers(scope: Any) -> None:
-    """Raise `MalformedInput` (invalid_header) where a header that may come once comes again.
+    """Raise `BadHeader` where a header that may come once comes again.
 
     Proxies and servers differ in which of two counts, so what one has judged another would act on.
     """
@@ -46,7 +46,7 @@ def refuse_repeated_headers(scope: Any) -> None:
             for name, told in _SINGLE.items()
             if names.count(name) > 1
         ]
-        raise MalformedInput("invalid_header", f"{faults[0].pointer} {faults[0].detail}", errors=faults)
+        raise BadHeader(detail=f"{faults[0].pointer} {faults[0].detail}", errors=faults)
 
 
 def request_id_of(scope: Any) -> str:

@@ -6,7 +6,7 @@ because where the next request would begin is not known. Nothing of the request 
 
 Invariants:
 - a refusal is never read as the answer to an earlier request. Where one is still unanswered, it gets its own
-  answer, and the connection ends with that;
+  answer, and the connection ends with that. None is answered twice, whatever becomes of a body left unread;
 - a head comes whole within `head_s`; a body within `body_s` and a second more for each
   `body_bytes_per_s` of it; what is sent is taken within `reader_s`; else the connection is cut. So
   is one that was closed and whose other side does not take the last of it;
@@ -275,7 +275,7 @@ class ProblemProtocol(HttpToolsProtocol):
         self._in_message = False
         if not self._is_over:
             if self._waits_for == BODY:
-                self._wait_for(ANSWER)
+                self._wait_for(IDLE if self._is_answered else ANSWER)
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -374,6 +374,12 @@ class ProblemProtocol(HttpToolsProtocol):
         self._waits_for = part
         self._since_s = self.wire.now_s
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the request whose body comes has its answer, which did not wait for that."""
+        latest: Any = self.cycle if self._waits_for == BODY else None
+        return latest is not None and latest.scope is self.scope and bool(latest.response_complete)
+
     def _names_its_host(self) -> bool:
         hosts = sum(name == b"host" for name, _ in self.headers)
         return hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
@@ -409,7 +415,8 @@ class ProblemProtocol(HttpToolsProtocol):
     def _answer(self, refusal: Refusal) -> None:
         """Write an answer and close."""
         # Of a request whose head was taken it is known what it asks for.
-        scope: Any = self.scope if self._waits_for == BODY else {"path": "/", "headers": []}
+        is_known = self._waits_for == BODY and "path" in self.scope
+        scope: Any = self.scope if is_known else {"path": "/", "headers": []}
         request_id = request_id_of(scope)
         body = msgspec.json.encode(problem_of(refusal, instance=scope["path"], request_id=request_id))
         headers = {
@@ -430,7 +437,9 @@ class ProblemProtocol(HttpToolsProtocol):
     def _is_due(self, latest: RequestResponseCycle | None) -> bool:
         """Whether every earlier request has its answer; where not, let the connection end with the last."""
         if latest is None or latest.response_complete:
-            return True
+            if self._is_answered:
+                self.transport.close()
+            return not self._is_answered
         if not latest.more_body:
             latest.keep_alive = False
             return False

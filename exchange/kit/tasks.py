@@ -1,10 +1,12 @@
-"""Tasks that run beside requests: ending them, and waiting for one no longer than it may take."""
+"""Tasks that run beside requests, and each other: ending them, waiting no longer than one may take, turns."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 AGAIN_S: Final = 0.1
+ITEMS_AT_ONCE: Final = 20
+"""So many things of one request are read, or judged, before others have their turn: a few milliseconds."""
 
 Result = TypeVar("Result")
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from exchange.kit.clock import format_rfc3339
+from exchange.kit.http_faults import Telling
 from exchange.kit.http_problems import Problem, problem_of
 from exchange.kit.ids import encode_id
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.orders.many_models import NewSwitch, SwitchView, WithdrawnView
 from exchange.orders.models import NewOrder, OrderView, PlacedOrder
 from exchange.orders.reading import is_replayed
@@ -50,7 +53,8 @@ async def place_many(
     """Place decoded orders, each with what is wrong with it; `faults` is what is wrong around them.
 
     Raises `InvalidInput` with every fault, and nothing is placed, where anything is wrong around them.
-    `instance` and `request_id` stand in the problems of those that are refused.
+    `instance` and `request_id` stand in the problems of those that are refused. These tell a bounded number
+    of faults (`Telling`), whoever found them.
     """
     sent = list(orders)
     if faults:
@@ -59,15 +63,20 @@ async def place_many(
                 break
             if _is_order(order):
                 service.judge(order, found)
+            if place % ITEMS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             faults.extend(
                 msgspec.structs.replace(fault, pointer=f"/orders/{place}{fault.pointer}")
                 for fault in found.faults
             )
         raise faults.refusal()
     placed = iter(await service.place_all(principal, [each for each in sent if _is_order(each[0])]))
+    telling = Telling()
     return OrderOutcomes(
         data=[
-            _outcome(order, next(placed) if _is_order(order) else found.refusal(), instance, request_id)
+            _outcome(
+                order, next(placed) if _is_order(order) else found.refusal(), telling, instance, request_id
+            )
             for order, found in sent
         ]
     )
@@ -78,7 +87,9 @@ def _is_order(order: object) -> bool:
     return order is not msgspec.UNSET
 
 
-def _outcome(order: NewOrder, outcome: PlacedOrder | Refusal, instance: str, request_id: str) -> OrderOutcome:
+def _outcome(
+    order: NewOrder, outcome: PlacedOrder | Refusal, telling: Telling, instance: str, request_id: str
+) -> OrderOutcome:
     name = getattr(order, "client_order_id", None)
     client_order_id = name if isinstance(name, str) else None
     if isinstance(outcome, PlacedOrder):
@@ -86,6 +97,9 @@ def _outcome(order: NewOrder, outcome: PlacedOrder | Refusal, instance: str, req
             client_order_id=client_order_id, status=201, replayed=outcome.replayed, order=outcome.view
         )
     problem = problem_of(outcome, instance=instance, request_id=request_id)
+    if len(problem.errors) > telling.most:
+        problem = msgspec.structs.replace(problem, errors=problem.errors[: telling.most])
+    telling.count(len(problem.errors))
     return OrderOutcome(
         client_order_id=client_order_id,
         status=outcome.status,

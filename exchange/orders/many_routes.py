@@ -39,7 +39,7 @@ class ManyOrdersController(Controller):
         A fault in one does not touch the others. They share their commits, and the answers stand in the order
         in which they were sent. Sent again, each is answered by its `client_order_id` as before. A body may
         have 1 MiB: a thousand orders of the usual 350 bytes, or some 700 that name fifty vouchers each. At
-        most 20 faults of an order are told, and where all have over 5,000, the first of each further order.
+        most 20 faults of an order are told, and once 5,000 of all are, the first of each further order.
         """
         answer = await place_many(
             _service(request),

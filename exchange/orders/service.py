@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from exchange.kit.database import UNANSWERED
 from exchange.kit.errors import Faults, Forbidden, NotFound, Refusal, Unavailable
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.ledger.service import free_cash
 from exchange.orders.amending import judge_amendment
 from exchange.orders.checking import Checker
@@ -153,6 +154,8 @@ class OrderService:
         judged: dict[int, PlaceRequest | Known | Refusal] = {}
         unclear: list[int] = []
         for place, (order, faults) in enumerate(orders):
+            if place and place % ITEMS_AT_ONCE == 0:
+                await asyncio.sleep(0)
             is_well_formed = not faults
             try:
                 request = self._intake.request_of(principal, participant, order, faults)

@@ -83,6 +83,14 @@ async def test_an_answer_to_head_has_no_body(house: Served) -> None:
     assert content.count(b"{") == 1
 
 
+async def test_chunks_of_no_bytes_are_no_body(house: Served) -> None:
+    head = b"GET /v1/time HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    for chunks, status in ((b"0\r\n\r\n", 200), (b"1\r\n{\r\n0\r\n\r\n", 422)):
+        async with connection(house) as (reader, writer):
+            writer.write(head + chunks)
+            assert answer_of(await reader.read()).status_code == status
+
+
 async def test_a_request_of_http_1_0_needs_no_host(house: Served) -> None:
     async with connection(house) as (reader, writer):
         writer.write(b"GET /v1/time HTTP/1.0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Goal: many orders come and go as one would: batches under faults, mass cancels.
+"""Goal: many orders come and go as one would: batches under faults, mass cancels; what is told is bounded.
 
 Method: the whole exchange in one process; connections ended by the server while batches commit, and a commit
 that fails.
@@ -17,9 +17,15 @@ from exchange.kit.auth import Principal
 from exchange.kit.bundle import Bundle
 from exchange.kit.database import ConnectionLost
 from exchange.kit.errors import Faults, InvalidInput, Refusal, Unavailable
+from exchange.kit.http_decode import decoder_of
+from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX
+from exchange.kit.http_problems import Problem
 from exchange.kit.ids import decode_id, encode_id
+from exchange.kit.tasks import ITEMS_AT_ONCE
 from exchange.orders import chunks
 from exchange.orders.chunks import Chunk
+from exchange.orders.many import place_many
+from exchange.orders.many_models import NewOrders
 from exchange.orders.models import OrderStatus, OrderView, PlacedOrder
 from exchange.orders.outcomes import Withdrawn
 from exchange.participants.models import ParticipantKind
@@ -213,3 +219,69 @@ def is_single(world: MarketWorld, product_id: str) -> bool:
 
 def ids(withdrawn: list[Withdrawn]) -> list[str]:
     return [encode_id("ord", each.order.order_id) for each in withdrawn]
+
+
+async def told(world: MarketWorld, buyer: Principal, orders: list[dict[str, Any]]) -> list[Problem]:
+    """Send bids as a batch, all of which are refused, and return their problems."""
+
+    async def charge(_: int) -> None:
+        """Let the buyer send any number."""
+
+    around = Faults()
+    body = msgspec.json.encode({"orders": orders})
+    sent, found = await decoder_of(NewOrders).decode_each(body, "orders", around, charge)
+    outcomes = await place_many(
+        world.exchange.orders,
+        buyer,
+        zip(sent.orders, found, strict=True),
+        around,
+        instance="/v1/orders/batch",
+        request_id="req_1",
+    )
+    assert [each.client_order_id for each in outcomes.data] == [each["client_order_id"] for each in orders]
+    return [each.problem for each in outcomes.data if each.problem is not None]
+
+
+@pytest.mark.parametrize(
+    "vouchers, code",
+    [
+        ([encode_id("vch", number) for number in range(1, 51)], "no_usable_voucher"),
+        ([f"vch_{number}" for number in range(48)], "invalid_body"),
+    ],
+)
+async def test_an_answer_tells_a_bounded_number_of_faults_whoever_found_them(
+    world: MarketWorld, vouchers: list[str], code: str
+) -> None:
+    _, buyer = await world.traders(10**6)
+    bids = [
+        msgspec.to_builtins(
+            world.order(Side.BUY, world.product(), vouchers=vouchers, client_order_id=f"{number}")
+        )
+        for number in range(400)
+    ]
+    problems = await told(world, buyer, bids)
+    assert {each.code for each in problems} == {code}
+    numbers = [len(each.errors) for each in problems]
+    assert set(numbers) == {ITEM_FAULTS_MAX, 1}
+    assert EACH_FAULTS_MAX <= sum(numbers) <= EACH_FAULTS_MAX + len(bids)
+    assert problems[-1].errors[0].pointer.startswith("/vouchers")
+
+
+async def test_an_order_of_which_few_faults_are_told_is_named_all_the_same(world: MarketWorld) -> None:
+    _, buyer = await world.traders(10**6)
+    problems = await told(world, buyer, [{"client_order_id": f"{number}"} for number in range(1000)])
+    assert {len(each.errors) for each in problems[-50:]} == {1}
+
+
+async def test_others_have_their_turns_while_many_orders_are_judged(world: MarketWorld) -> None:
+    _, buyer = await world.traders(10**6)
+    await world.exchange.orders.place_all(buyer, [])  # who that is, is known from here on
+    orders = [(world.order(Side.BUY, world.product()), Faults()) for _ in range(1000)]
+    for _, faults in orders:
+        faults.add("/hours", "out_of_range", "must be something else")
+    judging = asyncio.create_task(world.exchange.orders.place_all(buyer, orders))
+    turns = 0
+    while not judging.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= len(orders) // ITEMS_AT_ONCE

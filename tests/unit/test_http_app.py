@@ -177,6 +177,9 @@ def test_probes_may_ask_for_the_head_alone(client: TestClient[Any]) -> None:
     for path in ("/healthz", "/readyz"):
         answer = client.head(path)
         assert (answer.status_code, answer.content) == (200, b"")
+        asked = client.get(path).headers
+        for name in ("content-length", "content-type"):
+            assert answer.headers[name] == asked[name], (path, name)
         assert set(client.options(path).headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
     READY[0] = False
     try:

@@ -96,20 +96,51 @@ def test_a_path_without_a_query_takes_none(client: TestClient[Any]) -> None:
     assert client.options("/open?x=1").status_code == 204
 
 
-@pytest.mark.parametrize("content", [b"{}", b" ", b'{"side":', iter([b"{}"]), iter([])])
+@pytest.mark.parametrize("content", [b"{}", b" ", b'{"side":', iter([b"{}"]), iter([b"", b"{}"])])
 def test_a_path_without_a_body_takes_none(client: TestClient[Any], content: Any) -> None:
-    paths: list[tuple[str, str, dict[str, str]]] = [
-        ("GET", "/open", {}),
-        ("GET", "/healthz", {}),
-        ("GET", "/schema", {}),
-    ]
+    paths: list[tuple[str, str, dict[str, str]]] = [("GET", "/open", {}), ("GET", "/schema", {})]
     paths += [("GET", "/v1/things", bearer(Scope.READ)), ("DELETE", "/v1/things/a", bearer())]
     for method, path, headers in paths if isinstance(content, bytes) else paths[-1:]:
         refused = client.request(method, path, content=content, headers=headers)
         assert "takes no body" in problem(refused, 422, "unexpected_body")["detail"], path
-    assert client.request("DELETE", "/v1/things/a", content=b"", headers=bearer()).status_code == 200
     problem(client.request("DELETE", "/v1/things/a", content=b"{}"), 401, "unauthenticated")
     assert client.request("OPTIONS", "/open", content=b"{}").status_code == 204
+
+
+@pytest.mark.parametrize("content", [b"", iter([])])
+def test_a_body_of_no_bytes_is_none(client: TestClient[Any], content: Any) -> None:
+    assert client.request("DELETE", "/v1/things/a", content=content, headers=bearer()).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_are_answered_whatever_they_bring(client: TestClient[Any], method: str, path: str) -> None:
+    for content in (b"{}", iter([b"{}"])):
+        assert client.request(method, path, content=content).status_code == 200
+
+
+async def test_a_body_that_is_cut_before_it_begins_is_not_taken_for_none(client: TestClient[Any]) -> None:
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {
+        "type": "http",
+        "method": "DELETE",
+        "path": "/v1/things/a",
+        "query_string": b"",
+        "client": None,
+        "headers": [
+            (b"authorization", bearer()["Authorization"].encode()),
+            (b"transfer-encoding", b"chunked"),
+        ],
+    }
+    await client.app(scope, receive, send)
+    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (422, "unexpected_body")
 
 
 async def asked(client: TestClient[Any], *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
@@ -146,7 +177,7 @@ async def test_a_header_that_may_come_once_is_refused_twice(
     assert status == 201
     for other in (sent[name], b"b"):
         status, body = await asked(client, *sent.items(), (name, other))
-        assert (status, body["code"]) == (400, "invalid_header")
+        assert (status, body["code"], body["title"]) == (400, "invalid_header", "A header breaks a rule")
         assert body["errors"] == [{"pointer": told, "code": "repeated", "detail": "may be given once only"}]
 
 
@@ -168,9 +199,9 @@ def test_idempotency_keys_are_read_and_requests_told_apart(client: TestClient[An
     assert first.json() == again.json()
     assert first.json()[0] == other.json()[0] == "k-1"
     assert first.json()[1] != other.json()[1]
-    problem(once(None), 400, "idempotency_key_missing")
+    assert problem(once(None), 400, "idempotency_key_missing")["title"] == "A header breaks a rule"
     for unfit in ("", "a b", "x" * 201):
-        problem(once(unfit), 400, "invalid_header")
+        assert problem(once(unfit), 400, "invalid_header")["title"] == "A header breaks a rule"
     answer = client.post("/v1/things/unsaid", headers={**bearer(), "Idempotency-Key": "k-1"})
     problem(answer, 500, "internal_error")
 

@@ -16,6 +16,7 @@ from exchange.kit.http_wire import ProblemProtocol, Wire, WireLimits
 
 LIMITS = WireLimits(head_s=10, body_s=30, body_bytes_per_s=1000, reader_s=20)
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+UNREAD = b"DELETE /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{}"
 
 
 class NotedTransport(asyncio.Transport):
@@ -59,9 +60,8 @@ class NotedTransport(asyncio.Transport):
 
 
 async def swallow(scope: Any, receive: Any, send: Any) -> None:
-    """Read a body to its end, and answer."""
-    del scope
-    while (await receive()).get("more_body"):
+    """Read a body to its end, where the path does not say to leave it, and answer."""
+    while scope["path"] != "/unread" and (await receive()).get("more_body"):
         pass
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body", "body": b""})
@@ -119,6 +119,58 @@ async def test_blank_lines_after_an_answer_hold_no_connection(connected: Connect
     for now_s in range(9, 15):
         wire.look(now_s)
     assert transport.is_closed
+
+
+async def answered(connected: Connect, sent: bytes) -> tuple[ProblemProtocol, NotedTransport]:
+    """Send a request and have its answer, at the beginning of time."""
+    protocol, transport = connected(Wire(LIMITS))
+    protocol.data_received(sent)
+    await asyncio.gather(*protocol.tasks)
+    assert transport.written.startswith(b"HTTP/1.1 204 ")
+    return protocol, transport
+
+
+async def test_a_request_that_was_answered_unread_is_not_answered_again(connected: Connect) -> None:
+    protocol, transport = await answered(connected, UNREAD)
+    for now_s in range(31):
+        protocol.wire.look(now_s)
+    assert not transport.is_closing()
+    protocol.wire.look(32)
+    assert transport.is_closed
+    assert transport.written.count(b"HTTP/1.1 ") == 1
+
+
+async def test_chunks_that_cannot_be_read_behind_an_answer_are_not_answered(connected: Connect) -> None:
+    chunked = UNREAD.replace(b"Content-Length: 15", b"Transfer-Encoding: chunked").removesuffix(b"{}")
+    protocol, transport = await answered(connected, chunked)
+    protocol.data_received(b"no length\r\n")
+    assert transport.is_closed
+    assert transport.written.count(b"HTTP/1.1 ") == 1
+
+
+async def test_the_rest_of_a_body_behind_its_answer_holds_no_connection(connected: Connect) -> None:
+    protocol, transport = await answered(connected, UNREAD)
+    protocol.data_received(b" " * 13)
+    for now_s in range(11):
+        protocol.wire.look(now_s)
+    assert not transport.is_closing()
+    for now_s in range(11, 13):
+        protocol.wire.look(now_s)
+    assert transport.is_closed
+    assert transport.written.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: y\r\n\r\n", UNREAD.ljust(len(UNREAD) + 13)])
+async def test_what_cannot_be_read_behind_an_answer_is_answered(connected: Connect, sent: bytes) -> None:
+    for unreadable in (
+        b"rubbish\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\nHost: y\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ):
+        protocol, transport = await answered(connected, sent)
+        protocol.data_received(unreadable)
+        assert transport.is_closed
+        assert transport.written.count(b"HTTP/1.1 400 ") == 1, unreadable
 
 
 async def test_a_body_that_keeps_pace_is_taken_however_long_it_lasts(connected: Connect) -> None:

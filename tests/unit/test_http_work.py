@@ -15,6 +15,7 @@ from exchange.kit.errors import Faults, InvalidInput, MalformedInput, RateLimite
 from exchange.kit.http_decode import VALUES_MAX, Decoder
 from exchange.kit.http_faults import EACH_FAULTS_MAX, ITEM_FAULTS_MAX
 from exchange.kit.http_query import decode_query
+from exchange.kit.tasks import ITEMS_AT_ONCE
 
 MANY = 1_000
 
@@ -130,13 +131,25 @@ async def test_faults_of_all_items_are_bounded_and_each_item_has_its_first() -> 
     assert each[-1].refusal().detail.startswith("at least 1 value breaks a rule: /name is required")
 
 
+async def test_an_item_whose_first_fault_alone_is_told_keeps_what_is_right_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_faults, "EACH_FAULTS_MAX", 0)
+    texts = {"name": "\0", "count": 10}
+    body = body_of({"name": 7, "count": 0}, {"name": "too long", "count": 3}, texts, {"count": 3, "x": 1})
+    whole, each = await Decoder(Pieces).decode_each(body, "pieces", Faults(), free)
+    # What is UNSET, encoding leaves out.
+    assert msgspec.to_builtins(whole) == {"pieces": [{}, {"count": 3}, {}, {"count": 3}]}
+    assert [len(found) for found in each] == [1, 1, 1, 1]
+
+
 async def test_others_have_their_turns_while_many_items_are_explained() -> None:
     reading = asyncio.create_task(faults_of(body_of(*[{}] * MANY)))
     turns = 0
     while not reading.done():
         turns += 1
         await asyncio.sleep(0)
-    assert turns >= MANY // 50
+    assert turns >= MANY // ITEMS_AT_ONCE
 
 
 @pytest.mark.parametrize("items", ["{}", "[]", "0", f'{{"x":[{",".join("0" * VALUES_MAX)}]}}'])
