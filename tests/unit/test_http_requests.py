@@ -119,33 +119,14 @@ def test_probes_are_answered_whatever_they_bring(client: TestClient[Any], method
         assert client.request(method, path, content=content).status_code == 200
 
 
-async def test_a_body_that_is_cut_before_it_begins_is_not_taken_for_none(client: TestClient[Any]) -> None:
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return {"type": "http.disconnect"}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope: Any = {
-        "type": "http",
-        "method": "DELETE",
-        "path": "/v1/things/a",
-        "query_string": b"",
-        "client": None,
-        "headers": [
-            (b"authorization", bearer()["Authorization"].encode()),
-            (b"transfer-encoding", b"chunked"),
-        ],
-    }
-    await client.app(scope, receive, send)
-    assert (sent[0]["status"], json.loads(sent[1]["body"])["code"]) == (422, "unexpected_body")
-
-
-async def asked(client: TestClient[Any], *headers: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
-    """Send a thing with these headers as they are, which no client does; return status and answer."""
-    coming = [{"type": "http.request", "body": json.dumps(GOOD).encode(), "more_body": False}]
+async def told_raw(
+    client: TestClient[Any],
+    method: str,
+    path: str,
+    coming: list[Any],
+    *headers: tuple[bytes, bytes],
+) -> tuple[int, dict[str, Any]]:
+    """Send what no client does: headers as they are, and a body as it comes; return status and answer."""
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -156,14 +137,24 @@ async def asked(client: TestClient[Any], *headers: tuple[bytes, bytes]) -> tuple
 
     scope: Any = {
         "type": "http",
-        "method": "POST",
-        "path": "/v1/things/once",
+        "method": method,
+        "path": path,
         "query_string": b"",
         "client": None,
         "headers": list(headers),
     }
     await client.app(scope, receive, send)
     return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+AUTHORIZED = (b"authorization", bearer()["Authorization"].encode())
+GONE = {"type": "http.disconnect"}
+
+
+async def test_a_body_that_is_cut_before_it_begins_is_not_taken_for_none(client: TestClient[Any]) -> None:
+    in_chunks = (b"transfer-encoding", b"chunked")
+    status, body = await told_raw(client, "DELETE", "/v1/things/a", [GONE], AUTHORIZED, in_chunks)
+    assert (status, body["code"]) == (422, "unexpected_body")
 
 
 @pytest.mark.parametrize(
@@ -173,10 +164,15 @@ async def test_a_header_that_may_come_once_is_refused_twice(
     client: TestClient[Any], name: bytes, told: str
 ) -> None:
     sent = {b"authorization": bearer()["Authorization"].encode(), b"idempotency-key": b"a"}
-    status, _ = await asked(client, *sent.items())
+
+    async def asked(*more: tuple[bytes, bytes]) -> tuple[int, dict[str, Any]]:
+        whole = [{"type": "http.request", "body": json.dumps(GOOD).encode(), "more_body": False}]
+        return await told_raw(client, "POST", "/v1/things/once", whole, *sent.items(), *more)
+
+    status, _ = await asked()
     assert status == 201
     for other in (sent[name], b"b"):
-        status, body = await asked(client, *sent.items(), (name, other))
+        status, body = await asked((name, other))
         assert (status, body["code"], body["title"]) == (400, "invalid_header", "A header breaks a rule")
         assert body["errors"] == [{"pointer": told, "code": "repeated", "detail": "may be given once only"}]
 
@@ -209,27 +205,7 @@ def test_idempotency_keys_are_read_and_requests_told_apart(client: TestClient[An
 async def test_a_caller_who_leaves_in_the_middle_is_no_fault_of_ours(
     client: TestClient[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    coming = [
-        {"type": "http.request", "body": b'{"name":', "more_body": True},
-        {"type": "http.disconnect"},
-    ]
-    sent: list[Any] = []
-
-    async def receive() -> Any:
-        return coming.pop(0)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope: Any = {
-        "type": "http",
-        "method": "POST",
-        "path": "/v1/things",
-        "query_string": b"",
-        "client": None,
-        "headers": [(b"authorization", bearer()["Authorization"].encode())],
-    }
-    await client.app(scope, receive, send)
-    assert sent[0]["status"] == 400
-    assert json.loads(sent[1]["body"])["code"] == "body_cut"
+    begun = {"type": "http.request", "body": b'{"name":', "more_body": True}
+    status, body = await told_raw(client, "POST", "/v1/things", [begun, GONE], AUTHORIZED)
+    assert (status, body["code"]) == (400, "body_cut")
     assert not caplog.records
