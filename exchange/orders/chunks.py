@@ -163,7 +163,7 @@ async def carry_out(
 ) -> list[Outcome]:
     """Run a batch's requests and store what they do; return their outcomes, which are not committed yet.
 
-    `meanwhile` is called before each wait for the database. Raises `Fenced`.
+    `meanwhile` is called once a chunk, as the database is given work. Raises `Fenced`.
     """
     outcomes: list[Outcome] = []
     matched_s = 0.0
