@@ -265,8 +265,8 @@ class Exchange:
         try:
             await self.notices.start()
             await self.keys.start()
-            for rereader in self._rereading:
-                rereader.start()
+            for chore in self._rereading:
+                chore.start()
             await self.relay.start()
             await self.partitions.start()
         except BaseException:
@@ -307,8 +307,8 @@ class Exchange:
         if self._shared_limits is not None:
             rest.push_async_callback(self._shared_limits.close)
         rest.push_async_callback(self.notices.stop)
-        for rereader in self._rereading:
-            rest.push_async_callback(rereader.stop)
+        for chore in self._rereading:
+            rest.push_async_callback(chore.stop)
         rest.push_async_callback(self.keys.stop)
         rest.push_async_callback(self.relay.stop)
         rest.push_async_callback(self.partitions.stop)

@@ -180,8 +180,7 @@ async def test_an_exchange_that_does_not_come_back_is_given_up_at_the_deadline(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock made up: on a slow machine the first request alone takes longer than all patience."""
-    waits = made_up_waits(monkeypatch)
-    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+    waits = made_up_clock(monkeypatch)
     async with client_over(stage, stage.cast.provider, patience_s=0.5) as (client, line):
         line.faults = ["back"] * 100
         with pytest.raises(Unreachable) as lost:
@@ -198,8 +197,7 @@ async def test_what_was_lost_is_in_doubt_whatever_the_last_answer_says(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, faults: list[str]
 ) -> None:
     """The order rests; what is refused after it speaks of the attempts after the one that placed it."""
-    waits = made_up_waits(monkeypatch)
-    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+    made_up_clock(monkeypatch)
     [sequencer] = stage.house.exchange.partitions.leaders.values()
     partition = sequencer._partition  # type: ignore[attr-defined]
     name = f"in-doubt-{'-'.join(faults)}"
@@ -255,8 +253,7 @@ async def test_a_cancel_that_was_lost_is_in_doubt_until_its_order_is_read(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That the order is over is no news of the cancel, which may be what ended it."""
-    waits = made_up_waits(monkeypatch)
-    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
+    made_up_clock(monkeypatch)
     async with client_over(stage, stage.cast.provider, patience_s=2.0) as (client, line):
         placed = await client.create_order(ask(stage, "unread"))
         line.faults = ["back", "", *["there"] * 100]
@@ -369,6 +366,13 @@ def made_up_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
             await sleep(wait_s)
 
     monkeypatch.setattr(asyncio, "sleep", note)
+    return waits
+
+
+def made_up_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let the client's waits take no time and move its clock on; return them as they come."""
+    waits = made_up_waits(monkeypatch)
+    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
     return waits
 
 
