@@ -11,6 +11,7 @@ from exchange.kit.auth import Scope
 from exchange.kit.fields import ClientText, SlugText, refuse_blank_reason
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import refuses
+from exchange.kit.http_json import JsonAnswer
 from exchange.kit.http_limits import cancels
 from exchange.kit.http_pages import LIMIT_DEFAULT, CursorText, Limit, Page, Part, as_it_is, page_of, place_in
 from exchange.kit.http_path import id_in_path
@@ -70,6 +71,7 @@ class OrdersController(Controller):
 
     path = "/v1/orders"
     tags = ("Orders",)
+    response_class = JsonAnswer
     opt = requires(Scope.READ)
 
     @post(
@@ -91,7 +93,7 @@ class OrdersController(Controller):
         """
         placed = await _service(request).place(request.principal, data, request.faults)
         tell_order(request.scope, placed.view)
-        return Response(placed.view, status_code=201, headers=REPLAYED if placed.replayed else {})
+        return JsonAnswer(placed.view, status_code=201, headers=REPLAYED if placed.replayed else None)
 
     @get("", opt=requires(Scope.READ, query=ListOrders), summary="List own orders, newest first")
     async def list_orders(self, request: ApiRequest) -> Page[OrderView]:
@@ -164,7 +166,7 @@ class OrdersController(Controller):
             faults=request.faults,
         )
         tell_order(request.scope, amended.view)
-        return Response(amended.view, headers=REPLAYED if amended.replayed else {})
+        return JsonAnswer(amended.view, headers=REPLAYED if amended.replayed else None)
 
     @delete(
         "/{order_id:str}",

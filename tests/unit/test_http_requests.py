@@ -202,10 +202,27 @@ def test_idempotency_keys_are_read_and_requests_told_apart(client: TestClient[An
     problem(answer, 500, "internal_error")
 
 
+def announced(size: int) -> list[tuple[bytes, bytes]]:
+    """Return the headers of who announces a body of so many bytes, and of who announces none."""
+    return [(b"content-length", str(size).encode()), (b"transfer-encoding", b"chunked")]
+
+
+async def test_a_body_in_pieces_is_the_body(client: TestClient[Any]) -> None:
+    whole = json.dumps(GOOD).encode()
+    pieces = [
+        {"type": "http.request", "body": whole[at : at + 7], "more_body": at + 7 < len(whole)}
+        for at in range(0, len(whole), 7)
+    ]
+    for header in announced(len(whole)):
+        status, _ = await told_raw(client, "POST", "/v1/things", list(pieces), AUTHORIZED, header)
+        assert status == 201, header
+
+
 async def test_a_caller_who_leaves_in_the_middle_is_no_fault_of_ours(
     client: TestClient[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     begun = {"type": "http.request", "body": b'{"name":', "more_body": True}
-    status, body = await told_raw(client, "POST", "/v1/things", [begun, GONE], AUTHORIZED)
-    assert (status, body["code"]) == (400, "body_cut")
+    for header in announced(20):
+        status, body = await told_raw(client, "POST", "/v1/things", [begun, GONE], AUTHORIZED, header)
+        assert (status, body["code"]) == (400, "body_cut"), header
     assert not caplog.records
