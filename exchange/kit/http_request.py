@@ -59,11 +59,10 @@ class ApiRequest(Request[Principal, Any, State]):
     @property
     def faults(self) -> Faults:
         """What is wrong with this request so far; see `requires(keep_faults=True)`."""
-        try:
-            return self._faults
-        except AttributeError:  # made at first use: most requests have none
-            self._faults = Faults()
-            return self._faults
+        known: Faults | None = getattr(self, "_faults", None)
+        if known is None:  # made at first use: most requests have none
+            known = self._faults = Faults()
+        return known
 
     @property
     def principal(self) -> Principal:
