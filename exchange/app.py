@@ -62,6 +62,7 @@ from exchange.products.rules import products_of_partition
 from exchange.products.service import load_products, seed_catalogue
 from exchange.programmes.registry import ProgrammeRegistry
 from exchange.transparency import keys as checkpoint_keys
+from exchange.transparency import starting
 from exchange.transparency.folder import CheckpointFolder, FolderInUse
 from exchange.transparency.notes import Signer
 from exchange.transparency.sealer import Sealer
@@ -227,7 +228,7 @@ class Exchange:
         server: EmbeddedPostgres | None,
         replica: Database | None,
     ) -> Self:
-        await _check_folder(settings, database)
+        await _check_record(settings, database)
         programmes, list_prices = ProgrammeRegistry(), ListPrices()
         key_file = settings.data_dir.expanduser() / OPERATOR_KEY_FILE
         async with database.connection() as connection:
@@ -394,14 +395,14 @@ class Exchange:
         )
 
 
-async def _check_folder(settings: Settings, database: Database) -> None:
-    """Refuse to start where the folder is another exchange's, before its files are put aside for ours."""
-    if settings.role == "engine":
-        return
+async def _check_record(settings: Settings, database: Database) -> None:
+    """Refuse to start on a database that lacks what is on record, before anything is written."""
     try:
         async with database.connection() as connection:
-            await checkpoint_keys.check_folder(connection, settings)
-    except FolderInUse as error:
+            await starting.check_transactions(connection)
+            if settings.role != "engine":
+                await starting.check_folder(connection, settings)
+    except (FolderInUse, starting.DatabaseBehind) as error:
         raise StartError(str(error)) from error
 
 

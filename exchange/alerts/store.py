@@ -7,8 +7,9 @@ import msgspec
 
 from exchange.alerts.models import AlertFilter, AlertStep, Finding, StoredRules
 from exchange.alerts.thresholds import AlertRules
-from exchange.kit.database import Connection, LoneConnection, Record, from_us, hex_text, json_rows, to_us
+from exchange.kit.database import Connection, LoneConnection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.kit.rows import hex_text, json_rows
 
 QUERIES: Final = load_queries("exchange.alerts")
 

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from exchange.kit.bundle import Writer
-from exchange.kit.database import json_rows
+from exchange.kit.rows import json_rows
 
 COLUMNS: Final = {
     "id": "bigint",

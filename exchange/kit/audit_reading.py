@@ -11,6 +11,8 @@ from exchange.kit.database import Connection
 
 FIRST_XACT: Final = "0"
 """Before every transaction there can be."""
+EPOCH_BITS: Final = 32
+"""A transaction's number has its epoch above so many bits."""
 
 _WHOLE: Final = """
 SELECT pg_snapshot_xmin(pg_current_snapshot())::TEXT AS over_until,

@@ -11,21 +11,21 @@ Invariants:
   loss during COMMIT leaves that unknown.
 - A connection on which a loss showed is closed at once, never lent again: the server's last word can come
   before the end of the stream, and until then asyncpg takes the connection for a good one.
-- A server that is gone without a word is lost as well, over TCP and after a while: `exchange.kit.silence`.
+- A server that is gone without a word is lost as well, over TCP and after a while, and so is one that is
+  there and does not answer: `exchange.kit.silence`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import asyncpg
-import msgspec
 from asyncpg.pool import PoolConnectionProxy
 
 from exchange.kit.clock import datetime_of, us_of
-from exchange.kit.silence import WatchedConnection
+from exchange.kit.silence import WatchedConnection, rest, watch
 from exchange.kit.tasks import in_time
 
 Record: TypeAlias = asyncpg.Record
@@ -58,14 +58,14 @@ def to_us(moment: datetime) -> int:
     return us_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-_json: Final = msgspec.json.Encoder()
-
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read", "serializable"]
 
 ACQUIRE_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 10.0
 LOCK_TIMEOUT = "5s"
 UNDO_TIMEOUT_S = 5.0
+ANSWER_GRACE_S = 5.0
+"""By how much a server may be late to say that a statement took too long."""
 CLOSE_TIMEOUT_S = 15.0
 STATEMENTS_CACHED = 512
 STATEMENT_LIFETIME_S = 10
@@ -125,9 +125,13 @@ class Database:
     """A pool of connections to one database."""
 
     def __init__(
-        self, pool: "asyncpg.Pool[asyncpg.Record]", connect: Callable[[], Awaitable[LoneConnection]]
+        self,
+        pool: "asyncpg.Pool[asyncpg.Record]",
+        connect: Callable[[], Awaitable[LoneConnection]],
+        answer_timeout_s: float,
     ) -> None:
-        """Take a pool made by `connect`, and how it connects."""
+        """Take a pool made by `connect`, how it connects, and when a lent connection is given up."""
+        self._answer_timeout_s = answer_timeout_s
         self._pool = pool
         self._connect = connect
         self._endings: set[asyncio.Task[None]] = set()
@@ -147,9 +151,10 @@ class Database:
     ) -> Self:
         """Open a pool. ConnectionLost where the server does not answer or does not let us in.
 
-        A statement that takes longer than `statement_timeout_s` raises `StatementTimeout`; 0 is no limit. A
-        transaction in which nothing is asked for `idle_transaction_s` is ended, with its connection: what a
-        process holds that has stopped, another one may need.
+        A statement that takes longer than `statement_timeout_s` raises `StatementTimeout`; 0 is no limit.
+        Where the server does not say so soon after, or has not answered to COMMIT for as long, the connection
+        is cut off and lost. A transaction in which nothing is asked for `idle_transaction_s` is ended, with
+        its connection: what a process holds that has stopped, another one may need.
         """
         settings = {
             "timezone": "UTC",
@@ -185,6 +190,7 @@ class Database:
             lambda: asyncpg.connect(
                 url, timeout=CONNECT_TIMEOUT_S, server_settings=settings, connection_class=WatchedConnection
             ),
+            statement_timeout_s and statement_timeout_s + ANSWER_GRACE_S,
         )
 
     @asynccontextmanager
@@ -218,6 +224,7 @@ class Database:
         """
         outcome: Outcome = "unknown" if after_commit else "not_applied"
         connection = await self.acquire(outcome)
+        watch(connection, self._answer_timeout_s)
         try:
             yield connection
         except asyncpg.QueryCanceledError as error:
@@ -227,6 +234,7 @@ class Database:
                 raise
             raise _lost(connection, outcome) from error
         finally:
+            rest(connection)
             await self._pool.release(connection)
 
     async def ask(self, question: Callable[[Connection], Awaitable[Answer]], *, within_s: float) -> Answer:
@@ -288,6 +296,7 @@ class Database:
         """Run the block in what `lend` gives. The pool gets it back, but who keeps it does once committed."""
         outcome: Outcome = "not_applied"
         connection, transaction = await lend()
+        watch(connection, self._answer_timeout_s)
         is_open = is_over = False
         try:
             await transaction.start()
@@ -296,6 +305,7 @@ class Database:
             if not is_closed(connection):  # where it is, commit only raises and nothing is sent
                 outcome = "unknown"
             is_open = False
+            watch(connection, self._answer_timeout_s)  # again, where the statements were `unhurried`
             await transaction.commit()
             is_over = True
         except asyncpg.QueryCanceledError as error:
@@ -305,6 +315,7 @@ class Database:
                 raise
             raise _lost(connection, outcome) from error
         finally:
+            rest(connection)
             if is_over and not is_kept:
                 await self._pool.release(connection)
             elif not is_over:
@@ -379,6 +390,7 @@ async def unhurried(connection: Connection) -> None:
     await connection.execute(
         "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '60s'"
     )
+    rest(connection)
 
 
 def _not_let_in(error: Exception) -> ConnectionLost:
@@ -411,25 +423,6 @@ def is_closed(connection: Connection | LoneConnection) -> bool:
 
 async def _keep_session(_connection: object) -> None:
     """Stand in for the pool's clean-up query: there is nothing to clean, see the module's invariants."""
-
-
-def json_rows(rows: Sequence[object]) -> str:
-    """Return structs as a JSON array, for a statement that reads them with json_to_recordset.
-
-    One text parameter for many rows of many columns: a fifth of the client's cost of as many arrays, and one
-    statement can take the rows of several tables. Bytes must be hex text (`hex_text`), times be sent apart.
-    """
-    return _json.encode(rows).decode()
-
-
-def hex_text(data: bytes) -> str:
-    """Return bytes as PostgreSQL reads them from text."""
-    return "\\x" + data.hex()
-
-
-def bytes_of(text: str) -> bytes:
-    """Return the bytes that PostgreSQL wrote as text, in JSON say."""
-    return bytes.fromhex(text[2:])
 
 
 def constraint_name(error: BaseException) -> str | None:

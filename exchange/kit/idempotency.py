@@ -16,8 +16,9 @@ import msgspec
 
 from exchange.kit.bundle import Read, Writer
 from exchange.kit.clock import wall_now_us
-from exchange.kit.database import Connection, UniqueViolation, bytes_of, from_us
+from exchange.kit.database import Connection, UniqueViolation, from_us
 from exchange.kit.errors import Conflict, InvalidInput
+from exchange.kit.rows import bytes_of
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0))"
 _LOCK_MANY = """

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from exchange.kit.bundle import Read, Writer
-from exchange.kit.database import Connection, Record, from_us, json_rows, to_us
+from exchange.kit.database import Connection, Record, from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.kit.rows import json_rows
 from exchange.ledger import rules
 from exchange.ledger.models import (
     AccountKey,

@@ -4,7 +4,8 @@ What an answer sets off (its response, the caller's next request) costs more tha
 answers of a batch wait until the database is busy with the batch after it, and are then given together.
 
 Invariants: each caller gets one answer, an outcome as it was committed or a refusal; an answer waits at most
-`ANSWERED_WITHIN_S`. A caller that has gone away is passed over.
+`ANSWERED_WITHIN_S`. A caller that has gone away is passed over. Nobody waits for as long as a database is
+away: see `Answers.told_in_time`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import msgspec
@@ -23,11 +25,13 @@ from exchange.orders.models import Request
 from exchange.orders.outcomes import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from exchange.orders.outcomes import Outcome
 
 ANSWERED_WITHIN_S: Final = 0.01
+TOLD_WITHIN_S: Final = 10.0
+"""How long callers wait while what came of their requests is asked of the database."""
 
 
 class Answer(Protocol):
@@ -105,6 +109,19 @@ class Answers:
             if not waiting.answer.done():
                 waiting.answer.set_result(outcome)
 
+    @contextmanager
+    def told_in_time(self, undecided: Sequence[Waiting], queue: deque[Waiting]) -> Iterator[None]:
+        """Where the block takes longer than `TOLD_WITHIN_S`, tell callers what is known before it ends.
+
+        `undecided` were tried, and may have their effect yet; what is in the queue was not, and is left out.
+        Those of other processes are told by their own: here they keep their place in the stream.
+        """
+        timer = asyncio.get_running_loop().call_later(TOLD_WITHIN_S, _tell, undecided, queue)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
 
 def refuse(
     waiting: Iterable[Waiting], detail: str, outcome: Literal["not_applied", "unknown"] = "not_applied"
@@ -119,3 +136,16 @@ def refuse_queued(queue: deque[Waiting]) -> None:
     """Tell callers whose requests were never tried that the partition has stopped, and empty the queue."""
     refuse(queue, f"the partition has stopped; {NOTHING_BY_THIS}")
     queue.clear()
+
+
+def _tell(undecided: Sequence[Waiting], queue: deque[Waiting]) -> None:
+    why = "the database does not answer"
+    refuse(
+        (each for each in undecided if not each.offset),
+        f"{why}; what came of the request is not known yet",
+        outcome="unknown",
+    )
+    queued = list(queue)
+    queue.clear()
+    queue.extend(each for each in queued if each.offset)
+    refuse((each for each in queued if not each.offset), f"{why}; {NOTHING_BY_THIS}")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from exchange.kit.idempotency import KnownAnswer
     from exchange.ledger.models import CashAccounts
     from exchange.orders.models import AmendRequest, LiveOrder, PlaceRequest
+    from exchange.participants.models import Participant
+    from exchange.products.models import ProductSpec
     from exchange.programmes.models import CapUse
     from exchange.programmes.registry import KnownProgramme
     from exchange.settlement.service import Taken
@@ -63,15 +65,7 @@ def fund(
     wish: VoucherWish = request.voucher_ids or ("none" if terms.vouchers == "none" else "auto")
     choice = VoucherChoice()
     if wish != "none":
-        facts = Facts(
-            product=request.product,
-            company=request.participant,
-            quantity_gpus=order.quantity_gpus,
-            hours=order.hours,
-            price_ticks=order.price_ticks,
-            at_us=at_us,
-            fills_whole=terms.fill == "all_or_none",
-        )
+        facts = facts_of(order, request.product, request.participant, at_us)
         choice = choose(_left_of(means.vouchers.get(order.participant_id, ()), settlement), wish, facts)
     if choice.refusals or (terms.only_eligible and not choice.shares):
         detail = "no voucher can pay for it"
@@ -128,15 +122,8 @@ def shares_if_smaller(
     shares, funded = order.terms.shares, order.funded
     if funded is None or not shares or quantity_gpus <= order.filled_gpus:
         return shares
-    facts = Facts(
-        product=request.product,
-        company=request.participant,
-        quantity_gpus=quantity_gpus,
-        hours=order.hours,
-        price_ticks=order.price_ticks,
-        at_us=order.created_at_us,
-        fills_whole=order.terms.fill == "all_or_none",
-    )
+    placed = facts_of(order, request.product, request.participant, order.created_at_us)
+    facts = replace(placed, quantity_gpus=quantity_gpus)
     versions = {share.programme_id: means.programmes[share.programme_id].versions for share in shares}
     left = lowered(shares, versions, facts)
     if left == shares:
@@ -151,6 +138,19 @@ def shares_if_smaller(
         open_gpus=quantity_gpus,
     )
     return left if wanted.cash_kept_fen <= funded.cash.open_fen else None
+
+
+def facts_of(order: LiveOrder, product: ProductSpec, company: Participant, at_us: int) -> Facts:
+    """Return what programmes judge of an order whose money is set aside at a time."""
+    return Facts(
+        product=product,
+        company=company,
+        quantity_gpus=order.quantity_gpus,
+        hours=order.hours,
+        price_ticks=order.price_ticks,
+        at_us=at_us,
+        fills_whole=order.terms.fill == "all_or_none",
+    )
 
 
 def cap_subjects(participant_id: int, trade_group_id: int) -> tuple[int, ...]:

@@ -2,7 +2,10 @@
 
 For each bid that can still fill: what it filled is what its trades cost, and each of its holds keeps what its
 limit, its open quantity and the shares of its programmes ask for (`settlement.rules.targets`), no more and no
-less. The ledger's own questions then tie the holds to the balances.
+less. Each share is no more than the rules that it is held under give the order (`vouchers.share_check`, which
+says what cannot be known). The ledger's own questions then tie the holds to the balances.
+
+Memory: a page of bids, the catalogue, and the programmes' rules, as every process has them.
 
 Known limit: which part of a fill a programme pays of (`orders.eligible_fen`) is taken as the order's word,
 within what was filled.
@@ -16,10 +19,16 @@ from exchange.kit.ids import encode_id
 from exchange.ledger.checking import EVERYTHING
 from exchange.ledger.models import Difference, DifferenceKind
 from exchange.orders import store
+from exchange.orders.funding import facts_of
 from exchange.orders.partition import funded_of
+from exchange.participants.service import participants_by_ids
+from exchange.products.service import load_products
+from exchange.programmes.registry import ProgrammeRegistry
 from exchange.settlement.models import CASH_VOUCHER_ID
 from exchange.settlement.rules import kept_by_hold
 from exchange.settlement.service import fills_of_orders, holds_of_bids
+from exchange.vouchers.rules import capped, share_fen
+from exchange.vouchers.share_check import share_faults
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -28,13 +37,17 @@ if TYPE_CHECKING:
     from exchange.ledger.checking import Question
     from exchange.orders.models import LiveOrder
     from exchange.settlement.models import Hold
+    from exchange.vouchers.share_check import ShareFault
 
 BIDS_AT_A_TIME: Final = 1_000
 
 
 async def bid_differences(connection: Connection) -> AsyncIterator[Difference]:
     """Give the holds of live bids that are not what the bids must set aside, in the order of the bids."""
-    after_id = 0
+    programmes, after_id = ProgrammeRegistry(), 0
+    await programmes.refresh(connection)
+    versions = {each: known.versions for each, known in programmes.programmes.items()}
+    products = {product.id: product for product in await load_products(connection)}
     while bids := await store.live_bids_after(connection, after_id, BIDS_AT_A_TIME):
         after_id = bids[-1].order_id
         ids = [bid.order_id for bid in bids]
@@ -42,7 +55,15 @@ async def bid_differences(connection: Connection) -> AsyncIterator[Difference]:
         filled: dict[int, int] = dict.fromkeys(ids, 0)
         for trade in await fills_of_orders(connection, ids):
             filled[trade.bid_order_id] += trade.notional_fen
+        companies = await participants_by_ids(
+            connection, {bid.participant_id for bid in bids if bid.terms.shares}
+        )
         for bid in bids:
+            if bid.terms.shares:
+                company = companies[bid.participant_id]
+                facts = facts_of(bid, products[bid.product_id], company, bid.created_at_us)
+                for fault in share_faults(bid.terms.shares, versions, facts):
+                    yield _share_difference(bid, fault)
             for each in _differences(bid, holds.get(bid.order_id, []), filled[bid.order_id]):
                 yield each
 
@@ -67,6 +88,20 @@ def _differences(bid: LiveOrder, holds: Sequence[Hold], filled_fen: int) -> list
             )
             found.append(_difference(name, f"kept of {source}", kept_fen, must_fen, words))
     return found
+
+
+def _share_difference(bid: LiveOrder, fault: ShareFault) -> Difference:
+    """Say how much more a share would pay of the whole bid than its rules allow."""
+    share = fault.share
+    name = f"programme {encode_id('prg', share.programme_id)}"
+    of_fen = capped(bid.price_ticks, share.price_cap_ticks) * bid.hours * bid.quantity_gpus
+    return _difference(
+        encode_id("ord", bid.order_id),
+        f"share of {name}",
+        share_fen(of_fen, share.rate_bps),
+        share_fen(of_fen, min(share.rate_bps, fault.allowed_bps)),
+        f"it is held to {share.rate_bps} basis points of {name}, and {fault.why}",
+    )
 
 
 def _difference(subject: str, measure: str, stored: int, recomputed: int, detail: str) -> Difference:

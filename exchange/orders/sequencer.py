@@ -10,7 +10,7 @@ Invariants:
 - hours advance before requests are taken: a book never trades an hour that has begun;
 - a commit that failed leaves nothing: memory is dropped and rebuilt by the path that start-up uses. One whose
   outcome is unknown is looked up by the head's hash, so its callers are told the truth where the database
-  still answers;
+  answers soon (`Answers.told_in_time`);
 - after a failed batch its requests run again one by one, so that a request the database refuses fails alone;
 - a request that came from a stream has its effect, or its refusal, in the commit that moves the stream's
   offset past it: whoever leads next does not see it again. Without that commit it is not answered at all.
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -33,17 +34,16 @@ from exchange.kit.session import Session
 from exchange.orders import store
 from exchange.orders.answers import Answers, Waiting, awaited, last_offset, refuse, refuse_queued
 from exchange.orders.batch import Batch
-from exchange.orders.chunks import Storing, carry_out
+from exchange.orders.chunks import carry_out
 from exchange.orders.forms import resting_ask
 from exchange.orders.funding import Means
+from exchange.orders.hours import carry_out_hour
 from exchange.orders.leader import Fenced, HourPassed, SequencerSettings, check_epoch
 from exchange.orders.means import read_means
 from exchange.orders.meters import SequencerMeters, SequencerState
 from exchange.orders.models import Head, Request, Step
 from exchange.orders.outcomes import Outcome, Refused, as_committed
 from exchange.orders.partition import GENESIS_HASH, Partition, recover, store_snapshot
-from exchange.settlement.delivery import settle_due_hours
-from exchange.vouchers.service import expire_due
 from matching.units import BookCorrupt
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ QUEUE_REQUESTS_MAX: Final = 20_000
 SNAPSHOT_AFTER_COMMANDS: Final = 20_000
 RETRY_SECONDS: Final = 0.2
 ADVANCE_FAILURES_MAX: Final = 300
+UNANSWERED_S: Final = 10.0
+"""Whose writer has been at it for so long is not ready: whoever comes now waits behind it."""
 _NOT_COMMITTED: Final = f"the request could not be committed; {NOTHING_BY_THIS}"
 
 _log = logging.getLogger(__name__)
@@ -107,6 +109,8 @@ class Sequencer:
         self._hour = -1
         self._since_hour = 0
         self._failures = 0
+        self._undecided: Sequence[Waiting] = ()
+        self._at_it_since_s = math.inf
         self._partition: Partition | None = None
         self.epoch = 0  # until `start`
         self._stopping = False
@@ -124,7 +128,10 @@ class Sequencer:
         if self._partition is not None:
             why = "it is stopping" if self._stopping else "an hour that has begun could not be reached yet"
             sequence = self._partition.head.last_sequence
-        return SequencerState("" if self.is_ready else why, len(self._queue), self._hour, sequence)
+        if self.is_ready:
+            at_it_s = monotonic_s() - self._at_it_since_s
+            why = f"the database has kept it waiting for {at_it_s:.0f} s" if at_it_s > UNANSWERED_S else ""
+        return SequencerState(why, len(self._queue), self._hour, sequence)
 
     def book(self, product_id: str) -> OrderBook:
         """The live book of a product, to read between commits; raises `Unavailable` while there is none."""
@@ -214,10 +221,13 @@ class Sequencer:
             while not (self._stopping and not self._queue):
                 await self._wake.wait()
                 self._wake.clear()
+                self._at_it_since_s = monotonic_s()
                 await self._advance_if_due()
                 while queue := self._queue:
+                    self._at_it_since_s = monotonic_s()
                     count = min(len(queue), BATCH_REQUESTS_MAX)
                     await self._commit([queue.popleft() for _ in range(count)])
+                self._at_it_since_s = math.inf
         except BaseException as error:
             # What memory holds may never have been committed: nobody may read it, and no snapshot keep it.
             self._partition, self._trouble = None, f"it has stopped: {error}"
@@ -243,21 +253,23 @@ class Sequencer:
 
     async def _commit(self, waiting: list[Waiting]) -> None:
         """Commit a batch and answer its callers; after a failure, rebuild and try its requests one by one."""
-        undecided = waiting
+        self._undecided = waiting
         try:
             outcomes = await self._try_in_time(waiting)
             if outcomes is None and len(waiting) > 1:
                 for place, each in enumerate(waiting):
-                    undecided = waiting[place:]
+                    self._undecided = waiting[place:]
                     await self._answer([each], await self._try_in_time([each]))
             else:
                 await self._answer(waiting, outcomes)
         except Fenced as fenced:
-            refuse(undecided, fenced.told, outcome=fenced.outcome)
+            refuse(self._undecided, fenced.told, outcome=fenced.outcome)
             raise
         except BaseException:
-            refuse(undecided, "the partition stopped before the outcome was known", outcome="unknown")
+            refuse(self._undecided, "the partition stopped before the outcome was known", outcome="unknown")
             raise
+        finally:
+            self._undecided = ()
 
     async def _answer(self, waiting: Sequence[Waiting], outcomes: Sequence[Outcome] | None) -> None:
         """Answer a batch that was committed, or one request that could not be."""
@@ -301,13 +313,7 @@ class Sequencer:
                 )
                 # Only now, with every lock held, is it known when the batch happens.
                 at_us = self._time_within_hour()
-                batch = Batch(
-                    partition,
-                    means,
-                    at_us=at_us,
-                    first_hour=self._hour + 1,
-                    fee_bps=self._settings.fee_bps,
-                )
+                batch = Batch(partition, means, at_us=at_us, first_hour=self._hour + 1, fee_bps=self.fee_bps)
                 batch.intake_offset = last_offset(waiting) or previous.intake_offset
                 outcomes = await carry_out(
                     batch,
@@ -367,27 +373,18 @@ class Sequencer:
     async def _try_advance(self, hour: int) -> bool:
         partition = self._led()
         at_us = max(self._now_us(), us_of_hour(hour))
-        batch = Batch(
-            partition,
-            Means(),
-            at_us=at_us,
-            first_hour=hour + 1,
-            fee_bps=self._settings.fee_bps,
-        )
+        batch = Batch(partition, Means(), at_us=at_us, first_hour=hour + 1, fee_bps=self.fee_bps)
         try:
             async with self._database.transaction() as connection:
                 await unhurried(connection)
-                batch.advance()
-                await settle_due_hours(
+                await carry_out_hour(
+                    batch,
                     connection,
                     self._accounts,
                     partition_id=self._settings.partition_id,
                     through_hour=self._settings.settle_through(hour, self._since_hour),
                     at_us=at_us,
-                    also_moved=batch.account_ids,
                 )
-                await expire_due(connection, at_us)
-                await Storing(connection).finish(batch.cut())
                 partition.head = batch.head
                 if partition.head.last_sequence - partition.snapshot_sequence >= SNAPSHOT_AFTER_COMMANDS:
                     await store_snapshot(connection, partition)
@@ -424,6 +421,10 @@ class Sequencer:
         """
         self._partition = None
         self._trouble = "its books are being rebuilt from the journal"
+        with self._answers.told_in_time(self._undecided, self._queue):
+            await self._rebuild_at_last(unknown=unknown)
+
+    async def _rebuild_at_last(self, *, unknown: bool) -> None:
         partition_id = self._settings.partition_id
         while True:
             try:

@@ -9,8 +9,9 @@ import msgspec
 
 from exchange.kit.bundle import Read
 from exchange.kit.clock import hour_of, us_of_hour
-from exchange.kit.database import bytes_of, from_us, hex_text, json_rows, to_us
+from exchange.kit.database import from_us, to_us
 from exchange.kit.queries import load_queries
+from exchange.kit.rows import bytes_of, hex_text, json_rows
 from exchange.orders.journal import journal_row
 from exchange.orders.many_models import DueSwitch
 from exchange.orders.models import Denial, Head, LiveOrder, OrderStatus, OrderTerms

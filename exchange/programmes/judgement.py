@@ -60,11 +60,31 @@ def in_force(versions: Iterable[RulesVersion], at_us: int) -> RulesVersion | Non
 def rate_of(rules: ProgrammeRules, facts: Facts) -> int:
     """Return the share in basis points that the rules give an order; 0 where no tier fits."""
     fitting = [tier.bps for tier in rules.rate_tiers if _fits(tier, facts)]
-    if not fitting:
-        return 0
-    if rules.combine == "first":
-        return fitting[0]
-    return min(sum(fitting), BASIS_POINTS) if rules.combine == "sum" else max(fitting)
+    return _combined(rules, fitting[:1] if rules.combine == "first" else fitting)
+
+
+def rate_at_most(rules: ProgrammeRules, facts: Facts) -> int:
+    """Return the highest share that the rules can give an order, whatever its product's reference price is.
+
+    What an order counts as for certain rises with that price, up to its limit, and opens tiers only.
+    """
+    low, high = (
+        msgspec.structs.replace(
+            facts, product=msgspec.structs.replace(facts.product, reference_price_ticks=ticks)
+        )
+        for ticks in (0, facts.price_ticks)
+    )
+    fitting = []
+    for tier in rules.rate_tiers:
+        if _fits(tier, high):
+            fitting.append(tier.bps)
+            if rules.combine == "first" and _fits(tier, low):
+                break
+    return _combined(rules, fitting)
+
+
+def _combined(rules: ProgrammeRules, fitting: Sequence[int]) -> int:
+    return min(sum(fitting), BASIS_POINTS) if rules.combine == "sum" else max(fitting, default=0)
 
 
 def _fits(tier: RateTier, facts: Facts) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exchange.kit.database import from_us, json_rows
+from exchange.kit.database import from_us
 from exchange.kit.queries import load_queries
+from exchange.kit.rows import json_rows
 from exchange.settlement.capacity_models import FailedHour, OwnAsk, SoldSpan
 from exchange.settlement.models import Aggressor, Hold, LeaseFunding, Trade
 

@@ -73,15 +73,6 @@ def key_file(settings: Settings) -> Path:
     return (settings.checkpoint_key_file or settings.data_dir / KEY_FILE).expanduser()
 
 
-async def check_folder(connection: Connection, settings: Settings) -> None:
-    """Raise `FolderInUse` where another exchange publishes in the folder that this log would begin in.
-
-    To be asked before a start writes anything to the data folder. Nothing is touched.
-    """
-    if not await store.keys(connection):
-        await asyncio.to_thread(CheckpointFolder.of(settings).must_be_free)
-
-
 async def begin(connection: Connection, settings: Settings) -> Signer | None:
     """Return the key to seal with, made and registered where the log has none; None where it is another's.
 

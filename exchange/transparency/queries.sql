@@ -59,6 +59,11 @@ SELECT first_position, size, from_xact::TEXT, until_xact::TEXT, form, ''::BYTEA 
 FROM audit_block
 WHERE size = $1;
 
+-- name: transactions_on_record
+-- The last transaction that is on record, and the next one that the server will number.
+SELECT greatest((SELECT max(xact_id) FROM audit_record), (SELECT max(until_xact) FROM audit_block))::TEXT AS recorded,
+    pg_snapshot_xmax(pg_current_snapshot())::TEXT AS next;
+
 -- name: block_of_transaction
 -- The block that has a transaction's records, without its hashes.
 SELECT first_position, size, from_xact::TEXT, until_xact::TEXT, form, ''::BYTEA AS hashes, root, note, sealed_at

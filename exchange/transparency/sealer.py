@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from exchange.kit.audit_reading import FIRST_XACT, whole_until
+from exchange.kit.audit_reading import EPOCH_BITS, FIRST_XACT, whole_until
 from exchange.kit.chores import Chore
 from exchange.kit.clock import US_PER_SECOND, monotonic_s, wall_now_us
 from exchange.kit.courtesy import Courtesy
@@ -50,8 +50,6 @@ PIECE_RECORDS: Final = 256
 """So many are hashed in a row, in half a millisecond: who serves callers in this process waits no longer."""
 PIECE_REST_S: Final = 0.0003
 _BLOCKS_AT_ONCE: Final = 16
-EPOCH_BITS: Final = 32
-"""A transaction's number has its epoch above so many bits."""
 
 _log = logging.getLogger(__name__)
 

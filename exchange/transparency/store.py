@@ -110,6 +110,14 @@ async def block_of_size(connection: Connection, size: int) -> Block | None:
     return None if row is None else _block(row)
 
 
+async def transactions_on_record(connection: Connection) -> tuple[int, int]:
+    """Return the last transaction that is on record, 0 before the first, and the server's next one."""
+    row = await connection.fetchrow(QUERIES.transactions_on_record)
+    if row is None:
+        raise AssertionError("a SELECT without FROM gives one row")
+    return int(row["recorded"] or 0), int(row["next"])
+
+
 async def block_of_transaction(connection: Connection, xact_id: int) -> Block | None:
     """Return the block that has a transaction's records, without its hashes; None where it is not sealed."""
     row = await connection.fetchrow(QUERIES.block_of_transaction, str(xact_id))

@@ -86,13 +86,14 @@ def offer_of(programme_id: int, versions: Sequence[RulesVersion], facts: Facts) 
     return Offer(
         programme_id=programme_id,
         version=version,
-        rate_bps=min(rate_of(version.rules, facts), _ceiling_bps(version.rules)),
+        rate_bps=min(rate_of(version.rules, facts), ceiling_bps(version.rules)),
         price_cap_ticks=price_cap_ticks,
         eligible_fen=capped(facts.price_ticks, price_cap_ticks) * facts.hours * facts.quantity_gpus,
     )
 
 
-def _ceiling_bps(rules: ProgrammeRules) -> int:
+def ceiling_bps(rules: ProgrammeRules) -> int:
+    """Return the share of an order, in basis points, beyond which a programme lets no aid go."""
     return rules.stacking_ceiling_bps or BASIS_POINTS
 
 
@@ -206,28 +207,35 @@ def _aid(offer: Offer, wallet: Sequence[UsableVoucher]) -> Aid:
         eligible_fen=offer.eligible_fen,
         free_fen=_free_fen(offer.rules, wallet),
         stacking=offer.rules.stacking,
-        ceiling_bps=_ceiling_bps(offer.rules),
+        ceiling_bps=ceiling_bps(offer.rules),
     )
 
 
 def _funded(offer: Offer, rate_bps: int, wallet: Sequence[UsableVoucher]) -> FundedShare:
     """Return what an order sets aside of each voucher of a programme that pays at a rate."""
-    rules = offer.rules
-    left_fen = min(share_fen(offer.eligible_fen, rate_bps), _free_fen(rules, wallet))
+    left_fen = min(share_fen(offer.eligible_fen, rate_bps), _free_fen(offer.rules, wallet))
     parts = []
     for voucher in wallet:
         part_fen = min(left_fen, voucher.available_fen)
         if part_fen > 0:
             left_fen -= part_fen
             parts.append((voucher, part_fen))
-    share = Share(
-        programme_id=offer.programme_id,
-        programme_version=offer.held_under.number,
+    share = share_under(offer.held_under, offer.programme_id, rate_bps, offer.price_cap_ticks)
+    return FundedShare(share=share, parts=tuple(parts))
+
+
+def share_under(
+    version: RulesVersion, programme_id: int, rate_bps: int, price_cap_ticks: int | None
+) -> Share:
+    """Return the share of an order that is held under a version of a programme's rules."""
+    rules = version.rules
+    return Share(
+        programme_id=programme_id,
+        programme_version=version.number,
         rate_bps=rate_bps,
-        mask_hex=f"{programme_mask(offer.held_under.ordinal):x}",
-        price_cap_ticks=offer.price_cap_ticks,
+        mask_hex=f"{programme_mask(version.ordinal):x}",
+        price_cap_ticks=price_cap_ticks,
         list_cap_bps=BASIS_POINTS + (rules.price_cap_above_bps or 0) if rules.price_cap == "list" else None,
         reimbursed=rules.mode == "reimburse",
         capped_by_use=rules.cap_counts == "redeemed" and rules.cap_per_year_fen is not None,
     )
-    return FundedShare(share=share, parts=tuple(parts))

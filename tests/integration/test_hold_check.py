@@ -1,7 +1,7 @@
 """Goal: the check of the books works every live bid's holds out anew, and says which is not what it must be.
 
 Method: bids that rest, are half filled, and are paid by two programmes are in order; then one field of an
-order at a time is falsified behind the service's back, in a transaction that is undone.
+order or of its terms at a time is falsified behind the service's back, in a transaction that is undone.
 """
 
 from collections.abc import AsyncIterator
@@ -50,6 +50,29 @@ async def test_every_falsified_figure_of_a_bid_is_told(world: MarketWorld) -> No
         found = await told(world, f"{falsified} WHERE id = {number_of(order)}")
         assert {subject for subject, _ in found} == {order.id}
         assert {measure.removeprefix("kept of ").split()[0] for _, measure in found} == measures
+
+
+async def test_a_share_above_its_rules_is_told_though_its_hold_is_the_same(world: MarketWorld) -> None:
+    """The voucher does not cover the share: so at a higher rate the hold still keeps all that it has."""
+    provider, buyer = await world.traders(1_000_000)
+    issuer = await world.join(ParticipantKind.ISSUER)
+    programme = await world.programme(issuer, provider, rate_tiers=(RateTier(bps=3_000),))
+    await world.issue(issuer, programme, buyer, 1_000)
+    bid = await world.bid(buyer, world.product(), price=1_000, window=(6, 10), vouchers="auto")
+    assert bid.shares is not None
+    share = f"share of programme {bid.shares[0].programme_id}"
+    for falsified, expected in (
+        ("terms", []),
+        ("jsonb_set(terms::JSONB, '{shares,0,rate_bps}', '2999')::JSON", []),
+        ("jsonb_set(terms::JSONB, '{shares,0,rate_bps}', '3001')::JSON", [share]),
+        ("jsonb_set(terms::JSONB, '{shares,0,programme_version}', '2')::JSON", [share]),
+        ("jsonb_set(terms::JSONB, '{shares,0,reimbursed}', 'true')::JSON", [share]),
+    ):
+        statement = f"UPDATE orders SET terms = {falsified} WHERE id = {number_of(bid)}"  # noqa: S608 - ours
+        found = await told(world, statement)
+        assert [measure for _, measure in found if measure.startswith("share")] == expected
+    # Another reference price is no fault of the order's.
+    assert await told(world, "UPDATE product SET reference_price_ticks = 1") == []
 
 
 def number_of(order: OrderView) -> int:

@@ -1,7 +1,8 @@
-"""Goal: a database that was restored from a dump seals and verifies as before, by the step of the handbook.
+"""Goal: a database that was restored goes on as before, by the handbook, and is not traded in without.
 
 Method: PostgreSQL's own programs, on servers of our own: a dump with sealed records, restored twice. One is
 used as it is, the other after the step that docs/operations.md tells, with the statement that stands there.
+Elsewhere a log that lost its last blocks, beside a folder that has their checkpoints.
 """
 
 import asyncio
@@ -13,15 +14,20 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from exchange.app import Exchange, StartError
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
 from exchange.kit.migrate import migrate
 from exchange.kit.postgres_files import binaries_folder
+from exchange.kit.settings import Settings
 from exchange.transparency.folder import CheckpointFolder
 from exchange.transparency.models import FaultKind
+from exchange.transparency.notes import read_checkpoint
 from exchange.transparency.sealer import Doubt
+from exchange.transparency.starting import check_transactions
 from tests.architecture.source import ROOT
 from tests.databases import UNSAFE
 from tests.sealed_world import SealedWorld, sealed_world
@@ -71,6 +77,16 @@ def begin_epoch(server: EmbeddedPostgres, epoch: int) -> None:
     server.start()
 
 
+async def refusal(settings: Settings) -> str:
+    """Return why an exchange does not start; it names a chapter of the handbook."""
+    with pytest.raises(StartError) as refused:
+        await Exchange.open(settings)
+    chapter = re.search(r'docs/operations.md, "(.*)"', str(refused.value))
+    assert chapter is not None
+    assert f"\n## {chapter[1]}\n" in HANDBOOK.read_text(encoding="utf-8")
+    return str(refused.value)
+
+
 @asynccontextmanager
 async def opened(url: str, before: SealedWorld) -> AsyncIterator[SealedWorld]:
     """Open the restored database with the key and the folder that the log had."""
@@ -112,8 +128,19 @@ async def test_a_database_from_a_dump_goes_on_in_order_by_the_step_of_the_handbo
             async with restored.database.connection() as connection:
                 epoch = await connection.fetchval(epoch_statement())
         assert epoch == 4
+        settings = msgspec.structs.replace(world.settings, database_url=new_url)
+        for role in ("all", "engine"):
+            told = await refusal(
+                msgspec.structs.replace(settings, role=role, redis_url="redis://127.0.0.1:1")
+            )
+            assert f" pg_resetwal --epoch={epoch} " in told
         if is_by_the_handbook:
             await asyncio.to_thread(begin_epoch, servers[1], epoch)
+            async with (
+                opened(servers[1].url, world) as restored,
+                restored.database.connection() as connection,
+            ):
+                await check_transactions(connection)
         async with opened(servers[1].url, world) as restored:
             await restored.write(rng, 5)
             if is_by_the_handbook:
@@ -130,3 +157,30 @@ async def test_a_database_from_a_dump_goes_on_in_order_by_the_step_of_the_handbo
     finally:
         for server in servers:
             await asyncio.to_thread(server.stop)
+
+
+@pytest.mark.parametrize(
+    "lost", ["DELETE FROM audit_block WHERE size > {size}", "UPDATE audit_block SET note = note || ' '"]
+)
+async def test_a_database_that_lacks_what_its_folder_has_is_not_traded_in_before_the_folder_is_moved(
+    database: Database, database_url: str, tmp_path: Path, lost: str
+) -> None:
+    """As it was once, or with another history since. A folder that says less than the database is well."""
+    async with sealed_world(database, database_url, tmp_path) as world:
+        settings = msgspec.structs.replace(world.settings, database_url=database_url)
+        await world.write(random.Random(43), 9)
+        await world.sealer().turn(at_once=True)
+        await world.sealer().publish()
+        first = read_checkpoint(next(iter(world.folder.notes()))).size
+        await (await Exchange.open(settings)).close()
+        await world.seal()
+        last = read_checkpoint(list(world.folder.notes())[-1]).size
+        assert last > first
+        await world.execute("ALTER TABLE audit_block DISABLE TRIGGER ALL", lost.format(size=first))
+        records, goes_to = await world.records(), first if "DELETE" in lost else last
+        told = await refusal(settings)
+        assert f" of {last} records that the database, which goes up to {goes_to}, does not have: " in told
+        assert f" mv {world.folder.path} {world.folder.path}.before-restore," in told
+        assert await world.records() == records
+        world.folder.path.rename(f"{world.folder.path}.before-restore")
+        await (await Exchange.open(settings)).close()

@@ -1,26 +1,35 @@
 """Goal: whatever happens to a leader or to its database, what was answered stands, and nothing else does.
 
 Method: two exchanges on one database, the fenced one stopping first; connections ended by the server under
-load; an hour that begins while a batch waits for a lock; a service that was down while hours ended. Each test
-ends with the ledger's check and the fold of the journal (see `open_market`).
+load; a backend that stands still before COMMIT; an hour that begins while a batch waits for a lock; a service
+that was down while hours ended. Each test ends with the ledger's check and the fold of the journal (see
+`open_market`).
 """
 
 import asyncio
 import contextlib
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from exchange import app
 from exchange.app import Exchange
 from exchange.kit.clock import US_PER_HOUR, ManualClock, us_of_hour
-from exchange.kit.database import ConnectionLost, Database
+from exchange.kit.database import Connection, ConnectionLost, Database
 from exchange.kit.errors import InvalidInput, NotEnoughMoney, Refusal, Unavailable
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id
 from exchange.kit.settings import Settings
 from exchange.ledger.models import Purpose
-from exchange.orders.models import OrderStatus, PlacedOrder
+from exchange.orders import answers, chunks
+from exchange.orders import sequencer as orders_sequencer
+from exchange.orders.batch import Batch
+from exchange.orders.models import OrderStatus, PlacedOrder, Request
+from exchange.orders.outcomes import Outcome
 from exchange.orders.reading import REPLAYED
 from exchange.participants.models import ParticipantKind
 from exchange.settlement.leases import report_outage
@@ -94,6 +103,59 @@ async def test_a_commit_that_was_lost_from_sight_before_another_leader_came_is_u
             assert await connection.fetchval("SELECT count(*) FROM orders") == 1
         await asyncio.wait_for(world.exchange.ended.wait(), DEADLINE_S)
         await world.exchange.close()
+
+
+async def test_a_commit_that_the_database_does_not_answer_to_is_unknown_until_it_does(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backend stops just before COMMIT and goes on later; one caller waits in the batch, one behind."""
+    monkeypatch.setattr(answers, "TOLD_WITHIN_S", 0.1)
+    async with open_market(database_url, tmp_path) as world:
+        provider, buyer = await world.traders(10**9)
+        product, orders = world.product(), world.exchange.orders
+        await world.ask(provider, product, quantity_gpus=9)
+        first, second = (
+            world.order(Side.BUY, product, client_order_id=each) for each in ("in-the-batch", "behind-it")
+        )
+        pids: list[int] = []
+
+        async def stop_before_commit(
+            batch: Batch, requests: Sequence[Request], connection: Connection, **more: Any
+        ) -> list[Outcome]:
+            outcomes = await chunks.carry_out(batch, requests, connection, **more)
+            pids.append(await connection.fetchval("SELECT pg_backend_pid()"))
+            monkeypatch.setattr(orders_sequencer, "carry_out", chunks.carry_out)
+            assert not world.exchange.troubles()
+            monkeypatch.setattr(orders_sequencer, "UNANSWERED_S", 0.0)
+            [trouble] = world.exchange.troubles()
+            assert trouble.startswith("partition 1: the database has kept it waiting for ")
+            os.kill(pids[0], signal.SIGSTOP)
+            asked.append(asyncio.ensure_future(orders.place(buyer, second)))
+            return outcomes
+
+        await quiet(world.exchange)
+        monkeypatch.setattr(world.exchange.database, "_answer_timeout_s", 0.5)
+        monkeypatch.setattr(orders_sequencer, "carry_out", stop_before_commit)
+        asked = [asyncio.ensure_future(orders.place(buyer, first))]
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await asyncio.wait(asked)  # the second is there by then
+                told = await asyncio.gather(*asked, return_exceptions=True)
+            assert [getattr(each, "outcome", each) for each in told] == ["unknown", "not_applied"]
+            [trouble] = world.exchange.troubles()
+            assert trouble.startswith("partition 1: its books are being rebuilt")
+            with pytest.raises(Unavailable) as refused:
+                await orders.place(buyer, second)
+            assert refused.value.outcome == "not_applied"
+        finally:
+            os.kill(pids[0], signal.SIGCONT)
+        monkeypatch.undo()
+        async with asyncio.timeout(DEADLINE_S):
+            while world.exchange.troubles():  # noqa: ASYNC110 - it rebuilds by itself
+                await asyncio.sleep(0.01)
+            again = [await orders.place(buyer, order) for order in (first, second)]
+        assert [each.replayed for each in again] == [True, False]
+        assert [each.view.status for each in again] == [OrderStatus.FILLED] * 2
 
 
 async def test_a_denied_order_whose_commit_was_lost_from_sight_is_answered_as_the_first_one(
