@@ -20,7 +20,8 @@ _encode: Final = msgspec.json.Encoder().encode
 class JsonAnswer(Response[T]):
     """A struct as JSON; without a status it has its route's.
 
-    Litestar makes one of what a handler returns where it is a route's `response_class`. TypeError where it is given, or its route has, what it does not do.
+    Litestar makes one of what a handler returns where it is a route's `response_class`. TypeError where it is
+    given, or its route has, what it does not do.
     """
 
     __slots__ = ("_headers",)
