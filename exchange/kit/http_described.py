@@ -21,6 +21,7 @@ from litestar.routes import HTTPRoute
 
 from exchange.kit.http_auth import ONCE, QUERY, RAW_BODY, SAME_ORIGIN, SCOPES
 from exchange.kit.http_coding import VARY
+from exchange.kit.http_head import READS
 from exchange.kit.http_limits import is_unlimited
 from exchange.kit.http_problems import PROBLEM_TYPE, Problem
 from exchange.kit.http_request import IDEMPOTENCY_KEY_PATTERN
@@ -33,7 +34,6 @@ _PRODUCES: Final = "exchange_produces"
 _COUNTS_ROWS: Final = "exchange_counts_rows"
 _REVALIDATES: Final = "exchange_revalidates"
 _JSON: Final = "application/json"
-_READS: Final = {"GET", "HEAD"}
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -257,7 +257,7 @@ def _refusals(operation: Mapping[str, Any], handler: HTTPRouteHandler, method: s
         statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     if not is_unlimited(handler.opt):
         statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
-    if method not in _READS:
+    if method not in READS:
         statuses.add(HTTPStatus.CONFLICT)
     if "requestBody" in operation:
         statuses |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
