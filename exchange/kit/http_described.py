@@ -6,7 +6,7 @@ Which refusals those are follows from what a route reads (`_refusals`); the few 
 declared (`refuses`). There is no `default`: a status that does not stand here is a fault, and every test that
 serves the exchange looks for one.
 
-Known limits: what is refused before there is a request (408 and 431, see `http_wire`) belongs to no route.
+Known limits: what is refused before there is a request (408, 431, see `http_connection`) is of no route.
 """
 
 from collections.abc import Iterator, Mapping

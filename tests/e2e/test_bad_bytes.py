@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from exchange.kit.http_wire import HEAD_BYTES_MAX
+from exchange.kit.http_connection import HEAD_BYTES_MAX
 from tests.e2e.served import Served, problem, served
 from tests.faults import quiet
 
