@@ -32,8 +32,10 @@ _RESPONSE: Final = "#/components/responses/{name}"
 _REFUSES: Final = "exchange_refuses"
 _PRODUCES: Final = "exchange_produces"
 _COUNTS_ROWS: Final = "exchange_counts_rows"
+_LINES: Final = "exchange_lines"
 _REVALIDATES: Final = "exchange_revalidates"
 _JSON: Final = "application/json"
+NDJSON_TYPE: Final = "application/x-ndjson"
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -141,6 +143,11 @@ def produces(*media_types: str, counts_rows: bool = False) -> dict[str, Any]:
     """
     types = tuple(each.partition(";")[0] for each in media_types)
     return {_PRODUCES: types, _COUNTS_ROWS: counts_rows}
+
+
+def streams(line: type[msgspec.Struct]) -> dict[str, Any]:
+    """Declare that a route answers with lines, each such a struct as JSON, beside `requires(...)`."""
+    return {_LINES: line}
 
 
 def revalidates() -> dict[str, Any]:
@@ -274,6 +281,10 @@ def _answer(handler: HTTPRouteHandler, schemas: dict[str, Any]) -> dict[str, Any
         file = {"schema": {"type": "string", "format": "binary"}}
         answer["content"] = dict.fromkeys(produced, file)
         names += [_ATTACHED, _ROWS] if handler.opt.get(_COUNTS_ROWS) else [_ATTACHED]
+    elif (line := handler.opt.get(_LINES)) is not None:
+        # OpenAPI 3.2 has `itemSchema` for this; 3.1 has a place for extensions only.
+        text = {"type": "string", "description": f"Lines, each of them a {line.__name__} as JSON."}
+        answer["content"] = {NDJSON_TYPE: {"schema": text, "x-itemSchema": _schema_of(line, schemas)}}
     elif (type_ := _answered_type(handler)) is str:
         answer["content"] = {MediaType(handler.media_type).value: {"schema": {"type": "string"}}}
     elif type_ is not type(None):
