@@ -3,8 +3,6 @@
 Of the application's state: `backtests` (`Backtests`) and `questions`, which records who asked what.
 """
 
-from typing import Final
-
 import msgspec
 from litestar import Controller, post
 from litestar.background_tasks import BackgroundTask
@@ -12,16 +10,14 @@ from litestar.params import JSONBody
 from litestar.response import Stream
 
 from exchange.alerts.backtests import Backtests
-from exchange.alerts.models import NewBacktest
+from exchange.alerts.models import BacktestLine, NewBacktest
 from exchange.alerts.rules import read_span
 from exchange.alerts.service import must_be_regulator
 from exchange.kit.auth import Scope
 from exchange.kit.http_auth import requires
-from exchange.kit.http_described import produces
+from exchange.kit.http_described import NDJSON_TYPE, streams
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.questions import Questions
-
-NDJSON: Final = "application/x-ndjson"
 
 
 class BacktestController(Controller):
@@ -32,7 +28,7 @@ class BacktestController(Controller):
 
     @post(
         "",
-        opt=requires(Scope.AUDIT, keep_faults=True) | produces(NDJSON),
+        opt=requires(Scope.AUDIT, keep_faults=True) | streams(BacktestLine),
         status_code=200,
         summary="Try alert rules on the record",
     )
@@ -57,4 +53,4 @@ class BacktestController(Controller):
             await begun.lines.aclose()
             await questions.answer(request.principal, question_id, begun.found, is_whole=begun.is_whole)
 
-        return Stream(begun.lines, media_type=NDJSON, background=BackgroundTask(over))
+        return Stream(begun.lines, media_type=NDJSON_TYPE, background=BackgroundTask(over))

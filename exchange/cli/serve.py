@@ -8,6 +8,7 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from exchange.cli.failures import CommandFailure, ExitCode
 from exchange.cli.options import database_options, run
 from exchange.cli.stopping import Stop
 from exchange.kit import collector, logs
-from exchange.kit.http_wire import StreamProtocol, Wire, WireLimits
+from exchange.kit.http_connection import ProblemProtocol, StreamProtocol
+from exchange.kit.http_wire import Wire, WireLimits
 from exchange.kit.settings import ROLES, Settings
 from exchange.kit.tasks import end
 
@@ -96,7 +98,7 @@ async def serve_until(
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=wire.protocol,  # type: ignore[arg-type]  # it is called as a class would be
+        http=partial(ProblemProtocol, wire),  # type: ignore[arg-type]  # it is called as a class would be
         ws=StreamProtocol,
         ws_max_size=WEBSOCKET_BYTES_MAX,
         ws_per_message_deflate=False,

@@ -17,7 +17,7 @@ import msgspec
 from exchange.feed.history_models import ProductCalendarView
 from exchange.kit.clock import Clock
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_cny, format_hour, whole_hour
+from exchange.kit.fields import Readable, format_cny, format_hour, whole_hour
 from exchange.products.models import Origin, ProductSpec
 from exchange.products.naming import check_parts, check_product
 from matching.book import OrderBook
@@ -86,10 +86,12 @@ class Calendars:
         self._kept: dict[str, dict[tuple[int, int], _Encoded]] = {}
 
     async def read(
-        self, wanted: CalendarFilter, starts_at: str | None, ends_at: str | None
+        self, wanted: CalendarFilter, starts_at: Readable, ends_at: Readable, faults: Faults
     ) -> EncodedCalendars:
-        """Return a `CalendarsView`, its products by id; raises `InvalidInput`."""
-        faults = Faults("invalid_query")
+        """Return a `CalendarsView`, its products by id.
+
+        Raises `InvalidInput` with every fault, also those that were found before.
+        """
         for product_id in wanted.products or ():
             check_product(faults, self._products, product_id)
         check_parts(
@@ -125,7 +127,7 @@ class Calendars:
         window = f"{answer.starts_at} {answer.ends_at}".encode()
         return EncodedCalendars(_encoder.encode(answer), b"".join([window, *(row.digest for row in rows)]))
 
-    def _window(self, starts_at: str | None, ends_at: str | None, faults: Faults) -> tuple[int, int]:
+    def _window(self, starts_at: Readable, ends_at: Readable, faults: Faults) -> tuple[int, int]:
         """Return the hours that are asked for, within the longest listing horizon."""
         first_hour = self._clock.hour() + 1
         horizon_hour = first_hour + max(each.listing_horizon_hours for each in self._products.values())

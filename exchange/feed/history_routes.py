@@ -73,7 +73,7 @@ class HistoryController(Controller):
     @get("/calendar", opt=public(query=CalendarsQuery), summary="Read prices of many products hour by hour")
     async def calendar(self, request: ApiRequest) -> Response[CalendarsView]:
         """For each product and delivery hour the cheapest ask, the best bid and the free GPUs, as columns."""
-        query = request.query(CalendarsQuery)
+        query, faults = request.query_with_holes(CalendarsQuery)
         calendars: Calendars = request.app.state.calendars
         wanted = CalendarFilter(
             products=query.product,
@@ -82,14 +82,16 @@ class HistoryController(Controller):
             hub=query.hub,
             interconnect=query.interconnect,
         )
-        found = await calendars.read(wanted, query.starts_at, query.ends_at)
+        found = await calendars.read(wanted, query.starts_at, query.ends_at, faults)
         return answer_unless_known(request, found.body, found.digest)
 
     @get("/{product:str}/candles", opt=public(query=CandlesQuery), summary="Read what traded by hour or day")
     async def candles(self, request: ApiRequest, product: FromPath[str]) -> Response[CandlesView]:
         """Open, high, low, close, average and volume, by the time of trade or by the hours delivered."""
-        query = request.query(CandlesQuery)
-        found = _history(request).candles(product, query.interval, query.by, query.starts_at, query.ends_at)
+        query, faults = request.query_with_holes(CandlesQuery)
+        found = _history(request).candles(
+            product, query.interval, query.by, query.starts_at, query.ends_at, faults
+        )
         return answer_unless_known(request, found)
 
     @get("/indices", summary="List the price indices")
@@ -100,6 +102,6 @@ class HistoryController(Controller):
     @get("/indices/{index:str}", opt=public(query=IndexQuery), summary="Read a price index over time")
     async def index(self, request: ApiRequest, index: FromPath[str]) -> Response[IndexView]:
         """What a GPU-hour of an accelerator cost, or how high the prices of an origin stood."""
-        query = request.query(IndexQuery)
-        found = await _history(request).index(index, query.interval, query.starts_at, query.ends_at)
+        query, faults = request.query_with_holes(IndexQuery)
+        found = await _history(request).index(index, query.interval, query.starts_at, query.ends_at, faults)
         return answer_unless_known(request, found)

@@ -17,8 +17,8 @@ from exchange.feed.history_models import (
 from exchange.feed.indices import METHODOLOGY, PriceIndex, indices_of, value_view, values_of
 from exchange.feed.periods import HOURS_OF, asked_periods
 from exchange.kit.clock import Clock
-from exchange.kit.errors import NotFound
-from exchange.kit.fields import format_cny, format_hour
+from exchange.kit.errors import Faults, NotFound
+from exchange.kit.fields import Readable, format_cny, format_hour
 from exchange.orders.rules import average_price
 from exchange.products.models import ProductSpec
 
@@ -33,17 +33,23 @@ class HistoryService:
         self._indices = indices_of(products.values())
 
     def candles(
-        self, product_id: str, interval: Interval, by: CandleClock, starts_at: str | None, ends_at: str | None
+        self,
+        product_id: str,
+        interval: Interval,
+        by: CandleClock,
+        starts_at: Readable,
+        ends_at: Readable,
+        faults: Faults,
     ) -> CandlesView:
         """Return a product's candles of the periods that begin in a window.
 
         By default those of the last seven days, by day of the last 31; by delivery of as many that are next.
-        Raises `NotFound`, `InvalidInput`.
+        Raises `NotFound`, and `InvalidInput` with every fault, also those that were found before.
         """
         if product_id not in self._products:
             raise NotFound(detail="there is no product of this id; GET /v1/products lists them")
         is_ahead = by == "delivery_hour"
-        asked = asked_periods(starts_at, ends_at, interval, self._clock.hour(), ahead=is_ahead)
+        asked = asked_periods(starts_at, ends_at, interval, self._clock.hour(), faults, ahead=is_ahead)
         candles = []
         if (past := self._history.past(product_id)) is not None:
             series = past.by_delivery if is_ahead else past.by_trade
@@ -65,17 +71,17 @@ class HistoryService:
         )
 
     async def index(
-        self, index_id: str, interval: Interval, starts_at: str | None, ends_at: str | None
+        self, index_id: str, interval: Interval, starts_at: Readable, ends_at: Readable, faults: Faults
     ) -> IndexView:
         """Return an index over time, by default of the last seven days, by day of the last 31.
 
-        Raises `NotFound`, `InvalidInput`.
+        Raises as `candles`.
         """
         index = self._indices.get(index_id)
         if index is None:
             raise NotFound(detail="there is no index of this id; GET /v1/market/indices lists them")
         hour = self._clock.hour()
-        asked = asked_periods(starts_at, ends_at, interval, hour, ahead=False)
+        asked = asked_periods(starts_at, ends_at, interval, hour, faults, ahead=False)
         ends_hour = min(asked.ends_hour, hour + 1)
         values = []
         if asked.starts_hour < ends_hour:

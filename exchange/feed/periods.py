@@ -8,7 +8,7 @@ from exchange.feed.bars import DAY_HOURS
 from exchange.feed.history import DAYS_KEPT
 from exchange.feed.history_models import Interval
 from exchange.kit.errors import Faults
-from exchange.kit.fields import format_hour, whole_hour
+from exchange.kit.fields import Readable, format_hour, whole_hour
 
 PERIODS_MAX: Final = 1000
 """In one answer."""
@@ -26,15 +26,22 @@ class Periods(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def asked_periods(
-    starts_at: str | None, ends_at: str | None, interval: Interval, hour: int, *, ahead: bool
+    starts_at: Readable,
+    ends_at: Readable,
+    interval: Interval | msgspec.UnsetType,
+    hour: int,
+    faults: Faults,
+    *,
+    ahead: bool,
 ) -> Periods:
     """Return what was asked for at an hour, by default the latest periods, or with `ahead` the next ones.
 
-    Raises `InvalidInput` with every fault.
+    Raises `InvalidInput` with every fault, also those that were found before.
     """
-    faults = Faults("invalid_query")
     oldest_hour = (hour // DAY_HOURS - DAYS_KEPT) * DAY_HOURS
     latest_hour = hour + 1 + HOURS_AHEAD_MAX
+    # Where the interval itself is at fault, a window is judged by the one that takes the longest.
+    interval = interval or "1d"
     default_hours = PERIODS_DEFAULT[interval] * HOURS_OF[interval]
     starts_hour = whole_hour(faults, "?starts_at", starts_at)
     ends_hour = whole_hour(faults, "?ends_at", ends_at)

@@ -77,16 +77,16 @@ class MarketController(Controller):
     @get("/{product:str}/calendar", opt=public(query=CalendarQuery), summary="Read prices hour by hour")
     async def calendar(self, request: ApiRequest, product: FromPath[str]) -> Response[CalendarView]:
         """For each delivery hour the cheapest ask, the best bid and the free GPUs."""
-        query = request.query(CalendarQuery)
-        found = _market(request).calendar(product, query.starts_at, query.ends_at)
+        query, faults = request.query_with_holes(CalendarQuery)
+        found = _market(request).calendar(product, query.starts_at, query.ends_at, faults)
         return answer_unless_known(request, found)
 
     @get("/{product:str}/depth", opt=public(query=DepthQuery), summary="Read what would fill at which price")
     async def depth(self, request: ApiRequest, product: FromPath[str]) -> Response[DepthView]:
         """What a bid for the window would fill now, price by price, without capacity reserved for others."""
-        query = request.query(DepthQuery)
+        query, faults = request.query_with_holes(DepthQuery)
         found = _market(request).depth(
-            product, query.starts_at, query.ends_at, query.hours, query.quantity_gpus
+            product, query.starts_at, query.ends_at, query.hours, query.quantity_gpus, faults
         )
         return answer_unless_known(request, found)
 

@@ -22,7 +22,7 @@ from exchange.feed.models import (
 from exchange.feed.tape import Tape
 from exchange.kit.clock import Clock, format_rfc3339
 from exchange.kit.errors import Faults, NotFound
-from exchange.kit.fields import format_cny, format_hour, whole_hour
+from exchange.kit.fields import Readable, format_cny, format_hour, whole_hour
 from exchange.orders.rules import average_price
 from exchange.orders.service import OrderService
 from exchange.products.models import ProductSpec
@@ -57,13 +57,14 @@ class MarketService:
         """Every listed product."""
         return self._orders.products
 
-    def calendar(self, product_id: str, starts_at: str | None, ends_at: str | None) -> CalendarView:
+    def calendar(
+        self, product_id: str, starts_at: Readable, ends_at: Readable, faults: Faults
+    ) -> CalendarView:
         """Return prices hour by hour, by default of the next seven days.
 
-        Raises `NotFound`, `InvalidInput`.
+        Raises `NotFound`, and `InvalidInput` with every fault, also those that were found before.
         """
         product, book = self.book(product_id)
-        faults = Faults("invalid_query")
         starts_hour, ends_hour = _window(product, book, starts_at, ends_at, faults)
         faults.raise_if_any()
         return CalendarView(
@@ -77,22 +78,22 @@ class MarketService:
     def depth(
         self,
         product_id: str,
-        starts_at: str,
-        ends_at: str,
-        hours: int | None,
-        quantity_gpus: int | None,
+        starts_at: Readable,
+        ends_at: Readable,
+        hours: int | msgspec.UnsetType | None,
+        quantity_gpus: int | msgspec.UnsetType | None,
+        faults: Faults,
     ) -> DepthView:
         """Return what a bid would fill now: for the whole window, or the cheapest run of `hours` inside it.
 
-        Without a quantity everything that can be had is listed. Raises `NotFound`, `InvalidInput`.
+        Without a quantity everything that can be had is listed. Raises as `calendar`.
         """
         product, book = self.book(product_id)
-        faults = Faults("invalid_query")
-        if quantity_gpus is not None and quantity_gpus % product.lot_gpus:
+        if quantity_gpus and quantity_gpus % product.lot_gpus:
             detail = f"must be a multiple of the lot, {product.lot_gpus}"
             faults.add("?quantity_gpus", "not_a_lot_multiple", detail, quantity_gpus)
         starts_hour, ends_hour = _window(product, book, starts_at, ends_at, faults)
-        run_hours = ends_hour - starts_hour if hours is None else hours
+        run_hours = hours or ends_hour - starts_hour
         if "?ends_at" not in faults and run_hours > ends_hour - starts_hour:
             faults.add("?hours", "longer_than_window", "must fit between starts_at and ends_at", hours)
         faults.raise_if_any()
@@ -191,7 +192,7 @@ class MarketService:
 
 
 def _window(
-    product: ProductSpec, book: OrderBook, starts_at: str | None, ends_at: str | None, faults: Faults
+    product: ProductSpec, book: OrderBook, starts_at: Readable, ends_at: Readable, faults: Faults
 ) -> tuple[int, int]:
     """Return a window of delivery hours that can be traded; what is wrong with it goes to `faults`."""
     horizon_hour = book.hour + product.listing_horizon_hours

@@ -24,6 +24,7 @@ from exchange.kit.errors import Unavailable
 from exchange.kit.http_auth import AuthMiddleware, check_declared, public, requires
 from exchange.kit.http_coding import Compressing
 from exchange.kit.http_handshake import answering_handshakes, note_error
+from exchange.kit.http_head import answering_heads, take_heads
 from exchange.kit.http_limits import Limits, unlimited
 from exchange.kit.http_openapi import openapi_config, openapi_routes
 from exchange.kit.http_problems import EXCEPTION_HANDLERS, ProblemsController
@@ -122,15 +123,9 @@ def _readyz(
     return readyz
 
 
-def _probe(
-    path: str, summary: str, answer: Callable[[], Awaitable[Health]]
-) -> tuple[ControllerRouterHandler, ControllerRouterHandler]:
-    """Build the routes of a probe: GET, and HEAD, which many balancers ask by and which tells the same."""
-    opt = public() | unlimited()
-    return (
-        get(path, opt=opt, tags=["Health"], summary=summary)(answer),
-        HTTPRouteHandler(path, http_method="HEAD", opt=opt, include_in_schema=False)(answer),
-    )
+def _probe(path: str, summary: str, answer: Callable[[], Awaitable[Health]]) -> ControllerRouterHandler:
+    """Build the route of a probe."""
+    return get(path, opt=public() | unlimited(), tags=["Health"], summary=summary)(answer)
 
 
 def _body_of(type_: type[msgspec.Struct]) -> Any:
@@ -183,8 +178,8 @@ def build_app(
     `echo_type` the benchmark route `POST /v1/bench/echo` exists and reads that struct.
     """
     routes: list[ControllerRouterHandler] = [
-        *_probe("/healthz", "Is the process alive", healthz),
-        *_probe("/readyz", "Can the service take requests", _readyz(is_ready, troubles, standing, notes)),
+        _probe("/healthz", "Is the process alive", healthz),
+        _probe("/readyz", "Can the service take requests", _readyz(is_ready, troubles, standing, notes)),
         ProblemsController,
         *openapi_routes,
         *controllers,
@@ -211,10 +206,11 @@ def build_app(
         include_in_schema=True,
     )
     check_declared(app)
+    take_heads(app)
     for route in app.routes:
         if isinstance(route, HTTPRoute):
             methods[route.path_format] = ", ".join(sorted(route.methods)).encode()
-    app.asgi_handler = answering_handshakes(app.asgi_handler)
+    app.asgi_handler = answering_heads(answering_handshakes(app.asgi_handler))
     if traces is not None:
         app.asgi_handler = traces.around(app.asgi_handler)
     return app

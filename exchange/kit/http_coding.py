@@ -1,8 +1,8 @@
 """Answers sent smaller: `Compressing` sends JSON by gzip to who takes it, where it is long enough to gain.
 
-Only what a GET is answered with in one piece. What streams (exports, files) goes out as it is: it is never
-whole in memory, and has forms of its own that are smaller (ZIP, Parquet). What has an entity tag is
-compressed once for all who are told the same; long answers are compressed beside the event loop.
+Only what a GET, or its HEAD, is answered with in one piece. What streams (exports, files) goes out as it is:
+it is never whole in memory, and has forms of its own that are smaller (ZIP, Parquet). What has an entity tag
+is compressed once for all who are told the same; long answers are compressed beside the event loop.
 
 Invariant: a coding is another sequence of bytes, so it has another strong tag (`http_cached` makes it so).
 
@@ -20,6 +20,7 @@ from typing import Any, Final
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from exchange.kit.http_head import READS
 from exchange.kit.http_scope import header
 
 GZIP: Final = "gzip"
@@ -59,7 +60,7 @@ class Compressing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through; its answer goes out compressed where that is worth it."""
-        if scope["type"] == ScopeType.HTTP and scope["method"] == "GET" and _takes_gzip(scope):
+        if scope["type"] == ScopeType.HTTP and scope["method"] in READS and _takes_gzip(scope):
             send = self._compressing(send)
         await self.app(scope, receive, send)
 

@@ -6,7 +6,7 @@ Which refusals those are follows from what a route reads (`_refusals`); the few 
 declared (`refuses`). There is no `default`: a status that does not stand here is a fault, and every test that
 serves the exchange looks for one.
 
-Known limits: what is refused before there is a request (408 and 431, see `http_wire`) belongs to no route.
+Known limits: what is refused before there is a request (408, 431, see `http_connection`) is of no route.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,6 +21,7 @@ from litestar.routes import HTTPRoute
 
 from exchange.kit.http_auth import ONCE, QUERY, RAW_BODY, SAME_ORIGIN, SCOPES
 from exchange.kit.http_coding import VARY
+from exchange.kit.http_head import READS
 from exchange.kit.http_limits import is_unlimited
 from exchange.kit.http_problems import PROBLEM_TYPE, Problem
 from exchange.kit.http_request import IDEMPOTENCY_KEY_PATTERN
@@ -31,9 +32,10 @@ _RESPONSE: Final = "#/components/responses/{name}"
 _REFUSES: Final = "exchange_refuses"
 _PRODUCES: Final = "exchange_produces"
 _COUNTS_ROWS: Final = "exchange_counts_rows"
+_LINES: Final = "exchange_lines"
 _REVALIDATES: Final = "exchange_revalidates"
 _JSON: Final = "application/json"
-_READS: Final = {"GET", "HEAD"}
+NDJSON_TYPE: Final = "application/x-ndjson"
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -141,6 +143,11 @@ def produces(*media_types: str, counts_rows: bool = False) -> dict[str, Any]:
     """
     types = tuple(each.partition(";")[0] for each in media_types)
     return {_PRODUCES: types, _COUNTS_ROWS: counts_rows}
+
+
+def streams(line: type[msgspec.Struct]) -> dict[str, Any]:
+    """Declare that a route answers with lines, each such a struct as JSON, beside `requires(...)`."""
+    return {_LINES: line}
 
 
 def revalidates() -> dict[str, Any]:
@@ -257,7 +264,7 @@ def _refusals(operation: Mapping[str, Any], handler: HTTPRouteHandler, method: s
         statuses |= {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
     if not is_unlimited(handler.opt):
         statuses.add(HTTPStatus.TOO_MANY_REQUESTS)
-    if method not in _READS:
+    if method not in READS:
         statuses.add(HTTPStatus.CONFLICT)
     if "requestBody" in operation:
         statuses |= {HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
@@ -274,6 +281,10 @@ def _answer(handler: HTTPRouteHandler, schemas: dict[str, Any]) -> dict[str, Any
         file = {"schema": {"type": "string", "format": "binary"}}
         answer["content"] = dict.fromkeys(produced, file)
         names += [_ATTACHED, _ROWS] if handler.opt.get(_COUNTS_ROWS) else [_ATTACHED]
+    elif (line := handler.opt.get(_LINES)) is not None:
+        # OpenAPI 3.2 has `itemSchema` for this; 3.1 has a place for extensions only.
+        text = {"type": "string", "description": f"Lines, each of them a {line.__name__} as JSON."}
+        answer["content"] = {NDJSON_TYPE: {"schema": text, "x-itemSchema": _schema_of(line, schemas)}}
     elif (type_ := _answered_type(handler)) is str:
         answer["content"] = {MediaType(handler.media_type).value: {"schema": {"type": "string"}}}
     elif type_ is not type(None):

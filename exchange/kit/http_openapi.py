@@ -29,8 +29,8 @@ _PAGE_POLICY: Final = (
 _DESCRIPTION: Final = (
     "Rent and sell GPU-hours on an open exchange. Money is decimal strings of CNY, times are RFC 3339, "
     "windows start and end on whole hours. Errors are problem+json; every code is explained at /problems. "
-    "What is no request of HTTP/1.1, or does not come in time, is answered 400, 408 or 431 before it has a "
-    "path."
+    "HEAD is taken wherever GET is. What is no request of HTTP/1.1, or does not come in time, is answered "
+    "400, 408 or 431 before it has a path."
 )
 _KEY: Final = (
     "An API key, such as cx_01hzx0d9k3e7q_... A key that was made with `signing_public_key` also signs each "

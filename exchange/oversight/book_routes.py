@@ -8,7 +8,6 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import Faults
 from exchange.kit.http_auth import requires
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.book_models import BookQuery, BookRange, BookThen
@@ -31,17 +30,17 @@ class BookHistoryController(Controller):
         Rebuilt from the journal, whatever was stored meanwhile: from a book kept at a mark and the at most
         2,000 commands after it.
         """
-        query = request.query(BookQuery)
-        _check(query)
+        query, faults = request.query_with_holes(BookQuery)
+        check_reason(query.reason, faults, is_needed=False)
         history: BookHistory = request.app.state.book_history
         questions: Questions = request.app.state.questions
-        history.product(product)
+        place = await history.place(product, query, faults)
         asked = {"product": product, **msgspec.to_builtins(query)}
         return await questions.told(
             request.principal,
             "books",
             asked,
-            lambda: history.then(product, query),
+            lambda: history.then(product, place, query),
             lambda book: len(book.data),
         )
 
@@ -52,16 +51,11 @@ class BookHistoryController(Controller):
     )
     async def book_range(self, request: ApiRequest, product: FromPath[str]) -> BookRange:
         """Return the first and the last command of the product's partition with their times, for a slider."""
-        query = request.query(Asked)
-        _check(query)
+        query, faults = request.query_with_holes(Asked)
+        check_reason(query.reason, faults, is_needed=False)
+        faults.raise_if_any()
         history: BookHistory = request.app.state.book_history
         questions: Questions = request.app.state.questions
         history.product(product)
         asked = {"product": product, "reason": query.reason}
         return await questions.told(request.principal, "books/range", asked, lambda: history.range(product))
-
-
-def _check(query: Asked) -> None:
-    faults = Faults("invalid_query")
-    check_reason(query.reason, faults, is_needed=False)
-    faults.raise_if_any()

@@ -3,8 +3,6 @@
 Needs `lives` (`Lives`) and `questions` (`Questions`) in the application's state.
 """
 
-from typing import TypeVar
-
 import msgspec
 from litestar import Controller, get
 from litestar.params import FromPath
@@ -17,11 +15,10 @@ from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.kit.ids import ID_MAX
 from exchange.oversight.life_models import OrderLife, Question, TradeLife, VoucherLife, VoucherLifeQuery
-from exchange.oversight.lives import Lives
+from exchange.oversight.lives import MOVEMENTS, Lives
 from exchange.oversight.models import AboutSomebody
 from exchange.oversight.questions import Questions, check_reason
 
-A = TypeVar("A", bound=AboutSomebody)
 _QUESTIONS = "oversight-questions"
 
 
@@ -47,7 +44,7 @@ class LivesController(Controller):
     )
     async def order_life(self, request: ApiRequest, order_id: FromPath[str]) -> OrderLife:
         """Return an order of any participant with every step it took, in order, and its trades."""
-        query = _read(request, AboutSomebody)
+        query = _read(request)
         value = id_in_path("ord", order_id, "no such order")
         asked = {"order_id": order_id, "reason": query.reason}
         return await _questions(request).told(
@@ -61,7 +58,7 @@ class LivesController(Controller):
     )
     async def trade_life(self, request: ApiRequest, trade_id: FromPath[str]) -> TradeLife:
         """Return a trade with the steps of its record, its money, its hours, and what vouchers paid."""
-        query = _read(request, AboutSomebody)
+        query = _read(request)
         value = id_in_path("trd", trade_id, "no such trade")
         asked = {"trade_id": trade_id, "reason": query.reason}
         return await _questions(request).told(
@@ -75,11 +72,17 @@ class LivesController(Controller):
     )
     async def voucher_life(self, request: ApiRequest, voucher_id: FromPath[str]) -> VoucherLife:
         """Return a voucher with its steps and, page by page, everything that moved of its money."""
-        query = _read(request, VoucherLifeQuery)
+        query, faults = request.query_with_holes(VoucherLifeQuery)
+        check_reason(query.reason, faults)
+        after_id = place_in(MOVEMENTS, query.cursor, Part.ID, otherwise=0, faults=faults)
+        faults.raise_if_any()
         value = id_in_path("vch", voucher_id, "no such voucher")
         asked = {"voucher_id": voucher_id, **msgspec.to_builtins(query)}
         return await _questions(request).told(
-            request.principal, "vouchers", asked, lambda: _lives(request).voucher(value, query)
+            request.principal,
+            "vouchers",
+            asked,
+            lambda: _lives(request).voucher(value, after_id, query.limit),
         )
 
     @get(
@@ -110,8 +113,8 @@ def _questions(request: ApiRequest) -> Questions:
     return questions
 
 
-def _read(request: ApiRequest, type_: type[A]) -> A:
-    query, faults = request.query_with_holes(type_)
+def _read(request: ApiRequest) -> AboutSomebody:
+    query, faults = request.query_with_holes(AboutSomebody)
     check_reason(query.reason, faults)
     faults.raise_if_any()
     return query

@@ -2,11 +2,11 @@
 
 from exchange.kit.database import Database
 from exchange.kit.errors import NotFound
-from exchange.kit.http_pages import Part, encode_cursor, place_in
+from exchange.kit.http_pages import encode_cursor
 from exchange.oversight import life_views, rules, store
-from exchange.oversight.life_models import OrderLife, TradeLife, VoucherLife, VoucherLifeQuery
+from exchange.oversight.life_models import OrderLife, TradeLife, VoucherLife
 
-_MOVEMENTS = "oversight-voucher-movements"
+MOVEMENTS = "oversight-voucher-movements"
 
 
 class Lives:
@@ -43,20 +43,19 @@ class Lives:
                 await store.captures_of_trade(connection, trade_id),
             )
 
-    async def voucher(self, voucher_id: int, query: VoucherLifeQuery) -> VoucherLife:
+    async def voucher(self, voucher_id: int, after_id: int, limit: int) -> VoucherLife:
         """Return a voucher with its steps and a page of its movements, oldest first; raises `NotFound`."""
-        after_id = place_in(_MOVEMENTS, query.cursor, Part.ID, otherwise=0)
         async with self._reads.snapshot() as connection:
             voucher = await store.voucher_by_id(connection, voucher_id)
             if voucher is None:
                 raise NotFound(detail="no such voucher")
             steps = await store.steps_of_voucher(connection, voucher_id)
             accounts = [voucher["account_id"], voucher["escrow_account_id"]]
-            moved = await store.movements_of_voucher(connection, accounts, after_id, query.limit + 1)
-        page = moved[: query.limit]
+            moved = await store.movements_of_voucher(connection, accounts, after_id, limit + 1)
+        page = moved[:limit]
         return VoucherLife(
             voucher=life_views.voucher_facts(voucher),
             steps=[life_views.voucher_change(row) for row in steps],
             movements=[life_views.voucher_movement(row) for row in page],
-            next_cursor=encode_cursor(_MOVEMENTS, page[-1]["id"]) if len(moved) > query.limit else None,
+            next_cursor=encode_cursor(MOVEMENTS, page[-1]["id"]) if len(moved) > limit else None,
         )

@@ -9,7 +9,7 @@ from litestar.params import FromPath
 
 from exchange.kit.auth import Scope
 from exchange.kit.csv_file import CSV_TYPE
-from exchange.kit.errors import Faults, NotFound
+from exchange.kit.errors import NotFound
 from exchange.kit.http_auth import requires
 from exchange.kit.http_described import produces
 from exchange.kit.http_request import ApiRequest
@@ -54,8 +54,7 @@ class ReportsController(Controller):
 async def _report(request: ApiRequest, name: str, what: str) -> Report:
     if name not in KINDS:
         raise NotFound(detail="there is no such report; GET /v1/oversight/reports lists them")
-    query = request.query(ReportQuery)
-    faults = Faults("invalid_query")
+    query, faults = request.query_with_holes(ReportQuery)
     check_reason(query.reason, faults, is_needed=False)
     reports: Reports = request.app.state.reports
     questions: Questions = request.app.state.questions

@@ -9,6 +9,7 @@ from exchange.kit.clock import Clock, datetime_of, format_rfc3339, us_of
 from exchange.kit.csv_file import csv_bytes
 from exchange.kit.database import Connection, Database
 from exchange.kit.errors import Faults
+from exchange.kit.fields import Readable
 from exchange.oversight import report_rules, store
 from exchange.oversight.report_definitions import KINDS
 from exchange.oversight.report_models import Report, ReportName, ReportQuery, ReportRow, Span
@@ -27,21 +28,22 @@ class Reports:
         self._clock = clock
 
     def span_of(self, query: ReportQuery, faults: Faults) -> Span:
-        """Return the days a query means; raises `InvalidInput` with all that is wrong with it."""
+        """Return the days a query means; raises `InvalidInput` with every fault, also those found before."""
         tomorrow = datetime_of(self._clock.now_us()).date() + timedelta(days=1)
         until_day = self._day(faults, "?until", query.until, tomorrow) or tomorrow
         from_day = self._day(faults, "?from", query.from_, tomorrow)
         if from_day is None:
             from_day = until_day - timedelta(days=DAYS_DEFAULT)
-        if not faults and not from_day < until_day <= from_day + timedelta(days=DAYS_MAX):
+        are_read = "?from" not in faults and "?until" not in faults
+        if are_read and not from_day < until_day <= from_day + timedelta(days=DAYS_MAX):
             name, text = ("until", query.until) if query.until is not None else ("from", query.from_)
             detail = f"from must be before until, by at most {DAYS_MAX} days"
             faults.add(f"?{name}", "out_of_range", detail, text)
         faults.raise_if_any()
         return Span(from_day, until_day, query.by)
 
-    def _day(self, faults: Faults, pointer: str, text: str | None, tomorrow: date) -> date | None:
-        if text is None:
+    def _day(self, faults: Faults, pointer: str, text: Readable, tomorrow: date) -> date | None:
+        if not isinstance(text, str):
             return None
         try:
             day = date.fromisoformat(text)

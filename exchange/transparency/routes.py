@@ -10,14 +10,13 @@ from litestar import Controller, get
 from litestar.params import FromPath
 
 from exchange.kit.auth import Scope
-from exchange.kit.errors import Faults
 from exchange.kit.http_auth import public, requires
 from exchange.kit.http_described import refuses
 from exchange.kit.http_pages import Page, page_of
 from exchange.kit.http_path import id_in_path
 from exchange.kit.http_request import ApiRequest
 from exchange.oversight.models import AboutSomebody
-from exchange.oversight.questions import Questions, check_reason
+from exchange.oversight.questions import Questions, check_reason, was_given
 from exchange.transparency.models import (
     AskConsistency,
     CheckpointView,
@@ -55,9 +54,8 @@ async def latest_checkpoint(request: ApiRequest) -> LogHead:
 )
 async def consistency(request: ApiRequest) -> ConsistencyProof:
     """Return the hashes by which one checkpoint is shown to go on from an earlier one."""
-    query = request.query(AskConsistency)
-    faults = Faults("invalid_query")
-    if query.old_size > query.new_size:
+    query, faults = request.query_with_holes(AskConsistency)
+    if was_given(query.old_size) and was_given(query.new_size) and query.old_size > query.new_size:
         faults.add("?old_size", "out_of_range", "must be at most new_size", query.old_size)
     faults.raise_if_any()
     return await _proofs(request).consistency(query.old_size, query.new_size)

@@ -1,4 +1,4 @@
-"""What a query parameter must refuse, percent-encoded: by its schema, and by the meaning of its text."""
+"""What a query must refuse, percent-encoded: by its schema, by the meaning of a text, or of some together."""
 
 import base64
 import json
@@ -36,6 +36,20 @@ EXTREMES: Final[tuple[int | str, ...]] = (
     *(0, -1, 253_402_300_800_000_000, -62_135_596_800_000_001, "", "\0", "a\0b", "\U0010ffff", "x" * 200),
 )
 """Parts of cursors at and beyond what columns can hold; the long numbers are the first times out of range."""
+_SENSELESS: Final = {
+    **dict.fromkeys(("product", "accelerator", "hub", "interconnect"), "no-such-thing"),
+    "cursor": "rubbish",
+    "reason": "%20",
+}
+"""Of parameters whose schema does not tell what they mean: a name that nothing has, nothing to see."""
+_SPANS: Final = (("starts", "ends"), ("from", "until"), ("_min_", "_max_"), ("old_", "new_"))
+_INVERTED: Final = {
+    "a time": ("2026-02-26T09:00:00Z", "2026-02-26T08:00:00Z"),
+    "an amount": ("2", "1"),
+    "a date": ("2026-02-26", "2026-02-25"),
+    "how many": ("2", "1"),
+}
+"""By what a parameter is said to be: two values in the wrong order."""
 _NO_IDS: Final = (2**63, 1.5, None, "x", [1])
 
 
@@ -73,6 +87,19 @@ def by_meaning(description: Description, schema: Schema) -> Iterator[str]:
         for meaning, texts in MEANINGS.items():
             if each.get("description", "").startswith(meaning):
                 yield from map(quote, texts)
+
+
+def senseless(description: Description, operation: Operation) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yield parameters of the right form, that mean nothing, alone or together."""
+    for name, schema in operation.query.items():
+        text = next(by_meaning(description, schema), None) or _SENSELESS.get(name)
+        if text is not None:
+            yield ((name, text),)
+        latter = next((name.replace(*ends) for ends in _SPANS if ends[0] in name), name)
+        if latter != name and latter in operation.query:
+            told = next(description.alternatives(schema)).get("description", "")
+            larger, smaller = next(both for words, both in _INVERTED.items() if told.startswith(words))
+            yield (name, larger), (latter, smaller)
 
 
 def required_of(description: Description, operation: Operation) -> dict[str, str]:

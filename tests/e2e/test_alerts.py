@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+import jsonschema_rs
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
@@ -362,8 +364,9 @@ async def test_a_regulator_tries_rules_over_http_and_only_the_question_is_kept(
     before = await market.house.rows()
     answer = await market.regulator.send("POST", path, json=body)
     assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("application/x-ndjson")
-    *way, last = [json.loads(line) for line in answer.text.splitlines()]
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    await check_lines(market, path, answer, lines)
+    *way, last = lines
     assert all(each["result"] is None and each["read"] <= each["all"] for each in way)
     assert last["read"] == last["all"] > 0
     told = last["result"]
@@ -383,6 +386,22 @@ async def test_a_regulator_tries_rules_over_http_and_only_the_question_is_kept(
     assert (asked["query"], asked["reason"]) == ("alert-rules/backtest", "case 7")
     assert asked["asked"]["rules"] == json.loads(json.dumps(rules))
     assert (asked["rows"], asked["is_whole"]) == (told["alerts_found"], True)
+
+
+async def check_lines(market: Market, path: str, answer: httpx.Response, lines: list[Any]) -> None:
+    """Check an answer of lines against the API's own description: its type, its headers, and each line."""
+    document = await market.regulator.get("/schema/openapi.json")
+    described = document["paths"][path]["post"]["responses"]["200"]
+    [(media_type, content)] = described["content"].items()
+    assert answer.headers["content-type"] == media_type
+    headers = document["components"]["headers"]
+    assert {name for name in described["headers"] if headers[name].get("required")} <= {
+        name.title() for name in answer.headers
+    }
+    schema = {**content["x-itemSchema"], "components": document["components"]}
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    assert [error.message for line in lines for error in validator.iter_errors(line)] == []
+    assert not validator.is_valid({**lines[-1], "read": "all"})
 
 
 async def test_what_cannot_be_tried_is_refused_with_every_fault(market: Market) -> None:

@@ -3,12 +3,21 @@
 Method: over a real socket, from the API's own description, by the operator's key, which opens every route.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.bad_queries import EXTREMES, by_meaning, by_schema, cursor_of, query_of, required_of
+from tests.e2e.bad_queries import (
+    EXTREMES,
+    by_meaning,
+    by_schema,
+    cursor_of,
+    query_of,
+    required_of,
+    senseless,
+)
 from tests.e2e.document import Description, Operation
 from tests.e2e.good_bodies import BODIES, good, route_of
 from tests.e2e.served import pointers, problem
@@ -53,6 +62,14 @@ CURSOR_LISTS = (
         "statement_claims",
     ),
 )
+JUDGED_BY = {"cursor": {"order"}}
+"""By which others a parameter is judged: nothing can be said of it while they cannot be read."""
+OF_FORM_ALONE = {
+    "GET /v1/market/{product}/trades",
+    "POST /v1/capacity/import",
+    "POST /v1/claims/{claim_id}/evidence",
+}
+"""Routes of whose parameters the form says all."""
 CURSOR_PARTS: tuple[tuple[int | str, ...], ...] = ((1,), ("a",), (1, 1), (1, 1, 1))
 UNKNOWN_LETTERS = "7zzzzzzzzzzzz"
 RUBBISH = (
@@ -127,6 +144,67 @@ async def test_all_faults_of_a_query_are_named_in_one_answer(stage: Stage, descr
         named = pointers(problem(answer, 422, "invalid_query"))
         assert named == {f"?{name}" for name in names}, operation.title
     assert await stage.house.rows() == before
+
+
+async def test_what_means_nothing_is_named_beside_what_cannot_be_read(
+    stage: Stage, description: Description
+) -> None:
+    wrong = []
+    of_form_alone = set()
+    for operation in description.operations.values():
+        tried = 0
+        for given in senseless(description, operation):
+            names = {name for name, _ in given}
+            judged_by = set().union(*(JUDGED_BY.get(name, set()) for name in names))
+            unread = {*operation.query, "no_such_parameter"} - names - judged_by
+            query = "&".join(
+                f"{name}={text}" for name, text in (*given, *((name, "a%00b") for name in unread))
+            )
+            answer = await stage.operator.send(operation.method, f"{address(stage, operation)}?{query}")
+            tried += 1
+            named = {pointer.removeprefix("?") for pointer in pointers(problem(answer, 422, "invalid_query"))}
+            if not (unread <= named and named & names):
+                wrong.append(f"{operation.title} {query}: {named}")
+        if operation.query and not tried:
+            of_form_alone.add(operation.title)
+    assert not wrong, "\n".join(wrong)
+    assert of_form_alone == OF_FORM_ALONE
+
+
+@pytest.mark.parametrize(
+    "path,query,named",
+    [
+        (
+            "/v1/market/nvidia-h100-sxm.guian.ib-ndr400/depth",
+            "starts_at={0}&ends_at={2}&hours=9&quantity_gpus=3&x=1",
+            {"?hours", "?quantity_gpus", "?x"},
+        ),
+        (
+            "/v1/market/nvidia-h100-sxm.guian.ib-ndr400/depth",
+            "starts_at={0}&ends_at={2}&hours=x&quantity_gpus=3",
+            {"?hours", "?quantity_gpus"},
+        ),
+        (
+            "/v1/market/{product}/candles",
+            "starts_at={0}&ends_at={9000}&interval=2h",
+            {"?ends_at", "?interval"},
+        ),
+        ("/v1/market/{product}/calendar", "starts_at={0}&ends_at={9000}&x=1", {"?ends_at", "?x"}),
+        ("/v1/oversight/books/{product}", "at={9000}&sequence=1&limit=0", {"?at", "?sequence", "?limit"}),
+        ("/v1/oversight/books/{product}", "sequence=99999&limit=0", {"?sequence", "?limit"}),
+        (
+            "/v1/oversight/reports/stacking",
+            "from=2026-01-01&until=2025-01-01&by=year",
+            {"?until", "?by"},
+        ),
+    ],
+)
+async def test_rules_of_a_route_of_its_own_are_told_with_what_cannot_be_read(
+    stage: Stage, path: str, query: str, named: set[str]
+) -> None:
+    hours = re.sub(r"{(\d+)}", lambda found: stage.hour(int(found[1])), query)
+    answer = await stage.operator.send("GET", f"{path.format(**stage.ids)}?{hours}")
+    assert pointers(problem(answer, 422, "invalid_query")) == named
 
 
 async def test_no_forged_cursor_makes_a_list_fail(stage: Stage, description: Description) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from exchange.kit.http_wire import HEAD_BYTES_MAX
+from exchange.kit.http_connection import HEAD_BYTES_MAX
 from tests.e2e.served import Served, problem, served
 from tests.faults import quiet
 
@@ -75,11 +75,12 @@ async def test_bytes_that_are_no_request_are_a_problem(house: Served, name: str)
 
 async def test_an_answer_to_head_has_no_body(house: Served) -> None:
     asked = b"HEAD /%b HTTP/1.1\r\nHost: x\r\n\r\n"
+    heads = (b"readyz", b"nowhere", b"v1/market", b"static/openapi-page.js", b"v1/orders")
     async with connection(house) as (reader, writer):
-        writer.write(asked % b"readyz" + asked % b"nowhere" + b"GET /healthz HTTP/1.0\r\n\r\n")
+        writer.write(b"".join(asked % each for each in heads) + b"GET /healthz HTTP/1.0\r\n\r\n")
         content = await reader.read()
     statuses = [line.split()[1] for line in content.splitlines() if line.startswith(b"HTTP/1.1 ")]
-    assert statuses == [b"200", b"404", b"200"]
+    assert statuses == [b"200", b"404", b"200", b"200", b"401", b"200"]
     assert content.count(b"{") == 1
 
 

@@ -74,6 +74,9 @@ async def test_every_address_of_the_console_is_its_page(house: Served, path: str
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache"
     check_guarded(answer)
+    head = await house.http.head(f"/console{path}")
+    ours = {**answer.headers, "date": "", "x-request-id": ""}
+    assert ({**head.headers, "date": "", "x-request-id": ""}, head.content) == (ours, b"")
     known = {"If-None-Match": f'"x", W/{answer.headers["etag"]}'}
     again = await house.http.get(f"/console{path}", headers=known)
     assert (again.status_code, again.content) == (304, b"")

@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from exchange.kit.http_wire import HEAD_BYTES_MAX, HEADERS_MAX, Wire, WireLimits
+from exchange.kit.http_connection import HEAD_BYTES_MAX, HEADERS_MAX
+from exchange.kit.http_wire import Wire, WireLimits
 from tests.e2e.served import DEADLINE_S, Served, eventually, problem, served
 from tests.e2e.stage import set_scene
 from tests.e2e.test_bad_bytes import answer_of, connection

@@ -13,7 +13,7 @@ import pytest
 from exchange.app import Exchange
 from exchange.feed.service import MarketService
 from exchange.kit.auth import Principal
-from exchange.kit.errors import RateLimited
+from exchange.kit.errors import Faults, RateLimited
 from exchange.kit.ids import decode_id, new_id
 from exchange.kit.redis import Redis
 from exchange.orders.models import OrderStatus
@@ -70,7 +70,8 @@ async def test_each_gateway_shows_the_market_of_the_leader(fleet: Fleet) -> None
             assert second.tape(product, 10) == first.tape(product, 10)
             assert not of_engine.tape(product, 10).data
             for market in markets[1:]:
-                assert market.calendar(product, None, None) == of_engine.calendar(product, None, None)
+                calendars = [each.calendar(product, None, None, Faults()) for each in (market, of_engine)]
+                assert calendars[0] == calendars[1]
             bid = world.order(Side.BUY, product, price=210, quantity_gpus=20)
             ask = world.order(Side.SELL, product, price=150, window=(1, 2))
             previews = [

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from exchange.feed.history_service import HistoryService
+from exchange.kit.errors import Faults
 from exchange.kit.http_coding import COMPRESSED_FROM_BYTES
 from tests.integration.fleets import Fleet, eventually
 from tests.market_past import addresses, client_of, relayed, trade_a_while
@@ -120,7 +121,7 @@ async def test_gateways_answer_the_same(database_url: str, redis_url: str, tmp_p
         assert tags[0] == tags[1]
         candles = [
             HistoryService(products=each.products, history=each.relay.history, clock=each.clock).candles(
-                product, "1h", "delivery_hour", None, None
+                product, "1h", "delivery_hour", None, None, Faults()
             )
             for each in gateways
         ]

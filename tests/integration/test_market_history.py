@@ -20,6 +20,7 @@ from exchange.feed.history_service import HistoryService
 from exchange.feed.relay import Relay
 from exchange.kit.clock import ManualClock, us_of_hour
 from exchange.kit.database import Database
+from exchange.kit.errors import Faults
 from exchange.kit.fields import format_hour
 from exchange.participants.models import ParticipantKind
 from exchange.products.models import ProductSpec
@@ -280,10 +281,10 @@ async def answers_of(
     found: list[object] = [await service.indices()]
     for starts_hour in range(oldest_hour, clock.hour() + 2160, 1000):
         window = (format_hour(starts_hour), format_hour(starts_hour + 1000))
-        found += [await service.index(name, "1h", *window) for name in ("domestic", "foreign")]
+        found += [await service.index(name, "1h", *window, Faults()) for name in ("domestic", "foreign")]
         for name in {trade.product for trade in trades}:
             found += [
-                service.candles(name, interval, by, *window)
+                service.candles(name, interval, by, *window, Faults())
                 for interval in ("1h", "1d")
                 for by in ("trade_time", "delivery_hour")
             ]

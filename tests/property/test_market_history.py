@@ -21,6 +21,7 @@ from exchange.feed.rules import tape_trades
 from exchange.feed.spot import is_outlier, median_ticks
 from exchange.feed.tape import Tape
 from exchange.kit.clock import ManualClock, us_of_hour
+from exchange.kit.errors import Faults
 from exchange.kit.fields import format_hour
 from exchange.orders.models import Step
 from exchange.products.models import Origin, ProductSpec
@@ -139,7 +140,7 @@ def test_candles_are_what_was_traded(trades: list[PlainTrade], by: CandleClock, 
             candle = plain_candle(own, hour, hour + length, by)
             if candle is not None:
                 expected.append({"starts_at": format_hour(hour), **candle})
-        candles = service.candles(name, interval, by, *window).data
+        candles = service.candles(name, interval, by, *window, Faults()).data
         assert [msgspec.to_builtins(each) for each in candles] == expected
 
 

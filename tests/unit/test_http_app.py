@@ -122,7 +122,7 @@ def test_unknown_paths_and_methods_are_problems(client: TestClient[Any]) -> None
     problem(client.get("/static/nowhere.js"), 404, "not_found")
     answer = client.delete("/v1/things", headers=bearer())
     problem(answer, 405, "method_not_allowed")
-    assert set(answer.headers["allow"].split(", ")) == {"GET", "POST", "OPTIONS"}
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "OPTIONS"}
 
 
 def test_static_files_do_not_lead_elsewhere(client: TestClient[Any]) -> None:

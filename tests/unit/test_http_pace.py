@@ -17,9 +17,10 @@ from uvicorn.server import ServerState
 
 from exchange.kit import http_pace
 from exchange.kit.auth import IpNetwork
+from exchange.kit.http_connection import SMALL_BYTES_MAX, ProblemProtocol
 from exchange.kit.http_pace import ADDRESSES_MAX, HOLD_S_MAX, Pace
 from exchange.kit.http_scope import REFUSED
-from exchange.kit.http_wire import SMALL_BYTES_MAX, ProblemProtocol, Wire, WireLimits
+from exchange.kit.http_wire import Wire, WireLimits
 from tests.unit.test_http_wire import NotedTransport
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -120,7 +121,7 @@ async def connected() -> AsyncIterator[Connect]:
     made = []
 
     def connect(wire: Wire) -> tuple[ProblemProtocol, Gate]:
-        protocol, gate = wire.protocol(config=config, server_state=state, app_state={}), Gate()
+        protocol, gate = ProblemProtocol(wire, config=config, server_state=state, app_state={}), Gate()
         protocol.connection_made(gate)
         made.append(protocol)
         return protocol, gate

@@ -12,7 +12,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from exchange.kit.http_wire import ProblemProtocol, Wire, WireLimits
+from exchange.kit.http_connection import ProblemProtocol
+from exchange.kit.http_wire import Wire, WireLimits
 
 LIMITS = WireLimits(head_s=10, body_s=30, body_bytes_per_s=1000, reader_s=20)
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
@@ -79,7 +80,8 @@ async def connected() -> AsyncIterator[Connect]:
     made = []
 
     def connect(wire: Wire) -> tuple[ProblemProtocol, NotedTransport]:
-        protocol, transport = wire.protocol(config=config, server_state=state, app_state={}), NotedTransport()
+        protocol = ProblemProtocol(wire, config=config, server_state=state, app_state={})
+        transport = NotedTransport()
         protocol.connection_made(transport)
         made.append(protocol)
         return protocol, transport
@@ -104,6 +106,18 @@ async def test_a_deadline_ends_between_itself_and_two_looks_more(
         wire.look(now_s)
     assert transport.is_closed
     assert transport.written.startswith(b"HTTP/1.1 408 ")
+
+
+async def test_what_is_refused_of_a_head_is_the_head_alone(connected: Connect) -> None:
+    wire = Wire(LIMITS)
+    protocol, transport = connected(wire)
+    protocol.data_received(BODY.replace(b"POST", b"HEAD"))
+    for now_s in range(33):
+        wire.look(now_s)
+    head, end, body = transport.written.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"content-length: " in head
+    assert (end, body) == (b"\r\n\r\n", b"")
 
 
 @pytest.mark.parametrize("blank", [b"\r\n", b"\r"])

@@ -11,7 +11,7 @@ from exchange.feed.history import DAYS_KEPT
 from exchange.feed.history_models import CandleClock, Interval
 from exchange.feed.periods import HOURS_AHEAD_MAX, HOURS_OF, PERIODS_MAX, Periods, asked_periods
 from exchange.kit.clock import parse_rfc3339
-from exchange.kit.errors import InvalidInput
+from exchange.kit.errors import Faults, InvalidInput
 from exchange.kit.fields import format_hour
 
 NOW = 480_007
@@ -30,7 +30,7 @@ def answered(
 ) -> Periods | InvalidInput:
     """Return what is asked for, or the refusal."""
     try:
-        return asked_periods(starts_at, ends_at, interval, NOW, ahead=by == "delivery_hour")
+        return asked_periods(starts_at, ends_at, interval, NOW, Faults(), ahead=by == "delivery_hour")
     except InvalidInput as refused:
         return refused
 
@@ -55,12 +55,12 @@ def test_a_window_is_bounded_or_refused(
 
 @pytest.mark.parametrize("interval,hours", [("1h", 168), ("1d", 744)])
 def test_by_default_it_is_the_latest_periods_or_the_next_ones(interval: Interval, hours: int) -> None:
-    past = asked_periods(None, None, interval, NOW, ahead=False)
+    past = asked_periods(None, None, interval, NOW, Faults(), ahead=False)
     assert (past.ends_hour, past.ends_hour - past.starts_hour) == (NOW + 1, hours)
-    ahead = asked_periods(None, None, interval, NOW, ahead=True)
+    ahead = asked_periods(None, None, interval, NOW, Faults(), ahead=True)
     assert ahead.ends_hour - ahead.starts_hour == hours
     assert ahead.starts_hour == {"1h": NOW, "1d": NOW // 24 * 24}[interval]
-    until = asked_periods(None, format_hour(NOW), interval, NOW, ahead=True)
+    until = asked_periods(None, format_hour(NOW), interval, NOW, Faults(), ahead=True)
     assert (until.starts_hour, until.ends_hour) == (NOW - hours, NOW)
-    since = asked_periods(format_hour(NOW), None, interval, NOW, ahead=False)
+    since = asked_periods(format_hour(NOW), None, interval, NOW, Faults(), ahead=False)
     assert (since.starts_hour, since.ends_hour) == (NOW, NOW + hours)

@@ -4,6 +4,7 @@
  */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { Schemas } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { problemOf, unanswered } from "../../api/problem";
 import { Field, Form } from "../../components/form";
@@ -14,24 +15,8 @@ import { detectorName, type Rules } from "./alert_words";
 import { reason } from "./asking";
 import { t } from "./texts";
 
-/** A line of the answer, as docs/alerts.md says: the API's own document tells of a file of lines only. */
-interface Line {
-  read: number;
-  all: number;
-  result: Result | null;
-}
-
-interface Result {
-  orders: number;
-  alerts_found: number;
-  detectors: {
-    detector: string;
-    enabled: boolean;
-    alerts: number;
-    participants: number;
-    alerts_per_10000_orders: number | null;
-  }[];
-}
+type Line = Schemas["BacktestLine"];
+type Result = NonNullable<Line["result"]>;
 
 const PATH = "/v1/oversight/alert-rules/backtest";
 const REASON_MAX = 200;
