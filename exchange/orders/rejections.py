@@ -127,10 +127,12 @@ def amendment_rejected(order_id: int, wanted: LiveOrder, reason: RejectReason) -
 def not_live(order_id: int, order: LiveOrder | None = None, heir: LiveOrder | None = None) -> Conflict:
     """Return the refusal to change an order that is over; `heir`: what goes on for one that was replaced."""
     detail = f"order {encode_id('ord', order_id)} is over"
-    if order is not None:
-        detail += f": {_state_of(order)}"
-    if heir is None:
+    if order is None:
         return Conflict(NOT_LIVE, detail)
+    state = _state_of(order)
+    detail += f": {state}"
+    if heir is None:
+        return Conflict(NOT_LIVE, detail, errors=[Fault("", "order_over", f"is {state}", order.status)])
     heir_id = encode_id("ord", heir.order_id)
     goes_on = f"{heir_id} goes on for it, and is {_state_of(heir)}"
     return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", "order_replaced", goes_on, heir_id)])

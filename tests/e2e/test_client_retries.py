@@ -20,6 +20,7 @@ from exchange.client.retrying import PATIENCE_S, WAIT_S_MAX, WAIT_S_MIN, persist
 from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.http_limits import Budget
 from exchange.kit.rates import MemoryLimiter
+from exchange.orders import store as order_store
 from exchange.orders.many_models import NewOrders
 from exchange.orders.models import AmendOrder, NewOrder
 from tests.e2e.served import DEADLINE_S, Caller, served
@@ -249,20 +250,55 @@ async def test_a_batch_that_was_lost_is_in_doubt_order_by_order(stage: Stage) ->
         await client.cancel_all_orders()
 
 
-async def test_a_cancel_that_was_lost_is_in_doubt_until_its_order_is_read(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "is_told,expected",
+    [(True, ("cancelled_not_read", "applied")), (False, ("order_not_live", "unknown"))],
+    ids=["told", "untold"],
+)
+async def test_a_cancel_that_was_lost_and_whose_order_cannot_be_read_says_what_is_known(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *, is_told: bool, expected: tuple[str, str]
 ) -> None:
-    """That the order is over is no news of the cancel, which may be what ended it."""
+    """That the order is over is no news of the cancel, which may be what ended it; how it ended is."""
     made_up_clock(monkeypatch)
+
+    async def fail(*_: object) -> None:
+        raise ConnectionResetError("now")
+
     async with client_over(stage, stage.cast.provider, patience_s=2.0) as (client, line):
-        placed = await client.create_order(ask(stage, "unread"))
-        line.faults = ["back", "", *["there"] * 100]
-        with pytest.raises(ApiProblem) as refused:
-            await client.cancel_order(placed.id)
-        assert {method for method, _ in line.sent[3:]} == {"GET"}
-        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "unknown")
+        placed = await client.create_order(ask(stage, f"unread-{is_told}"))
+        line.faults, line.sent = ["back", "", *["there"] * 100], []
+        with monkeypatch.context() as patch:
+            if not is_told:
+                patch.setattr(order_store, "order_of_participant", fail)
+            with pytest.raises(ApiProblem) as refused:
+                await client.cancel_order(placed.id)
+        assert {method for method, _ in line.sent[2:]} == {"GET"}
+        assert (refused.value.problem.code, refused.value.outcome) == expected
         line.faults = []
         assert (await client.fetch_order(placed.id)).status == "cancelled"
+
+
+async def test_a_key_that_may_not_read_learns_what_came_of_a_cancel_that_was_lost(stage: Stage) -> None:
+    cast = stage.cast
+    key = await stage.operator.key_of(cast.provider.id, ["list_capacity"])
+    async with client_over(stage, cast.provider.with_key(key["secret"])) as (client, line):
+        gone = await client.create_order(ask(stage, "blind-gone"))
+        line.faults = ["back"]
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(gone.id)
+        assert (refused.value.problem.code, refused.value.outcome) == ("cancelled_not_read", "applied")
+        assert "cancelled (requested)" in refused.value.problem.detail
+        deposit = {"participant_id": cast.buyer.id, "amount_cny": "16.00"}
+        await stage.operator.post("/v1/deposits", deposit)
+        sold = await client.create_order(ask(stage, "blind-sold", price_cny_per_gpu_hour="2.00"))
+        bid = stage.order("buy", "blind-bid", (0, 4), price_cny_per_gpu_hour="2.00")
+        assert (await cast.buyer.post("/v1/orders", bid))["status"] == "filled"
+        line.faults, line.sent = ["there"], []
+        with pytest.raises(ApiProblem) as refused:
+            await client.cancel_order(sold.id)
+        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "not_applied")
+        assert [fault.value for fault in refused.value.problem.errors] == ["filled"]
+        assert [method for method, _ in line.sent] == ["DELETE", "DELETE"]
 
 
 async def test_a_cancel_that_did_nothing_before_is_not_what_ended_the_order(stage: Stage) -> None:

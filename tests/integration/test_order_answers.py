@@ -144,11 +144,10 @@ async def test_a_price_outside_the_collar_is_told_what_was_allowed_then_however_
     await world.deposit(buyer, 10**9)
     await world.bid(buyer, product, price=reference + away)
     # The reference is another one by now, and the price would be let in; what was said then stays.
-    for answer in (
-        await orders.place_all(provider, [(order, Faults())]),
-        [each.refusal for each in await orders.checker.check_asks(provider, [(order, Faults())])],
+    for again in (
+        *(await orders.place_all(provider, [(order, Faults())])),
+        *(each.refusal for each in await orders.checker.check_asks(provider, [(order, Faults())])),
     ):
-        [again] = answer
         assert isinstance(again, Conflict)
         assert (again.detail, again.errors, again.outcome) == (first.detail, first.errors, first.outcome)
         assert "Idempotent-Replayed" in again.headers
