@@ -268,9 +268,8 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class LiveOrder(msgspec.Struct, kw_only=True, gc=False):
     """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say.
 
-    `eligible_fen` is, for each share of its terms, the part of what was filled that the programme pays of.
-    `amendment` counts how often the order was replaced; the row before it and the one after it are named.
-    `collar` is what its book let in when it rejected the order for its price: a replay tells the same.
+    `eligible_fen`: for each share of its terms, the part of what was filled that it pays of. `amendment`
+    counts its replacements; the rows around it are named. `collar`: what was let in as its price was not.
     """
 
     order_id: int

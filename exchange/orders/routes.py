@@ -114,7 +114,10 @@ class OrdersController(Controller):
 
     @get("/{order_id:str}", summary="Get an own order")
     async def get_order(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
-        """The order with its fills and what it still sets aside."""
+        """The order with its fills and what it still sets aside.
+
+        One that is over, and was not filled, has a `reason`; docs/matching.md lists all there are.
+        """
         return await _service(request).get(request.principal, _order_id(order_id))
 
     @delete(
