@@ -185,7 +185,8 @@ async def test_what_is_missing_or_wrong_is_told_at_its_field(screen: Screen, sta
     await limit.fill("999.00")
     await expect(limit).to_have_accessible_description(
         re.compile(
-            "^Reference 2.31, at most 800% away must lie within 800 % of the product's reference price: "
+            "^Reference 2.31, at most 800% away must lie within the product's collar"
+            " around its reference price: from 0.01 to "
         )
     )
     await expect(preview_of(screen)).to_contain_text("It would be refused")
