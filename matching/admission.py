@@ -10,6 +10,7 @@ from matching.book import OrderBook
 from matching.events import RejectReason
 from matching.live import Live, LiveAsk, LiveBid, LiveOrder, is_ask
 from matching.order import Ask, Bid, Order, TimeInForce
+from matching.product import Collar
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX, SPAN_SHIFT
 
 # Reading a member off its class is slow, and every order is asked.
@@ -142,6 +143,13 @@ def admit_bid(  # noqa: C901, PLR0911 - one case a rule
     )
 
 
+def collar_of(book: OrderBook) -> Collar:
+    """Return which prices a book whose product has a collar lets in now."""
+    reference_ticks = book.last_price_ticks or book.product.reference_price_ticks
+    away_ticks = book.product.collar_bps * reference_ticks // 10_000
+    return Collar(reference_ticks, max(1, reference_ticks - away_ticks), reference_ticks + away_ticks)
+
+
 def _refuse_size(quantity_gpus: int, lot_gpus: int) -> RejectReason:
     """Return which of quantity, lot and price is at fault, of which one is."""
     if quantity_gpus <= 0:
@@ -162,6 +170,7 @@ def _refuse_terms(book: OrderBook, order: Order, price_ticks: int) -> RejectReas
         return RejectReason.POST_ONLY_IMMEDIATE
     collar_bps = book.product.collar_bps
     if collar_bps:
+        # `collar_of`, written out.
         reference = book.last_price_ticks or book.product.reference_price_ticks
         if abs(price_ticks - reference) * 10_000 > collar_bps * reference:
             return RejectReason.PRICE_OUTSIDE_COLLAR

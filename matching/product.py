@@ -33,3 +33,11 @@ class Product(msgspec.Struct, frozen=True, gc=False):
     lot_gpus: int
     collar_bps: int
     reference_price_ticks: int
+
+
+class Collar(msgspec.Struct, frozen=True, gc=False):
+    """What the collar of a product lets in at a moment: prices from `lowest_ticks` to `highest_ticks`."""
+
+    reference_ticks: int
+    lowest_ticks: int
+    highest_ticks: int

@@ -71,6 +71,7 @@ CREATE TABLE book_snapshot (
 );
 
 -- sequence is null for an order denied before it reached the book; denial is then what its sender was told.
+-- collar is what the book would have let in where it rejected the order for its price.
 -- starts_hour/ends_hour: an ask's window, a bid's outer window; run_starts_hour: where a filled bid was pinned.
 -- eligible_fen: for each voucher programme that pays for a bid, in the order of its terms, the part filled that it is of.
 -- amendment: how often the order has been replaced. Each time it ends, and a row of the same client_order_id goes on:
@@ -99,6 +100,7 @@ CREATE TABLE orders (
         'accepted', 'resting', 'partially_filled', 'filled', 'cancelled', 'expired', 'rejected')),
     reason               TEXT NOT NULL DEFAULT '',
     denial               JSON,
+    collar               JSON,
     filled_gpus          INTEGER NOT NULL DEFAULT 0 CHECK (filled_gpus >= 0),
     filled_gpu_hours     BIGINT NOT NULL DEFAULT 0 CHECK (filled_gpu_hours >= 0),
     filled_notional_fen  BIGINT NOT NULL DEFAULT 0 CHECK (filled_notional_fen >= 0),
@@ -114,7 +116,9 @@ CREATE TABLE orders (
     CONSTRAINT orders_bid_not_overfilled CHECK (side = 'sell' OR filled_gpus <= quantity_gpus),
     CONSTRAINT orders_eligible_was_filled
         CHECK (0 <= ALL (eligible_fen) AND filled_notional_fen >= ALL (eligible_fen)),
-    CONSTRAINT orders_denied_before_the_book CHECK (denial IS NULL OR (status = 'rejected' AND sequence IS NULL))
+    CONSTRAINT orders_denied_before_the_book CHECK (denial IS NULL OR (status = 'rejected' AND sequence IS NULL)),
+    CONSTRAINT orders_collar_of_rejected
+        CHECK ((collar IS NOT NULL) = (status = 'rejected' AND reason = 'price_outside_collar'))
 ) WITH (fillfactor = 80);
 -- Partial, although every id is positive: so it serves only who asks for pages. While the table is small it looks as
 -- good as the unique index for finding a client order id, and it would be walked for that long after.

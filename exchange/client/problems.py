@@ -16,12 +16,14 @@ _IN_DOUBT: Final = "what was sent before may have had its effect"
 
 
 class ProblemFault(msgspec.Struct, frozen=True, gc=False):
-    """One field of a request that broke a rule."""
+    """One field of a request that broke a rule; `lowest` and `highest` are allowed, where that moves."""
 
     pointer: str = ""
     code: str = ""
     detail: str = ""
     value: str | int | float | bool | None = None
+    lowest: str | None = None
+    highest: str | None = None
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -33,7 +33,7 @@ from exchange.feed.stream_models import (
     Result,
 )
 from exchange.kit.auth import Principal, Scope
-from exchange.kit.errors import Fault, Faults, InvalidInput, MalformedInput, Refusal
+from exchange.kit.errors import Faults, InvalidInput, MalformedInput, Refusal
 from exchange.kit.http_auth import check_scopes, requires
 from exchange.kit.http_decode import decode, decoder_of
 from exchange.kit.http_limits import Limits, cancels
@@ -357,7 +357,6 @@ def _is_read(part: object) -> bool:
 def _of_a_message(refusal: InvalidInput | MalformedInput) -> Refusal:
     """Return a refusal of a query with pointers into the message that stands for it."""
     errors = [
-        Fault(each.pointer.replace("?", "/", 1), each.code, each.detail, each.value)
-        for each in refusal.errors
+        msgspec.structs.replace(each, pointer=each.pointer.replace("?", "/", 1)) for each in refusal.errors
     ]
     return type(refusal)(refusal.code, refusal.detail.replace("?", "/", 1), errors=errors)

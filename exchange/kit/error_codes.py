@@ -146,6 +146,7 @@ FAULT_CODES: Final[dict[str, str]] = {
     "not_subscribed": "A channel that this connection does not follow.",
     "not_supported_yet": "A value of the general model of programmes that this version does not obey.",
     "order_changed": "Not what has been filled of the order by now.",
+    "order_over": "The order is over: `value` is filled, cancelled, expired or rejected.",
     "order_replaced": "An amendment put another order in the place of this one.",
     "out_of_range": "The value lies outside its bounds.",
     "outside_lease": "The hour does not belong to the lease.",

@@ -26,13 +26,16 @@ class Fault(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One thing wrong with a request.
 
     `pointer` is a JSON pointer (RFC 6901) into the body, or `?name` for a query parameter; `value` echoes
-    what was sent, cut to 100 characters.
+    what was sent, cut to 100 characters. `lowest` and `highest` are what would be allowed at least and at
+    most, written as the field is, where that moves and so cannot be known beforehand.
     """
 
     pointer: str
     code: str
     detail: str
     value: Echo | msgspec.UnsetType = msgspec.UNSET
+    lowest: str | msgspec.UnsetType = msgspec.UNSET
+    highest: str | msgspec.UnsetType = msgspec.UNSET
 
 
 def echo(value: object) -> Echo:
@@ -224,15 +227,14 @@ class Faults:
 
     def add(self, pointer: str, code: str, detail: str, value: object = msgspec.UNSET) -> None:
         """Record one fault; those beyond `most` are dropped."""
-        if len(self._faults) < self._most:
-            echoed = msgspec.UNSET if value is msgspec.UNSET else echo(value)
-            self._faults.append(Fault(pointer, code, detail, echoed))
-        self._pointers.add(pointer)
+        self.extend([Fault(pointer, code, detail, value if value is msgspec.UNSET else echo(value))])
 
     def extend(self, faults: Iterable[Fault]) -> None:
-        """Record faults that were found elsewhere."""
+        """Record faults that were found elsewhere, and echo what was sent already."""
         for fault in faults:
-            self.add(fault.pointer, fault.code, fault.detail, fault.value)
+            if len(self._faults) < self._most:
+                self._faults.append(fault)
+            self._pointers.add(fault.pointer)
 
     def __bool__(self) -> bool:
         return bool(self._faults)

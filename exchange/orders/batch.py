@@ -20,7 +20,7 @@ from exchange.kit.errors import Conflict, Faults, Refusal
 from exchange.kit.idempotency import in_flight, reused
 from exchange.orders import amending
 from exchange.orders.execution import Asker, Execution
-from exchange.orders.forms import book_order, denial_detail, order_detail
+from exchange.orders.forms import book_order, denial_detail, note_collar, order_detail, reason_detail
 from exchange.orders.funding import fund, shares_if_smaller
 from exchange.orders.models import (
     AmendRequest,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from exchange.orders.rules import ParsedOrder
     from exchange.settlement.service import Taken
     from exchange.vouchers.models import Share
+    from matching.events import RejectReason
 
 # Reading a member off its class is slow, and every order asks.
 _BUY: Final = Side.BUY
@@ -296,12 +297,14 @@ class Batch(Execution):
         return new
 
     def _refused(
-        self, wanted: LiveOrder, request: AmendRequest, changes: dict[str, Any], reason: str
+        self, wanted: LiveOrder, request: AmendRequest, changes: dict[str, Any], reason: RejectReason
     ) -> Conflict:
         """Record that the book refused an amendment, and return what its sender is told."""
         order = self._partition.live[request.order_id]
-        self._record("REMO", order, key_id=request.key_id, detail={"amendment": changes, "reason": reason})
-        return amendment_rejected(order.order_id, wanted, reason, request.product)
+        note_collar(wanted, reason, self._partition.books[order.product_id])
+        detail = {"amendment": changes, **reason_detail(wanted, reason)}
+        self._record("REMO", order, key_id=request.key_id, detail=detail)
+        return amendment_rejected(order.order_id, wanted, reason)
 
 
 def new_order(request: PlaceRequest, at_us: int) -> LiveOrder:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from exchange.kit.audit import AuditRecord
 from exchange.orders.chunks import Chunk
-from exchange.orders.forms import order_detail
+from exchange.orders.forms import note_collar, order_detail, reason_detail
 from exchange.orders.models import (
     LIVE_STATUSES,
     REPLACED,
@@ -216,6 +216,7 @@ class Execution:
         """
         order = self._partition.live[event.order_id]
         if order.sequence == event.sequence:
+            note_collar(order, event.reason, self._partition.books[order.product_id])
             self._end(event.order_id, OrderStatus.REJECTED, event.reason, "REMO", index)
 
     def _reduce(self, event: OrderReduced, index: int, asker: Asker) -> None:
@@ -318,7 +319,7 @@ class Execution:
         if order.funded is not None:
             self._settlement.close(order.funded)
         self._touch(order)
-        detail: dict[str, object] = {"reason": reason}
+        detail = reason_detail(order, reason)
         if asker.cause:
             detail["cause"] = asker.cause
         if order.replaced_by_id is not None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exchange.orders.preview_models import RestingAsk
+from matching.admission import collar_of
+from matching.events import RejectReason
 from matching.order import Ask, Bid, FillPolicy, Placement, Side, TimeInForce
 
 if TYPE_CHECKING:
     from exchange.orders.models import Denial, LiveOrder, OrderTerms
+    from matching.book import OrderBook
 
 # Asking a class for its member by value, or reading one off it, is slow, and every order asks.
 _FILL_POLICIES: Final = {each.value: each for each in FillPolicy}
@@ -44,6 +47,17 @@ def order_detail(order: LiveOrder) -> dict[str, object]:
 def denial_detail(denial: Denial) -> dict[str, object]:
     """Return what the audit trail says of why a bid never reached its book, vouchers and rules included."""
     return {"reason": denial.reason, "denial": denial}
+
+
+def note_collar(order: LiveOrder, reason: RejectReason, book: OrderBook) -> None:
+    """Keep with an order what its book, which has just rejected it, would have let in, if that is why."""
+    if reason is RejectReason.PRICE_OUTSIDE_COLLAR:
+        order.collar = collar_of(book)
+
+
+def reason_detail(order: LiveOrder, reason: str) -> dict[str, object]:
+    """Return what the audit trail says of why an order ended in its book, or was not let in."""
+    return {"reason": reason} | ({} if order.collar is None else {"collar": order.collar})
 
 
 def book_order(order: LiveOrder, needs_mask: int) -> Ask | Bid:

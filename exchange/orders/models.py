@@ -19,7 +19,7 @@ from exchange.products.models import ProductSpec
 from exchange.settlement.models import FundedOrder
 from exchange.vouchers.models import Share, VoucherRefusal
 from matching.order import Side
-from matching.product import Phase
+from matching.product import Collar, Phase
 
 if TYPE_CHECKING:
     from matching.events import Event
@@ -268,8 +268,8 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class LiveOrder(msgspec.Struct, kw_only=True, gc=False):
     """An order in a partition's memory: a row of `orders`, and a bid's money. Changes only as events say.
 
-    `eligible_fen` is, for each share of its terms, the part of what was filled that the programme pays of.
-    `amendment` counts how often the order was replaced; the row before it and the one after it are named.
+    `eligible_fen`: for each share of its terms, the part of what was filled that it pays of. `amendment`
+    counts its replacements; the rows around it are named. `collar`: what was let in as its price was not.
     """
 
     order_id: int
@@ -293,6 +293,7 @@ class LiveOrder(msgspec.Struct, kw_only=True, gc=False):
     sequence: int | None = None
     reason: str = ""
     denial: Denial | None = None
+    collar: Collar | None = None
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0

@@ -17,7 +17,7 @@ from exchange.kit.fields import format_cny, format_hour
 from exchange.kit.ids import encode_id
 from exchange.ledger.models import CashAccounts
 from exchange.orders.batch import admitted_only, new_order
-from exchange.orders.forms import book_order
+from exchange.orders.forms import book_order, note_collar
 from exchange.orders.funding import Means, fund
 from exchange.orders.models import Denial, OrderStatus
 from exchange.orders.preview_models import (
@@ -101,10 +101,11 @@ def look_ahead(request: PlaceRequest, means: Means, venue: Venue) -> Prospect | 
     events = decide(book, PlaceOrder(sequence=book.sequence + 1, order=book_order(order, needs)))
     first = events[0]
     if isinstance(first, OrderRejected):
+        note_collar(order, first.reason, book)
         refusal = PreviewRefusal(
             code="order_rejected",
             detail=f"the book would reject it: {first.reason}",
-            errors=[book_fault(order, first.reason, request.product)],
+            errors=[book_fault(order, first.reason)],
         )
         return _refused(order, refusal)
     # An ask can let a bid that takes all or nothing trade with other asks too: those fills are not its own.

@@ -16,19 +16,19 @@ CROSS JOIN LATERAL (
 INSERT INTO orders (
     id, partition_id, sequence, participant_id, key_id, client_order_id, fingerprint, product_id, side,
     quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason, denial,
-    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour, amendment, replaces_id,
+    collar, filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour, amendment, replaces_id,
     replaced_by_id, created_at, updated_at)
 SELECT sent.id, sent.partition_id, sent.sequence, sent.participant_id, sent.key_id, sent.client_order_id,
     sent.fingerprint, sent.product_id, sent.side, sent.quantity_gpus, sent.starts_hour, sent.ends_hour, sent.hours,
-    sent.price_ticks, sent.terms, sent.status, coalesce(sent.reason, ''), sent.denial, coalesce(sent.filled_gpus, 0),
-    coalesce(sent.filled_gpu_hours, 0), coalesce(sent.filled_notional_fen, 0), coalesce(sent.eligible_fen, '{}'),
+    sent.price_ticks, sent.terms, sent.status, coalesce(sent.reason, ''), sent.denial, sent.collar,
+    coalesce(sent.filled_gpus, 0), coalesce(sent.filled_gpu_hours, 0), coalesce(sent.filled_notional_fen, 0), coalesce(sent.eligible_fen, '{}'),
     sent.run_starts_hour, coalesce(sent.amendment, 0), sent.replaces_id, sent.replaced_by_id, $2::timestamptz,
     $2::timestamptz
 FROM json_to_recordset($1::json) AS sent (
     id bigint, partition_id integer, sequence bigint, participant_id bigint, key_id bigint, client_order_id text,
     fingerprint bytea, product_id text, side text, quantity_gpus integer, starts_hour integer, ends_hour integer,
-    hours integer, price_ticks bigint, terms json, status text, reason text, denial json, filled_gpus integer,
-    filled_gpu_hours bigint, filled_notional_fen bigint, eligible_fen bigint[], run_starts_hour integer,
+    hours integer, price_ticks bigint, terms json, status text, reason text, denial json, collar json,
+    filled_gpus integer, filled_gpu_hours bigint, filled_notional_fen bigint, eligible_fen bigint[], run_starts_hour integer,
     amendment integer, replaces_id bigint, replaced_by_id bigint)
 ON CONFLICT (id) DO UPDATE SET
     quantity_gpus = EXCLUDED.quantity_gpus, terms = EXCLUDED.terms, status = EXCLUDED.status, reason = EXCLUDED.reason,

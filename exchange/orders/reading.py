@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from exchange.kit.database import Connection, Database
     from exchange.kit.errors import Conflict
     from exchange.orders.models import NewOrder, OrderView, PlaceRequest, Priority
-    from exchange.products.models import ProductSpec
 
 LATEST_ID: Final = 2**63 - 1
 REPLAYED: Final = {"Idempotent-Replayed": "true"}
@@ -46,9 +45,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
 class OrderReader:
     """Reads orders; each question takes as many statements for many orders as for one."""
 
-    def __init__(self, database: Database, products: Mapping[str, ProductSpec]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._products = products
 
     async def get(self, participant_id: int, order_id: int, priority: Priority | None = None) -> OrderView:
         """An own order; raises `NotFound`."""
@@ -158,8 +156,7 @@ class OrderReader:
                 errors=[fault],
             )
         if order.status is OrderStatus.REJECTED:
-            headers = {} if known.is_first else REPLAYED
-            return rejection_of(order, self._products[order.product_id], headers)
+            return rejection_of(order, {} if known.is_first else REPLAYED)
         return PlacedOrder(view=view, replayed=not known.is_first)
 
     async def _views(self, connection: Connection, orders: Sequence[LiveOrder]) -> list[OrderView]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from exchange.kit.errors import Conflict, Fault, NotEnoughMoney
 from exchange.kit.fields import format_cny
 from exchange.kit.ids import encode_id
@@ -15,6 +17,7 @@ from exchange.orders.amending import shown_order
 from exchange.orders.models import DenialReason, OrderStatus, PlacedOrder
 from exchange.orders.outcomes import Placed, Refused
 from exchange.orders.views import view_of
+from exchange.products.rules import PRICE_TICKS_MAX
 from matching.events import RejectReason
 from matching.units import HORIZON_HOURS, NOTIONAL_MAX
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from exchange.kit.errors import Refusal
     from exchange.orders.models import Denial, LiveOrder
     from exchange.orders.outcomes import Outcome
-    from exchange.products.models import ProductSpec
+    from matching.product import Collar
 
 _RULES: Final = {
     RejectReason.PHASE: ("product", "is not open for new orders"),
@@ -55,9 +58,13 @@ _RULES: Final = {
         "post_only",
         "must be false with time_in_force ioc and fok, which never rest",
     ),
+    RejectReason.PRICE_OUTSIDE_COLLAR: (
+        "price_cny_per_gpu_hour",
+        "must lie within the product's collar around its reference price",
+    ),
     RejectReason.POST_ONLY_WOULD_TRADE: ("post_only", "forbids it, and the order would trade at once"),
 }
-"""The field ("": no single one) and the rule of each reason of a book; the collar's rule has figures."""
+"""The field ("": no single one) and the rule of each reason of a book; a collar tells its figures, too."""
 
 NOT_LIVE: Final = "order_not_live"
 
@@ -65,7 +72,7 @@ NOT_LIVE: Final = "order_not_live"
 _REJECTED: Final = OrderStatus.REJECTED
 
 
-def placed_of(outcome: Outcome, products: Mapping[str, ProductSpec]) -> PlacedOrder | Refusal:
+def placed_of(outcome: Outcome) -> PlacedOrder | Refusal:
     """Return the answer to an order's first sending; TypeError for what does not come of placing one."""
     if isinstance(outcome, Refused):
         return outcome.refusal
@@ -73,13 +80,11 @@ def placed_of(outcome: Outcome, products: Mapping[str, ProductSpec]) -> PlacedOr
         raise TypeError(f"placing an order came to {outcome}")
     placed = outcome.order
     if placed.status is _REJECTED:
-        return rejection_of(placed, products[placed.product_id], {})
+        return rejection_of(placed, {})
     return PlacedOrder(view=view_of(placed, placed.fills, outcome.open_holds), replayed=False)
 
 
-def rejection_of(
-    order: LiveOrder, product: ProductSpec, headers: Mapping[str, str]
-) -> NotEnoughMoney | Conflict:
+def rejection_of(order: LiveOrder, headers: Mapping[str, str]) -> NotEnoughMoney | Conflict:
     """Return the refusal that answers a rejected order, with the field, the rule and the value it broke."""
     order_id = encode_id("ord", order.order_id)
     if order.denial is not None:
@@ -94,7 +99,7 @@ def rejection_of(
     return Conflict(
         "order_rejected",
         f"order {order_id} was rejected by the book: {order.reason}",
-        errors=[book_fault(order, RejectReason(order.reason), product)],
+        errors=[book_fault(order, RejectReason(order.reason))],
         outcome="applied",
         headers=headers,
     )
@@ -110,22 +115,24 @@ def amendment_denied(order_id: int, denial: Denial) -> NotEnoughMoney | Conflict
     )
 
 
-def amendment_rejected(order_id: int, wanted: LiveOrder, reason: str, product: ProductSpec) -> Conflict:
+def amendment_rejected(order_id: int, wanted: LiveOrder, reason: RejectReason) -> Conflict:
     """Return the refusal of an amendment by the book, `wanted` being what it refused."""
     return Conflict(
         "order_rejected",
         f"order {encode_id('ord', order_id)} stays as it was: the book refused the amendment: {reason}",
-        errors=[book_fault(wanted, RejectReason(reason), product)],
+        errors=[book_fault(wanted, reason)],
     )
 
 
 def not_live(order_id: int, order: LiveOrder | None = None, heir: LiveOrder | None = None) -> Conflict:
     """Return the refusal to change an order that is over; `heir`: what goes on for one that was replaced."""
     detail = f"order {encode_id('ord', order_id)} is over"
-    if order is not None:
-        detail += f": {_state_of(order)}"
-    if heir is None:
+    if order is None:
         return Conflict(NOT_LIVE, detail)
+    state = _state_of(order)
+    detail += f": {state}"
+    if heir is None:
+        return Conflict(NOT_LIVE, detail, errors=[Fault("", "order_over", f"is {state}", order.status)])
     heir_id = encode_id("ord", heir.order_id)
     goes_on = f"{heir_id} goes on for it, and is {_state_of(heir)}"
     return Conflict(NOT_LIVE, f"{detail}; {goes_on}", errors=[Fault("", "order_replaced", goes_on, heir_id)])
@@ -148,15 +155,19 @@ def voucher_faults(denial: Denial) -> list[Fault]:
     ]
 
 
-def book_fault(order: LiveOrder, reason: RejectReason, product: ProductSpec) -> Fault:
+def book_fault(order: LiveOrder, reason: RejectReason) -> Fault:
     """Return the field, the rule and the value of an order that its book refused."""
-    if reason is RejectReason.PRICE_OUTSIDE_COLLAR:
-        rule = (
-            f"must lie within {product.collar_bps / 100:g} % of the product's reference price: that of its"
-            f" last trade, or {format_cny(product.reference_price_ticks)} CNY before its first"
-        )
-        return Fault("/price_cny_per_gpu_hour", reason, rule, format_cny(order.price_ticks))
     field, rule = _RULES[reason]
     if not field:
         return Fault("", reason, rule)
-    return Fault(f"/{field}", reason, rule, getattr(shown_order(order), field))
+    fault = Fault(f"/{field}", reason, rule, getattr(shown_order(order), field))
+    return fault if order.collar is None else _with_figures(fault, order.collar)
+
+
+def _with_figures(fault: Fault, collar: Collar) -> Fault:
+    """Return a fault that tells which prices would have been let in when the book judged the order."""
+    lowest = format_cny(collar.lowest_ticks)
+    highest = format_cny(min(collar.highest_ticks, PRICE_TICKS_MAX))
+    reference = format_cny(collar.reference_ticks)
+    rule = f"{fault.detail}: from {lowest} to {highest} CNY, as that was {reference} when the book was asked"
+    return replace(fault, detail=rule, lowest=lowest, highest=highest)

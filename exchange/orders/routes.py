@@ -89,7 +89,8 @@ class OrdersController(Controller):
         by the same refusal. Another order under the same id is refused with 422. An order that its book
         rejects (409 `order_rejected`), or that cannot be paid (402, 409 `no_usable_voucher`), stays on record
         as `rejected`, so the `outcome` of the refusal is `applied`: the id is used up, send another order
-        under a new one.
+        under a new one. A price outside the product's collar is told `lowest` and `highest`, between which
+        the book let prices in then.
         """
         placed = await _service(request).place(request.principal, data, request.faults)
         tell_order(request.scope, placed.view)
@@ -115,7 +116,10 @@ class OrdersController(Controller):
 
     @get("/{order_id:str}", summary="Get an own order")
     async def get_order(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
-        """The order with its fills and what it still sets aside."""
+        """The order with its fills and what it still sets aside.
+
+        One that is over, and was not filled, has a `reason`; docs/matching.md lists all there are.
+        """
         return await _service(request).get(request.principal, _order_id(order_id))
 
     @delete(
@@ -175,7 +179,11 @@ class OrdersController(Controller):
         status_code=200,
     )
     async def cancel(self, request: ApiRequest, order_id: FromPath[str]) -> OrderView:
-        """Withdraw what is left of an order; what was set aside for it is free again."""
+        """Withdraw what is left of an order; what was set aside for it is free again.
+
+        One that is over already is refused with 409 `order_not_live`, whose fault tells how it ended
+        (`order_over`, with its status as the `value`) or which order goes on for it (`order_replaced`).
+        """
         cancelled = await _service(request).cancel(request.principal, _order_id(order_id))
         tell_order(request.scope, cancelled)
         return cancelled

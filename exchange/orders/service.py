@@ -84,7 +84,7 @@ class OrderService:
         self._intake = Intake(
             database=database, clock=clock, products=products, programmes=programmes, list_prices=list_prices
         )
-        self._reader = OrderReader(database, products)
+        self._reader = OrderReader(database)
         self._places = OrderPlaces(database, products, sequencers)
         self.checker = Checker(judge=self._judge_all, reader=self._reader, sequencers=sequencers, clock=clock)
 
@@ -109,7 +109,7 @@ class OrderService:
         else:
             outcome = await submit(self._sequencers[request.product.partition_id], request, turn)
             if not isinstance(outcome, Duplicate):
-                return _or_raise(placed_of(outcome, self.products))
+                return _or_raise(placed_of(outcome))
             known = _known(outcome, request)
         [replay] = await self._reader.replays_of_placed(participant_id, [known])
         return _or_raise(replay)
@@ -133,9 +133,7 @@ class OrderService:
             if isinstance(outcome, Duplicate):
                 known[place] = _known(outcome, requests[place])
             else:
-                answers[place] = (
-                    outcome if isinstance(outcome, Refusal) else placed_of(outcome, self.products)
-                )
+                answers[place] = outcome if isinstance(outcome, Refusal) else placed_of(outcome)
         if known:
             answers |= zip(
                 known, await self._reader.replays_of_placed(participant_id, list(known.values())), strict=True

@@ -16,6 +16,7 @@ from exchange.orders.journal import journal_row
 from exchange.orders.many_models import DueSwitch
 from exchange.orders.models import Denial, Head, LiveOrder, OrderStatus, OrderTerms
 from matching.order import Side
+from matching.product import Collar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -49,6 +50,7 @@ class _OrderRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     status: str
     reason: str = ""
     denial: Denial | None = None
+    collar: Collar | None = None
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0
@@ -122,6 +124,7 @@ async def write_orders(
             order.status,
             order.reason,
             order.denial,
+            order.collar,
             order.filled_gpus,
             order.filled_gpu_hours,
             order.filled_notional_fen,
@@ -285,6 +288,7 @@ def _order(row: Record, trade_group_id: int = 0) -> LiveOrder:
         sequence=row["sequence"],
         reason=row["reason"],
         denial=None if row["denial"] is None else msgspec.json.decode(row["denial"], type=Denial),
+        collar=None if row["collar"] is None else msgspec.json.decode(row["collar"], type=Collar),
         filled_gpus=row["filled_gpus"],
         filled_gpu_hours=row["filled_gpu_hours"],
         filled_notional_fen=row["filled_notional_fen"],

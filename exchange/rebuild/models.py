@@ -92,6 +92,7 @@ class OrderRow(msgspec.Struct, kw_only=True):
     status: str
     reason: str = ""
     denial: dict[str, Any] | None = None
+    collar: dict[str, Any] | None = None
     filled_gpus: int = 0
     filled_gpu_hours: int = 0
     filled_notional_fen: int = 0

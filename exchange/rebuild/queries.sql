@@ -50,7 +50,7 @@ SELECT id, debits_pending_fen, debits_posted_fen, credits_pending_fen, credits_p
 -- Orders as they stand.
 SELECT id, partition_id, sequence, participant_id, key_id, client_order_id, amendment, replaces_id, replaced_by_id,
     product_id, side, quantity_gpus, starts_hour, ends_hour, hours, price_ticks, terms, status, reason, denial,
-    filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour, created_at, updated_at
+    collar, filled_gpus, filled_gpu_hours, filled_notional_fen, eligible_fen, run_starts_hour, created_at, updated_at
 FROM orders;
 
 -- name: stored_resting

@@ -223,7 +223,7 @@ def plain(value: Any, column: str) -> Any:
         return to_us(value)
     if isinstance(value, date):
         return value.isoformat()
-    if column in ("terms", "denial", "rules") and isinstance(value, str):
+    if column in ("terms", "denial", "collar", "rules") and isinstance(value, str):
         return msgspec.json.decode(value)
     return value
 

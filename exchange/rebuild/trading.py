@@ -118,6 +118,7 @@ class Trading:
             raise ValueError("there is such an order already")
         for part in [each for each in self.placed_fen if each[0] == step.order_id]:
             del self.placed_fen[part]  # it was never set aside
+        order.collar = step.detail.get("collar")
         self._end(order, "rejected", step)
 
     def _amend(self, step: Recorded) -> None:

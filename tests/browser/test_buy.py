@@ -185,7 +185,8 @@ async def test_what_is_missing_or_wrong_is_told_at_its_field(screen: Screen, sta
     await limit.fill("999.00")
     await expect(limit).to_have_accessible_description(
         re.compile(
-            "^Reference 2.31, at most 800% away must lie within 800 % of the product's reference price: "
+            "^Reference 2.31, at most 800% away must lie within the product's collar"
+            " around its reference price: from 0.01 to "
         )
     )
     await expect(preview_of(screen)).to_contain_text("It would be refused")
@@ -304,6 +305,9 @@ async def test_hours_of_the_market_are_bought_in_chinese_on_a_phone(
         await screen.open(f"market?product={PRODUCT}&starts_at={stage.hour(150)}&hours=2&gpus=1")
         await screen.page.get_by_role("link", name="买入这些时段").tap()
         await expect(screen.page.locator("h1")).to_have_text("买入")
+        limit = form_of(screen).get_by_label("限价")
+        await limit.fill("999.00")
+        await expect(limit).to_have_accessible_description(re.compile("价格偏离.*当时允许 0.01 至 "))
         await screen.button("以 3.80 为限价").tap()
         await expect(preview_of(screen)).to_contain_text("7.60")
         await screen.button("核对订单").tap()

@@ -5,11 +5,8 @@ says so; what the exchange then has is asked for over another line. Waits are tr
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
-import httpx
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,8 +18,9 @@ from exchange.kit.clock import US_PER_SECOND
 from exchange.kit.http_limits import Budget
 from exchange.kit.rates import MemoryLimiter
 from exchange.orders.many_models import NewOrders
-from exchange.orders.models import AmendOrder, NewOrder
-from tests.e2e.served import DEADLINE_S, Caller, served
+from exchange.orders.models import AmendOrder
+from tests.e2e.lossy_line import ask, client_over, made_up_clock, made_up_waits
+from tests.e2e.served import served
 from tests.e2e.stage import Stage, join_all
 
 
@@ -30,54 +28,6 @@ from tests.e2e.stage import Stage, join_all
 async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with served(module_database_url, tmp_path_factory.mktemp("client_retries")) as house:
         yield Stage(house, await join_all(house), await join_all(house))
-
-
-class Line(httpx.AsyncBaseTransport):
-    """A line to the exchange, on which a request or its answer is lost, one for each of `faults`."""
-
-    def __init__(self) -> None:
-        self.faults: list[str] = []
-        self.sent: list[tuple[str, str]] = []
-        self.answered: list[int] = []
-        self.on_answer: Callable[[int], None] = lambda _status: None
-        self.on_loss: Callable[[], None] = lambda: None
-        self._inner = httpx.AsyncHTTPTransport()
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Carry a request, as far as the next fault lets it."""
-        fault = self.faults.pop(0) if self.faults else ""
-        self.sent.append((request.method, request.url.path))
-        if fault == "there":
-            raise httpx.WriteError("cut")
-        if fault == "proxy":
-            return httpx.Response(502, text="Bad Gateway", request=request)
-        response = await self._inner.handle_async_request(request)
-        if fault == "back":
-            await response.aclose()
-            self.on_loss()
-            raise httpx.ReadError("cut")
-        self.answered.append(response.status_code)
-        self.on_answer(response.status_code)
-        return response
-
-    async def aclose(self) -> None:
-        """Hang up."""
-        await self._inner.aclose()
-
-
-@asynccontextmanager
-async def client_over(
-    stage: Stage, caller: Caller, patience_s: float = 30.0
-) -> AsyncIterator[tuple[ExchangeClient, Line]]:
-    """Give a client, and the line it speaks over."""
-    line = Line()
-    async with httpx.AsyncClient(transport=line, timeout=DEADLINE_S) as http:
-        url = str(stage.house.http.base_url)
-        yield ExchangeClient(url, caller.key, http, patience_s=patience_s), line
-
-
-def ask(stage: Stage, name: str, **more: object) -> NewOrder:
-    return msgspec.convert(stage.order("sell", name, (0, 4), **more), NewOrder)
 
 
 @pytest.mark.parametrize("faults", [["back"], ["there", "back", "back"], ["proxy", "back", "there"]])
@@ -118,21 +68,6 @@ async def test_what_has_one_effect_is_sent_until_it_is_answered(stage: Stage, fa
         assert live == [f"three-{run}"]
         await client.cancel_all_orders()
         assert [order async for order in client.fetch_open_orders(limit=1000)] == []
-
-
-@pytest.mark.parametrize("faults", [[], ["back"], ["there"]])
-async def test_an_order_that_was_replaced_is_not_told_as_withdrawn(stage: Stage, faults: list[str]) -> None:
-    """Its heir rests: to believe that the cancel came through would leave it there."""
-    name = "-".join(["heir", *faults])
-    async with client_over(stage, stage.cast.provider) as (client, line):
-        placed = await client.create_order(ask(stage, name))
-        heir = await client.edit_order(placed.id, AmendOrder(price_cny_per_gpu_hour="4.44"))
-        assert heir.replaces == placed.id
-        line.faults = [*faults]
-        with pytest.raises(ApiProblem) as refused:
-            await client.cancel_order(placed.id)
-        assert [fault.value for fault in refused.value.problem.errors] == [heir.id]
-        assert (await client.cancel_order(heir.id)).status == "cancelled"
 
 
 async def test_what_might_have_another_answer_is_sent_once(stage: Stage) -> None:
@@ -249,39 +184,6 @@ async def test_a_batch_that_was_lost_is_in_doubt_order_by_order(stage: Stage) ->
         await client.cancel_all_orders()
 
 
-async def test_a_cancel_that_was_lost_is_in_doubt_until_its_order_is_read(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """That the order is over is no news of the cancel, which may be what ended it."""
-    made_up_clock(monkeypatch)
-    async with client_over(stage, stage.cast.provider, patience_s=2.0) as (client, line):
-        placed = await client.create_order(ask(stage, "unread"))
-        line.faults = ["back", "", *["there"] * 100]
-        with pytest.raises(ApiProblem) as refused:
-            await client.cancel_order(placed.id)
-        assert {method for method, _ in line.sent[3:]} == {"GET"}
-        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "unknown")
-        line.faults = []
-        assert (await client.fetch_order(placed.id)).status == "cancelled"
-
-
-async def test_a_cancel_that_did_nothing_before_is_not_what_ended_the_order(stage: Stage) -> None:
-    [sequencer] = stage.house.exchange.partitions.leaders.values()
-    async with client_over(stage, stage.cast.provider) as (client, line):
-        placed = await client.create_order(ask(stage, "over"))
-        await client.cancel_order(placed.id)
-        partition, sequencer._partition = sequencer._partition, None  # type: ignore[attr-defined]
-
-        def rebuilt(_status: int) -> None:
-            sequencer._partition = partition  # type: ignore[attr-defined]
-
-        line.answered, line.on_answer = [], rebuilt
-        with pytest.raises(ApiProblem) as refused:
-            await client.cancel_order(placed.id)
-        assert line.answered == [503, 409]
-        assert (refused.value.problem.code, refused.value.outcome) == ("order_not_live", "not_applied")
-
-
 async def test_an_attempt_that_reached_nobody_leaves_no_doubt() -> None:
     """Refused connections and refusals that did nothing, in whichever order."""
     waits: list[float] = []
@@ -352,28 +254,6 @@ async def test_who_sends_too_much_comes_back_when_it_was_told_to(
             assert (await client.me()).kind == "provider"
     assert line.answered == [200, 429, 200]
     assert [wait_s for wait_s in waits if wait_s >= 1.0] == waits
-
-
-def made_up_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the waits of this task take no time, and return them as they come."""
-    waits: list[float] = []
-    sleep, waiting = asyncio.sleep, asyncio.current_task()
-
-    async def note(wait_s: float) -> None:
-        if asyncio.current_task() is waiting:
-            waits.append(wait_s)
-        else:
-            await sleep(wait_s)
-
-    monkeypatch.setattr(asyncio, "sleep", note)
-    return waits
-
-
-def made_up_clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the client's waits take no time and move its clock on; return them as they come."""
-    waits = made_up_waits(monkeypatch)
-    monkeypatch.setattr(retrying, "monotonic_s", lambda: 1_000.0 + sum(waits))
-    return waits
 
 
 failures = st.lists(

@@ -55,6 +55,8 @@ async def _take_every_step(stage: Stage) -> None:
     named = stage.order("buy", "desk-4", (50, 51), vouchers=[stage.ids["voucher_id"]], quantity_gpus=1)
     assert (await desk.send("POST", "/v1/orders", json=named)).json()["code"] == "no_usable_voucher"
     await stage.cast.issuer.post(steps, {"to": "active", "reason": "sound"}, 200)
+    beyond = stage.order("buy", "desk-5", (50, 51), quantity_gpus=1, price_cny_per_gpu_hour="400.00")
+    assert (await desk.send("POST", "/v1/orders", json=beyond)).json()["code"] == "order_rejected"
     reserved = stage.order("sell", "desk-6", (60, 62), reserved_for=["startup"])
     await stage.cast.provider.post("/v1/orders", reserved)
     assert (await desk.send("DELETE", f"/v1/orders/{amended.json()['id']}")).status_code == 200

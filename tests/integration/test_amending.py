@@ -336,7 +336,8 @@ async def test_a_foreign_order_is_not_found_and_one_that_is_over_is_not_amended(
         await world.amend(buyer, bid, price=99)
     assert refused.value.code == "order_not_live"
     assert refused.value.detail == f"order {bid.id} is over: cancelled (requested)"
-    assert not refused.value.errors
+    [fault] = refused.value.errors
+    assert (fault.code, fault.detail, fault.value) == ("order_over", "is cancelled (requested)", "cancelled")
 
 
 async def test_who_names_a_replaced_order_is_told_what_goes_on_for_it(

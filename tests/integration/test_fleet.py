@@ -90,7 +90,7 @@ async def scenario(world: MarketWorld) -> list[object]:
     product, other = sorted(world.exchange.products)[:2]
 
     def order(side: Side, name: str, **fields: Any) -> Any:
-        return world.order(side, product, client_order_id=name, price=200, **fields)
+        return world.order(side, product, client_order_id=name, **{"price": 200, **fields})
 
     async def placed(owner: Principal, side: Side, name: str, **fields: Any) -> Any:
         return await told.of(orders.place(owner, order(side, name, **fields)))
@@ -104,6 +104,8 @@ async def scenario(world: MarketWorld) -> list[object]:
     resting = await placed(buyer, Side.BUY, "rest", window=(50, 53), quantity_gpus=3 * lot)
     await placed(buyer, Side.BUY, "too dear", quantity_gpus=1000 * lot)
     await placed(buyer, Side.BUY, "fok", quantity_gpus=100 * lot, time_in_force="fok", window=(0, 1))
+    for _ in range(2):
+        await placed(provider, Side.SELL, "beyond the collar", price=10**9)
     await placed(stranger, Side.BUY, "poor")
     await placed(stranger, Side.SELL, "wrong side")
     await told.of(world.amend(buyer, resting.view, once_key="shrink", quantity_gpus=2 * lot))

@@ -15,11 +15,13 @@ import pytest
 
 from exchange.kit.auth import Principal
 from exchange.kit.database import Database
-from exchange.kit.errors import Conflict, Faults, InvalidInput, NotEnoughMoney, NotFound, Unavailable
+from exchange.kit.errors import Conflict, Faults, InvalidInput, NotEnoughMoney, NotFound, Refusal, Unavailable
+from exchange.kit.fields import format_cny
 from exchange.kit.ids import decode_id, encode_id
 from exchange.orders import store as order_store
 from exchange.orders.models import CancelRequest, OrderStatus, OrderView, PlacedOrder
 from exchange.orders.outcomes import Outcome
+from exchange.orders.preview_models import PreviewRefusal
 from exchange.orders.sequencer import Sequencer
 from exchange.orders.service import OrderService
 from exchange.participants.models import ParticipantKind
@@ -110,6 +112,54 @@ async def test_a_denied_order_is_denied_again_in_the_same_words(
         await world.deposit(buyer, 1)  # what the buyer has by now is not what was said then
     assert answers[0] == answers[1]
     assert len(answers[0][2]) == (wish == "named")
+
+
+async def test_a_price_outside_the_collar_is_told_what_was_allowed_then_however_it_is_sent(
+    world: MarketWorld, provider: Principal, buyer: Principal
+) -> None:
+    orders, product = world.exchange.orders, world.product()
+    spec = world.exchange.products[product]
+    reference, away = spec.reference_price_ticks, spec.collar_bps * spec.reference_price_ticks // 10_000
+
+    def bounds(refusal: Refusal | PreviewRefusal) -> tuple[object, ...]:
+        [fault] = refusal.errors
+        assert fault.code == "price_outside_collar"
+        assert f"from {fault.lowest} to {fault.highest} CNY, as that was " in fault.detail
+        return fault.pointer, fault.value, fault.lowest, fault.highest
+
+    price = reference + away + 1
+    wanted = "/price_cny_per_gpu_hour", format_cny(price), "0.01", format_cny(reference + away)
+    order = world.order(Side.SELL, product, price=price)
+    preview = (await orders.preview(provider, order)).refusal
+    assert preview is not None
+    assert bounds(preview) == wanted
+    with pytest.raises(Conflict) as refused:
+        await orders.place(provider, order)
+    first = refused.value
+    assert bounds(first) == wanted
+    rests = await world.ask(provider, product, price=reference + away)
+    with pytest.raises(Conflict) as refused:
+        await world.amend(provider, rests, price=price)
+    assert bounds(refused.value) == wanted
+    await world.deposit(buyer, 10**9)
+    await world.bid(buyer, product, price=reference + away)
+    # The reference is another one by now, and the price would be let in; what was said then stays.
+    for again in (
+        *(await orders.place_all(provider, [(order, Faults())])),
+        *(each.refusal for each in await orders.checker.check_asks(provider, [(order, Faults())])),
+    ):
+        assert isinstance(again, Conflict)
+        assert (again.detail, again.errors, again.outcome) == (first.detail, first.errors, first.outcome)
+        assert "Idempotent-Replayed" in again.headers
+    assert (await world.ask(provider, product, price=price)).status is OrderStatus.RESTING
+    highest = format_cny((reference + away) + spec.collar_bps * (reference + away) // 10_000)
+    [answer] = await orders.place_all(provider, [(world.order(Side.SELL, product, price=10**9), Faults())])
+    assert isinstance(answer, Conflict)
+    assert bounds(answer)[2:] == ("0.01", highest)
+    async with world.database.connection() as connection:
+        details = await connection.fetch("SELECT detail FROM audit_record WHERE code = 'REMO' ORDER BY id")
+    told = [msgspec.json.decode(row["detail"])["collar"]["reference_ticks"] for row in details]
+    assert told == [reference, reference, reference + away]
 
 
 class LosingReader:

@@ -68,6 +68,7 @@ async def trade(market: RecordMarket) -> None:
     await market.place(Side.SELL, [(who, {**ask, "percent": 10 - who}) for who in range(3)])
     await market.place(Side.BUY, [(who, {**bid, "percent": 30, "quantity_gpus": 3}) for who in range(3)])
     await market.place(Side.BUY, [(0, {**bid, "percent": 0}), (1, {**bid, "percent": 1, "quantity_gpus": 3})])
+    await market.place(Side.SELL, [(0, {**ask, "percent": 10_000})])
     for fields in ({"quantity_gpus": 2}, {"percent": 3}, {"percent": 10**9}):
         await market.amend(0, fields)
     await market.place(Side.BUY, [(2, {"percent": 0}), (2, {"percent": 30, "quantity_gpus": 10**6})])

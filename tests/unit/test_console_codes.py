@@ -71,9 +71,24 @@ def test_every_value_has_its_words(codes: type[StrEnum], folder: str, prefix: st
     assert missing == set()
 
 
+ENDS = {
+    OrderStatus.CANCELLED: {*map(str, chain(CancelReason, Cause)), REPLACED},
+    OrderStatus.EXPIRED: {*map(str, ExpireReason)},
+    OrderStatus.REJECTED: {*map(str, chain(DenialReason, RejectReason))},
+}
+
+
 def test_every_reason_of_an_order_has_its_words_and_no_word_is_of_another() -> None:
-    reasons = chain(RejectReason, DenialReason, CancelReason, ExpireReason, Cause)
-    assert words("orders") == {str(reason) for reason in reasons} | {REPLACED}
+    assert words("orders") == set().union(*ENDS.values())
+
+
+def test_the_document_has_every_end_of_an_order_in_the_same_words() -> None:
+    section = (ROOT / "docs" / "matching.md").read_text("utf-8").partition("## How an order ends")[2]
+    told = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (.+) \|$", section.partition("## ")[0], re.MULTILINE)
+    said = messages(SOURCES / "orders" / "en.json")
+    assert sorted(told) == sorted(
+        (str(status), reason, said[reason]) for status, reasons in ENDS.items() for reason in reasons
+    )
 
 
 def test_every_reason_of_the_exchange_itself_is_told_in_chinese() -> None:

@@ -4,7 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from matching.admission import admit, collar_of
 from matching.book import OrderBook
 from matching.commands import (
     AdvanceHour,
@@ -125,6 +128,31 @@ def test_the_collar_follows_the_last_trade() -> None:
     desk.place(ASK, order_id=3, price_ticks=225)
     assert 3 in desk.book.orders
     assert reason_of(desk.place(ASK, order_id=4, price_ticks=226)) is R.PRICE_OUTSIDE_COLLAR
+
+
+ticks = st.integers(1, 10**6)
+
+
+@given(collar_bps=st.integers(1, 100_000), reference_ticks=ticks, last_ticks=st.just(0) | ticks)
+def test_a_collar_lets_in_what_it_tells_and_nothing_beyond(
+    collar_bps: int, reference_ticks: int, last_ticks: int
+) -> None:
+    book = OrderBook(Product(PRODUCT.id, PRODUCT.lot_gpus, collar_bps, reference_ticks), HOUR)
+    book.last_price_ticks = last_ticks
+    collar = collar_of(book)
+    for price_ticks in (
+        *(collar.lowest_ticks - 1, collar.lowest_ticks, collar.reference_ticks),
+        *(collar.highest_ticks, collar.highest_ticks + 1),
+    ):
+        is_let_in = collar.lowest_ticks <= price_ticks <= collar.highest_ticks
+        reason = R.PRICE_OUTSIDE_COLLAR if price_ticks else R.PRICE_NOT_POSITIVE
+        for order in (
+            msgspec.structs.replace(ASK, price_ticks=price_ticks),
+            msgspec.structs.replace(BID, limit_ticks=price_ticks),
+        ):
+            admitted = admit(book, order, 1)
+            assert (type(admitted) is not RejectReason) == is_let_in
+            assert is_let_in or admitted is reason
 
 
 def test_a_live_id_is_taken_and_a_foreign_order_unknown() -> None:

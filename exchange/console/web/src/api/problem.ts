@@ -10,6 +10,8 @@ export interface Fault {
   pointer: string;
   code: string;
   detail: string;
+  lowest?: string;
+  highest?: string;
 }
 
 /** Any 401 but of a login: who asked was logged in when the page was opened. */
@@ -64,7 +66,10 @@ export class Problem extends Error {
 }
 
 export function faultText(fault: Fault): string {
-  return language.value === "zh" ? (codeText(fault.code) ?? fault.detail) : fault.detail;
+  const meaning = language.value === "zh" ? codeText(fault.code) : null;
+  if (meaning === null) return fault.detail;
+  const { lowest, highest } = fault;
+  return lowest && highest ? meaning + t("fault.range", { lowest, highest }) : meaning;
 }
 
 /** Make a problem of a refused answer. */
