@@ -25,6 +25,7 @@ from tests.e2e.test_console_sessions import (
 )
 
 SESSIONS = "/v1/sessions"
+ALL = {"of": "participant"}
 
 
 @pytest.fixture(scope="module")
@@ -111,23 +112,45 @@ async def test_one_that_is_ended_is_over_in_every_process_and_the_others_go_on(
     assert await page.status() == 401
 
 
-async def test_all_others_are_ended_and_this_one_goes_on(
+async def test_all_others_of_a_key_are_ended_and_a_colleagues_goes_on(
     two: tuple[Served, Served], doors: AsyncExitStack
 ) -> None:
     one, other = two
     buyer, key = await key_of(one, ["read"])
+    colleague = await one.operator.key_of(buyer.id, ["read"])
     pages = [await browser(doors, house) for house in (one, one, other)]
+    theirs = await browser(doors, one)
+    await theirs.log_in(key=colleague["secret"])
     for page in pages:
         await page.log_in(key=key["secret"])
     answer = await pages[0].send("DELETE", SESSIONS)
     assert answer.json() == {"ended": 2}
     assert await pages[1].status() == 401
     await eventually(pages[2].status, lambda status: status == 401)
-    assert await pages[0].status() == 200
-    assert [row["is_current"] for row in await listed(pages[0])] == [True]
-    assert (await pages[0].send("DELETE", SESSIONS)).json() == {"ended": 0}
-    assert (await buyer.send("DELETE", SESSIONS)).json() == {"ended": 1}
+    assert (await pages[0].status(), await theirs.status()) == (200, 200)
+    assert [row["key_id"] for row in await listed(pages[0])] == [key["id"], colleague["id"]]
+    assert (await pages[0].send("DELETE", SESSIONS, params={"of": "key"})).json() == {"ended": 0}
+    assert (await buyer.with_key(key["secret"]).send("DELETE", SESSIONS)).json() == {"ended": 1}
     assert await pages[0].status() == 401
+
+
+async def test_all_others_of_the_participant_are_ended_where_that_is_asked(
+    two: tuple[Served, Served], doors: AsyncExitStack
+) -> None:
+    one, _ = two
+    buyer, key = await key_of(one, ["read"])
+    colleague = await one.operator.key_of(buyer.id, ["read"])
+    own, beside, theirs = [await browser(doors, one) for _ in range(3)]
+    for page, logged_in in ((own, key), (beside, key), (theirs, colleague)):
+        await page.log_in(key=logged_in["secret"])
+    answer = await own.send("DELETE", SESSIONS, params={"of": "company"})
+    faults = problem(answer, 422, "invalid_query")["errors"]
+    assert [each["pointer"] for each in faults] == ["?of"]
+    assert (await own.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 2}
+    assert [await page.status() for page in (own, beside, theirs)] == [200, 401, 401]
+    assert [row["is_current"] for row in await listed(own)] == [True]
+    assert (await buyer.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 1}
+    assert await own.status() == 401
 
 
 async def test_who_only_reads_ends_no_session_that_trades(
@@ -141,9 +164,9 @@ async def test_who_only_reads_ends_no_session_that_trades(
     await reading.log_in(key=reader["secret"])
     [_, theirs] = await listed(reading)
     problem(await reading.send("DELETE", f"{SESSIONS}/{theirs['id']}"), 403, "forbidden")
-    assert (await reading.send("DELETE", SESSIONS)).json() == {"ended": 0}
+    assert (await reading.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 0}
     assert await trading.status() == 200
-    assert (await trading.send("DELETE", SESSIONS)).json() == {"ended": 1}
+    assert (await trading.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 1}
     assert await reading.status() == 401
 
 
@@ -157,7 +180,7 @@ async def test_nobody_ends_a_strangers_session(two: tuple[Served, Served], doors
     for caller in (stranger, one.operator):
         answer = await caller.send("DELETE", f"{SESSIONS}/{own['id']}")
         problem(answer, 404, "not_found")
-    assert (await stranger.send("DELETE", SESSIONS)).json() == {"ended": 0}
+    assert (await stranger.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 0}
     assert await page.status() == 200
 
 
