@@ -1,7 +1,7 @@
 """Goal: what is typed in a longer form outlasts a reload of its page, for its reader alone, and is sent once.
 
 Method: Chromium on the served exchange; forms are half filled, and the page is loaded anew. What the window
-keeps is read from its storage, what was done through the API. `tests/drafts.test.mjs` has the rules one by one.
+keeps is read from its storage, what was done through the API. `drafts.test.mjs` has the rules one by one.
 """
 
 import re

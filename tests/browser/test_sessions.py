@@ -1,4 +1,4 @@
-"""Goal: a person sees where somebody is logged in with a key of theirs, and ends one session, their others, or the company's.
+"""Goal: a person sees where somebody is logged in, and ends one session, their others, or the company's.
 
 Method: windows of Chromium on the served exchange, each with its own session of one participant.
 """
