@@ -4,14 +4,12 @@ Method: two exchanges on one database, with browsers as in `test_console_session
 with what was begun; what is ended at one exchange is felt at the other, with the streams it had open.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
-
 from exchange.participants import console_sessions
-from tests.e2e.served import Served, eventually, problem, served
+from tests.e2e import test_console_sessions as sessions
+from tests.e2e.served import Served, eventually, problem
 from tests.e2e.test_console_sessions import (
     IDLE_S,
     SAME,
@@ -24,26 +22,9 @@ from tests.e2e.test_console_sessions import (
     unused_for,
 )
 
+two, doors = sessions.two, sessions.doors
 SESSIONS = "/v1/sessions"
 ALL = {"of": "participant"}
-
-
-@pytest.fixture(scope="module")
-async def two(
-    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Served, Served]]:
-    folder = tmp_path_factory.mktemp("two")
-    async with (
-        served(module_database_url, folder, session_idle_s=IDLE_S) as one,
-        served(module_database_url, folder, session_idle_s=IDLE_S) as other,
-    ):
-        yield one, other
-
-
-@pytest.fixture
-async def doors() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as open_:
-        yield open_
 
 
 async def listed(page: Browser, **params: Any) -> list[dict[str, Any]]:
