@@ -32,7 +32,14 @@ from exchange.kit.database import Connection
 from exchange.kit.errors import Faults, Forbidden, NotFound, Unauthenticated
 from exchange.kit.ids import ID_MAX
 from exchange.participants import rules, service, store
-from exchange.participants.models import Key, KeyGrant, OpenSession, ParticipantKind, StoredSession
+from exchange.participants.models import (
+    Key,
+    KeyGrant,
+    OpenSession,
+    ParticipantKind,
+    SessionsOf,
+    StoredSession,
+)
 
 TOUCH_S: Final = 60
 """How often it is written down that a session is used; it may stay unused by so much longer."""
@@ -196,7 +203,11 @@ async def end_one(
     """
     wall_us = wall_now_us()
     found = await store.lock_open_sessions(
-        connection, principal.participant_id, wall_us, _unused_since_us(wall_us, idle_s), session_id
+        connection,
+        principal.participant_id,
+        wall_us,
+        _unused_since_us(wall_us, idle_s),
+        session_id=session_id,
     )
     if not found:
         raise NotFound(detail="there is no such session, or it has ended")
@@ -205,13 +216,22 @@ async def end_one(
     await _end(connection, principal, found, now_us)
 
 
-async def end_others(connection: Connection, principal: Principal, idle_s: int, now_us: int) -> list[int]:
-    """End the open sessions that the caller may end, but not its own; return their ids."""
+async def end_others(
+    connection: Connection, principal: Principal, idle_s: int, now_us: int, *, of: SessionsOf
+) -> list[int]:
+    """End the open sessions of the caller's key, or those of its participant's keys that it may end.
+
+    Not the one that asks. Returns their ids.
+    """
     wall_us = wall_now_us()
     found = [
         each
         for each in await store.lock_open_sessions(
-            connection, principal.participant_id, wall_us, _unused_since_us(wall_us, idle_s)
+            connection,
+            principal.participant_id,
+            wall_us,
+            _unused_since_us(wall_us, idle_s),
+            key_id=principal.key_id if of is SessionsOf.KEY else None,
         )
         if each.id != principal.session_id and service.covers(principal, each.scopes)
     ]

@@ -36,6 +36,13 @@ class ParticipantKind(StrEnum):
     OPERATOR = "operator"
 
 
+class SessionsOf(StrEnum):
+    """Whose sessions of the console are meant: those of the key that asks, or of its participant's keys."""
+
+    KEY = "key"
+    PARTICIPANT = "participant"
+
+
 class Ownership(StrEnum):
     """Who owns a provider."""
 

@@ -173,8 +173,8 @@ LIMIT $5;
 
 -- name: lock_open_sessions
 -- A participant's open sessions while others wait to change them, in one order so that two never wait for each other;
--- only one where $4 is its id.
-{open_sessions} AND ($4::BIGINT IS NULL OR session.id = $4)
+-- only one where $4 is its id, only those of a key where $5 is its id.
+{open_sessions} AND ($4::BIGINT IS NULL OR session.id = $4) AND ($5::BIGINT IS NULL OR session.key_id = $5)
 ORDER BY session.id
 FOR NO KEY UPDATE OF session;
 

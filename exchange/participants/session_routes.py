@@ -34,9 +34,16 @@ from exchange.participants.models import (
     OpenSession,
     OpenSessionView,
     ParticipantKind,
+    SessionsOf,
     SessionView,
     StoredSession,
 )
+
+
+class EndOthers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose sessions end beside the one that asks: those of its key, or of its whole participant."""
+
+    of: SessionsOf = SessionsOf.KEY
 
 
 class SessionController(Controller):
@@ -133,16 +140,21 @@ class SessionsController(Controller):
 
         return page_of("sessions", found, query.limit, lambda each: (each.id,), view)
 
-    @delete("", status_code=200, summary="End all other sessions")
+    @delete("", opt=requires(*Scope, query=EndOthers), status_code=200, summary="End all other sessions")
     async def end_others(self, request: ApiRequest) -> EndedSessions:
-        """End every open session of the caller's participant but the one that asks, in every process.
+        """End every open session of the caller's key but the one that asks, in every process.
 
-        Those of keys with scopes that the caller lacks go on. Asked with a key, it ends them all.
+        With `of=participant` those of all keys of the caller's participant, other people's too; those of keys
+        with scopes that the caller lacks go on. Asked with a key, it spares none.
         """
         database: Database = request.app.state.database
         async with database.transaction() as connection:
             ended = await console_sessions.end_others(
-                connection, request.principal, _settings(request).session_idle_s, _clock(request).now_us()
+                connection,
+                request.principal,
+                _settings(request).session_idle_s,
+                _clock(request).now_us(),
+                of=request.query(EndOthers).of,
             )
         for session_id in ended:
             request.app.state.sessions.forget(session_id)

@@ -326,11 +326,18 @@ async def lock_open_sessions(
     participant_id: int,
     now_us: int,
     unused_since_us: int,
+    *,
     session_id: int | None = None,
+    key_id: int | None = None,
 ) -> list[OpenSession]:
-    """Return a participant's open sessions, or one of them, while others wait to change them."""
+    """Return a participant's open sessions, or one or a key's of them, while others wait to change them."""
     records = await connection.fetch(
-        QUERIES.lock_open_sessions, participant_id, from_us(now_us), from_us(unused_since_us), session_id
+        QUERIES.lock_open_sessions,
+        participant_id,
+        from_us(now_us),
+        from_us(unused_since_us),
+        session_id,
+        key_id,
     )
     return [_open_session(record) for record in records]
 

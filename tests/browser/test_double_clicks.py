@@ -105,8 +105,8 @@ async def end_others(screen: Screen, stage: Stage) -> Locator:
         data={"key": stage.cast.provider.key},
     )
     await screen.open("sessions")
-    await screen.button("End all others").click()
-    return dialog_button(screen, "End all others")
+    await screen.button("End my others").click()
+    return dialog_button(screen, "End my others")
 
 
 DEEDS = {

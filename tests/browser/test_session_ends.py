@@ -6,11 +6,11 @@ is read through the API.
 """
 
 import pytest
-from playwright.async_api import Locator, Request, Route, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.browser.conftest import OpenScreen
 from tests.browser.screen import LOOKS, Look, Screen
-from tests.browser.voucher_scene import check_look, issue, make_programme
+from tests.browser.voucher_scene import check_look, count_of, fill_issue, issue, make_programme
 from tests.e2e.served import Caller
 from tests.e2e.stage import SCOPES, Stage
 
@@ -33,27 +33,6 @@ async def log_in_again(screen: Screen, key: str) -> None:
     await dialog.locator("input[type=password]").fill(key)
     await screen.page.keyboard.press("Enter")
     await expect(dialog).to_be_hidden()
-
-
-def count_of(screen: Screen, method: str, path: str) -> list[str]:
-    """Return a list that grows with the Idempotency-Key of each such request."""
-    sent: list[str] = []
-
-    def asked(request: Request) -> None:
-        if request.method == method and request.url.endswith(path):
-            sent.append(request.headers.get("idempotency-key", ""))
-
-    screen.page.on("request", asked)
-    return sent
-
-
-async def fill_issue(screen: Screen, stage: Stage, programme_id: str) -> Locator:
-    await screen.open(f"vouchers?tab=issued&programme={programme_id}")
-    await screen.page.locator(".picker input").fill(stage.cast.buyer.id)
-    await screen.page.locator(".picker-list [role=option]").click()
-    amount = screen.page.locator("input[inputmode=decimal]")
-    await amount.fill("10.00")
-    return amount
 
 
 @pytest.mark.parametrize("look", LOOKS)

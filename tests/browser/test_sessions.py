@@ -1,4 +1,4 @@
-"""Goal: a person sees where somebody is logged in with a key of theirs, and ends one session or all others.
+"""Goal: a person sees where somebody is logged in, and ends one session, their others, or the company's.
 
 Method: windows of Chromium on the served exchange, each with its own session of one participant.
 """
@@ -18,10 +18,10 @@ from tests.e2e.stage import SCOPES, Stage
 async def reader(stage: Stage) -> AsyncIterator[Caller]:
     """A buyer with a key of the test's own, and no session left of before."""
     buyer = stage.strangers.buyer
-    await buyer.send("DELETE", "/v1/sessions")
+    await buyer.send("DELETE", "/v1/sessions?of=participant")
     key = await stage.operator.key_of(buyer.id, SCOPES["buyer"], label="desk")
     yield buyer.with_key(key["secret"])
-    await buyer.send("DELETE", "/v1/sessions")
+    await buyer.send("DELETE", "/v1/sessions?of=participant")
 
 
 def rows(screen: Screen) -> Locator:
@@ -68,22 +68,36 @@ async def test_one_is_ended_and_its_window_asks_for_a_login(
     assert len((await reader.get("/v1/sessions"))["data"]) == 1
 
 
-async def test_all_others_are_ended_and_this_one_goes_on(
-    open_screen: OpenScreen, screen: Screen, reader: Caller
+async def test_the_own_others_are_ended_before_those_of_the_company(
+    open_screen: OpenScreen, screen: Screen, stage: Stage, reader: Caller
 ) -> None:
-    async with open_screen(Look()) as one, open_screen(Look()) as two:
-        for window in (one, two, screen):
-            await window.log_in_by_hand(reader)
-        one.forgives_unauthenticated = two.forgives_unauthenticated = True
+    colleague = await stage.operator.key_of(reader.id, ["read"], label="colleague")
+    async with open_screen(Look()) as own, open_screen(Look()) as theirs:
+        await own.log_in_by_hand(reader)
+        await theirs.log_in_by_hand(reader.with_key(colleague["secret"]))
+        await screen.log_in_by_hand(reader)
+        own.forgives_unauthenticated = theirs.forgives_unauthenticated = True
         await screen.open("sessions")
         await expect(rows(screen)).to_have_count(3)
-        await screen.button("End all others").click()
-        await screen.page.get_by_role("dialog").get_by_role("button", name="End all others").click()
+        await expect(rows(screen).filter(has_text="Your key")).to_have_count(1)
+        await end_all(screen, "End my others")
+        await expect(rows(screen)).to_have_count(2)
+        await expect(rows(screen).filter(has_text="colleague")).to_have_count(1)
+        await expect(screen.page.locator(".toast-good").last).to_have_text("1 session is ended.")
+        await expect(screen.button("End my others")).to_be_disabled()
+        await end_all(screen, "End all of the company")
         await expect(rows(screen)).to_have_count(1)
-        await expect(screen.page.locator(".toast-good").last).to_have_text("2 sessions are ended.")
-        await expect(screen.button("End all others")).to_be_disabled()
+        await expect(screen.button("End all of the company")).to_be_disabled()
     [left] = (await reader.get("/v1/sessions"))["data"]
     assert left["key_label"] == "desk"
+
+
+async def end_all(screen: Screen, name: str) -> None:
+    await screen.button(name).click()
+    asked = screen.page.get_by_role("dialog")
+    await expect(asked).to_contain_text("This session goes on")
+    await asked.get_by_role("button", name=name).click()
+    await expect(asked).to_be_hidden()
 
 
 async def test_a_key_that_only_reads_ends_no_session_that_trades(
@@ -95,4 +109,4 @@ async def test_a_key_that_only_reads_ends_no_session_that_trades(
         await screen.log_in_by_hand(reader.with_key(reading["secret"]))
         await screen.open("sessions")
         await expect(rows(screen).filter(has_text="desk")).to_contain_text("Can do more than you")
-        await expect(screen.button("End all others")).to_be_disabled()
+        await expect(screen.button("End all of the company")).to_be_disabled()

@@ -1,7 +1,8 @@
 """Goal: on a window of 1280 pixels every page of the console fits: neither it nor any table scrolls sideways.
 
 Method: Chromium on the served exchange, for each kind of login and in both languages: every page of its
-navigation, every tab of each page, and what lies open beside them. Names are as long as real ones are.
+navigation, every tab of each page, and what lies open beside them. Names, reasons and budgets are as long as
+real ones are; products and who is logged in are not cut off.
 """
 
 from typing import Any, Final
@@ -12,7 +13,7 @@ from playwright.async_api import expect
 from exchange.kit.ids import decode_id
 from tests.browser.conftest import OpenScreen
 from tests.browser.screen import Language, Look
-from tests.e2e.stage import Stage
+from tests.e2e.stage import Stage, programme
 from tests.hypothesis_profiles import is_long
 
 WIDE: Final = """
@@ -20,6 +21,11 @@ WIDE: Final = """
         .filter((each) => each.scrollWidth > each.clientWidth)
         .map((each) => `${each.getAttribute("aria-labelledby") ?? "the page"} "${
             each.querySelector("caption")?.textContent ?? ""}": ${each.scrollWidth} > ${each.clientWidth}`)
+"""
+CUT: Final = """
+    [...document.querySelectorAll(".account-name, .heat-title, .heat-note, td .second.code, th .second.code")]
+        .filter((each) => each.scrollWidth > each.clientWidth)
+        .map((each) => `cut off: ${each.textContent}`)
 """
 OPEN: Final[dict[str, tuple[str, ...]]] = {
     "buyer": ("leases?lease={lease_id}", "vouchers?tab=wallet&open={voucher_id}"),
@@ -37,6 +43,9 @@ NAMES: Final = {
     "issuer": "深圳市工业和信息化局算力券专班",
 }
 
+PROGRAMME_NAME: Final = "Computing vouchers for young companies of Shenzhen, 2026"
+REASON: Final = "The delivery log of the second node is missing; please attach it and send the claim anew."
+
 
 class Wide(Look, frozen=True, kw_only=True):
     """A window of the width that most have at least."""
@@ -49,10 +58,20 @@ class Wide(Look, frozen=True, kw_only=True):
 
 @pytest.fixture(scope="module")
 async def long_names(stage: Stage) -> None:
+    issuer, provider = stage.cast.issuer, stage.cast.provider
+    body = programme("shenzhen-start-ups-2026", provider.id, budget_fen=80_000_000_000)
+    made = await issuer.post("/v1/programmes", body | {"name": PROGRAMME_NAME})
+    voucher = {"programme_id": made["id"], "buyer_id": stage.cast.buyer.id, "amount_cny": "10000.00"}
+    await issuer.post("/v1/vouchers", voucher)
+    for to in ("in_audit", "queried"):
+        step = {"to": to, "reason": REASON}
+        await issuer.post(f"/v1/claims/{stage.ids['claim_id']}/steps", step, status=200)
     async with stage.house.exchange.database.transaction() as connection:
         for kind, name in NAMES.items():
             participant_id = decode_id("par", stage.cast.of(kind).id)
             await connection.execute("UPDATE participant SET name = $2 WHERE id = $1", participant_id, name)
+        programme_id = decode_id("prg", stage.ids["programme_id"])
+        await connection.execute("UPDATE programme SET name = $2 WHERE id = $1", programme_id, PROGRAMME_NAME)
 
 
 @pytest.mark.usefixtures("long_names")
@@ -78,7 +97,7 @@ async def test_every_page_fits(open_screen: OpenScreen, stage: Stage, kind: str,
                     await expect(tabs.nth(number)).to_have_attribute("aria-selected", "true")
                 await expect(screen.page.locator("main .loading")).to_have_count(0)
                 seen += 1
-                if found := await screen.page.evaluate(WIDE):
+                if found := await screen.page.evaluate(WIDE) + await screen.page.evaluate(CUT):
                     wrong[screen.page.url] = found
     assert seen >= len(pages)
     assert not wrong, "\n".join(f"{url}: {found}" for url, found in wrong.items())

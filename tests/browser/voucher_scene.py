@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Request, expect
 
 from tests.browser.screen import Screen
 from tests.e2e.served import eventually
@@ -47,6 +47,28 @@ async def claimed(stage: Stage, name: str, hours: int = 2) -> dict[str, Any]:
     await deliver(stage, voucher["id"], hours)
     claim: dict[str, Any] = await stage.cast.provider.post("/v1/claims", {"programme_id": made["id"]})
     return claim
+
+
+async def fill_issue(screen: Screen, stage: Stage, programme_id: str) -> Locator:
+    """Fill in the form that issues 10 CNY to the cast's buyer; return its amount."""
+    await screen.open(f"vouchers?tab=issued&programme={programme_id}")
+    await screen.page.locator(".picker input").fill(stage.cast.buyer.id)
+    await screen.page.locator(".picker-list [role=option]").click()
+    amount = screen.page.locator("input[inputmode=decimal]")
+    await amount.fill("10.00")
+    return amount
+
+
+def count_of(screen: Screen, method: str, path: str) -> list[str]:
+    """Return a list that grows with the Idempotency-Key of each such request."""
+    sent: list[str] = []
+
+    def asked(request: Request) -> None:
+        if request.method == method and request.url.endswith(path):
+            sent.append(request.headers.get("idempotency-key", ""))
+
+    screen.page.on("request", asked)
+    return sent
 
 
 def card_of(screen: Screen, heading: str) -> Locator:

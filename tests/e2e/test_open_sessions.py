@@ -4,14 +4,12 @@ Method: two exchanges on one database, with browsers as in `test_console_session
 with what was begun; what is ended at one exchange is felt at the other, with the streams it had open.
 """
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-import pytest
-
 from exchange.participants import console_sessions
-from tests.e2e.served import Served, eventually, problem, served
+from tests.e2e import test_console_sessions as sessions
+from tests.e2e.served import Served, eventually, problem
 from tests.e2e.test_console_sessions import (
     IDLE_S,
     SAME,
@@ -24,25 +22,9 @@ from tests.e2e.test_console_sessions import (
     unused_for,
 )
 
+two, doors = sessions.two, sessions.doors
 SESSIONS = "/v1/sessions"
-
-
-@pytest.fixture(scope="module")
-async def two(
-    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[tuple[Served, Served]]:
-    folder = tmp_path_factory.mktemp("two")
-    async with (
-        served(module_database_url, folder, session_idle_s=IDLE_S) as one,
-        served(module_database_url, folder, session_idle_s=IDLE_S) as other,
-    ):
-        yield one, other
-
-
-@pytest.fixture
-async def doors() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as open_:
-        yield open_
+ALL = {"of": "participant"}
 
 
 async def listed(page: Browser, **params: Any) -> list[dict[str, Any]]:
@@ -111,23 +93,45 @@ async def test_one_that_is_ended_is_over_in_every_process_and_the_others_go_on(
     assert await page.status() == 401
 
 
-async def test_all_others_are_ended_and_this_one_goes_on(
+async def test_all_others_of_a_key_are_ended_and_a_colleagues_goes_on(
     two: tuple[Served, Served], doors: AsyncExitStack
 ) -> None:
     one, other = two
     buyer, key = await key_of(one, ["read"])
+    colleague = await one.operator.key_of(buyer.id, ["read"])
     pages = [await browser(doors, house) for house in (one, one, other)]
+    theirs = await browser(doors, one)
+    await theirs.log_in(key=colleague["secret"])
     for page in pages:
         await page.log_in(key=key["secret"])
     answer = await pages[0].send("DELETE", SESSIONS)
     assert answer.json() == {"ended": 2}
     assert await pages[1].status() == 401
     await eventually(pages[2].status, lambda status: status == 401)
-    assert await pages[0].status() == 200
-    assert [row["is_current"] for row in await listed(pages[0])] == [True]
-    assert (await pages[0].send("DELETE", SESSIONS)).json() == {"ended": 0}
-    assert (await buyer.send("DELETE", SESSIONS)).json() == {"ended": 1}
+    assert (await pages[0].status(), await theirs.status()) == (200, 200)
+    assert [row["key_id"] for row in await listed(pages[0])] == [key["id"], colleague["id"]]
+    assert (await pages[0].send("DELETE", SESSIONS, params={"of": "key"})).json() == {"ended": 0}
+    assert (await buyer.with_key(key["secret"]).send("DELETE", SESSIONS)).json() == {"ended": 1}
     assert await pages[0].status() == 401
+
+
+async def test_all_others_of_the_participant_are_ended_where_that_is_asked(
+    two: tuple[Served, Served], doors: AsyncExitStack
+) -> None:
+    one, _ = two
+    buyer, key = await key_of(one, ["read"])
+    colleague = await one.operator.key_of(buyer.id, ["read"])
+    own, beside, theirs = [await browser(doors, one) for _ in range(3)]
+    for page, logged_in in ((own, key), (beside, key), (theirs, colleague)):
+        await page.log_in(key=logged_in["secret"])
+    answer = await own.send("DELETE", SESSIONS, params={"of": "company"})
+    faults = problem(answer, 422, "invalid_query")["errors"]
+    assert [each["pointer"] for each in faults] == ["?of"]
+    assert (await own.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 2}
+    assert [await page.status() for page in (own, beside, theirs)] == [200, 401, 401]
+    assert [row["is_current"] for row in await listed(own)] == [True]
+    assert (await buyer.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 1}
+    assert await own.status() == 401
 
 
 async def test_who_only_reads_ends_no_session_that_trades(
@@ -141,9 +145,9 @@ async def test_who_only_reads_ends_no_session_that_trades(
     await reading.log_in(key=reader["secret"])
     [_, theirs] = await listed(reading)
     problem(await reading.send("DELETE", f"{SESSIONS}/{theirs['id']}"), 403, "forbidden")
-    assert (await reading.send("DELETE", SESSIONS)).json() == {"ended": 0}
+    assert (await reading.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 0}
     assert await trading.status() == 200
-    assert (await trading.send("DELETE", SESSIONS)).json() == {"ended": 1}
+    assert (await trading.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 1}
     assert await reading.status() == 401
 
 
@@ -157,7 +161,7 @@ async def test_nobody_ends_a_strangers_session(two: tuple[Served, Served], doors
     for caller in (stranger, one.operator):
         answer = await caller.send("DELETE", f"{SESSIONS}/{own['id']}")
         problem(answer, 404, "not_found")
-    assert (await stranger.send("DELETE", SESSIONS)).json() == {"ended": 0}
+    assert (await stranger.send("DELETE", SESSIONS, params=ALL)).json() == {"ended": 0}
     assert await page.status() == 200
 
 

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import httpx
 import msgspec
+import pytest
 
 from exchange.kit.auth import Authenticator, Scope, StoredKey
 from exchange.kit.clock import ManualClock
@@ -21,6 +22,15 @@ from exchange.participants.routes import KeysController, ParticipantsController,
 from exchange.participants.rules import KIND_SCOPES
 
 AT_US = 1_800_000_000_000_000
+BUYER_BODY: Final = {
+    "kind": "buyer",
+    "name": "新算力科技",
+    "region": "hangzhou",
+    "size_class": "micro",
+    "founded_on": "2025-02-28",
+    "sectors": ["large-models"],
+}
+"""What an operator sends to register a buyer."""
 _numbers = count(1)
 
 
@@ -111,3 +121,22 @@ async def join(
 async def join_as(database: Database, http: httpx.AsyncClient, kind: ParticipantKind, name: str) -> Caller:
     """Register a participant that needs no facts (issuer, regulator, operator) and give it a key."""
     return await join(database, http, NewParticipant(kind=kind, name=name))
+
+
+@pytest.fixture
+async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the routes. A test names it and `operator` as its own fixtures: `http = members.http`."""
+    async with running(database) as client:
+        yield client
+
+
+@pytest.fixture
+async def operator(database: Database, http: httpx.AsyncClient) -> Caller:
+    """An operator, who may register others."""
+    return await join_as(database, http, ParticipantKind.OPERATOR, "desk")
+
+
+def faults_of(answer: httpx.Response) -> set[tuple[str, str]]:
+    """Return the pointer and the code of each fault that a problem names."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    return {(fault["pointer"], fault["code"]) for fault in answer.json().get("errors", [])}

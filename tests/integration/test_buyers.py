@@ -4,7 +4,7 @@ Method: the routes over a real database. What is found is compared with a plain 
 registered, for many texts and page sizes; whoever may not issue, and texts that find too much, are refused.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +16,10 @@ from exchange.kit.clock import US_PER_DAY, wall_now_us
 from exchange.kit.database import Database, from_us
 from exchange.participants import rules
 from exchange.participants.models import NewParticipant, Ownership, ParticipantKind, SizeClass
-from tests.integration.members import Caller, join, join_as, running
+from tests.integration import members
+from tests.integration.members import Caller, join, join_as
+
+http = members.http
 
 NAMES = ("深圳智算科技", "智算未来", "Guian AI Lab", "guian models", "100% Computing_", "贵安训练")
 SEARCHES = ("智算", "GUIAN", "ai", "训练", "0%", "g_", "lab", "nobody", "\\\\", "''")
@@ -31,12 +34,6 @@ def buyer(name: str) -> NewParticipant:
         founded_on="2025-05-01",
         sectors=("large-models",),
     )
-
-
-@pytest.fixture
-async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(database) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 Method: the routes over a real database, called by an operator, an owner and a stranger.
 """
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,22 +13,14 @@ from exchange.kit.ids import encode_id
 from exchange.ledger import service
 from exchange.ledger.models import CNY, Purpose, Transfer, TransferKind, TransferReason
 from exchange.participants.models import NewParticipant, Ownership, ParticipantKind
-from tests.integration.members import AT_US, Caller, join, join_as, running
+from tests.integration import members
+from tests.integration.members import AT_US, Caller, join, join_as
+
+http, operator = members.http, members.operator
 
 PROVIDER = NewParticipant(
     kind=ParticipantKind.PROVIDER, name="Guian Cloud", region="guizhou", ownership=Ownership.STATE
 )
-
-
-@pytest.fixture
-async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(database) as client:
-        yield client
-
-
-@pytest.fixture
-async def operator(database: Database, http: httpx.AsyncClient) -> Caller:
-    return await join_as(database, http, ParticipantKind.OPERATOR, "desk")
 
 
 @pytest.fixture

@@ -3,38 +3,13 @@
 Method: the routes over a real database; then the database by itself, whatever the service thinks of a name.
 """
 
-from collections.abc import AsyncIterator
-
-import httpx
 import pytest
 
 from exchange.kit.database import Database, UniqueViolation
-from exchange.participants.models import ParticipantKind
-from tests.integration.members import Caller, join_as, running
+from tests.integration import members
+from tests.integration.members import BUYER_BODY, Caller, faults_of
 
-BUYER_BODY = {
-    "kind": "buyer",
-    "name": "新算力科技",
-    "region": "hangzhou",
-    "size_class": "micro",
-    "founded_on": "2025-02-28",
-    "sectors": ["large-models"],
-}
-
-
-@pytest.fixture
-async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(database) as client:
-        yield client
-
-
-@pytest.fixture
-async def operator(database: Database, http: httpx.AsyncClient) -> Caller:
-    return await join_as(database, http, ParticipantKind.OPERATOR, "desk")
-
-
-def faults_of(answer: httpx.Response) -> set[tuple[str, str]]:
-    return {(fault["pointer"], fault["code"]) for fault in answer.json()["errors"]}
+http, operator = members.http, members.operator
 
 
 @pytest.mark.parametrize(

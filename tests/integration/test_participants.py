@@ -4,7 +4,6 @@ Method: the routes over a real database, called by operators, owners and strange
 every table.
 """
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,7 +17,10 @@ from exchange.kit.errors import Unauthenticated
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants import service
 from exchange.participants.models import KeyGrant, NewParticipant, Ownership, ParticipantKind, SizeClass
-from tests.integration.members import AT_US, Caller, join, join_as, running
+from tests.integration import members
+from tests.integration.members import AT_US, BUYER_BODY, Caller, faults_of, join, join_as
+
+http, operator = members.http, members.operator
 
 HOUR_US = 3_600_000_000
 KEY_OF_THE_EXCHANGE = """
@@ -35,25 +37,6 @@ BUYER = NewParticipant(
     size_class=SizeClass.SMALL,
     founded_on="2024-05-01",
 )
-BUYER_BODY = {
-    "kind": "buyer",
-    "name": "新算力科技",
-    "region": "hangzhou",
-    "size_class": "micro",
-    "founded_on": "2025-02-28",
-    "sectors": ["large-models"],
-}
-
-
-@pytest.fixture
-async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(database) as client:
-        yield client
-
-
-@pytest.fixture
-async def operator(database: Database, http: httpx.AsyncClient) -> Caller:
-    return await join_as(database, http, ParticipantKind.OPERATOR, "desk")
 
 
 @pytest.fixture
@@ -64,11 +47,6 @@ async def provider(database: Database, http: httpx.AsyncClient) -> Caller:
 @pytest.fixture
 async def buyer(database: Database, http: httpx.AsyncClient) -> Caller:
     return await join(database, http, BUYER)
-
-
-def faults_of(answer: httpx.Response) -> set[tuple[str, str]]:
-    assert answer.headers["content-type"] == "application/problem+json"
-    return {(fault["pointer"], fault["code"]) for fault in answer.json().get("errors", [])}
 
 
 async def codes_of(database: Database) -> list[str]:

@@ -4,7 +4,6 @@ Method: the routes over a real database; keys of one participant that come of on
 """
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -16,18 +15,10 @@ from exchange.kit.database import Database
 from exchange.kit.ids import decode_id, encode_id
 from exchange.participants import service
 from exchange.participants.models import KeyGrant, ParticipantKind
-from tests.integration.members import AT_US, Caller, join_as, running
+from tests.integration import members
+from tests.integration.members import AT_US, Caller, join_as
 
-
-@pytest.fixture
-async def http(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(database) as client:
-        yield client
-
-
-@pytest.fixture
-async def operator(database: Database, http: httpx.AsyncClient) -> Caller:
-    return await join_as(database, http, ParticipantKind.OPERATOR, "desk")
+http, operator = members.http, members.operator
 
 
 @pytest.fixture

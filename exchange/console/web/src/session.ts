@@ -6,6 +6,7 @@ import { batch, signal } from "@preact/signals";
 import { api, once, read, type Schemas, whenUnauthenticated } from "./api/client";
 import { Problem } from "./api/problem";
 import { forgetQueries, isReachable, refreshQueries } from "./api/query";
+import { keepDraftsOf } from "./components/drafts";
 import { forgetKept } from "./components/kept";
 
 export type Session = Schemas["SessionView"];
@@ -43,6 +44,7 @@ function became(next: Session | null): void {
   clearTimeout(retry);
   retries = 0;
   turn++;
+  keepDraftsOf(next?.participant_id ?? null);
   batch(() => {
     session.value = next;
     hasEnded.value = false;
@@ -65,6 +67,8 @@ function began(next: Session): void {
  */
 export async function loadSession(): Promise<void> {
   const kept = localStorage.getItem(KEPT_AS);
+  // Who logged out in another window did so in this one, too.
+  if (kept === null) keepDraftsOf(null);
   if (kept === null || kept === ENDED) {
     if (session.peek() == null) session.value = null;
     return;

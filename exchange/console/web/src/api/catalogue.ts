@@ -53,7 +53,13 @@ export class Catalogue {
   product(id: string): string {
     const found = this.products.get(id);
     if (found === undefined) return id;
-    return `${this.accelerator(found.accelerator)} · ${this.place(id)}`;
+    return `${this.chip(id)} · ${this.place(id)}`;
+  }
+
+  /** A product's accelerator in words. */
+  chip(id: string): string {
+    const found = this.products.get(id);
+    return found === undefined ? id : this.accelerator(found.accelerator);
   }
 
   /** Where a product is, and how its accelerators are joined. */

@@ -6,6 +6,7 @@
  * All three return the answer's body or throw a `Problem`.
  */
 import createClient, { type FetchResponse } from "openapi-fetch";
+import type { Intent } from "./intent";
 import { type Problem, problemOf, unanswered } from "./problem";
 import type { components, paths } from "./schema";
 
@@ -73,28 +74,6 @@ export function keyed(key: string) {
 /** Do what must not be sent twice. */
 export function once<C extends Called>(call: () => Promise<C>): Promise<Answer<C>> {
   return attempt(call, 1, true);
-}
-
-/**
- * Somebody's wish to do one thing once. The same payload keeps its key over retries, lost answers and a session that has
- * ended; another payload, or the same after a certain answer, is another wish and gets a new key.
- */
-export class Intent {
-  #payload: string | null = null;
-  #key = "";
-
-  keyFor(payload: unknown): string {
-    const text = JSON.stringify(payload);
-    if (text !== this.#payload) {
-      this.#payload = text;
-      this.#key = `web-${crypto.randomUUID()}`;
-    }
-    return this.#key;
-  }
-
-  settle(): void {
-    this.#payload = null;
-  }
 }
 
 async function attempt<C extends Called>(

@@ -1,7 +1,7 @@
 /** One thing that a form does: busy while it lasts, with its problem where it was refused, and done once only. */
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { Intent } from "./client";
+import { Intent } from "./intent";
 import { Problem } from "./problem";
 
 export interface Deed {
@@ -13,16 +13,18 @@ export interface Deed {
   forget: () => void;
 }
 
-export function useDeed(): Deed {
+/** `of` is the wish of a form whose draft keeps it over a reload. */
+export function useDeed(of?: Intent): Deed {
   const isBusy = useSignal(false);
   const problem = useSignal<Problem | null>(null);
-  const intent = useRef(new Intent());
+  const own = useRef(new Intent());
+  const intent = of ?? own.current;
   const run = async (doing: (intent: Intent) => Promise<void>) => {
     if (isBusy.value) return;
     isBusy.value = true;
     problem.value = null;
     try {
-      await doing(intent.current);
+      await doing(intent);
     } catch (failed) {
       if (!(failed instanceof Problem)) throw failed;
       problem.value = failed;

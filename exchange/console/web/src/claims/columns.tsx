@@ -53,7 +53,11 @@ export function decidedColumns<Status extends string, Row extends Decided<Status
       cell: (row) => (
         <>
           <Badge status={row.status} />
-          {row.reason && <span class="second">{stepReason(row)}</span>}
+          {row.reason && (
+            <span class="second said" title={stepReason(row)}>
+              {stepReason(row)}
+            </span>
+          )}
         </>
       ),
       sort: (row) => of.statuses.indexOf(row.status),

@@ -2,18 +2,19 @@
 import type { ComponentChildren } from "preact";
 import { Field } from "./form";
 
-/** What the exchange records of a reason at most. */
+/** What the exchange records of a reason at most, where it does not say otherwise. */
 const CHARACTERS_MAX = 500;
 
 export function ReasonInput(props: {
   label: string;
-  hint: ComponentChildren;
+  hint?: ComponentChildren;
   value: string;
   onInput: (text: string) => void;
   /** Where a fault of it is told; "/reason" of a body unless it is named. */
   pointer?: string;
   /** A line for a question, several for what is done. */
   rows?: number;
+  charactersMax?: number;
   isNeeded?: boolean;
 }) {
   const { value, rows = 3 } = props;
@@ -23,7 +24,7 @@ export function ReasonInput(props: {
         const shared = {
           ...control,
           value,
-          maxLength: CHARACTERS_MAX,
+          maxLength: props.charactersMax ?? CHARACTERS_MAX,
           required: props.isNeeded ?? false,
           onInput: (event: { currentTarget: { value: string } }) => props.onInput(event.currentTarget.value),
         };

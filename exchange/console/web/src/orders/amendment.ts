@@ -6,8 +6,9 @@
  */
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { act, api, Intent, keyed, read, type Schemas } from "../api/client";
+import { act, api, keyed, read, type Schemas } from "../api/client";
 import { hoursBetween, wholeHoursBetween } from "../api/hours";
+import { Intent } from "../api/intent";
 import { wholeOrText } from "../api/numbers";
 import { Problem } from "../api/problem";
 import { fenOf } from "../i18n/money";

@@ -1,10 +1,10 @@
 /** What a buyer does: pick hours, see what an order would cost and who pays, place it, follow it. */
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { useLocation } from "preact-iso";
 import { HOUR_MS } from "../../api/hours";
 import { toast } from "../../components/announcer";
+import { useDraft } from "../../components/drafts";
 import { hourText } from "../../components/hour_input";
 import { type Tab as TabOf, Tabs } from "../../components/tabs";
 import { useOrderNews, worthTelling } from "../../orders/news";
@@ -34,14 +34,10 @@ function draftOf(query: Record<string, string>): Draft {
 export default function BuyPage() {
   const { query } = useLocation();
   const [state, change] = useBuyState();
-  const draft = useSignal<Draft>(draftOf(query));
+  const asked = query.product ? `${query.product} ${query.starts_at ?? ""} ${query.hours ?? ""}` : "";
+  const draft = useDraft<Draft>("buy", draftOf(query), asked);
   const filter = useSignal<ProductFilter>({ accelerator: "", origin: "", hub: "", interconnect: "" });
   const version = useSignal(0);
-  const asked = `${query.product ?? ""} ${query.starts_at ?? ""} ${query.hours ?? ""}`;
-  useEffect(() => {
-    if (query.product) draft.value = draftOf(query);
-    // Only another address fills the form in anew.
-  }, [asked]);
   useOrderNews(
     () => {
       version.value++;

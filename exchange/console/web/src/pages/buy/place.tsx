@@ -1,13 +1,14 @@
 /** Buying: hours picked on the calendar or by the form, what would come of it, and the order placed. */
 import { batch, type Signal, useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
 import { type Catalogue, useCatalogue } from "../../api/catalogue";
-import { act, api, Intent, type Schemas } from "../../api/client";
+import { act, api, type Schemas } from "../../api/client";
 import { faultText, Problem } from "../../api/problem";
 import { useFirstHour } from "../../api/venue";
 import { toast } from "../../components/announcer";
 import { Confirm } from "../../components/dialog";
+import type { FormDraft } from "../../components/drafts";
 import { Form } from "../../components/form";
+import { Restored } from "../../components/restored";
 import { Loading } from "../../components/states";
 import { Money, Time } from "../../components/values";
 import { formatHours, t as shared } from "../../i18n";
@@ -25,7 +26,7 @@ import { Vouchers } from "./vouchers";
 import { WindowFields } from "./window";
 
 export function Place(props: {
-  draft: Signal<Draft>;
+  draft: FormDraft<Draft>;
   filter: Signal<ProductFilter>;
   /** Counts what happened to own orders: each may change what an order would do. */
   version: number;
@@ -37,28 +38,27 @@ export function Place(props: {
 }
 
 function Bid(props: {
-  draft: Signal<Draft>;
+  draft: FormDraft<Draft>;
   filter: Signal<ProductFilter>;
   version: number;
   onPlaced: (order: Schemas["OrderView"]) => void;
   catalogue: Catalogue;
 }) {
   const { catalogue, filter } = props;
-  const draft = props.draft.value;
+  const draft = props.draft.value.value;
   const firstHour = useFirstHour().value;
   const cash = useCash().value;
   const vouchers = new Map(useOwnVouchers().data.value?.data.map((each) => [each.id, each]));
   const problem = useSignal<Problem | null>(null);
   const isBusy = useSignal(false);
   const asked = useSignal<Foresight | null>(null);
-  const intent = useRef(new Intent());
   const isMissing = missing(draft) !== null;
   const mayTrade = may("trade");
   const outlook = useOutlook(isMissing || !mayTrade ? null : orderOf(draft), props.version).value;
 
   const change = (wish: Partial<Draft>) => {
     problem.value = null;
-    props.draft.value = { ...props.draft.peek(), ...wish };
+    props.draft.value.value = { ...props.draft.value.peek(), ...wish };
   };
   // What the preview finds wrong stands at its field without a try; a try's own faults come from the form's problem.
   const early = outlook.problem ?? (outlook.foresight && foretold(outlook.foresight.preview));
@@ -87,11 +87,11 @@ function Bid(props: {
   };
   const place = async () => {
     try {
-      const order = await act(intent.current, orderOf(draft), (key) =>
+      const order = await act(props.draft.intent, orderOf(draft), (key) =>
         api.POST("/v1/orders", { body: orderOf(draft, key) }),
       );
       toast(t("placed", { status: shared(`status.${order.status}`) }), "good");
-      props.draft.value = { ...draft, quantity: "", price: "" };
+      props.draft.begin({ ...draft, quantity: "", price: "" });
       props.onPlaced(order);
     } catch (refusal) {
       if (!(refusal instanceof Problem)) throw refusal;
@@ -120,6 +120,12 @@ function Bid(props: {
           <h2 id="buy-form">{t("order")}</h2>
           {!mayTrade && <p class="notice notice-busy">{t("no_trade")}</p>}
           <Form label={t("order")} problem={problem.value} onSubmit={() => void review()}>
+            <Restored
+              draft={props.draft}
+              onDiscard={() => {
+                problem.value = null;
+              }}
+            />
             <WindowFields {...terms} catalogue={catalogue} filter={filter.value} firstHour={firstHour} />
             {askable && (
               <Cheapest
@@ -153,7 +159,7 @@ function Bid(props: {
                 class="button"
                 onClick={() => {
                   problem.value = null;
-                  props.draft.value = EMPTY;
+                  props.draft.begin(EMPTY);
                 }}
               >
                 {t("clear")}

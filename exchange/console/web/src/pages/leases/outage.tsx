@@ -7,6 +7,7 @@ import { HOUR_MS } from "../../api/hours";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
 import { Field, Form } from "../../components/form";
+import { ReasonInput } from "../../components/reason_input";
 import { catalogue, cnyOf, formatMoney, formatTime, t as shared } from "../../i18n";
 import { type Hour, hourFen, type Lease, stateOf } from "./data";
 import en from "./en.json";
@@ -88,18 +89,15 @@ export function OutageForm(props: {
           {select(t("from"), from, 0)}
           {select(t("until"), until, HOUR_MS)}
         </div>
-        <Field label={t("reason")} pointer="/reason" hint={t("report.reason_hint")}>
-          {(control) => (
-            <input
-              {...control}
-              maxLength={500}
-              value={reason.value}
-              onInput={(event) => {
-                reason.value = event.currentTarget.value;
-              }}
-            />
-          )}
-        </Field>
+        <ReasonInput
+          label={t("reason")}
+          hint={t("report.reason_hint")}
+          rows={1}
+          value={reason.value}
+          onInput={(text) => {
+            reason.value = text;
+          }}
+        />
         <p aria-live="polite" class="notice notice-busy">
           {chosen.length === 0
             ? t("report.none")

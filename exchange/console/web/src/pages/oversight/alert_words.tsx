@@ -13,6 +13,9 @@ export type Rules = Schemas["AlertRules"];
 export type Status = AlertView["status"];
 export type Severity = AlertView["severity"];
 
+/** What a version of the rules, and a trial of one, has of a reason at most. */
+export const RULES_REASON_MAX = 200;
+
 export const STATUSES = ["open", "under_review", "closed"] as const;
 export const SEVERITIES = ["high", "medium", "low"] as const;
 export const DETECTORS = [

@@ -4,7 +4,9 @@ import { act, api, keyed, type Schemas } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
 import { Confirm } from "../../components/dialog";
+import { useDraft } from "../../components/drafts";
 import { Field, Form } from "../../components/form";
+import { Restored } from "../../components/restored";
 import { Choice } from "../../components/tabs";
 import { isKind } from "../../session";
 import { t } from "./texts";
@@ -24,16 +26,15 @@ function stepsOf(alert: Detail): Step[] {
 export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: Detail) => void }) {
   const steps = stepsOf(alert);
   const wanted = useSignal<Step>(steps[0] as Step);
-  const text = useSignal("");
+  const draft = useDraft(`case ${alert.id}`, { text: "" });
+  const { text } = draft.value.value;
   const isSure = useSignal(false);
-  const deed = useDeed();
+  const deed = useDeed(draft.intent);
   const step = steps.find((each) => each === wanted.value) ?? (steps[0] as Step);
   const take = () =>
     deed.run(async (intent) => {
-      const next = await act(intent, [alert.id, step, text.value], (key) =>
-        send(alert.id, step, text.value, key),
-      );
-      text.value = "";
+      const next = await act(intent, [alert.id, step, text], (key) => send(alert.id, step, text, key));
+      draft.begin();
       toast(t(`case.${step}.done`), "good");
       onDone(next);
     });
@@ -42,10 +43,11 @@ export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: De
       label={t("case")}
       problem={deed.problem.value}
       onSubmit={() => {
-        if (step === "close" && text.value.trim() !== "") isSure.value = true;
+        if (step === "close" && text.trim() !== "") isSure.value = true;
         else void take();
       }}
     >
+      <Restored draft={draft} onDiscard={deed.forget} />
       {steps.length > 1 && (
         <Choice
           label={t("case")}
@@ -63,9 +65,9 @@ export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: De
             {...control}
             rows={3}
             maxLength={TEXT_MAX}
-            value={text.value}
+            value={text}
             onInput={(event) => {
-              text.value = event.currentTarget.value;
+              draft.value.value = { text: event.currentTarget.value };
             }}
           />
         )}
@@ -89,7 +91,7 @@ export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: De
         onConfirm={take}
       >
         <p>{t("case.close.sure.text")}</p>
-        <p class="ov-said">{text.value}</p>
+        <p class="ov-said">{text}</p>
       </Confirm>
     </Form>
   );

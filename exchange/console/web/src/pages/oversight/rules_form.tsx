@@ -2,53 +2,74 @@
  * The next version of the rules, begun from one that is there. It is given whole, with a reason; it can be tried on the
  * record first, here on some days of it, or as a file on all of it (`exchange oversight backtest`).
  */
-import { useSignal } from "@preact/signals";
+import { useState } from "preact/hooks";
 import { act, api, keyed } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
+import { useDraft } from "../../components/drafts";
 import { Field, Form } from "../../components/form";
 import { MomentInput } from "../../components/moment_input";
-import { detectorName, measureName, type Rules, SEVERITIES, type Version } from "./alert_words";
+import { ReasonInput } from "../../components/reason_input";
+import { Restored } from "../../components/restored";
+import {
+  detectorName,
+  measureName,
+  RULES_REASON_MAX,
+  type Rules,
+  SEVERITIES,
+  type Version,
+} from "./alert_words";
 import { saveFile } from "./export";
 import { RulesTrial } from "./rules_trial";
 import { t } from "./texts";
 
 type Value = boolean | number | string | number[];
-type Draft = Record<string, Record<string, Value>>;
 
-const REASON_MAX = 200;
+interface Draft {
+  rules: Record<string, Record<string, Value>>;
+  reason: string;
+  effectiveFrom: string;
+}
+
 const INDENT = 2;
 
 export function RulesForm(props: { from: Version; mayChange: boolean; onDone: () => void }) {
-  const draft = useSignal<Draft>(structuredClone(props.from.rules) as unknown as Draft);
-  const reason = useSignal("");
-  const effectiveFrom = useSignal("");
-  const deed = useDeed();
-  const set = (detector: string, name: string, value: Value) => {
-    draft.value = { ...draft.value, [detector]: { ...draft.value[detector], [name]: value } };
+  const draft = useDraft<Draft>(`alert rules ${props.from.version}`, {
+    rules: props.from.rules as unknown as Draft["rules"],
+    reason: "",
+    effectiveFrom: "",
+  });
+  const deed = useDeed(draft.intent);
+  const { rules, reason, effectiveFrom } = draft.value.value;
+  const change = (wish: Partial<Draft>) => {
+    draft.value.value = { ...draft.value.peek(), ...wish };
   };
+  const set = (detector: string, name: string, value: Value) =>
+    change({ rules: { ...rules, [detector]: { ...rules[detector], [name]: value } } });
+  const [isRestored] = useState(draft.restored.peek() !== null);
   const send = () =>
     deed.run(async (intent) => {
       const body = {
-        rules: draft.value as unknown as Rules,
-        reason: reason.value,
-        ...(effectiveFrom.value === "" ? {} : { effective_from: effectiveFrom.value }),
+        rules: rules as unknown as Rules,
+        reason,
+        ...(effectiveFrom === "" ? {} : { effective_from: effectiveFrom }),
       };
       const made = await act(intent, body, (key) =>
         api.POST("/v1/oversight/alert-rules", { body, params: { header: keyed(key) } }),
       );
       toast(t("rules.made", { number: made.version }), "good");
-      reason.value = "";
+      draft.begin();
       props.onDone();
     });
   return (
-    <details class="ov-more">
+    <details class="ov-more" open={isRestored}>
       <summary>{t("rules.next")}</summary>
       <Form label={t("rules.next")} problem={deed.problem.value} onSubmit={() => void send()}>
+        <Restored draft={draft} onDiscard={deed.forget} />
         <p class="quiet">
           {t("rules.try")} <code>exchange oversight backtest rules.json --from … --to …</code>
         </p>
-        {Object.entries(draft.value).map(([detector, thresholds]) => (
+        {Object.entries(rules).map(([detector, thresholds]) => (
           <fieldset key={detector} class="ov-rule">
             <legend class="label">{detectorName(detector)}</legend>
             <div class="fields">
@@ -65,26 +86,19 @@ export function RulesForm(props: { from: Version; mayChange: boolean; onDone: ()
           </fieldset>
         ))}
         <div class="fields ov-fields">
-          <Field label={t("rules.reason")} pointer="/reason">
-            {(control) => (
-              <input
-                {...control}
-                maxLength={REASON_MAX}
-                value={reason.value}
-                onInput={(event) => {
-                  reason.value = event.currentTarget.value;
-                }}
-              />
-            )}
-          </Field>
+          <ReasonInput
+            label={t("rules.reason")}
+            rows={1}
+            charactersMax={RULES_REASON_MAX}
+            value={reason}
+            onInput={(text) => change({ reason: text })}
+          />
           <Field label={t("rules.from")} pointer="/effective_from" hint={t("rules.from.hint")}>
             {(control) => (
               <MomentInput
                 control={control}
-                value={effectiveFrom.value}
-                onChange={(at) => {
-                  effectiveFrom.value = at;
-                }}
+                value={effectiveFrom}
+                onChange={(at) => change({ effectiveFrom: at })}
               />
             )}
           </Field>
@@ -99,7 +113,7 @@ export function RulesForm(props: { from: Version; mayChange: boolean; onDone: ()
             type="button"
             class="button"
             onClick={() => {
-              const text = `${JSON.stringify(draft.value, null, INDENT)}\n`;
+              const text = `${JSON.stringify(rules, null, INDENT)}\n`;
               saveFile(new Blob([text], { type: "application/json" }), "rules.json");
             }}
           >
@@ -107,7 +121,7 @@ export function RulesForm(props: { from: Version; mayChange: boolean; onDone: ()
           </button>
         </div>
       </Form>
-      {props.mayChange && <RulesTrial rules={() => draft.value as unknown as Rules} />}
+      {props.mayChange && <RulesTrial rules={rules as unknown as Rules} />}
     </details>
   );
 }

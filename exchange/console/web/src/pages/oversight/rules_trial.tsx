@@ -9,9 +9,10 @@ import { useDeed } from "../../api/deed";
 import { problemOf, unanswered } from "../../api/problem";
 import { Field, Form } from "../../components/form";
 import { MomentInput } from "../../components/moment_input";
+import { ReasonInput } from "../../components/reason_input";
 import { DataTable } from "../../components/table";
 import { formatNumber } from "../../i18n";
-import { detectorName, type Rules } from "./alert_words";
+import { detectorName, RULES_REASON_MAX, type Rules } from "./alert_words";
 import { reason } from "./asking";
 import { t } from "./texts";
 
@@ -19,9 +20,8 @@ type Line = Schemas["BacktestLine"];
 type Result = NonNullable<Line["result"]>;
 
 const PATH = "/v1/oversight/alert-rules/backtest";
-const REASON_MAX = 200;
 
-export function RulesTrial({ rules }: { rules: () => Rules }) {
+export function RulesTrial({ rules }: { rules: Rules }) {
   const from = useSignal("");
   const until = useSignal("");
   const line = useSignal<Line | null>(null);
@@ -34,7 +34,7 @@ export function RulesTrial({ rules }: { rules: () => Rules }) {
       running.current = own;
       line.value = null;
       const body = {
-        rules: rules(),
+        rules,
         found_from: from.value,
         found_until: until.value,
         reason: reason.value,
@@ -66,18 +66,15 @@ export function RulesTrial({ rules }: { rules: () => Rules }) {
             )}
           </Field>
         ))}
-        <Field label={t("trial.reason")} pointer="/reason">
-          {(control) => (
-            <input
-              {...control}
-              maxLength={REASON_MAX}
-              value={reason.value}
-              onInput={(event) => {
-                reason.value = event.currentTarget.value;
-              }}
-            />
-          )}
-        </Field>
+        <ReasonInput
+          label={t("trial.reason")}
+          rows={1}
+          charactersMax={RULES_REASON_MAX}
+          value={reason.value}
+          onInput={(text) => {
+            reason.value = text;
+          }}
+        />
       </div>
       <div class="buttons">
         <button type="submit" class="button" disabled={deed.isBusy.value}>

@@ -115,11 +115,8 @@ function Calendar(props: { view: Capacity; measure: Measure; onWish: (wish: Wish
         help={t("calendar.help")}
         rows={view.products.map((each) => ({
           id: each.product,
-          title: nameOf(each.product),
-          note: t("row", {
-            sold: formatNumber(each.sold_gpu_hours),
-            listed: formatNumber(each.listed_gpu_hours),
-          }),
+          title: names?.chip(each.product) ?? each.product,
+          note: names?.place(each.product) ?? "",
         }))}
         startsAt={startsAt}
         hours={hours}

@@ -5,8 +5,9 @@
 
 import { useSignal } from "@preact/signals";
 import { useId, useRef } from "preact/hooks";
-import { act, api, Intent, type Schemas } from "../../api/client";
+import { act, api, type Schemas } from "../../api/client";
 import { DAY_MS } from "../../api/hours";
+import { Intent } from "../../api/intent";
 import { type Fault, faultText, Problem } from "../../api/problem";
 import { announce, toast } from "../../components/announcer";
 import { classes } from "../../components/classes";

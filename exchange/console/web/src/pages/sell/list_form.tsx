@@ -3,14 +3,16 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { useCatalogue } from "../../api/catalogue";
-import { act, api, Intent, once, type Schemas } from "../../api/client";
+import { act, api, once, type Schemas } from "../../api/client";
 import { DAY_MS, HOUR_MS } from "../../api/hours";
 import { whole, wholeOrText } from "../../api/numbers";
 import { Problem } from "../../api/problem";
 import { toast } from "../../components/announcer";
 import { Confirm } from "../../components/dialog";
+import { useDraft } from "../../components/drafts";
 import { Field, Form } from "../../components/form";
 import { HourInput, hourText } from "../../components/hour_input";
+import { Restored } from "../../components/restored";
 import { Failure } from "../../components/states";
 import { Figure, Money, Time } from "../../components/values";
 import { catalogue, cnyOf, fenOf, formatHours, formatMoney, formatNumber, t as shared } from "../../i18n";
@@ -71,7 +73,7 @@ function sizeOf(draft: Draft): { hours: number; gpuHours: number; fen: bigint } 
 
 export function ListCard(props: { firstHour: number; wish: Wish | null; onListed: () => void }) {
   const products = useProducts();
-  const draft = useSignal<Draft>({
+  const kept = useDraft<Draft>("sell", {
     product: "",
     gpus: "",
     from: props.firstHour,
@@ -82,11 +84,11 @@ export function ListCard(props: { firstHour: number; wish: Wish | null; onListed
     expires: null,
     postOnly: false,
   });
+  const draft = kept.value;
   const problem = useSignal<Problem | null>(null);
   const preview = useSignal<Preview | null>(null);
   const refused = useSignal<Problem | null>(null);
   const isBusy = useSignal(false);
-  const intent = useRef(new Intent());
   const card = useRef<HTMLElement>(null);
   const set = (changed: Partial<Draft>) => {
     draft.value = { ...draft.value, ...changed };
@@ -127,14 +129,14 @@ export function ListCard(props: { firstHour: number; wish: Wish | null; onListed
   const place = async () => {
     const wanted = draft.value;
     try {
-      const order = await act(intent.current, wanted, (key) =>
+      const order = await act(kept.intent, wanted, (key) =>
         api.POST("/v1/orders", { body: bodyOf(wanted, key) }),
       );
       toast(
         t("listed", { gpus: order.quantity_gpus, product: order.product, sold: order.filled_gpu_hours }),
         "good",
       );
-      set({ gpus: "", price: wanted.price });
+      kept.begin({ ...wanted, gpus: "" });
       props.onListed();
     } catch (failed) {
       if (!(failed instanceof Problem)) throw failed;
@@ -147,6 +149,12 @@ export function ListCard(props: { firstHour: number; wish: Wish | null; onListed
     <section class="card" ref={card}>
       <h2>{t("list")}</h2>
       <Form label={t("list")} problem={problem.value} onSubmit={() => void check()}>
+        <Restored
+          draft={kept}
+          onDiscard={() => {
+            problem.value = null;
+          }}
+        />
         <Field
           label={t("product")}
           pointer="/product"

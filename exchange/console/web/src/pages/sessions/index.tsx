@@ -11,7 +11,7 @@ import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Badge, Time } from "../../components/values";
 import { catalogue } from "../../i18n";
-import { loadSession, may } from "../../session";
+import { loadSession, may, session } from "../../session";
 import en from "./en.json";
 import zh from "./zh.json";
 
@@ -21,8 +21,10 @@ const t = catalogue(en, zh);
 const ROWS = 100;
 const EVERY_S = 30;
 
+/** Whose other sessions end at once: those of the own key, or those of the whole participant. */
+const ALL_OF = ["key", "participant"] as const;
 /** What shall be ended: one session, all others, or nothing yet. */
-type Wanted = OpenSession | "others" | null;
+type Wanted = OpenSession | (typeof ALL_OF)[number] | null;
 
 function page(cursor?: string) {
   return { params: { query: { limit: ROWS, ...(cursor && { cursor }) } } };
@@ -41,13 +43,20 @@ export default function SessionsPage() {
     if (wanted.value === null && isDone.current) heading.current?.focus();
     isDone.current = false;
   }, [wanted.value]);
-  const others = sessions.data.value === null ? [] : older.rows(sessions.data.value).filter(mayEnd);
+  const first = sessions.data.value;
+  const others = first === null ? [] : older.rows(first).filter(mayEnd);
+  // Rows that were not read yet may be others, too.
+  const isAnyOf = {
+    key: others.some(isOfOwnKey) || (first !== null && older.next(first) !== null),
+    participant: others.length > 0 || (first !== null && older.next(first) !== null),
+  };
+  const asked = typeof wanted.value === "string" ? wanted.value : "one";
   const end = async () => {
     try {
       const which = wanted.value;
       if (which === null) return;
-      if (which === "others") {
-        const { ended } = await once(() => api.DELETE("/v1/sessions"));
+      if (typeof which === "string") {
+        const { ended } = await once(() => api.DELETE("/v1/sessions", { params: { query: { of: which } } }));
         toast(t("ended.others", { count: ended }), "good");
       } else {
         await endOne(which.id);
@@ -69,16 +78,21 @@ export default function SessionsPage() {
           </h1>
           <p class="lead">{t("lead")}</p>
         </div>
-        <button
-          type="button"
-          class="button button-danger"
-          disabled={others.length === 0}
-          onClick={() => {
-            wanted.value = "others";
-          }}
-        >
-          {t("end.others")}
-        </button>
+        <div class="buttons">
+          {ALL_OF.map((whose) => (
+            <button
+              key={whose}
+              type="button"
+              class="button button-danger"
+              disabled={!isAnyOf[whose]}
+              onClick={() => {
+                wanted.value = whose;
+              }}
+            >
+              {t(`end.${whose}`)}
+            </button>
+          ))}
+        </div>
       </div>
       <Loaded query={sessions}>
         {(first) => (
@@ -100,16 +114,16 @@ export default function SessionsPage() {
         )}
       </Loaded>
       <Confirm
-        title={t(wanted.value === "others" ? "confirm.others" : "confirm.one")}
+        title={t(`confirm.${asked}`)}
         isOpen={wanted.value !== null}
         onClose={() => {
           wanted.value = null;
         }}
         onConfirm={end}
-        confirmLabel={t(wanted.value === "others" ? "end.others" : "end")}
+        confirmLabel={t(`end.${asked}`)}
         isDangerous
       >
-        <p>{t(wanted.value === "others" ? "confirm.others.text" : "confirm.one.text")}</p>
+        <p>{t(`confirm.${asked}.text`)}</p>
       </Confirm>
     </div>
   );
@@ -131,6 +145,10 @@ function mayEnd(row: OpenSession): boolean {
   return !row.is_current && (may("operate") || row.scopes.every(may));
 }
 
+function isOfOwnKey(row: OpenSession): boolean {
+  return row.key_id === session.value?.key_id;
+}
+
 function columns(onEnd: (row: OpenSession) => void): Column<OpenSession>[] {
   return [
     {
@@ -140,6 +158,7 @@ function columns(onEnd: (row: OpenSession) => void): Column<OpenSession>[] {
       cell: (row) => (
         <>
           {row.key_label || t("key.unnamed")} {row.is_current && <Badge tone="good">{t("current")}</Badge>}
+          {!row.is_current && isOfOwnKey(row) && <Badge>{t("own_key")}</Badge>}
           <span class="second code">{row.key_id}</span>
         </>
       ),
@@ -180,7 +199,7 @@ function columns(onEnd: (row: OpenSession) => void): Column<OpenSession>[] {
             aria-label={t("end.label", { id: row.id })}
             onClick={() => onEnd(row)}
           >
-            {t("end")}
+            {t("end.one")}
           </button>
         ) : (
           <span class="quiet">{t(row.is_current ? "log_out" : "end.beyond")}</span>

@@ -1,10 +1,11 @@
 /** Whether a buyer may apply to a programme, by each of its rules; and the form by which it does. */
-import { useSignal } from "@preact/signals";
 import { act, api, keyed } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { useQuery } from "../../api/query";
 import { toast } from "../../components/announcer";
+import { useDraft } from "../../components/drafts";
 import { Field, Form } from "../../components/form";
+import { Restored } from "../../components/restored";
 import { Loaded } from "../../components/states";
 import { formatList, formatMoney } from "../../i18n";
 import type { Admission, Programme } from "./data";
@@ -47,25 +48,27 @@ export function ApplyCard({ programme, onChange }: { programme: Programme; onCha
 
 function ApplyForm(props: { programme: Programme; admission: Admission; onApplied: (id: string) => void }) {
   const { programme, admission } = props;
-  const deed = useDeed();
-  const amount = useSignal("");
-  const purpose = useSignal("");
+  const draft = useDraft(`apply ${programme.id}`, { amount: "", purpose: "" });
+  const deed = useDeed(draft.intent);
+  const { amount, purpose } = draft.value.value;
   const evidence = programme.rules.evidence ?? [];
   const submit = () =>
     deed.run(async (intent) => {
       const body = {
         programme_id: programme.id,
-        amount_cny: amount.value.trim(),
-        purpose: purpose.value.trim(),
+        amount_cny: amount.trim(),
+        purpose: purpose.trim(),
       };
       const made = await act(intent, body, (key) =>
         api.POST("/v1/applications", { params: { header: keyed(key) }, body }),
       );
       toast(t(made.status === "approved" ? "apply.granted" : "apply.done"), "good");
+      draft.begin();
       props.onApplied(made.id);
     });
   return (
     <Form label={t("apply")} problem={deed.problem.value} onSubmit={() => void submit()}>
+      <Restored draft={draft} onDiscard={deed.forget} />
       <div class="fields fields-narrow">
         <Field
           label={t("apply.amount")}
@@ -78,9 +81,9 @@ function ApplyForm(props: { programme: Programme; admission: Admission; onApplie
               {...control}
               inputMode="decimal"
               autocomplete="off"
-              value={amount.value}
+              value={amount}
               onInput={(event) => {
-                amount.value = event.currentTarget.value;
+                draft.value.value = { amount: event.currentTarget.value, purpose };
               }}
             />
           )}
@@ -92,9 +95,9 @@ function ApplyForm(props: { programme: Programme; admission: Admission; onApplie
             {...control}
             rows={3}
             maxLength={PURPOSE_CHARACTERS_MAX}
-            value={purpose.value}
+            value={purpose}
             onInput={(event) => {
-              purpose.value = event.currentTarget.value;
+              draft.value.value = { amount, purpose: event.currentTarget.value };
             }}
           />
         )}

@@ -5,6 +5,8 @@ import { useId } from "preact/hooks";
 import { act, api, keyed } from "../../api/client";
 import { type Deed, useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
+import { type FormDraft, useDraft } from "../../components/drafts";
+import { Restored } from "../../components/restored";
 import type { Programme } from "./data";
 import { DocumentField, InWords, parsed } from "./document";
 import { Filter, Opened } from "./parts";
@@ -33,22 +35,23 @@ const EMPTY = `{
 `;
 
 export function ProgrammeEditor(props: { onDone: (programme: Programme) => void; onBack: () => void }) {
-  const deed = useDeed();
-  const text = useSignal(EMPTY);
+  const kept = useDraft("programme", { text: EMPTY, isDraft: true });
+  const deed = useDeed(kept.intent);
+  const { text, isDraft } = kept.value.value;
   const fault = useSignal<string | null>(null);
-  const isDraft = useSignal(true);
   const example = useSignal("");
   const submit = () => {
-    const told = parsed(text.value);
+    const told = parsed(text);
     fault.value = "fault" in told ? told.fault : null;
     if ("fault" in told) return;
-    const body = { ...told.document, draft: isDraft.value };
+    const body = { ...told.document, draft: isDraft };
     void deed.run(async (intent) => {
       const made = await act(intent, body, (key) =>
         // The document is the exchange's to judge, all its faults at once.
         api.POST("/v1/programmes", { params: { header: keyed(key) }, body: body as never }),
       );
-      toast(t(isDraft.value ? "programme.drafted" : "programme.opened", { name: made.name }), "good");
+      toast(t(isDraft ? "programme.drafted" : "programme.opened", { name: made.name }), "good");
+      kept.begin();
       props.onDone(made);
     });
   };
@@ -58,9 +61,9 @@ export function ProgrammeEditor(props: { onDone: (programme: Programme) => void;
         label={t("programme.new")}
         lead={t("document.text")}
         deed={deed}
-        text={text}
+        draft={kept}
         fault={fault}
-        submit={t(isDraft.value ? "programme.draft_it" : "programme.open_it")}
+        submit={t(isDraft ? "programme.draft_it" : "programme.open_it")}
         onSubmit={submit}
         choose={
           <Filter
@@ -71,7 +74,7 @@ export function ProgrammeEditor(props: { onDone: (programme: Programme) => void;
             onChange={(path) => {
               example.value = path;
               void EXAMPLES[path]?.().then((found) => {
-                text.value = found;
+                kept.value.value = { ...kept.value.peek(), text: found };
               });
             }}
           />
@@ -80,9 +83,9 @@ export function ProgrammeEditor(props: { onDone: (programme: Programme) => void;
         <label class="check">
           <input
             type="checkbox"
-            checked={isDraft.value}
+            checked={isDraft}
             onChange={(event) => {
-              isDraft.value = event.currentTarget.checked;
+              kept.value.value = { ...kept.value.peek(), isDraft: event.currentTarget.checked };
             }}
           />
           <span>
@@ -96,11 +99,13 @@ export function ProgrammeEditor(props: { onDone: (programme: Programme) => void;
 
 export function VersionEditor(props: { programme: Programme; onDone: () => void; onBack: () => void }) {
   const { programme } = props;
-  const deed = useDeed();
-  const text = useSignal(`${JSON.stringify({ rules: programme.rules }, null, 2)}\n`);
+  const kept = useDraft(`version ${programme.id}`, {
+    text: `${JSON.stringify({ rules: programme.rules }, null, 2)}\n`,
+  });
+  const deed = useDeed(kept.intent);
   const fault = useSignal<string | null>(null);
   const submit = () => {
-    const told = parsed(text.value);
+    const told = parsed(kept.value.value.text);
     fault.value = "fault" in told ? told.fault : null;
     if ("fault" in told) return;
     void deed.run(async (intent) => {
@@ -111,6 +116,7 @@ export function VersionEditor(props: { programme: Programme; onDone: () => void;
         }),
       );
       toast(t("version.done", { version: made.version }), "good");
+      kept.begin();
       props.onDone();
     });
   };
@@ -125,7 +131,7 @@ export function VersionEditor(props: { programme: Programme; onDone: () => void;
         label={t("version.new")}
         lead={t("version.text")}
         deed={deed}
-        text={text}
+        draft={kept}
         fault={fault}
         before={programme.rules}
         submit={t("version.submit")}
@@ -135,11 +141,11 @@ export function VersionEditor(props: { programme: Programme; onDone: () => void;
   );
 }
 
-function Frame(props: {
+function Frame<T extends { text: string }>(props: {
   label: string;
   lead: string;
   deed: Deed;
-  text: { value: string };
+  draft: FormDraft<T>;
   fault: { value: string | null };
   before?: Programme["rules"];
   submit: string;
@@ -147,7 +153,12 @@ function Frame(props: {
   choose?: ComponentChildren;
   children?: ComponentChildren;
 }) {
-  const { text, fault } = props;
+  const { draft, fault } = props;
+  const { text } = draft.value.value;
+  const write = (next: string) => {
+    draft.value.value = { ...draft.value.peek(), text: next };
+    fault.value = null;
+  };
   const fileId = useId();
   return (
     <div class="editor">
@@ -163,8 +174,7 @@ function Frame(props: {
             onChange={(event) => {
               const chosen = event.currentTarget;
               void chosen.files?.[0]?.text().then((found) => {
-                text.value = found;
-                fault.value = null;
+                write(found);
                 chosen.value = "";
               });
             }}
@@ -182,15 +192,19 @@ function Frame(props: {
             props.onSubmit();
           }}
         >
-          <DocumentField
-            label={t("document")}
-            text={text.value}
-            fault={fault.value}
-            problem={props.deed.problem.value}
-            onChange={(next) => {
-              text.value = next;
+          <Restored
+            draft={draft}
+            onDiscard={() => {
+              props.deed.forget();
               fault.value = null;
             }}
+          />
+          <DocumentField
+            label={t("document")}
+            text={text}
+            fault={fault.value}
+            problem={props.deed.problem.value}
+            onChange={write}
           />
           {props.children}
           <button type="submit" class="button button-primary" disabled={props.deed.isBusy.value}>
@@ -200,7 +214,7 @@ function Frame(props: {
       </section>
       <section class="card">
         <h3>{t("document.words")}</h3>
-        <InWords text={text.value} before={props.before ?? null} />
+        <InWords text={text} before={props.before ?? null} />
       </section>
     </div>
   );

@@ -1,13 +1,14 @@
 /** The vouchers of an issuer's programmes: who has them, where their faces are; and issuing one. */
 
-import { useSignal } from "@preact/signals";
 import { act, api, keyed, read } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { useVouchers, vouchersPage } from "../../api/own";
 import { toast } from "../../components/announcer";
+import { useDraft } from "../../components/drafts";
 import { Field, Form } from "../../components/form";
 import { More, useOlder } from "../../components/more";
 import { openColumn } from "../../components/open_column";
+import { Restored } from "../../components/restored";
 import { Loaded } from "../../components/states";
 import { type Column, DataTable } from "../../components/table";
 import { Money, Time } from "../../components/values";
@@ -133,6 +134,14 @@ function columns(): Column<Voucher>[] {
   ];
 }
 
+interface IssueDraft {
+  programmeId: string;
+  buyer: string;
+  /** The company that was picked; null for what was typed only. */
+  company: Company | null;
+  amount: string;
+}
+
 /** Issue one directly, where the programme leaves it to its issuer. */
 function IssueCard({ programme, onIssued }: { programme: string; onIssued: () => void }) {
   const programmes = useProgrammes();
@@ -142,27 +151,31 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
       each.status === "open" &&
       (each.rules.allocation ?? "first_come") === "first_come",
   );
-  const deed = useDeed();
-  const chosen = useSignal(programme);
-  const buyer = useSignal("");
-  const company = useSignal<Company | null>(null);
-  const amount = useSignal("");
-  const of = open.find((each) => each.id === chosen.value) ?? open[0];
+  const draft = useDraft<IssueDraft>(`issue ${programme}`, {
+    programmeId: programme,
+    buyer: "",
+    company: null,
+    amount: "",
+  });
+  const deed = useDeed(draft.intent);
+  const { programmeId, buyer, company, amount } = draft.value.value;
+  const change = (wish: Partial<IssueDraft>) => {
+    draft.value.value = { ...draft.value.peek(), ...wish };
+  };
+  const of = open.find((each) => each.id === programmeId) ?? open[0];
   const submit = () =>
     deed.run(async (intent) => {
       const body = {
         programme_id: of?.id ?? "",
         // An id that no search finds is still the exchange's to judge.
-        buyer_id: company.value?.id ?? buyer.value.trim(),
-        amount_cny: amount.value.trim(),
+        buyer_id: company?.id ?? buyer.trim(),
+        amount_cny: amount.trim(),
       };
       const made = await act(intent, body, (key) =>
         api.POST("/v1/vouchers", { params: { header: keyed(key) }, body }),
       );
       toast(t("issue.done", { amount: formatMoney(made.face_cny), name: made.buyer_name }), "good");
-      buyer.value = "";
-      company.value = null;
-      amount.value = "";
+      draft.begin({ programmeId, buyer: "", company: null, amount: "" });
       onIssued();
       programmes.refresh();
     });
@@ -172,15 +185,14 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
       <h2>{t("issue")}</h2>
       <p class="quiet">{t("issue.text")}</p>
       <Form label={t("issue")} problem={deed.problem.value} onSubmit={() => void submit()}>
+        <Restored draft={draft} onDiscard={deed.forget} />
         <div class="fields">
           <Field label={t("programme")} pointer="/programme_id">
             {(control) => (
               <select
                 {...control}
                 value={of?.id ?? ""}
-                onChange={(event) => {
-                  chosen.value = event.currentTarget.value;
-                }}
+                onChange={(event) => change({ programmeId: event.currentTarget.value })}
               >
                 {open.map((each) => (
                   <option key={each.id} value={each.id}>
@@ -194,16 +206,10 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
             {(control) => (
               <CompanyPicker
                 control={control}
-                text={buyer.value}
-                chosen={company.value}
-                onType={(text) => {
-                  buyer.value = text;
-                  company.value = null;
-                }}
-                onChoose={(chosen) => {
-                  buyer.value = chosen.name;
-                  company.value = chosen;
-                }}
+                text={buyer}
+                chosen={company}
+                onType={(text) => change({ buyer: text, company: null })}
+                onChoose={(chosen) => change({ buyer: chosen.name, company: chosen })}
               />
             )}
           </Field>
@@ -218,10 +224,8 @@ function IssueCard({ programme, onIssued }: { programme: string; onIssued: () =>
                 {...control}
                 inputMode="decimal"
                 autocomplete="off"
-                value={amount.value}
-                onInput={(event) => {
-                  amount.value = event.currentTarget.value;
-                }}
+                value={amount}
+                onInput={(event) => change({ amount: event.currentTarget.value })}
               />
             )}
           </Field>

@@ -86,39 +86,36 @@ function money<Row, Key extends string>(key: Key, of: (row: Row) => string): Col
 }
 
 type ProgrammeRow = Schemas["ProgrammeStatement"];
-const PROGRAMME_SUMS = [
-  "budget",
-  "unissued",
-  "issued",
-  "with_buyers",
-  "receivable",
-  "claimed",
-  "paid",
-  "reduced",
-  "recovered",
-  "expired",
-  "revoked",
-] as const;
+/** Where a budget's money is: with its vouchers, and what they paid. One table of both is wider than most windows. */
+const PROGRAMME_SUMS = {
+  issuing: ["budget", "unissued", "issued", "with_buyers", "expired", "revoked"],
+  claiming: ["receivable", "claimed", "paid", "reduced", "recovered"],
+} as const;
+const PROGRAMME_TABLES = ["issuing", "claiming"] as const;
 
 function OfProgrammes({ wanted }: { wanted: Wanted }) {
   const told = useQuery(`/v1/statements/programmes ${JSON.stringify(wanted)}`, (c) =>
     api.GET("/v1/statements/programmes", { ...c, params: { query: wanted } }),
   );
-  const columns: Column<ProgrammeRow>[] = [
+  const columns = (table: (typeof PROGRAMME_TABLES)[number]): Column<ProgrammeRow>[] => [
     { key: "code", title: t("programme"), head: true, cell: (row) => <code>{row.programme_code}</code> },
-    ...PROGRAMME_SUMS.map((key) => money<ProgrammeRow, string>(key, (row) => row[`${key}_cny`])),
+    ...PROGRAMME_SUMS[table].map((key) => money<ProgrammeRow, string>(key, (row) => row[`${key}_cny`])),
   ];
   return (
     <Loaded query={told}>
       {({ data }) => (
-        <DataTable
-          caption={t("statements.programmes")}
-          captionHidden
-          columns={columns}
-          rows={data}
-          rowKey={(row) => row.programme_id}
-          empty={t("statements.empty")}
-        />
+        <>
+          {PROGRAMME_TABLES.map((table) => (
+            <DataTable
+              key={table}
+              caption={t(`statements.${table}`)}
+              columns={columns(table)}
+              rows={data}
+              rowKey={(row) => row.programme_id}
+              empty={t("statements.empty")}
+            />
+          ))}
+        </>
       )}
     </Loaded>
   );

@@ -1,7 +1,7 @@
 /** Ask for what a step needs, its reason and its amount, and take it; what the exchange refuses stands at the field. */
 import { useSignal } from "@preact/signals";
-import type { Intent } from "../../api/client";
 import { useDeed } from "../../api/deed";
+import type { Intent } from "../../api/intent";
 import { Dialog } from "../../components/dialog";
 import { Field, Form } from "../../components/form";
 import { ReasonInput } from "../../components/reason_input";
