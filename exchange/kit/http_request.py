@@ -23,7 +23,7 @@ from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_limits import Limits
 from exchange.kit.http_pages import Part, place_in
 from exchange.kit.http_query import decode_query, decode_query_with_holes
-from exchange.kit.http_scope import header, request_id_of
+from exchange.kit.http_scope import announced_bytes, header, request_id_of
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 
@@ -125,7 +125,8 @@ class ApiRequest(Request[Principal, Any, State]):
         if self._body is not Empty:  # it is asked for more than once
             return self._body
         self._refuse_compressed()
-        if self._is_short():
+        announced = announced_bytes(self.scope)
+        if announced is not None and announced <= _SHORT_BYTES_MAX:
             return await self._short()
         try:
             return await super().body()
@@ -133,11 +134,6 @@ class ApiRequest(Request[Principal, Any, State]):
             if not self.is_connected:  # the body was read before, which is a fault of ours
                 raise
             raise _cut_body() from None
-
-    def _is_short(self) -> bool:
-        """Whether the body is announced as one of few bytes."""
-        announced = header(self.scope, b"content-length")
-        return announced is not None and announced.isdecimal() and int(announced) <= _SHORT_BYTES_MAX
 
     async def _short(self) -> bytes:
         """Read a body as Litestar does, without the generator that it takes for one of any length."""

@@ -23,6 +23,8 @@ _SINGLE: Final = {
     b"content-type": "Content-Type",
     b"idempotency-key": "Idempotency-Key",
 }
+_LENGTH_DIGITS_MAX: Final = 18
+"""Python refuses to read thousands of them."""
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -32,6 +34,14 @@ def header(scope: Any, name: bytes) -> str | None:
         if key == name:
             return str(value, "latin-1")
     return None
+
+
+def announced_bytes(scope: Any) -> int | None:
+    """Return how long a body is by its Content-Length; None where it has none, or no plain number."""
+    text = header(scope, b"content-length")
+    if text is None or len(text) > _LENGTH_DIGITS_MAX or not text.isdecimal():
+        return None
+    return int(text)
 
 
 def refuse_repeated_headers(scope: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from litestar.types import Receive
 
 from exchange.kit.errors import BadSignature, MalformedInput, TooLarge
-from exchange.kit.http_scope import header
+from exchange.kit.http_scope import announced_bytes
 from exchange.kit.signatures import DIGEST, head_of, is_digest_of
 
 
@@ -20,8 +20,7 @@ async def checked_body(scope: Any, receive: Receive) -> Receive:
     larger than the route takes, and `MalformedInput` (body_cut) where it ends too early.
     """
     bytes_max = scope["route_handler"].resolve_request_max_body_size()
-    announced = header(scope, b"content-length") or ""
-    _refuse_larger(int(announced) if announced.isdecimal() else 0, bytes_max)
+    _refuse_larger(announced_bytes(scope) or 0, bytes_max)
     body = bytearray()
     more = True
     while more:

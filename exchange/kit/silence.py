@@ -9,10 +9,12 @@ its host acknowledges. Nor does the server's own limit of a statement's time hel
 have to keep it, and a COMMIT has none. So who lends a connection has it watched: a timer looks whether what
 was asked last is what it was when it looked before, and then cuts the connection off. Nothing is sent for
 that; a time limit of asyncpg's own asks the server to cancel, over a new connection, and waits for its word.
+It looks `LOOKS` times a period, so that a process which itself stood still has seen one look without an
+answer, and the answer has come by the next.
 
-Known limits: the kernel asks over TCP only, as a Unix socket ends with its server; by names of Linux. A timer
-sees a silence when it has lasted between once and twice its period, and cannot tell it from a borrower that
-asks nothing for so long.
+Known limits: the kernel asks over TCP only, as a Unix socket ends with its server; by names of Linux. A
+silence is seen when it has lasted a period, or up to 1 / `LOOKS` of one longer; one that asks nothing for so
+long is taken for one that gets no answer.
 """
 
 import asyncio
@@ -30,7 +32,7 @@ else:
 SILENCE_S: Final = 20
 PROBE_S: Final = 5
 """After how long without a word the other host is asked, and how often from then on."""
-
+LOOKS: Final = 5
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class WatchedConnection(_Connection):
     def watch(self, period_s: float) -> None:
         """Do what `watch` says."""
         if period_s and self._look is None:
-            self._look_later(period_s)
+            self._look_later(period_s, self._protocol.queries_count, LOOKS)
 
     def rest(self) -> None:
         """Do what `rest` says."""
@@ -63,19 +65,21 @@ class WatchedConnection(_Connection):
             self._look.cancel()
             self._look = None
 
-    def _look_later(self, period_s: float) -> None:
-        asked = self._protocol.queries_count
-        self._look = asyncio.get_running_loop().call_later(period_s, self._look_again, period_s, asked)
+    def _look_later(self, period_s: float, asked: int, looks_left: int) -> None:
+        again = asyncio.get_running_loop().call_later
+        self._look = again(period_s / LOOKS, self._look_again, period_s, asked, looks_left)
 
-    def _look_again(self, period_s: float, asked: int) -> None:
+    def _look_again(self, period_s: float, asked: int, looks_left: int) -> None:
         self._look = None
         if self.is_closed():
             return
-        if self._protocol.queries_count != asked:
-            self._look_later(period_s)
-            return
-        _log.error("the database has not answered within %g s: the connection is cut off", period_s)
-        self.terminate()
+        if (now := self._protocol.queries_count) != asked:
+            self._look_later(period_s, now, LOOKS)
+        elif looks_left > 1:
+            self._look_later(period_s, asked, looks_left - 1)
+        else:
+            _log.error("the database has not answered within %g s: the connection is cut off", period_s)
+            self.terminate()
 
 
 def watch(lent: object, period_s: float) -> None:

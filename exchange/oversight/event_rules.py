@@ -69,7 +69,7 @@ _STATUSES: Final = {
 class _Outcome(msgspec.Struct, frozen=True):
     """What tells an order that ended from one of which only an amendment did something."""
 
-    amendment: msgspec.Raw | None = None
+    amendment: object = None  # whatever was wished: `msgspec.Raw | None` takes a null only
     replaced_by_order_id: int | None = None
 
 

@@ -65,6 +65,7 @@ CURSOR_LISTS = (
 JUDGED_BY = {"cursor": {"order"}}
 """By which others a parameter is judged: nothing can be said of it while they cannot be read."""
 OF_FORM_ALONE = {
+    "DELETE /v1/sessions",
     "GET /v1/market/{product}/trades",
     "POST /v1/capacity/import",
     "POST /v1/claims/{claim_id}/evidence",

@@ -45,6 +45,10 @@ async def _take_every_step(stage: Stage) -> None:
     resting = await desk.post("/v1/orders", stage.order("buy", "desk-1", (50, 52), **particular))
     amended = await desk.send("PATCH", f"/v1/orders/{resting['id']}", json={"price_cny_per_gpu_hour": "3.10"})
     assert amended.status_code == 200, amended.text
+    for price_cny, code in (("400.00", "order_rejected"), ("9999999.00", "insufficient_funds")):
+        wish = {"price_cny_per_gpu_hour": price_cny}
+        refused = await desk.send("PATCH", f"/v1/orders/{amended.json()['id']}", json=wish)
+        assert refused.json()["code"] == code, refused.text
     passive = stage.order("buy", "desk-2", (50, 52), post_only=True, price_cny_per_gpu_hour="3.00")
     await desk.post("/v1/orders", passive)
     filled = stage.order("buy", "desk-3", (9, 12), quantity_gpus=1)
@@ -152,6 +156,15 @@ async def test_the_status_after_each_step_ends_where_the_order_did(stage: Stage)
         life = await stage.cast.regulator.get(f"/v1/oversight/orders/{order['id']}", **WHY)
         told = [each["status"] for each in life["steps"] if each["status"] is not None]
         assert told[-1] == {"resting": "accepted"}.get(order["status"], order["status"])
+
+
+async def test_a_refused_amendment_is_on_record_and_leaves_its_order_as_it_was(stage: Stage) -> None:
+    refused = [each for each in await _events(stage, code="REMO") if "amendment" in each["detail"]]
+    assert {each["detail"]["reason"] for each in refused} == {"price_outside_collar", "insufficient_funds"}
+    assert {each["status"] for each in refused} == {None}
+    wanted = {**WHY, "code": "REMO"}
+    file = await stage.cast.regulator.send("GET", "/v1/oversight/events/export", params=wanted)
+    assert file.text.count("amendment") == len(refused)
 
 
 async def test_who_was_refused_a_voucher_is_told_by_which_rule(stage: Stage) -> None:

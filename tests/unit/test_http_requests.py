@@ -202,6 +202,15 @@ def test_idempotency_keys_are_read_and_requests_told_apart(client: TestClient[An
     problem(answer, 500, "internal_error")
 
 
+async def test_a_length_of_thousands_of_digits_is_no_fault_of_ours(client: TestClient[Any]) -> None:
+    whole = json.dumps(GOOD).encode()
+    sent = {"type": "http.request", "body": whole, "more_body": False}
+    for digits, told in ((4_000, 201), (5_000, 400)):
+        length = (b"content-length", str(len(whole)).rjust(digits, "0").encode())
+        status, _ = await told_raw(client, "POST", "/v1/things", [sent], AUTHORIZED, length)
+        assert status == told
+
+
 def announced(size: int) -> list[tuple[bytes, bytes]]:
     """Return the headers of who announces a body of so many bytes, and of who announces none."""
     return [(b"content-length", str(size).encode()), (b"transfer-encoding", b"chunked")]
