@@ -169,5 +169,5 @@ def _with_figures(fault: Fault, collar: Collar) -> Fault:
     lowest = format_cny(collar.lowest_ticks)
     highest = format_cny(min(collar.highest_ticks, PRICE_TICKS_MAX))
     reference = format_cny(collar.reference_ticks)
-    rule = f"{fault.detail}: from {lowest} to {highest} CNY, as that was {reference} when the book was asked"
+    rule = f"{fault.detail}: from {lowest} to {highest} CNY, by a reference of {reference} at that time"
     return replace(fault, detail=rule, lowest=lowest, highest=highest)

@@ -124,7 +124,7 @@ async def test_a_price_outside_the_collar_is_told_what_was_allowed_then_however_
     def bounds(refusal: Refusal | PreviewRefusal) -> tuple[object, ...]:
         [fault] = refusal.errors
         assert fault.code == "price_outside_collar"
-        assert f"from {fault.lowest} to {fault.highest} CNY, as that was " in fault.detail
+        assert f"from {fault.lowest} to {fault.highest} CNY, by a reference of " in fault.detail
         return fault.pointer, fault.value, fault.lowest, fault.highest
 
     price = reference + away + 1

@@ -70,5 +70,5 @@ def test_the_collar_tells_between_which_prices_and_around_which(highest_ticks: i
     assert (fault.value, fault.lowest, fault.highest) == ("12.35", "7.50", highest)
     assert fault.detail == (
         "must lie within the product's collar around its reference price:"
-        f" from 7.50 to {highest} CNY, as that was 15.00 when the book was asked"
+        f" from 7.50 to {highest} CNY, by a reference of 15.00 at that time"
     )

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from exchange.app import Exchange
 from exchange.kit.clock import format_rfc3339, us_of_hour
+from exchange.kit.database import UNANSWERED
 from exchange.kit.fields import format_cny
 from exchange.kit.queries import load_queries
 
@@ -20,12 +21,15 @@ _queries: Final = load_queries(__package__)
 
 
 async def status_line(exchange: Exchange, refused: Counter[str]) -> str:
-    """Return the present state in one line."""
-    async with exchange.database.connection() as connection:
-        totals = await connection.fetchrow(_queries.totals)
+    """Return the present state in one line, also where the database does not tell it."""
+    venue_time = format_rfc3339(us_of_hour(exchange.clock.hour()))
+    try:
+        async with exchange.database.connection() as connection:
+            totals = await connection.fetchrow(_queries.totals)
+    except UNANSWERED:
+        return f"venue {venue_time} · the database does not answer"
     if totals is None:
         raise AssertionError("an aggregate gives one row")
-    venue_time = format_rfc3339(us_of_hour(exchange.clock.hour()))
     return (
         f"venue {venue_time} · {totals['trades']} trades · {totals['gpu_hours']} GPU-hours"
         f" · {totals['leases']} leases open · {format_cny(totals['captured_fen'])} CNY by voucher"
