@@ -31,9 +31,9 @@ def is_long() -> bool:
 def examples(number: int, *, steps: int | None = None) -> settings:
     """Return the settings of a test that draws `number` examples, of `steps` for a machine.
 
-    In `ci` a half of them, so that all tests together end within its time; in `nightly` ten times as many.
+    In `ci` a third of them, so that all tests together end within its time; in `nightly` ten times as many.
     """
-    count = number * NIGHTLY_FACTOR if is_long() else -(-number // 2)
+    count = number * NIGHTLY_FACTOR if is_long() else -(-number // 3)
     if steps is None:
         return settings(max_examples=count)
     return settings(max_examples=count, stateful_step_count=steps)

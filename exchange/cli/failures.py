@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from exchange.client import ApiProblem, Unreachable
+from exchange.client.problems import ProblemFault
 from exchange.kit.database import ConnectionLost
 from exchange.kit.embedded_postgres import EmbeddedPostgresError
 from exchange.kit.errors import Refusal
@@ -90,15 +91,19 @@ def show_problem(refusal: ApiProblem) -> None:
     if _wants_json():
         click.echo(msgspec.json.encode(problem), err=True)
         return
-    faults = [
-        f"{fault.pointer}  {fault.detail}" + ("" if fault.value is None else f", not {fault.value!r}")
-        for fault in problem.errors
-    ]
+    faults = [_told(fault) for fault in problem.errors]
     notes = [f"code {problem.code}"] if problem.code else []
     notes += [f"request {problem.request_id}"] if problem.request_id else []
     notes += [IN_DOUBT] if problem.outcome == "unknown" else []
     notes += ["trying again may help"] if problem.retryable else []
     show_failure(f"{problem.title}: {problem.detail}" if problem.detail else problem.title, faults, notes)
+
+
+def _told(fault: ProblemFault) -> str:
+    """Return what is wrong with a field, and what was sent; of what is at no field, `value` is how it is."""
+    if not fault.pointer:
+        return fault.detail
+    return f"{fault.pointer}  {fault.detail}" + ("" if fault.value is None else f", not {fault.value!r}")
 
 
 def show_failure(message: str, faults: list[str] | None = None, notes: list[str] | None = None) -> None:

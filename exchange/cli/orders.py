@@ -10,7 +10,7 @@ from exchange.cli.options import DURATION, json_option, with_client, yes_option
 from exchange.cli.output import write_json, write_list
 from exchange.cli.place import PRICE_HELP, TIME_IN_FORCE, show_order, starts_hour_of
 from exchange.cli.times import START_FORMS
-from exchange.client import ExchangeClient
+from exchange.client import ApiProblem, ExchangeClient
 from exchange.client.stream import StreamEvent
 from exchange.feed.models import Delta, OrderNews, OwnOrder, Snapshot
 from exchange.kit.fields import format_hour
@@ -20,6 +20,15 @@ from exchange.orders.models import AmendOrder
 @click.group()
 def orders() -> None:
     """Your orders."""
+
+
+def _show_unread(order_id: str, problem: ApiProblem, *, as_json: bool) -> None:
+    """Tell of an order that is withdrawn, as was asked for, and of which no more can be shown."""
+    if as_json:
+        write_json({"id": order_id, "status": "cancelled"})
+    else:
+        click.echo(f"{order_id} is cancelled")
+    click.echo(problem.problem.detail, err=True)
 
 
 @orders.command("list")
@@ -187,11 +196,17 @@ async def cancel_order(
             raise click.UsageError("--product and --side go with --all")
         if not yes:
             click.confirm(f"Cancel {order_id}?", abort=True, err=True)
-        order = await client.cancel_order(order_id)
-        if as_json:
-            write_json(order)
+        try:
+            order = await client.cancel_order(order_id)
+        except ApiProblem as problem:
+            if problem.outcome != "applied":
+                raise
+            _show_unread(order_id, problem, as_json=as_json)
         else:
-            show_order(order)
+            if as_json:
+                write_json(order)
+            else:
+                show_order(order)
         return
     if not yes:
         which = " ".join(word for word in ("all", side, "orders", f"on {product}" if product else "") if word)

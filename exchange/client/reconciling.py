@@ -15,6 +15,7 @@ from exchange.client.models import OrderOutcome
 from exchange.client.problems import ApiProblem, Unreachable
 from exchange.client.retrying import Doubt, doubted
 from exchange.client.transport import Transport
+from exchange.kit.errors import Unavailable
 from exchange.orders.models import OrderView
 
 NOT_LIVE: Final = "order_not_live"
@@ -57,6 +58,8 @@ async def withdrawn(transport: Transport, order_id: str, refusal: ApiProblem, do
 
 
 def _withdrawn_unread(refusal: ApiProblem) -> ApiProblem:
-    """Return what tells that an order is withdrawn, as was asked for, and cannot be shown."""
-    told = replace(refusal.problem, code=NOT_READ, outcome="applied")
+    """Return what tells, as the exchange would, that an order is withdrawn and cannot be shown."""
+    told = replace(
+        refusal.problem, code=NOT_READ, status=Unavailable.status, title=Unavailable.title, outcome="applied"
+    )
     return ApiProblem(told).and_tells("that was asked for and is done, but the order could not be read")

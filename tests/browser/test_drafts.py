@@ -82,6 +82,34 @@ async def test_a_wish_without_an_answer_is_done_once_over_a_reload(screen: Scree
     assert await drafts_of(screen) == []
 
 
+async def test_an_order_without_an_answer_is_sent_again_as_it_was_agreed_to(
+    screen: Screen, stage: Stage
+) -> None:
+    """Not looked at as a new one first: beside itself it might not be paid."""
+    buyer = stage.cast.buyer
+    await screen.log_in(buyer)
+    await screen.open(f"buy?product={PRODUCT}&starts_at={stage.hour(4)}&hours=4&gpus=1")
+    await screen.page.locator("form input[inputmode=decimal]").fill("1.11")
+    sent: list[str] = []
+
+    async def lose(route: Route) -> None:
+        answer = await route.fetch()  # it is placed
+        sent.append((await answer.json())["id"])
+        await screen.page.reload(wait_until="commit")
+
+    await screen.page.route("**/v1/orders", lose, times=1)
+    await screen.button("Review the order").click()
+    await screen.button("Place the order").click()
+    await expect(notice_of(screen)).to_contain_text("its answer never came")
+    again = count_of(screen, "POST", "/v1/orders")
+    await screen.button("Review the order").click()
+    await expect(screen.page.locator(".toast-good").last).to_contain_text("The order is placed")
+    assert len(again) == len(sent) == 1
+    placed = (await buyer.get("/v1/orders", product=PRODUCT, limit=100))["data"]
+    assert [each["id"] for each in placed if each["price_cny_per_gpu_hour"] == "1.11"] == sent
+    assert await drafts_of(screen) == []
+
+
 async def fill_programme(screen: Screen) -> Locator:
     await screen.open("vouchers?tab=programmes&open=new")
     text = screen.page.locator("textarea.document")

@@ -26,7 +26,7 @@ from tests.hypothesis_profiles import NIGHTLY_FACTOR, is_long
 ROOT: Final = Path(__file__).parents[2]
 EXAMPLES: Final = 2
 """Cases of a route and a kind of data in the fuzzing phase, in profile `ci`."""
-SEQUENCES: Final = 14
+SEQUENCES: Final = 9
 """Sequences of linked requests, in profile `ci`."""
 LIVE_IDS: Final = 0.7
 """How often a parameter is the id of something on stage."""

@@ -74,6 +74,7 @@ async def test_a_key_that_may_not_read_learns_what_came_of_a_cancel_that_was_los
         with pytest.raises(ApiProblem) as refused:
             await client.cancel_order(gone.id)
         assert (refused.value.problem.code, refused.value.outcome) == ("cancelled_not_read", "applied")
+        assert refused.value.problem.status == 503  # as when the exchange itself could not read it
         assert "cancelled (requested)" in refused.value.problem.detail
         deposit = {"participant_id": cast.buyer.id, "amount_cny": "16.00"}
         await stage.operator.post("/v1/deposits", deposit)

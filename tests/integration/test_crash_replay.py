@@ -1,6 +1,6 @@
 """Goal: kill -9 of everything in the middle of a replay, at any moment, loses and doubles nothing.
 
-Method: a replay in a process group of its own, killed ten times (`nightly`: forty) at seeded moments: some
+Method: a replay in a process group of its own, killed six times (`nightly`: forty) at seeded moments: some
 orders or some fraction of a second after its first new answer, whichever comes first. After each kill the
 exchange is opened on what is left (its recovery is thus part of the test): every answered order is there
 once, every book is the fold of its journal, the ledger's check finds nothing and every asset nets to zero.
@@ -33,7 +33,7 @@ from exchange.replay.store import net_by_asset
 from tests.hypothesis_profiles import is_long
 from tests.replay_traces import FROM, TraceFiles, generated_traces, real_traces
 
-KILLS: Final = 40 if is_long() else 10
+KILLS: Final = 40 if is_long() else 6
 HOURS: Final = 48
 SEED: Final = 20170924
 ORDERS_MAX: Final = 60

@@ -26,6 +26,11 @@ export class Intent {
     return (this.#sent as Sent).key;
   }
 
+  /** Whether this is what was sent and not answered for certain: to send it again is the same deed. */
+  hasSent(payload: unknown): boolean {
+    return this.#sent?.payload === JSON.stringify(payload);
+  }
+
   settle(): void {
     if (this.#sent !== null) this.#become(null);
   }

@@ -75,6 +75,11 @@ function Bid(props: {
     if (isBusy.value) return;
     isBusy.value = true;
     try {
+      // It was agreed to already, and may have been placed: a preview would take it for another order beside it.
+      if (props.draft.intent.hasSent(orderOf(draft))) {
+        await place();
+        return;
+      }
       const found = await foresee(orderOf(draft));
       problem.value = foretold(found.preview);
       if (problem.value === null) asked.value = found;

@@ -1,5 +1,6 @@
 /** Working on an alert: take it under review, write a note, close it with what the review came to. */
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { act, api, keyed, type Schemas } from "../../api/client";
 import { useDeed } from "../../api/deed";
 import { toast } from "../../components/announcer";
@@ -25,16 +26,19 @@ function stepsOf(alert: Detail): Step[] {
 
 export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: Detail) => void }) {
   const steps = stepsOf(alert);
-  const wanted = useSignal<Step>(steps[0] as Step);
-  const draft = useDraft(`case ${alert.id}`, { text: "" });
-  const { text } = draft.value.value;
+  const draft = useDraft(`case ${alert.id}`, { text: "", step: steps[0] as Step });
+  const { text, step: chosen } = draft.value.value;
   const isSure = useSignal(false);
   const deed = useDeed(draft.intent);
-  const step = steps.find((each) => each === wanted.value) ?? (steps[0] as Step);
+  const step = steps.find((each) => each === chosen) ?? (steps[0] as Step);
+  useEffect(() => {
+    // What was sent was done, or somebody else moved the case on: under another step it would be another deed.
+    if (draft.restored.value === "sent" && step !== chosen) draft.begin({ text: "", step });
+  }, [draft, step, chosen]);
   const take = () =>
     deed.run(async (intent) => {
       const next = await act(intent, [alert.id, step, text], (key) => send(alert.id, step, text, key));
-      draft.begin();
+      draft.begin({ text: "", step });
       toast(t(`case.${step}.done`), "good");
       onDone(next);
     });
@@ -54,7 +58,7 @@ export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: De
           options={steps.map((each) => ({ key: each, title: t(`case.${each}`) }))}
           chosen={step}
           onChoose={(each) => {
-            wanted.value = each;
+            draft.value.value = { text, step: each };
             deed.forget();
           }}
         />
@@ -67,7 +71,7 @@ export function AlertWork({ alert, onDone }: { alert: Detail; onDone: (alert: De
             maxLength={TEXT_MAX}
             value={text}
             onInput={(event) => {
-              draft.value.value = { text: event.currentTarget.value };
+              draft.value.value = { text: event.currentTarget.value, step };
             }}
           />
         )}

@@ -111,6 +111,11 @@ export function ListCard(props: { firstHour: number; wish: Wish | null; onListed
     isBusy.value = true;
     problem.value = null;
     try {
+      // It was agreed to already, and may have been listed: a preview would take it for another order beside it.
+      if (kept.intent.hasSent(draft.value)) {
+        await place();
+        return;
+      }
       // A preview looks up no id; the order gets its own when it is placed.
       const seen = await once(() => api.POST("/v1/orders/preview", { body: bodyOf(draft.value, "preview") }));
       if (seen.refusal) {
