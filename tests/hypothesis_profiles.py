@@ -5,9 +5,12 @@ rounds of `nightly`, each with a seed of its own. No deadlines: the machines tha
 """
 
 import os
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, TypeVar
 
 from hypothesis import HealthCheck, settings
+
+Case = TypeVar("Case")
 
 NIGHTLY_FACTOR: Final = 10
 """A round of `nightly` draws so many times the examples of `ci`: a few minutes on one core."""
@@ -26,6 +29,12 @@ def load() -> None:
 def is_long() -> bool:
     """Whether the chosen profile may take as long as it takes."""
     return settings.get_current_profile_name() == "nightly"
+
+
+def sampled(cases: Iterable[Case], *, first: int = 12) -> list[Case]:
+    """Return the first of many cases that are much alike, and of the others each fourth; all in `nightly`."""
+    every = list(cases)
+    return every if is_long() else every[:first] + every[first::4]
 
 
 def examples(number: int, *, steps: int | None = None) -> settings:

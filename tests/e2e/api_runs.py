@@ -24,9 +24,9 @@ from tests.e2e.stage import Stage
 from tests.hypothesis_profiles import NIGHTLY_FACTOR, is_long
 
 ROOT: Final = Path(__file__).parents[2]
-EXAMPLES: Final = 2
+EXAMPLES: Final = 1
 """Cases of a route and a kind of data in the fuzzing phase, in profile `ci`."""
-SEQUENCES: Final = 9
+SEQUENCES: Final = 6
 """Sequences of linked requests, in profile `ci`."""
 LIVE_IDS: Final = 0.7
 """How often a parameter is the id of something on stage."""

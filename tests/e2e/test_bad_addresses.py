@@ -22,6 +22,7 @@ from tests.e2e.document import Description, Operation
 from tests.e2e.good_bodies import BODIES, good, route_of
 from tests.e2e.served import pointers, problem
 from tests.e2e.stage import Stage, staged
+from tests.hypothesis_profiles import sampled
 
 CURSOR_LISTS = (
     *(
@@ -108,7 +109,7 @@ async def test_each_fault_of_a_query_is_named(stage: Stage, description: Descrip
                 queries.append(query_of(required, (name, required.get(name, "1")), (name, "1")))
             if name in required:
                 queries.append("&".join(f"{other}={required[other]}" for other in required if other != name))
-            for query in queries:
+            for query in sampled(queries, first=2):
                 answer = await stage.operator.send(operation.method, f"{address(stage, operation)}?{query}")
                 tried += 1
                 try:
@@ -117,7 +118,7 @@ async def test_each_fault_of_a_query_is_named(stage: Stage, description: Descrip
                 except AssertionError as error:
                     wrong.append(f"{operation.title} {query[:100]}: {error}")
     assert not wrong, "\n".join(wrong)
-    assert tried > 500
+    assert tried > 200
 
 
 async def test_a_query_of_the_right_form_that_means_nothing_is_refused(
@@ -225,7 +226,7 @@ async def test_no_forged_cursor_makes_a_list_fail(stage: Stage, description: Des
         good = [form for form in forms if await status(*form) == 200]
         assert len(good) == 1, f"{operation.title}: the cursors of this list are not known here: {good}"
         for place in range(1, len(good[0])):
-            for extreme in EXTREMES:
+            for extreme in sampled(EXTREMES, first=4):
                 await status(*good[0][:place], extreme, *good[0][place + 1 :])
 
 
@@ -240,7 +241,7 @@ async def test_what_is_not_there_is_not_found(stage: Stage, description: Descrip
             own = stage.ids.get(name, "not_found")
             unknown = f"{own.partition('_')[0]}_{UNKNOWN_LETTERS}"
             near = (unknown, own.upper(), f"{own}x", f"%20{own}", f"{own}%00")
-            for text in (*RUBBISH, *near, *(foreign - {own})):
+            for text in sampled((*near, *RUBBISH, *sorted(foreign - {own})), first=len(near)):
                 path = f"{operation.path.format(**{**stage.ids, name: text})}?{query}"
                 answer = await stage.operator.send(operation.method, path, json=bodies.get(operation.title))
                 try:
