@@ -17,8 +17,9 @@ from litestar.exceptions import InternalServerException
 from litestar.types import Empty
 
 from exchange.kit.auth import Principal
-from exchange.kit.errors import BadHeader, Fault, Faults, MalformedInput, UnsupportedMediaType
+from exchange.kit.errors import BadHeader, Fault, Faults, UnsupportedMediaType
 from exchange.kit.http_auth import EACH, KEEP_FAULTS, ONCE, QUERY
+from exchange.kit.http_body import cut_body, read_whole
 from exchange.kit.http_decode import decoder_of
 from exchange.kit.http_limits import Limits
 from exchange.kit.http_pages import Part, place_in
@@ -41,10 +42,6 @@ def fingerprint_of(method: str, path: str, body: bytes, query: bytes = b"") -> b
     digest = hashlib.sha256(f"{method} {path}?".encode())
     digest.update(query + b"\n" + body)
     return digest.digest()
-
-
-def _cut_body() -> MalformedInput:
-    return MalformedInput("body_cut", "the connection ended before the whole body had come")
 
 
 class ApiRequest(Request[Principal, Any, State]):
@@ -125,29 +122,19 @@ class ApiRequest(Request[Principal, Any, State]):
         if self._body is not Empty:  # it is asked for more than once
             return self._body
         self._refuse_compressed()
+        # As Litestar reads one of any length, without the generator that it takes for that.
         announced = announced_bytes(self.scope)
         if announced is not None and announced <= _SHORT_BYTES_MAX:
-            return await self._short()
+            body = await read_whole(self.receive, _SHORT_BYTES_MAX)
+            self.is_connected = False
+            self._body = self._connection_state.body = body
+            return body
         try:
             return await super().body()
         except InternalServerException:
             if not self.is_connected:  # the body was read before, which is a fault of ours
                 raise
-            raise _cut_body() from None
-
-    async def _short(self) -> bytes:
-        """Read a body as Litestar does, without the generator that it takes for one of any length."""
-        body: bytes = b""
-        while True:
-            message: Any = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise _cut_body()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        self.is_connected = False
-        self._body = self._connection_state.body = body
-        return body
+            raise cut_body() from None
 
     def stream(self) -> AsyncGenerator[bytes, None]:
         """Give the body piece by piece; raises `UnsupportedMediaType` (415) for a compressed one."""
@@ -160,7 +147,7 @@ class ApiRequest(Request[Principal, Any, State]):
             async for piece in self.stream():
                 yield piece
         except InternalServerException:
-            raise _cut_body() from None
+            raise cut_body() from None
 
     def _refuse_compressed(self) -> None:
         coding = header(self.scope, b"content-encoding")

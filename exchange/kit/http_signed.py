@@ -8,7 +8,8 @@ from typing import Any
 
 from litestar.types import Receive
 
-from exchange.kit.errors import BadSignature, MalformedInput, TooLarge
+from exchange.kit.errors import BadSignature
+from exchange.kit.http_body import read_whole, refuse_larger
 from exchange.kit.http_scope import announced_bytes
 from exchange.kit.signatures import DIGEST, head_of, is_digest_of
 
@@ -20,27 +21,14 @@ async def checked_body(scope: Any, receive: Receive) -> Receive:
     larger than the route takes, and `MalformedInput` (body_cut) where it ends too early.
     """
     bytes_max = scope["route_handler"].resolve_request_max_body_size()
-    _refuse_larger(announced_bytes(scope) or 0, bytes_max)
-    body = bytearray()
-    more = True
-    while more:
-        message: Any = await receive()
-        if message["type"] != "http.request":
-            raise MalformedInput("body_cut", "the connection ended before the whole body had come")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        _refuse_larger(len(body), bytes_max)
+    refuse_larger(announced_bytes(scope) or 0, bytes_max)
+    body = await read_whole(receive, bytes_max)
     digest = head_of(scope).field(DIGEST)
-    if (body or digest is not None) and not is_digest_of(bytes(body), digest):
+    if (body or digest is not None) and not is_digest_of(body, digest):
         raise BadSignature("signature_invalid", "the body is not the one of the Content-Digest")
-    whole: list[Any] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+    whole: list[Any] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Any:
         return whole.pop() if whole else await receive()
 
     return again
-
-
-def _refuse_larger(size: int, bytes_max: int | None) -> None:
-    if bytes_max is not None and size > bytes_max:
-        raise TooLarge(detail=f"the body may have at most {bytes_max} bytes")

@@ -147,6 +147,7 @@ class SessionsController(Controller):
         With `of=participant` those of all keys of the caller's participant, other people's too; those of keys
         with scopes that the caller lacks go on. Asked with a key, it spares none.
         """
+        whose = request.query(EndOthers).of  # before the database is asked for anything
         database: Database = request.app.state.database
         async with database.transaction() as connection:
             ended = await console_sessions.end_others(
@@ -154,7 +155,7 @@ class SessionsController(Controller):
                 request.principal,
                 _settings(request).session_idle_s,
                 _clock(request).now_us(),
-                of=request.query(EndOthers).of,
+                of=whose,
             )
         for session_id in ended:
             request.app.state.sessions.forget(session_id)
