@@ -19,12 +19,12 @@ ACCELERATOR = PRODUCT.partition(".")[0]
 
 
 @pytest.fixture(scope="module")
-def venue(venue: Venue) -> Venue:
+def venue(own_venue: Venue) -> Venue:
     for hours in ("3h", "5h"):
         arguments = ("buy", PRODUCT, "2", "--for", hours, "--start", "in 4h", "--price", "3.20", "-y")
-        bought = call(*arguments, "--json", url=venue.url, key=venue.buyer_keys[0])
+        bought = call(*arguments, "--json", url=own_venue.url, key=own_venue.buyer_keys[0])
         assert as_json(bought)["status"] == "filled"
-    return venue
+    return own_venue
 
 
 def lines(venue: Venue, *arguments: str) -> list[dict[str, object]]:

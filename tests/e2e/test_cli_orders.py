@@ -15,6 +15,11 @@ from exchange.cli.main import cli
 from tests.benchmarks.venue import PRODUCT, Venue
 
 
+@pytest.fixture(scope="module")
+def venue(own_venue: Venue) -> Venue:
+    return own_venue
+
+
 def trade(venue: Venue, *arguments: str, answers: str | None = None) -> Result:
     variables = {"EXCHANGE_URL": venue.url, "EXCHANGE_KEY": venue.buyer_keys[0], "DATABASE_URL": None}
     return CliRunner().invoke(cli, arguments, env=variables, input=answers)

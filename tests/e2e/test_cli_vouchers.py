@@ -20,6 +20,11 @@ from tests.e2e.test_cli import as_json, call
 
 
 @pytest.fixture(scope="module")
+def venue(own_venue: Venue) -> Venue:
+    return own_venue
+
+
+@pytest.fixture(scope="module")
 def issuer_key(venue: Venue) -> str:
     async def join() -> str:
         async with ExchangeClient(venue.url, venue.operator_key) as operator:
