@@ -5,6 +5,7 @@
 #   make console the web pages (Node of the system where it is new enough, else of a wheel)
 #   make env     only the environment                                         make lock    renew the locks (needs uv)
 #   make growth  how times grow with what rests: the table and picture of tests/benchmarks/README.md
+#   make test-long   all tests, each with all its cases, for hours: `make test` leaves out what others show in less time
 #   make fuzz    search for faults of matching, MINUTES=30                    make mutants planted faults, each caught
 #   make surveillance  what alerts find of planted abuse, and false ones: the table of docs/alerts.md
 #   make fuzz-api   what the OpenAPI document says, tried against the exchange with other requests each time
@@ -32,7 +33,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 TALLY := awk -v terminal=$$(test -t 2 && echo 1 || echo 0) \
   '/^Collecting/ { n++; if (terminal) { printf "\r  %d packages", n; fflush() } } END { printf "\r  %d packages\n", n }'
 
-.PHONY: demo test check console bench growth fuzz fuzz-api mutants faults surveillance env lock clean
+.PHONY: demo test test-long check console bench growth fuzz fuzz-api mutants faults surveillance env lock clean
 
 demo: .venv/.run-stamp console
 	@exec $(BIN)/exchange demo $(DEMO)
@@ -57,6 +58,9 @@ else
 	  trap 'kill "$${parts[@]}" 2>/dev/null || true; wait "$${parts[@]}" || true' TERM; \
 	  for part in "$${parts[@]}"; do wait $$part || status=$$?; done; exec 3>&- 4>&- 5>&-; wait; exit $$status
 endif
+
+test-long: export HYPOTHESIS_PROFILE = nightly
+test-long: test
 
 check: .venv/.dev-stamp $(WEB)/src/api/schema.ts
 	@echo "== style";            $(BIN)/ruff check --quiet .
@@ -150,10 +154,10 @@ $(WEB)/src/api/schema.ts: .venv/.schema-stamp ;
 
 # A browser for the tests of the pages, where it can be had; without one they are skipped, and say so.
 .venv/.browser-stamp: | .venv/.venv-stamp
-	@if ! command -v chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	@if ! command -v chromium-headless-shell chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "installing Chromium for the tests of the web pages"; \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y \
-	    chromium fonts-noto-cjk; } > .venv/chromium.log 2>&1 || echo "  it could not be installed: .venv/chromium.log"; fi
+	    chromium-headless-shell fonts-noto-cjk; } > .venv/chromium.log 2>&1 || echo "  it could not be installed: .venv/chromium.log"; fi
 	@touch $@
 
 NODE_WHEEL := >=24.19

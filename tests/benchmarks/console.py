@@ -59,7 +59,9 @@ class _Load(msgspec.Struct, frozen=True):
 def first_chart() -> Iterator[BenchResult]:
     """Load the market page again and again, as somebody who was never there."""
     if CHROMIUM is None:
-        raise RuntimeError("there is no Chromium: `apt-get install chromium` (make test does, as root)")
+        raise RuntimeError(
+            "there is no Chromium: `apt-get install chromium-headless-shell` (make test does, as root)"
+        )
     subprocess.run(["make", "console"], cwd=ROOT, stdout=sys.stderr, check=True)
     series: list[list[_Load]] = []
     with _demo() as url, sync_playwright() as playwright:

@@ -32,7 +32,9 @@ async def browser(built_pages: None) -> AsyncIterator[Browser]:
     """Start Chromium, once a module."""
     del built_pages
     if CHROMIUM is None:
-        pytest.skip("there is no Chromium: `apt-get install chromium` (make test does, as root)")
+        pytest.skip(
+            "there is no Chromium: `apt-get install chromium-headless-shell` (make test does, as root)"
+        )
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(
             executable_path=CHROMIUM, args=FLAGS, timeout=4 * PATIENCE_MS

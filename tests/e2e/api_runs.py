@@ -135,6 +135,8 @@ def _settings(stage: Stage, run: Run, good_bodies: Mapping[str, Any]) -> str:
             **{f"checks.{name}": {"enabled": False} for name in LEFT_OUT},
             # Else a run finds the key that it uses in a list of keys, and revokes it.
             **{f"phases.{each}.extra-data-sources": {"responses": False} for each in ("coverage", "fuzzing")},
+            # `test_bad_addresses` tries them at every route.
+            **({} if is_long() else {"phases.coverage": {"unexpected-methods": ["TRACE"]}}),
             "phases.stateful": {"max-steps": 6, "link-calibration": False},
             "phases.stateful.inference": {"algorithms": []},
             "phases.stateful.generation": {"max-examples": SEQUENCES * factor},

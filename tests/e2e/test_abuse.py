@@ -17,9 +17,10 @@ from exchange.kit.fields import format_cny, format_hour
 from tests.abuse import KINDS, NEVER_READ, SLOW, SLOW_EACH, UNREADING, Target, abusing
 from tests.history.record import Trader
 from tests.history.stage import Operator
+from tests.hypothesis_profiles import is_long
 from tests.server_process import ServerProcess
 
-CANCELS = 60
+CANCELS = 60 if is_long() else 20
 FILES = 8_192
 MEMORY_BYTES_MAX = 320 * 1024 * 1024
 """More than docs/limits.md says of the worst, which is that slow connections hold all they may."""

@@ -24,6 +24,7 @@ from tests.e2e.document import path_of
 from tests.e2e.good_bodies import BODIES, good, route_of
 from tests.e2e.served import Caller, eventually, problem, refused_handshake
 from tests.e2e.stage import Stage, staged
+from tests.hypothesis_profiles import is_long
 
 PUBLIC = {
     *("/healthz", "/readyz", "/problems", "/problems/{code}", "/static/{file_path}", "/schema"),
@@ -114,9 +115,10 @@ async def test_without_a_good_key_every_door_is_shut_alike(
         f"Bearer {elsewhere['secret']}",
     ]
     before = await kept_rows(stage)
-    for route, path in closed_routes(stage):
+    for number, (route, path) in enumerate(closed_routes(stage)):
         told = set()
-        for header in (None, *headers):
+        # All of them at every route in the long run; else each at some.
+        for header in (None, *(headers if is_long() else (headers[number % len(headers)],))):
             given = {} if header is None else {b"Authorization": header.encode("latin-1")}
             answer = await stage.house.http.request(
                 route.method, path, headers=given, json=bodies.get(f"{route.method} {path_of(route)}")

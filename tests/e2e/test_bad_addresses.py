@@ -212,7 +212,7 @@ async def test_rules_of_a_route_of_its_own_are_told_with_what_cannot_be_read(
 async def test_no_forged_cursor_makes_a_list_fail(stage: Stage, description: Description) -> None:
     lists = [each for each in description.operations.values() if "cursor" in each.query]
     assert len(lists) > 10
-    for operation in lists:
+    for operation in sampled(lists, first=4):
         required = required_of(description, operation)
 
         async def status(*parts: object, operation: Operation = operation, required: Any = required) -> int:

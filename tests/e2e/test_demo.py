@@ -22,8 +22,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from exchange.kit.clock import monotonic_s
 from exchange.kit.database import Database
 from exchange.kit.embedded_postgres import EmbeddedPostgres
@@ -147,7 +145,6 @@ def claimed(command: str) -> Any:
         assert monotonic_s() < deadline_s, "nothing was delivered to the company"
 
 
-@pytest.mark.slow
 def test_a_newcomer_can_paste_every_command_and_come_back(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as demo:
         commands = demo.commands()

@@ -26,7 +26,7 @@ from tests.plain_http import Line, check_once, place_at_once
 from tests.server_process import ServerProcess
 from tests.stored_state import assert_sound
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(540)]  # servers start, and are waited for
+pytestmark = pytest.mark.timeout(540)  # servers start, and are waited for
 
 ROUNDS = 3 * (NIGHTLY_FACTOR if is_long() else 1)
 CUTS = 12 * (NIGHTLY_FACTOR if is_long() else 1)

@@ -33,7 +33,7 @@ from exchange.replay.store import net_by_asset
 from tests.hypothesis_profiles import is_long
 from tests.replay_traces import FROM, TraceFiles, generated_traces, real_traces
 
-KILLS: Final = 40 if is_long() else 6
+KILLS: Final = 40 if is_long() else 3
 HOURS: Final = 48
 SEED: Final = 20170924
 ORDERS_MAX: Final = 60
@@ -156,7 +156,6 @@ async def check_orders(connection: Connection, answers: Answers) -> None:
     assert {name: outcomes.get(name) for name in answers.order_ids} == answers.order_ids
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(540)  # many starts and recoveries
 async def test_kills_of_everything_lose_and_double_nothing(tmp_path: Path) -> None:
     traces = real_traces() or generated_traces(tmp_path, seed=SEED, bids=3_000, hours=HOURS)

@@ -32,7 +32,10 @@ from tests.voucher_world import NOW_US
 GIVE_UP_S: Final = 1.0
 STOPPED_S: Final = 25.0
 """Far more than a stop takes, and far less than for ever."""
-SAID_AT_START: Final = (b"pg_advisory_lock", b"process_number", b'LISTEN "', b"INSERT INTO partition_head")
+SAID_AT_START: Final = (
+    pytest.param(b"pg_advisory_lock", marks=pytest.mark.long),  # waits for as long as a line may be silent
+    *(b"process_number", b'LISTEN "', b"INSERT INTO partition_head"),
+)
 """What only a certain step of a start says: migrations, the way to the books, notices, a term of leading."""
 CHORES: Final = {"alerts", "sealer", "report-summaries", "process-report", "audit-months", "switches-1"}
 

@@ -208,7 +208,6 @@ def _breaks(rows: Sequence[dict[str, Any]], head: dict[str, Any]) -> int:
     return len(breaks) + len(more)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_recall_and_false_alerts_of_every_detector(
     database: Database, database_url: str, tmp_path: Path

@@ -19,7 +19,7 @@ def test_a_planted_fault_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     assert plant(mutant, tmp_path).broken
 
 
-@pytest.mark.slow
+@pytest.mark.long  # test_matching_oracle inspects the same tapes
 def test_without_a_fault_nothing_is_caught(tmp_path: Path) -> None:
     assert not plant(None, tmp_path).broken
 
