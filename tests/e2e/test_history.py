@@ -8,6 +8,7 @@ The checker is tried on histories with planted lies, because one that finds noth
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
 from random import Random
@@ -261,15 +262,23 @@ def _found_as_it_wished(kept: Recorded, once_key: str) -> tuple[History, Journal
     again = deepcopy(journal)
     again.tell()
     reduced_last = {
-        entry.command.order_id
+        (entry.command.order_id, entry.command.quantity_gpus)
         for entry in journal.entries
         if isinstance(entry.command, ReduceOrder)
         and again.stories[entry.command.order_id].states[-1][0] == entry.sequence
     }
+    wishes = [
+        (each, (each.order_id, each.sent.get("quantity_gpus")))
+        for each in history.asked
+        if each.kind == "amend"
+    ]
+    keys = defaultdict(set)
+    for each, wish in wishes:
+        keys[wish].add(each.once_key)
     did_it = next(
         each
-        for each in history.asked
-        if each.kind == "amend" and each.status == 200 and each.order_id in reduced_last
+        for each, wish in wishes
+        if each.status == 200 and wish in reduced_last and len(keys[wish]) == 1  # nobody else may have done it
         if each.told["priority"] == "kept" and not each.replayed
     )
     end_ns = max(each.answered_ns or each.sent_ns for each in history.asked) + 1
