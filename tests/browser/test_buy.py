@@ -13,6 +13,7 @@ from playwright.async_api import Locator, expect
 from tests.browser.conftest import OpenScreen
 from tests.browser.screen import LOOKS, Look, Screen
 from tests.e2e.stage import LOT_PRODUCT, PRODUCT, Stage, programme
+from tests.hypothesis_profiles import sampled
 
 TITLES = {"en": "Buy", "zh": "买入"}
 TABS_MAX = 80
@@ -53,7 +54,7 @@ async def tab_to(screen: Screen, wanted: Locator) -> None:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("tab", ["place", "orders", "account"])
+@pytest.mark.parametrize("tab", sampled(["place", "orders", "account"], first=1))
 async def test_the_page_in_every_look(open_screen: OpenScreen, stage: Stage, look: Look, tab: str) -> None:
     async with open_screen(look) as screen:
         await screen.log_in(stage.cast.buyer)
@@ -110,6 +111,7 @@ async def test_hours_dragged_on_the_calendar_are_bought_with_cash_and_a_voucher(
     assert [fill["voucher_cny"] for fill in placed["fills"]] == ["12.00"]
 
 
+@pytest.mark.long
 async def test_a_flexible_start_takes_the_cheapest_hours_of_its_window(screen: Screen, stage: Stage) -> None:
     await sell(stage, "flexible-dear", (60, 72), "4.10", gpus=1)
     await sell(stage, "flexible-cheap", (65, 68), "3.60", gpus=1)
@@ -204,6 +206,7 @@ async def test_what_is_missing_or_wrong_is_told_at_its_field(screen: Screen, sta
     await expect(screen.page.get_by_role("dialog")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_voucher_that_cannot_pay_is_named_with_its_reason(screen: Screen, stage: Stage) -> None:
     cast = stage.cast
     short = programme("short-only", cast.provider.id, contract={"max_hours": 2})
@@ -284,6 +287,7 @@ async def test_a_lost_answer_is_sent_again_and_buys_once(screen: Screen, stage: 
     assert len(await bids(stage)) == before + 1
 
 
+@pytest.mark.long
 async def test_a_key_that_may_only_read_places_nothing(screen: Screen, stage: Stage) -> None:
     buyer = stage.cast.buyer
     key = await stage.operator.key_of(buyer.id, ["read"])

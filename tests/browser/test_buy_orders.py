@@ -6,6 +6,7 @@ the API.
 
 from typing import Any
 
+import pytest
 from playwright.async_api import Locator, WebSocketRoute, expect
 
 from tests.browser.screen import Screen
@@ -120,6 +121,7 @@ async def test_a_smaller_quantity_keeps_its_place_and_another_price_does_not(
     assert (await order_of(buyer, replaced["replaced_by"]))["price_cny_per_gpu_hour"] == "3.20"
 
 
+@pytest.mark.long
 async def test_an_order_that_fills_while_it_is_amended_is_left_and_told(screen: Screen, stage: Stage) -> None:
     placed = await bid(stage, "raced", (230, 234), gpus=3)
     await screen.log_in(stage.cast.buyer)
@@ -138,6 +140,7 @@ async def test_an_order_that_fills_while_it_is_amended_is_left_and_told(screen: 
     assert (await order_of(stage.cast.buyer, placed["id"]))["quantity_gpus"] == 2
 
 
+@pytest.mark.long
 async def test_a_wrong_amendment_is_told_at_its_field(screen: Screen, stage: Stage) -> None:
     placed = await bid(stage, "wrongly", (240, 244))
     await screen.log_in(stage.cast.buyer)
@@ -208,6 +211,7 @@ async def test_a_long_list_is_paged_and_another_filter_begins_at_its_first_page(
     await expect(rows).to_have_count(25)
 
 
+@pytest.mark.long
 async def test_the_order_of_another_is_not_shown(screen: Screen, stage: Stage) -> None:
     foreign = stage.ids["order_id"]
     await screen.log_in(stage.strangers.buyer)
@@ -216,6 +220,7 @@ async def test_the_order_of_another_is_not_shown(screen: Screen, stage: Stage) -
     await expect(screen.page.locator(".buy-detail").get_by_role("alert")).to_contain_text("no such order")
 
 
+@pytest.mark.long
 async def test_the_statement_tells_what_an_order_holds_and_leads_to_it(screen: Screen, stage: Stage) -> None:
     placed = await bid(stage, "stated", (270, 272), gpus=1)
     await screen.log_in(stage.cast.buyer)

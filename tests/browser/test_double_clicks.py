@@ -16,7 +16,7 @@ from tests.browser.screen import Screen
 from tests.browser.voucher_scene import issue, make_programme
 from tests.e2e.served import Caller
 from tests.e2e.stage import Stage
-from tests.hypothesis_profiles import is_long
+from tests.hypothesis_profiles import is_long, sampled
 
 ASKED = "dialog[open]"
 _NUMBERS = count(1)
@@ -128,7 +128,7 @@ DEEDS = {
 
 
 @pytest.mark.parametrize("second", ["at once", "after the answer"] if is_long() else ["after the answer"])
-@pytest.mark.parametrize("name", DEEDS)
+@pytest.mark.parametrize("name", sampled(DEEDS, first=2))
 async def test_a_double_click_sends_one_request(screen: Screen, stage: Stage, name: str, second: str) -> None:
     deed = DEEDS[name]
     await screen.log_in(deed.who(stage))
@@ -186,7 +186,7 @@ async def test_the_way_back_closes_a_dialog_and_then_leads_to_the_list_as_it_was
     assert await rows.all_inner_texts() == shown
 
 
-@pytest.mark.parametrize("by", ["Escape", "Cancel"])
+@pytest.mark.parametrize("by", ["Escape", pytest.param("Cancel", marks=pytest.mark.long)])
 async def test_a_dialog_that_was_closed_leaves_no_step_on_the_way_back(
     screen: Screen, stage: Stage, by: str
 ) -> None:
@@ -209,6 +209,7 @@ async def test_a_dialog_that_was_closed_leaves_no_step_on_the_way_back(
     await expect(screen.page.get_by_role("tab", selected=True)).not_to_have_text("Participants")
 
 
+@pytest.mark.long
 async def test_the_way_back_from_a_lease_leads_to_the_list_as_it_was(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
     await screen.open("leases")

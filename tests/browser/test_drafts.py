@@ -117,6 +117,7 @@ async def fill_programme(screen: Screen) -> Locator:
     return text
 
 
+@pytest.mark.long
 async def test_a_session_that_ends_keeps_it_and_a_log_out_drops_it(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     await screen.log_in_by_hand(issuer)
@@ -135,6 +136,7 @@ async def test_a_session_that_ends_keeps_it_and_a_log_out_drops_it(screen: Scree
     assert await drafts_of(screen) == []
 
 
+@pytest.mark.long
 async def test_another_participant_in_the_same_window_sees_nothing_of_it(
     screen: Screen, stage: Stage
 ) -> None:

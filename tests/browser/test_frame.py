@@ -9,6 +9,7 @@ from playwright.async_api import expect
 from tests.browser.conftest import OpenScreen
 from tests.browser.screen import LOOKS, Look, Screen
 from tests.e2e.stage import Stage
+from tests.hypothesis_profiles import sampled
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -26,7 +27,7 @@ async def test_the_login_page_in_every_look(open_screen: OpenScreen, look: Look)
         await screen.screenshot("login")
 
 
-@pytest.mark.parametrize("kind", ["provider", "buyer", "issuer", "regulator", "operator"])
+@pytest.mark.parametrize("kind", sampled(["provider", "buyer", "issuer", "regulator", "operator"], first=1))
 async def test_each_kind_logs_in_stays_logged_in_and_logs_out(
     screen: Screen, stage: Stage, kind: str
 ) -> None:
@@ -58,6 +59,7 @@ async def test_a_wrong_key_is_told_at_the_form_and_nothing_is_kept(screen: Scree
     await screen.button("Log in").last.click(trial=True)
 
 
+@pytest.mark.long
 async def test_an_empty_key_is_told_at_its_field_without_asking_the_exchange(screen: Screen) -> None:
     await screen.open("login")
     await screen.button("Log in").click()
@@ -92,6 +94,7 @@ async def test_the_keyboard_skips_to_the_content_and_a_new_page_has_the_focus(sc
     await expect(screen.page).to_have_title("Log in · Compute exchange")
 
 
+@pytest.mark.long
 async def test_an_address_that_leads_nowhere_says_so(screen: Screen) -> None:
     await screen.page.goto(f"{screen.origin}/console/nowhere")
     await expect(screen.page.get_by_text("There is no such page")).to_be_visible()
@@ -127,7 +130,8 @@ async def test_a_session_that_has_ended_is_told_over_the_page_and_a_login_goes_o
 
 
 @pytest.mark.parametrize(
-    "next_", ["https://evil.example/console/x", "//evil.example/", "/v1/orders", "/console/login"]
+    "next_",
+    sampled(["https://evil.example/console/x", "//evil.example/", "/v1/orders", "/console/login"], first=1),
 )
 async def test_a_login_leads_nowhere_but_to_the_consoles_own_pages(
     screen: Screen, stage: Stage, next_: str
@@ -154,6 +158,7 @@ async def test_all_windows_know_who_is_logged_in(screen: Screen, stage: Stage) -
     await other.close()
 
 
+@pytest.mark.long
 async def test_what_has_not_changed_over_a_login_is_shown_after_it(screen: Screen, stage: Stage) -> None:
     await screen.open("market")
     await expect(screen.page.locator(".heat-body")).to_be_visible()
@@ -162,6 +167,7 @@ async def test_what_has_not_changed_over_a_login_is_shown_after_it(screen: Scree
     await expect(screen.page.locator(".heat-body")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_the_chosen_tab_is_in_sight_on_a_phone(open_screen: OpenScreen, stage: Stage) -> None:
     async with open_screen(Look(is_phone=True)) as screen:
         await screen.log_in_by_hand(stage.cast.regulator)

@@ -125,6 +125,7 @@ async def test_a_provider_reports_an_outage_and_the_buyer_sees_the_refund(
     assert (told["returned_cny"], told["captured_cny"], told["failed_hours"]) == ("15.00", "15.00", 2)
 
 
+@pytest.mark.long
 async def test_the_keyboard_opens_a_lease_and_comes_back(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
     await screen.open("leases")
@@ -139,6 +140,7 @@ async def test_the_keyboard_opens_a_lease_and_comes_back(screen: Screen, stage: 
     await expect(screen.page).to_have_url(f"{screen.origin}/console/leases")
 
 
+@pytest.mark.long
 async def test_another_s_lease_is_not_there(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.strangers.buyer)
     lease = stage.ids["lease_id"]

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import pytest
 from playwright.async_api import Locator, WebSocketRoute, expect
 
 from exchange.feed.hub import Closing
@@ -218,6 +219,7 @@ async def test_a_connection_that_the_exchange_closes_comes_back_and_goes_on(
     assert any(each["event"] == "resumed" for each in line.told)
 
 
+@pytest.mark.long
 async def test_what_was_refused_for_now_is_asked_again(screen: Screen, stage: Stage) -> None:
     line, books = Line(), itertools.count(1)
     line.refuses = lambda message: (
@@ -228,6 +230,7 @@ async def test_what_was_refused_for_now_is_asked_again(screen: Screen, stage: St
     assert sum("book:" in each["channels"][0] for each in line.said if each["op"] == "subscribe") == 3
 
 
+@pytest.mark.long
 async def test_whose_key_has_ended_is_logged_out_and_goes_on_as_anybody(screen: Screen, stage: Stage) -> None:
     buyer = stage.cast.buyer
     key = await stage.operator.key_of(buyer.id, ["read", "trade"])

@@ -59,7 +59,7 @@ async def test_the_market_in_every_look(open_screen: OpenScreen, look: Look) -> 
         await screen.screenshot("market")
 
 
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("language", ["zh", pytest.param("en", marks=pytest.mark.long)])
 async def test_the_table_has_the_same_as_text(open_screen: OpenScreen, language: Any) -> None:
     async with open_screen(Look(language=language)) as screen:
         await screen.open("market?view=table")
@@ -95,6 +95,7 @@ async def test_filters_narrow_what_is_shown_and_stand_in_the_address(screen: Scr
     await expect(rows(screen)).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_bids_free_gpus_and_days_are_a_click_away(screen: Screen) -> None:
     await screen.open("market?span=2")
     figure = rows(screen).filter(has_text="T4").locator(".heat-figure")
@@ -154,6 +155,7 @@ async def test_the_mouse_drags_a_window_and_the_tip_tells_the_hour(screen: Scree
     await expect(screen.page.locator(".market-panel")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_finger_taps_the_first_and_the_last_hour(open_screen: OpenScreen) -> None:
     async with open_screen(Look(is_phone=True)) as screen:
         await screen.open("market")
@@ -201,6 +203,7 @@ async def test_prices_and_trades_come_live(screen: Screen, stage: Stage) -> None
     await expect(screen.page.locator(".stream-state")).to_have_text("Live")
 
 
+@pytest.mark.long
 async def test_what_has_not_changed_is_not_sent_again(screen: Screen) -> None:
     seen: list[int] = []
 
@@ -242,6 +245,7 @@ async def test_an_hour_that_begins_is_for_sale_no_more_before_anybody_says_so(
     await screen.page.unroute_all(behavior="ignoreErrors")
 
 
+@pytest.mark.long
 async def test_an_unknown_product_is_told_and_breaks_nothing(screen: Screen) -> None:
     await screen.open("market")
     await expect(rows(screen)).to_have_count(2)

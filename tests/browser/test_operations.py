@@ -100,6 +100,7 @@ async def test_a_market_is_halted_with_a_reason_and_opened_again(desk: Screen, s
     await stage.cast.provider.post("/v1/orders", stage.order("sell", "ops-open", (50, 60)))
 
 
+@pytest.mark.long
 async def test_a_dialog_that_is_left_switches_nothing_and_a_refusal_is_told_in_it(
     desk: Screen, stage: Stage
 ) -> None:
@@ -146,6 +147,7 @@ async def test_a_record_that_nobody_seals_is_told_before_all_else(
     await expect(alert).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_who_is_no_operator_does_not_see_the_page(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.regulator)
     await screen.page.goto(f"{screen.origin}/console/operations")
@@ -167,7 +169,7 @@ def members(screen: Screen) -> Locator:
     return screen.page.get_by_role("table", name="Participants").get_by_role("row")
 
 
-@pytest.mark.parametrize("look", [Look(language="zh", is_phone=True), Look(is_dark=True)])
+@pytest.mark.parametrize("look", LOOKS)
 async def test_the_participants_in_every_look(open_screen: OpenScreen, stage: Stage, look: Look) -> None:
     async with open_screen(look) as screen:
         await screen.log_in(stage.operator)
@@ -233,12 +235,14 @@ async def test_who_has_a_login_link_is_in_once(office: Screen, open_screen: Open
         await expect(theirs.page.get_by_role("link", name="Sell")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_nobody_is_let_in_as_the_exchange_itself(office: Screen, stage: Stage) -> None:
     name = (await stage.operator.get("/v1/participants/par_0000000000001"))["name"]
     await expect(office.page.get_by_role("button", name=re.compile("^Let in "))).not_to_have_count(0)
     await expect(office.button(f"Let in {name}")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_key_has_the_scopes_that_were_chosen(office: Screen, stage: Stage) -> None:
     name = (await stage.cast.buyer.get("/v1/participants/me"))["name"]
     await office.button(f"Let in {name}").click()

@@ -223,6 +223,7 @@ async def test_exports_are_saved_whole_and_only_with_a_reason(
     ] * 4
 
 
+@pytest.mark.long
 async def test_an_export_is_stopped_by_the_button_that_began_it(screen: Screen, stage: Stage) -> None:
     await enter(screen, stage)
     await field(screen, "Reason for asking").fill(WHY)
@@ -296,6 +297,7 @@ async def test_the_proof_of_a_trade_is_saved_with_the_reason_given(
     assert (await questions(stage, "trades/proof"))[0]["reason"] == WHY
 
 
+@pytest.mark.long
 async def test_a_trade_of_which_no_hour_is_settled_says_so(screen: Screen, stage: Stage) -> None:
     await stage.cast.provider.post("/v1/orders", stage.order("sell", "unsettled", (400, 402)))
     await stage.cast.buyer.post("/v1/orders", stage.order("buy", "unsettled", (400, 402)))
@@ -325,6 +327,7 @@ async def test_the_lives_of_a_trade_and_its_voucher_lead_to_each_other(screen: S
     await expect(money).to_be_visible()
 
 
+@pytest.mark.long
 async def test_hours_delivered_on_end_are_told_as_one_and_one_by_one(
     screen: Screen, stage: Stage, lived: dict[str, str]
 ) -> None:
@@ -383,6 +386,7 @@ async def test_the_book_follows_the_slider_and_asks_only_where_it_rests(
     await expect(screen.page.get_by_text("No order rested")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_the_book_at_a_time_is_that_of_its_last_command(screen: Screen, stage: Stage) -> None:
     await enter(screen, stage, f"tab=book&product={PRODUCT}")
     at = field(screen, "Or as of a time")
@@ -404,6 +408,7 @@ async def test_the_book_at_a_time_is_that_of_its_last_command(screen: Screen, st
     await check_faulty(at)
 
 
+@pytest.mark.long
 async def test_others_do_not_see_the_page(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
     await screen.page.goto(f"{screen.origin}/console/oversight")

@@ -89,6 +89,7 @@ async def test_every_report_has_its_definition_its_picture_its_rows_and_its_file
     assert [each["reason"] for each in await questions(stage, "reports/export")][-1] == WHY
 
 
+@pytest.mark.long
 async def test_a_report_of_other_days_put_together_otherwise(screen: Screen, stage: Stage) -> None:
     regulator = stage.cast.regulator
     await summed(regulator)
@@ -173,6 +174,7 @@ async def test_an_alert_becomes_a_case_that_is_closed(screen: Screen, stage: Sta
     await expect(screen.page.get_by_role("list", name="Step by step")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_a_note_whose_answer_is_lost_is_written_once(screen: Screen, stage: Stage) -> None:
     path = f"{ALERTS}/{stage.ids['alert_id']}"
     before = (await stage.cast.regulator.get(path))["steps"]
@@ -251,6 +253,7 @@ async def test_rules_are_tried_on_the_record_before_they_are_in_force(screen: Sc
     assert (asked["query"], asked["reason"], asked["is_whole"]) == ("alert-rules/backtest", "case 7", True)
 
 
+@pytest.mark.long
 async def test_the_operator_sees_who_asked_and_explains_by_notes_only(screen: Screen, stage: Stage) -> None:
     await stage.cast.regulator.get("/v1/oversight/trades", participant=stage.cast.buyer.id, reason=WHY)
     await screen.log_in(stage.operator)

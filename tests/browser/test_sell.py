@@ -13,6 +13,7 @@ from tests.browser.conftest import OpenScreen
 from tests.browser.screen import LOOKS, Look, Screen
 from tests.e2e.served import eventually
 from tests.e2e.stage import PRODUCT, Stage
+from tests.hypothesis_profiles import sampled
 
 DROP = """(node, text) => {
   const files = new DataTransfer();
@@ -43,7 +44,7 @@ def line(stage: Stage, name: str, gpus: object = 2, price: str = "4.10") -> str:
 
 
 @pytest.mark.parametrize("look", LOOKS)
-@pytest.mark.parametrize("part", ["capacity", "asks", "earnings"])
+@pytest.mark.parametrize("part", sampled(["capacity", "asks", "earnings"], first=1))
 async def test_the_page_in_every_look(open_screen: OpenScreen, stage: Stage, look: Look, part: str) -> None:
     async with open_screen(look) as screen:
         await screen.log_in(stage.cast.provider)
@@ -93,6 +94,7 @@ async def test_capacity_is_listed_by_form_once_it_was_shown(screen: Screen, stag
     assert len(await asks(stage)) == before + 1
 
 
+@pytest.mark.long
 async def test_what_the_book_would_refuse_stands_at_its_field(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.provider)
     await screen.open("sell")
@@ -180,6 +182,7 @@ async def test_a_file_is_checked_mended_in_place_and_listed(
     assert len(await asks(stage, "plan-")) == 3
 
 
+@pytest.mark.long
 async def test_a_file_is_dropped_and_its_header_is_wrong(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.provider)
     await screen.open("sell")
@@ -230,6 +233,7 @@ async def test_an_ask_is_amended_and_withdrawn(screen: Screen, stage: Stage) -> 
     await expect(row_of(screen, "to-amend")).to_contain_text("Cancelled")
 
 
+@pytest.mark.long
 async def test_an_ask_that_fills_while_it_is_amended_is_left_and_told(screen: Screen, stage: Stage) -> None:
     ask = stage.order("sell", "raced-ask", (140, 144), quantity_gpus=4, price_cny_per_gpu_hour="4.10")
     placed = await stage.cast.provider.post("/v1/orders", ask)
@@ -276,6 +280,7 @@ async def test_earnings_and_claims_say_what_the_api_says(screen: Screen, stage: 
     await expect(earnings.locator("tbody tr")).to_have_count(37)
 
 
+@pytest.mark.long
 async def test_who_does_not_list_capacity_is_told_so(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
     await screen.page.goto(f"{screen.origin}/console/sell")
@@ -283,6 +288,7 @@ async def test_who_does_not_list_capacity_is_told_so(screen: Screen, stage: Stag
     await expect(screen.page.get_by_role("link", name="Sell")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_a_new_provider_is_shown_where_to_begin(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.strangers.provider)
     await screen.open("sell")

@@ -71,6 +71,7 @@ async def test_a_half_filled_form_goes_on_after_a_login_in_place(
     assert made["face_cny"] == "10.00"
 
 
+@pytest.mark.long
 async def test_a_dialog_with_a_reason_goes_on_too(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     voucher = await issue(stage, (await make_programme(stage, "ends-dialog"))["id"])
@@ -133,6 +134,7 @@ async def test_another_participant_sees_nothing_of_what_was_typed(screen: Screen
     await expect(screen.page.get_by_text("10.00")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_another_key_of_the_same_participant_goes_on(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     other = (await stage.operator.key_of(issuer.id, SCOPES["issuer"]))["secret"]
@@ -168,6 +170,7 @@ async def test_a_login_in_another_window_lets_this_one_go_on(screen: Screen, sta
     await other.close()
 
 
+@pytest.mark.long
 async def test_who_gives_up_is_a_visitor(screen: Screen, stage: Stage) -> None:
     await screen.log_in_by_hand(stage.cast.buyer)
     await screen.open("leases")

@@ -100,6 +100,7 @@ async def end_all(screen: Screen, name: str) -> None:
     await expect(asked).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_a_key_that_only_reads_ends_no_session_that_trades(
     open_screen: OpenScreen, screen: Screen, stage: Stage, reader: Caller
 ) -> None:

@@ -21,7 +21,7 @@ TRIES = 4
 """How often a page reads in a row; only what plans to ask again later asks once more."""
 
 
-@pytest.mark.parametrize("status", [None, 503])
+@pytest.mark.parametrize("status", [None, pytest.param(503, marks=pytest.mark.long)])
 async def test_who_was_logged_in_still_is_once_the_exchange_is_back(
     screen: Screen, stage: Stage, status: int | None
 ) -> None:
@@ -75,6 +75,7 @@ async def test_a_login_in_another_window_is_heard_of_after_the_exchange_was_away
     await other.close()
 
 
+@pytest.mark.long
 async def test_after_a_logout_only_what_is_shown_is_asked_for(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.buyer)
     await screen.open("buy?tab=orders")

@@ -31,7 +31,11 @@ TABS = {
 
 
 @pytest.mark.parametrize(
-    "kind,look", [*((kind, PHONE) for kind in TABS), ("issuer", Look(is_dark=True))], ids=[*TABS, "dark"]
+    "kind,look",
+    [
+        *(pytest.param(kind, PHONE, id=kind) for kind in TABS),
+        pytest.param("issuer", Look(is_dark=True), id="dark", marks=pytest.mark.long),
+    ],
 )
 async def test_every_tab(open_screen: OpenScreen, stage: Stage, look: Look, kind: str) -> None:
     async with open_screen(look) as screen:
@@ -238,6 +242,7 @@ async def test_a_provider_claims_answers_and_pays_back(screen: Screen, stage: St
     assert f"{programme['code']},{stage.cast.provider.id},8.40,0.00,0.00,7.40,0.00,1.00" in text
 
 
+@pytest.mark.long
 async def test_all_that_is_owed_is_claimed_at_once_each_for_itself(screen: Screen, stage: Stage) -> None:
     plain = await make_programme(stage, "plain")
     proven = await make_programme(stage, "proven", evidence=["log"])
@@ -257,6 +262,7 @@ async def test_all_that_is_owed_is_claimed_at_once_each_for_itself(screen: Scree
     await expect(own.locator("tbody tr").filter(has_text=claim["id"])).to_contain_text("Submitted")
 
 
+@pytest.mark.long
 async def test_another_s_claim_is_not_there(screen: Screen, stage: Stage) -> None:
     claim = await claimed(stage, "hidden", hours=1)
     await screen.log_in(stage.strangers.provider)

@@ -108,6 +108,7 @@ async def test_a_claim_goes_through_its_whole_life(screen: Screen, stage: Stage)
     await check_look(screen, "claim-life")
 
 
+@pytest.mark.long
 async def test_a_drawn_claim_shows_its_draw_and_is_rejected_on_a_phone(
     open_screen: OpenScreen, stage: Stage
 ) -> None:
@@ -130,6 +131,7 @@ async def test_a_drawn_claim_shows_its_draw_and_is_rejected_on_a_phone(
     assert (await stage.cast.issuer.get(f"/v1/claims/{claim['id']}"))["reason"] == "未运行"
 
 
+@pytest.mark.long
 async def test_the_burn_is_what_the_api_says(screen: Screen, stage: Stage) -> None:
     claim = await claimed(stage, "burn")
     for to in ("approve", "pay"):
@@ -225,6 +227,7 @@ async def test_a_programme_is_written_opened_changed_and_closed(screen: Screen, 
     assert (await issuer.get(f"/v1/programmes/{made['id']}"))["returned_cny"] == "50000.00"
 
 
+@pytest.mark.long
 async def test_a_reason_of_the_exchange_itself_is_told_in_the_readers_language(
     open_screen: OpenScreen, stage: Stage
 ) -> None:

@@ -14,7 +14,7 @@ from exchange.kit.ids import decode_id
 from tests.browser.conftest import OpenScreen
 from tests.browser.screen import Language, Look
 from tests.e2e.stage import Stage, programme
-from tests.hypothesis_profiles import is_long
+from tests.hypothesis_profiles import is_long, sampled
 
 WIDE: Final = """
     [document.documentElement, ...document.querySelectorAll(".table-frame")]
@@ -76,7 +76,7 @@ async def long_names(stage: Stage) -> None:
 
 @pytest.mark.usefixtures("long_names")
 @pytest.mark.parametrize("language", ["en", "zh"] if is_long() else ["en"])  # whose words are the longer ones
-@pytest.mark.parametrize("kind", OPEN)
+@pytest.mark.parametrize("kind", sampled(OPEN, first=2))
 async def test_every_page_fits(open_screen: OpenScreen, stage: Stage, kind: str, language: Language) -> None:
     caller = stage.operator if kind == "operator" else stage.cast.of(kind)
     wrong: dict[str, Any] = {}

@@ -278,7 +278,9 @@ def _found_as_it_wished(kept: Recorded, once_key: str) -> tuple[History, Journal
     did_it = next(
         each
         for each, wish in wishes
-        if each.status == 200 and wish in reduced_last and len(keys[wish]) == 1  # nobody else may have done it
+        if each.status == 200
+        and wish in reduced_last
+        and len(keys[wish]) == 1  # nobody else may have done it
         if each.told["priority"] == "kept" and not each.replayed
     )
     end_ns = max(each.answered_ns or each.sent_ns for each in history.asked) + 1
