@@ -185,6 +185,7 @@ async def test_one_order_is_withdrawn_and_then_all_of_a_product_once_that_is_con
     assert live["data"] == []
 
 
+@pytest.mark.long
 async def test_a_long_list_is_paged_and_another_filter_begins_at_its_first_page(
     screen: Screen, stage: Stage
 ) -> None:

@@ -151,6 +151,7 @@ async def test_another_s_lease_is_not_there(screen: Screen, stage: Stage) -> Non
     await expect(screen.page.get_by_text("No leases here")).to_be_attached()
 
 
+@pytest.mark.long
 async def test_a_bid_that_trades_meanwhile_shows_at_once(
     screen: Screen, stage: Stage, make_lease: MakeLease
 ) -> None:

@@ -246,6 +246,7 @@ async def test_whose_key_has_ended_is_logged_out_and_goes_on_as_anybody(screen: 
     await check_shown(depth, stage)
 
 
+@pytest.mark.long
 async def test_who_is_not_let_in_waits_longer_each_time(screen: Screen) -> None:
     tried: list[int] = []
     clock_ms = 0

@@ -218,6 +218,7 @@ async def test_what_has_not_changed_is_not_sent_again(screen: Screen) -> None:
     await expect(rows(screen)).to_have_count(2)
 
 
+@pytest.mark.long
 async def test_an_hour_that_begins_is_for_sale_no_more_before_anybody_says_so(
     screen: Screen, stage: Stage
 ) -> None:

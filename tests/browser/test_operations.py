@@ -196,6 +196,7 @@ async def test_the_participants_in_every_look(open_screen: OpenScreen, stage: St
             await expect(dialog).to_be_hidden()
 
 
+@pytest.mark.long
 async def test_what_a_kind_lacks_is_told_at_its_fields_and_what_is_whole_is_registered(
     office: Screen, stage: Stage
 ) -> None:
@@ -256,6 +257,7 @@ async def test_a_key_has_the_scopes_that_were_chosen(office: Screen, stage: Stag
     assert ("reports", ["read"]) in [(each["label"], each["scopes"]) for each in keys]
 
 
+@pytest.mark.long
 async def test_cash_is_booked_once_though_its_answer_is_lost(office: Screen, stage: Stage) -> None:
     buyer = stage.cast.buyer
     name = (await buyer.get("/v1/participants/me"))["name"]

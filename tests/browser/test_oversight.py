@@ -131,6 +131,7 @@ async def test_a_search_about_somebody_asks_why_once_and_leads_to_lives_and_back
     assert len(await questions(stage, "trades")) == asked
 
 
+@pytest.mark.long
 async def test_every_fault_of_a_search_stands_at_its_field(screen: Screen, stage: Stage) -> None:
     await enter(screen, stage)
     for label, text in (
@@ -310,6 +311,7 @@ async def test_a_trade_of_which_no_hour_is_settled_says_so(screen: Screen, stage
     await expect(settled.locator("time")).to_have_count(0)
 
 
+@pytest.mark.long
 async def test_the_lives_of_a_trade_and_its_voucher_lead_to_each_other(screen: Screen, stage: Stage) -> None:
     [trade] = (await stage.cast.regulator.get(TRADES, voucher_funded="true"))["data"]
     await enter(screen, stage, f"tab=lives&thing={trade['id'].replace('trd_', 'lse_')}")

@@ -199,6 +199,7 @@ async def test_a_note_whose_answer_is_lost_is_written_once(screen: Screen, stage
     assert len(lost) == 1
 
 
+@pytest.mark.long
 async def test_rules_are_read_by_version_and_the_next_one_is_made_or_saved(
     screen: Screen, stage: Stage, tmp_path: Path
 ) -> None:

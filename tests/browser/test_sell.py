@@ -107,6 +107,7 @@ async def test_what_the_book_would_refuse_stands_at_its_field(screen: Screen, st
     await expect(form.locator(".fault")).to_contain_text("around its reference price: from 0.01 to ")
 
 
+@pytest.mark.long
 async def test_the_keyboard_chooses_hours_and_lists_capacity(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.provider)
     await screen.open("sell")
@@ -254,6 +255,7 @@ async def test_an_ask_that_fills_while_it_is_amended_is_left_and_told(screen: Sc
     assert (await asks(stage, "raced-ask"))[0]["quantity_gpus"] == 3
 
 
+@pytest.mark.long
 async def test_what_a_buyer_takes_shows_at_once(screen: Screen, stage: Stage) -> None:
     ask = stage.order("sell", "to-sell", (110, 120), quantity_gpus=4, price_cny_per_gpu_hour="3.90")
     await stage.cast.provider.post("/v1/orders", ask)

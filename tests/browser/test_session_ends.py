@@ -149,6 +149,7 @@ async def test_another_key_of_the_same_participant_goes_on(screen: Screen, stage
     await expect(screen.page.locator(".toast-good").last).to_contain_text("¥10.00")
 
 
+@pytest.mark.long
 async def test_a_login_in_another_window_lets_this_one_go_on(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "ends-window")

@@ -47,6 +47,7 @@ async def test_who_was_logged_in_still_is_once_the_exchange_is_back(
     await expect(screen.page.locator("tbody tr").first).to_be_visible()
 
 
+@pytest.mark.long
 async def test_a_login_in_another_window_is_heard_of_after_the_exchange_was_away(
     screen: Screen, stage: Stage
 ) -> None:

@@ -291,6 +291,7 @@ async def test_applications_are_approved_rejected_and_brought_to_a_committee(
     await expect(card_of(screen, "Where its money is")).to_contain_text("Face¥500.00")
 
 
+@pytest.mark.long
 async def test_scored_applications_are_allocated_at_once(screen: Screen, stage: Stage) -> None:
     rules = {"allocation": "scored", "budget_fen": 10_000}
     programme = await make_programme(stage, "by-score", **rules)
@@ -323,6 +324,7 @@ async def test_scored_applications_are_allocated_at_once(screen: Screen, stage: 
     assert {each["id"]: each["status"] for each in told} == {ids[0]: "rejected", ids[1]: "approved"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
 async def test_the_company_to_issue_to_is_found_by_a_part_of_its_name(
     open_screen: OpenScreen, stage: Stage, look: Look

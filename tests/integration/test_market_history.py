@@ -25,6 +25,7 @@ from exchange.kit.fields import format_hour
 from exchange.participants.models import ParticipantKind
 from exchange.products.models import ProductSpec
 from exchange.products.service import load_products, seed_catalogue
+from tests.hypothesis_profiles import sampled
 from tests.market_past import client_of, read, trade_a_while, traded
 from tests.market_rows import TradeFacts, insert_order, insert_participant, insert_trade
 from tests.market_world import MarketWorld, open_market
@@ -197,7 +198,7 @@ async def test_a_product_that_is_named_is_shown_without_orders(
     assert row["free_gpus"] == [0] * 168
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", sampled([1, 2, 3], first=1))
 async def test_the_past_is_the_same_from_the_table_as_told(database: Database, seed: int) -> None:
     drawn = random.Random(seed)
     async with database.transaction() as connection:

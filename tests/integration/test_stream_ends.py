@@ -28,6 +28,7 @@ from exchange.orders import store as order_store
 from exchange.orders import withdrawals
 from exchange.orders.models import OrderStatus
 from matching.order import Side
+from tests.hypothesis_profiles import sampled
 from tests.market_world import MarketWorld
 from tests.streams import (
     DEADLINE_S,
@@ -130,7 +131,9 @@ async def send_too_much(connection: ClientConnection, _: Server) -> None:
     assert connection.close_code == 1009
 
 
-@pytest.mark.parametrize("end", [close, break_off, stop_reading, fall_silent, stop, lose_key, send_too_much])
+@pytest.mark.parametrize(
+    "end", sampled([close, break_off, stop_reading, fall_silent, stop, lose_key, send_too_much], first=3)
+)
 async def test_whatever_ends_a_connection_its_orders_are_withdrawn_and_no_others(
     server: Server, end: Callable[[ClientConnection, Server], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from exchange.feed.stream import MEMORY_BYTES_MAX, Session
 from exchange.feed.stream_models import BATCH_BYTES_MAX
 from exchange.kit.clock import monotonic_s
 from matching.order import Side
+from tests.hypothesis_profiles import sampled
 from tests.streams import DEADLINE_S, QuietSocket, Server, body_of, open_server, sources_of, until
 
 MESSAGES = 2_000
@@ -75,7 +76,7 @@ async def peak_bytes(session: Session, socket: QuietSocket, message: str, *, is_
     return peak
 
 
-@pytest.mark.parametrize("what", ["batches", "orders", "pings", "snapshots", "books"])
+@pytest.mark.parametrize("what", sampled(["batches", "orders", "pings", "snapshots", "books"], first=1))
 async def test_a_client_that_never_reads_is_held_up_or_cut_and_costs_a_bounded_amount(
     server: Server, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

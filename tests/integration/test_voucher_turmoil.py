@@ -32,6 +32,7 @@ from exchange.settlement.models import NewOutage
 from exchange.vouchers import life, service
 from exchange.vouchers.models import VoucherStatus
 from tests.databases import crowded
+from tests.hypothesis_profiles import sampled
 from tests.market_world import MarketWorld, open_market
 from tests.stored_state import assert_sound
 
@@ -248,7 +249,7 @@ async def deadlocks(database: Database) -> int:
     return count
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", sampled(range(3), first=1))
 async def test_fifty_who_do_anything_at_once_lose_and_double_nothing(
     database_url: str, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture, seed: int
 ) -> None:

@@ -14,6 +14,7 @@ from matching.index import RestingIndex
 from matching.live import LiveOrder
 from matching.snapshot import restore, snapshot
 from matching.supply import Supply
+from tests.hypothesis_profiles import sampled
 from tests.tapes import tape
 
 COMMANDS = 6_000
@@ -56,7 +57,7 @@ def sizes(book: OrderBook) -> dict[int, tuple[int, int]]:
     }
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", sampled(SEEDS, first=1))
 def test_after_a_long_churn_a_book_holds_what_rests_and_nothing_else(seed: int) -> None:
     book, _ = after_churn(seed)
     held = [*indexed(book.asks), *indexed(book.bids)]  # type: ignore[arg-type]
@@ -70,7 +71,7 @@ def test_after_a_long_churn_a_book_holds_what_rests_and_nothing_else(seed: int) 
     assert book.supply.free(book.hour, book.hour + length) == counted.free(book.hour, book.hour + length)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", sampled(SEEDS, first=1))
 def test_a_book_that_all_have_left_is_empty(seed: int) -> None:
     book, commands = after_churn(seed)
     sequence = len(commands)
