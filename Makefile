@@ -42,9 +42,10 @@ demo: .venv/.run-stamp console
 # says whose it is as it comes, so that nothing is lost where a run is ended from outside: Ctrl-C reaches all parts, and
 # neither what writes their lines nor the shell, which waits until they have cleaned up. `env`, because a shell starts what
 # is behind `&` deaf to Ctrl-C.
-# The first has the tests on the real PostgreSQL, and those of commands; cut so that all take about as long.
-SERVED := $(filter-out tests/e2e/test_cli%,$(wildcard tests/e2e/test_*.py))
-SEEN := tests/browser tests/property tests/unit
+# The first has the tests on the real PostgreSQL; those of commands are with the browser's, so that all take about as long.
+COMMANDS := $(wildcard tests/e2e/test_cli*.py)
+SERVED := $(filter-out $(COMMANDS),$(wildcard tests/e2e/test_*.py))
+SEEN := tests/browser $(COMMANDS) tests/property tests/unit
 ELSEWHERE := tests/architecture $(SERVED) $(SEEN)
 PYTEST := env --default-signal=INT,TERM $(BIN)/python -m pytest
 test: check console .venv/.browser-stamp
