@@ -16,6 +16,7 @@ from random import Random
 import msgspec
 import pytest
 
+from exchange.kit.fields import format_hour
 from matching.commands import CancelOrder, PlaceOrder, ReduceOrder
 from tests.e2e.served import Served, served
 from tests.history.check import check_history
@@ -64,7 +65,10 @@ async def _reduce_one(history: History, traffic: Traffic, line: Line) -> None:
     """Make an ask smaller that nothing happens to any more."""
     provider = next(each for each in traffic.traders if not each.is_buyer)
     worker = Worker(traffic, provider, line, Random(SEED), "last")
-    order = worker.order() | {"quantity_gpus": 6, "time_in_force": "gtc", "post_only": True}
+    # Beyond all that others bid for.
+    begins = traffic.first_hour() + 100
+    window = {"starts_at": format_hour(begins), "ends_at": format_hour(begins + 2)}
+    order = worker.order() | window | {"quantity_gpus": 6, "time_in_force": "gtc", "post_only": True}
     placed = await history.ask(line, provider, "place", sent=order)
     assert placed.status == 201
     reduced = await history.ask(
