@@ -78,15 +78,17 @@ async def fingerprint(database: Database) -> str:
 async def rows(database: Database) -> Rows:
     """Return every row of every table, as JSON."""
     async with database.connection() as connection:
-        return {
-            table: frozenset(
-                row["line"]
-                for row in await connection.fetch(
-                    f"SELECT (to_jsonb({table}) - 'epoch')::text AS line FROM {table}"  # noqa: S608 - names of ours
-                )
+        tables = await _tables(connection)
+        found = await connection.fetch(
+            " UNION ALL ".join(
+                f"SELECT '{table}' AS name, (to_jsonb({table}) - 'epoch')::text AS line FROM {table}"  # noqa: S608 - names of ours
+                for table in tables
             )
-            for table in await _tables(connection)
-        }
+        )
+    lines: dict[str, set[str]] = {table: set() for table in tables}
+    for row in found:
+        lines[row["name"]].add(row["line"])
+    return {table: frozenset(each) for table, each in lines.items()}
 
 
 def changes(before: Rows, after: Rows) -> list[tuple[str, str, Any]]:

@@ -24,6 +24,7 @@ from exchange.participants.models import KeyGrant, ParticipantKind
 from exchange.participants.service import create_key
 from tests.databases import patient_locks
 from tests.market_world import MarketWorld, open_market
+from tests.no_tls import NO_TLS
 
 DEADLINE_S: Final = 60.0
 _MESSAGE_BYTES: Final = 64 * 1024 * 1024
@@ -67,7 +68,9 @@ async def _serving(database_url: str, data_dir: Path) -> AsyncIterator[Server]:
             while not running.started:  # noqa: ASYNC110 - nobody signals it
                 await asyncio.sleep(0.005)
         port = listener.getsockname()[1]
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S, verify=NO_TLS
+        ) as http:
             yield Server(world, port, http)
         running.should_exit = True
         await serving

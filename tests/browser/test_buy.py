@@ -236,6 +236,7 @@ async def test_a_voucher_that_cannot_pay_is_named_with_its_reason(screen: Screen
     assert len(await bids(stage)) == before
 
 
+@pytest.mark.long
 async def test_an_order_that_is_denied_after_all_says_why_and_stays_in_the_form(
     screen: Screen, stage: Stage
 ) -> None:

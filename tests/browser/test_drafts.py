@@ -57,6 +57,7 @@ async def test_an_order_half_typed_is_back_until_it_is_discarded(
         await expect(price).to_have_value("")
 
 
+@pytest.mark.long
 async def test_a_wish_without_an_answer_is_done_once_over_a_reload(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "draft-lost")

@@ -108,6 +108,7 @@ async def enter_key(screen: Screen, key: str) -> None:
     await screen.page.locator(".account").wait_for()
 
 
+@pytest.mark.long
 async def test_a_session_that_has_ended_is_told_over_the_page_and_a_login_goes_on(
     screen: Screen, stage: Stage
 ) -> None:
@@ -142,6 +143,7 @@ async def test_a_login_leads_nowhere_but_to_the_consoles_own_pages(
     assert screen.page.url == f"{screen.origin}/console/market"
 
 
+@pytest.mark.long
 async def test_all_windows_know_who_is_logged_in(screen: Screen, stage: Stage) -> None:
     screen.forgives_unauthenticated = True
     await screen.log_in_by_hand(stage.cast.buyer)

@@ -33,6 +33,7 @@ def make_lease(stage: Stage, request: pytest.FixtureRequest) -> MakeLease:
     return make
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
 async def test_the_list_and_a_lease_in_every_look(open_screen: OpenScreen, stage: Stage, look: Look) -> None:
     async with open_screen(look) as screen:

@@ -129,6 +129,7 @@ async def test_both_sides_of_the_depth_are_live_and_nobody_asks_for_them(
     await screen.screenshot("market-depth")
 
 
+@pytest.mark.long
 async def test_a_lost_message_is_noticed_and_the_book_ends_as_the_exchange_has_it(
     screen: Screen, stage: Stage
 ) -> None:

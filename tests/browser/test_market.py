@@ -75,6 +75,7 @@ async def test_the_table_has_the_same_as_text(open_screen: OpenScreen, language:
         await expect(hours(screen).first).to_contain_text("11.50")
 
 
+@pytest.mark.long
 async def test_filters_narrow_what_is_shown_and_stand_in_the_address(screen: Screen) -> None:
     await screen.open("market")
     await expect(rows(screen)).to_have_count(2)
@@ -166,6 +167,7 @@ async def test_a_finger_taps_the_first_and_the_last_hour(open_screen: OpenScreen
         await expect(screen.page).to_have_url(re.compile(r"hours=4"))
 
 
+@pytest.mark.long
 async def test_the_depth_follows_the_window_and_the_quantity(screen: Screen, stage: Stage) -> None:
     await screen.open(f"market?product={LOT_PRODUCT}")
     await screen.page.get_by_label("Hours", exact=True).fill("12")

@@ -25,6 +25,7 @@ async def desk(screen: Screen, stage: Stage) -> Screen:
     return screen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
 async def test_the_page_in_every_look(open_screen: OpenScreen, stage: Stage, look: Look) -> None:
     async with open_screen(look) as screen:
@@ -43,6 +44,7 @@ async def test_the_page_in_every_look(open_screen: OpenScreen, stage: Stage, loo
         await screen.screenshot("operations-markets")
 
 
+@pytest.mark.long
 async def test_partitions_processes_and_followers_are_told_and_followed(desk: Screen, stage: Stage) -> None:
     partitions = desk.page.get_by_role("table", name="Partitions")
     row = partitions.get_by_role("row").nth(1)

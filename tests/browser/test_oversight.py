@@ -158,6 +158,7 @@ async def test_every_fault_of_a_search_stands_at_its_field(screen: Screen, stage
     await check_faulty(field(screen, "Price to"))
 
 
+@pytest.mark.long
 async def test_records_page_by_page_are_those_of_the_api(
     screen: Screen, stage: Stage, lived: dict[str, str]
 ) -> None:
@@ -350,6 +351,7 @@ def shown_orders(book: dict[str, Any]) -> list[str]:
     return [each["order_id"] for each in book["data"]]
 
 
+@pytest.mark.long
 async def test_the_book_follows_the_slider_and_asks_only_where_it_rests(
     screen: Screen, stage: Stage, lived: dict[str, str]
 ) -> None:

@@ -229,6 +229,7 @@ async def test_rules_are_read_by_version_and_the_next_one_is_made_or_saved(
     assert '"share_min_bps": 3000' in (tmp_path / "rules.json").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 async def test_rules_are_tried_on_the_record_before_they_are_in_force(screen: Screen, stage: Stage) -> None:
     path = "/v1/oversight/alert-rules/backtest"
     await enter(screen, stage, "tab=alerts")

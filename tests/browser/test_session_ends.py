@@ -92,6 +92,7 @@ async def test_a_dialog_with_a_reason_goes_on_too(screen: Screen, stage: Stage) 
     assert [each["reason"] for each in steps] == ["half a reason no more"]
 
 
+@pytest.mark.long
 async def test_what_was_done_before_the_session_ended_is_not_done_twice(screen: Screen, stage: Stage) -> None:
     """The answer of the first try is lost, the second is refused: the third must still be the same wish."""
     issuer = stage.cast.issuer

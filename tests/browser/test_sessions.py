@@ -47,6 +47,7 @@ async def test_the_list_in_every_look(
         await screen.check_fits()
 
 
+@pytest.mark.long
 async def test_one_is_ended_and_its_window_asks_for_a_login(
     open_screen: OpenScreen, screen: Screen, reader: Caller
 ) -> None:

@@ -49,6 +49,7 @@ async def test_every_tab(open_screen: OpenScreen, stage: Stage, look: Look, kind
             await check_look(screen, f"{kind}-{tab}")
 
 
+@pytest.mark.long
 async def test_a_voucher_tells_where_its_money_is_and_what_became_of_it(screen: Screen, stage: Stage) -> None:
     programme = await make_programme(stage, "wallet")
     voucher = await issue(stage, programme["id"])

@@ -6,7 +6,6 @@ to, good or bad, and `problem` checks that a refusal is whole.
 
 import asyncio
 import itertools
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from exchange.kit.http_described import completed
 from exchange.kit.http_wire import Wire
 from exchange.kit.settings import Settings
 from tests.e2e.document import undocumented
+from tests.no_tls import NO_TLS
 from tests.stored_state import KEPT_BESIDE
 
 NOW_US: Final = 1_772_000_000_000_000
@@ -36,9 +36,6 @@ _PROBLEM_MEMBERS: Final = {
     *("type", "title", "status", "detail", "instance", "code"),
     *("request_id", "outcome", "retryable", "errors"),
 }
-
-_TLS: Final = ssl.create_default_context()
-"""Nobody here speaks TLS, but each client would read the world's certificates for it."""
 
 _descriptions: dict[frozenset[tuple[str, ...]], Mapping[str, Any]] = {}
 _numbers = itertools.count(1)
@@ -177,10 +174,11 @@ class Served:
                     " AND relnamespace = 'public'::regnamespace"
                 )
             ]
-            return {
-                table: await connection.fetchval(f"SELECT count(*) FROM {table}")  # noqa: S608 - a name read from the catalogue
+            counts = " UNION ALL ".join(
+                f"SELECT '{table}' AS name, count(*) FROM {table}"  # noqa: S608 - a name read from the catalogue
                 for table in sorted(set(tables) - {"audit_record", *KEPT_BESIDE})
-            }
+            )
+            return {record["name"]: record["count"] for record in await connection.fetch(counts)}
 
 
 def description_of(app: Litestar) -> Mapping[str, Any]:
@@ -240,7 +238,7 @@ async def served(
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         key = (data_dir / OPERATOR_KEY_FILE).read_text().strip()
         async with httpx.AsyncClient(
-            base_url=address, timeout=DEADLINE_S, trust_env=False, verify=_TLS
+            base_url=address, timeout=DEADLINE_S, trust_env=False, verify=NO_TLS
         ) as http:
             yield Served(exchange, clock, app, http, key, wire=wire, stopping=stopping)
         unknown = list(undocumented(description_of(app), exchange.watched.answers))

@@ -18,6 +18,7 @@ from exchange.alerts.models import Figure, Finding
 from exchange.kit.fields import format_hour
 from exchange.kit.ids import decode_id, encode_id, new_id
 from tests.e2e.served import Caller, Served, eventually, served
+from tests.no_tls import NO_TLS
 
 PRODUCT: Final = "nvidia-t4.zhangjiakou.pcie3"
 LOT_PRODUCT: Final = "nvidia-h100-sxm.guian.ib-ndr400"
@@ -151,7 +152,9 @@ async def set_scene(house: Served) -> Stage:
 
 async def _begin_session(stage: Stage, owner: Caller) -> str:
     """Log in with a key, with a client whose cookie nobody keeps; return the session's id."""
-    async with httpx.AsyncClient(base_url=stage.house.http.base_url, trust_env=False) as browser:
+    async with httpx.AsyncClient(
+        base_url=stage.house.http.base_url, trust_env=False, verify=NO_TLS
+    ) as browser:
         own_pages = {"Sec-Fetch-Site": "same-origin"}
         begun = await browser.post("/v1/session", json={"key": owner.key}, headers=own_pages)
     assert begun.status_code == 201, begun.text

@@ -24,6 +24,7 @@ from exchange.kit.database import from_us
 from exchange.kit.ids import decode_id
 from exchange.participants import console_sessions, session_door
 from tests.e2e.served import DEADLINE_S, Caller, Served, eventually, problem, refused_handshake, served
+from tests.no_tls import NO_TLS
 
 SAME = {"Sec-Fetch-Site": "same-origin"}
 ME = "/v1/participants/me"
@@ -77,7 +78,7 @@ async def browser(doors: AsyncExitStack, house: Served, like: Browser | None = N
     """Return a browser at an exchange, with the cookies of another if there is one."""
     cookies = None if like is None else dict(like.http.cookies)
     client = httpx.AsyncClient(
-        base_url=house.http.base_url, cookies=cookies, timeout=DEADLINE_S, trust_env=False
+        base_url=house.http.base_url, cookies=cookies, timeout=DEADLINE_S, trust_env=False, verify=NO_TLS
     )
     return Browser(await doors.enter_async_context(client))
 
