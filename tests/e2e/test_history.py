@@ -62,14 +62,14 @@ async def recorded(house: Served) -> History:
 
 
 async def _reduce_one(history: History, traffic: Traffic, line: Line) -> None:
-    """Make an ask smaller that nothing happens to any more."""
+    """Make an ask smaller that nothing happens to any more, and place another after it."""
     provider = next(each for each in traffic.traders if not each.is_buyer)
     worker = Worker(traffic, provider, line, Random(SEED), "last")
     # Beyond all that others bid for.
     begins = traffic.first_hour() + 100
     window = {"starts_at": format_hour(begins), "ends_at": format_hour(begins + 2)}
-    order = worker.order() | window | {"quantity_gpus": 6, "time_in_force": "gtc", "post_only": True}
-    placed = await history.ask(line, provider, "place", sent=order)
+    rests = window | {"quantity_gpus": 6, "time_in_force": "gtc", "post_only": True}
+    placed = await history.ask(line, provider, "place", sent=worker.order() | rests)
     assert placed.status == 201
     reduced = await history.ask(
         line,
@@ -80,6 +80,8 @@ async def _reduce_one(history: History, traffic: Traffic, line: Line) -> None:
         once_key="last",
     )
     assert reduced.status == 200
+    later = await history.ask(line, provider, "place", sent=worker.order() | rests)
+    assert later.status == 201
     line.cut()
 
 
