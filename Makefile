@@ -1,6 +1,6 @@
 # The whole life of a checkout. Needs: python3 >= 3.11 with venv and pip, git, make, bash. No system packages, no root.
 #
-#   make demo    a running exchange with a live market, on 127.0.0.1:8000      make test    everything
+#   make demo    a running exchange with a live market, on 127.0.0.1:8000      make test    the tests of every day
 #   make check   style, types, dependency rules, schema                       make bench   the benchmarks
 #   make console the web pages (Node of the system where it is new enough, else of a wheel)
 #   make env     only the environment                                         make lock    renew the locks (needs uv)
@@ -157,8 +157,9 @@ $(WEB)/src/api/schema.ts: .venv/.schema-stamp ;
 .venv/.browser-stamp: | .venv/.venv-stamp
 	@if ! command -v chromium-headless-shell chromium > /dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo "installing Chromium for the tests of the web pages"; \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends -y \
-	    chromium-headless-shell fonts-noto-cjk; } > .venv/chromium.log 2>&1 || echo "  it could not be installed: .venv/chromium.log"; fi
+	  export DEBIAN_FRONTEND=noninteractive; get() { apt-get install -qq --no-install-recommends -y "$$@" fonts-noto-cjk; }; \
+	  { apt-get update -qq && { get chromium-headless-shell || get chromium; }; } > .venv/chromium.log 2>&1 || \
+	  echo "  it could not be installed: .venv/chromium.log"; fi
 	@touch $@
 
 NODE_WHEEL := >=24.19

@@ -21,13 +21,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     signal.signal(signal.SIGTERM, end)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In a long run take the limit of time from every test; else leave out those that are for it alone."""
     if hypothesis_profiles.is_long():
         for item in items:
             item.add_marker(pytest.mark.timeout(0), append=False)
         return
     left_out = [item for item in items if item.get_closest_marker("long")]
-    if left_out:
-        left_out[0].config.hook.pytest_deselected(items=left_out)
+    # Who names a test wants it.
+    if left_out and not any("::" in argument for argument in config.args):
+        config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]

@@ -1,10 +1,9 @@
 """Plants faults in copies of `matching`, and tells which property catches each of them, and how soon.
 
 `python -m tests.mutation` (`make mutants`) prints a line a fault and ends with 1 where one survives. The
-copy is inspected in a process of its own: kept tapes first, then seeded ones, which the oracle test of the
-`ci` profile runs in the same way; after the first command that breaks a property the inspection ends. What
-breaks only because the changed file cannot be read or names what is not there proves nothing, and counts
-as a fault of the list.
+copy is inspected in a process of its own: kept tapes first, then seeded ones; after the first command that
+breaks a property the inspection ends. What breaks only because the changed file cannot be read or names what
+is not there proves nothing, and counts as a fault of the list.
 """
 
 import argparse
@@ -41,8 +40,8 @@ class Catch(msgspec.Struct, frozen=True):
     commands_before: int = 0
 
 
-def search() -> Catch:
-    """Inspect the book that is on the path until a property breaks."""
+def search(tapes_max: int) -> Catch:
+    """Inspect the book that is on the path, with so many tapes and the kept ones, until a property breaks."""
     from matching import index  # noqa: PLC0415 - the copy is on the path of this process only
     from tests import kept  # noqa: PLC0415
     from tests.inspection import first_broken  # noqa: PLC0415
@@ -50,7 +49,7 @@ def search() -> Catch:
 
     def tapes() -> Iterator[tuple[str, kept.Tape]]:
         yield from kept.kept().items()
-        for seed in range(TAPES):
+        for seed in range(tapes_max):
             yield f"tape {seed}", kept.Tape("", *tape(seed, 90))
 
     before = 0
@@ -64,7 +63,7 @@ def search() -> Catch:
     return Catch(commands_before=before)
 
 
-def plant(mutant: Mutant | None, folder: Path) -> Catch:
+def plant(mutant: Mutant | None, folder: Path, *, tapes_max: int = TAPES) -> Catch:
     """Search a copy with the fault, or without one."""
     copy = folder / "matching"
     shutil.copytree(ROOT / "matching", copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -76,7 +75,8 @@ def plant(mutant: Mutant | None, folder: Path) -> Catch:
         path.write_text(source.replace(mutant.text, mutant.fault), encoding="utf-8")
     program = (
         f"import sys, msgspec, matching; assert matching.__file__.startswith({str(folder)!r});"
-        "from tests.mutation import search; sys.stdout.buffer.write(msgspec.json.encode(search()))"
+        "from tests.mutation import search;"
+        f"sys.stdout.buffer.write(msgspec.json.encode(search({tapes_max})))"
     )
     finished = subprocess.run(
         [sys.executable, "-c", program],

@@ -90,7 +90,6 @@ async def test_what_happened_while_the_line_was_cut_is_there_afterwards(screen: 
     await expect(row_of(screen, "cut-off")).to_contain_text("1 of 2", timeout=13_000)
 
 
-@pytest.mark.long
 async def test_a_smaller_quantity_keeps_its_place_and_another_price_does_not(
     screen: Screen, stage: Stage
 ) -> None:

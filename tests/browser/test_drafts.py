@@ -118,7 +118,6 @@ async def fill_programme(screen: Screen) -> Locator:
     return text
 
 
-@pytest.mark.long
 async def test_a_session_that_ends_keeps_it_and_a_log_out_drops_it(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     await screen.log_in_by_hand(issuer)

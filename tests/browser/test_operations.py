@@ -149,7 +149,6 @@ async def test_a_record_that_nobody_seals_is_told_before_all_else(
     await expect(alert).to_have_count(0)
 
 
-@pytest.mark.long
 async def test_who_is_no_operator_does_not_see_the_page(screen: Screen, stage: Stage) -> None:
     await screen.log_in(stage.cast.regulator)
     await screen.page.goto(f"{screen.origin}/console/operations")
@@ -259,7 +258,6 @@ async def test_a_key_has_the_scopes_that_were_chosen(office: Screen, stage: Stag
     assert ("reports", ["read"]) in [(each["label"], each["scopes"]) for each in keys]
 
 
-@pytest.mark.long
 async def test_cash_is_booked_once_though_its_answer_is_lost(office: Screen, stage: Stage) -> None:
     buyer = stage.cast.buyer
     name = (await buyer.get("/v1/participants/me"))["name"]

@@ -365,7 +365,6 @@ async def test_the_company_to_issue_to_is_found_by_a_part_of_its_name(
         await expect(company).to_have_value("buyer")
 
 
-@pytest.mark.long
 async def test_a_voucher_is_issued_suspended_resumed_and_revoked(screen: Screen, stage: Stage) -> None:
     issuer = stage.cast.issuer
     programme = await make_programme(stage, "direct")

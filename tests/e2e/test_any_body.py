@@ -109,7 +109,7 @@ async def changes_of(
 
 
 @pytest.mark.parametrize("name", [each for each in BODIES if each not in NOT_ONE_BODY])
-@examples(12)
+@examples(25)
 @given(data=st.data())
 async def test_the_answer_names_the_places_that_break_the_schema(
     stage: Stage, description: Description, name: str, data: st.DataObject

@@ -228,7 +228,6 @@ def test_redis_may_die_and_come_back(fleet: ProcessFleet, redis: RedisServer) ->
     assert trader.offers(1) == {"before": 1, "without": 1, "after": 1}
 
 
-@pytest.mark.long
 def test_one_gateway_raises_each_alert_and_the_other_goes_on_when_it_is_killed(fleet: ProcessFleet) -> None:
     trader = Trader(fleet)
     regulator = trader.regulator()
@@ -272,7 +271,6 @@ def test_a_switch_fires_though_its_gateway_and_the_leader_are_gone(
     wait_until(lambda: free_gpus(trader, 1) == 0, SOON_S, lambda: "what was cancelled is still shown")
 
 
-@pytest.mark.long
 def test_a_key_has_one_budget_at_all_gateways_together(fleet: ProcessFleet) -> None:
     trader = Trader(fleet)
     # Two more with a budget that is spent soon.

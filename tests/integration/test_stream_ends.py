@@ -132,7 +132,7 @@ async def send_too_much(connection: ClientConnection, _: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", sampled([close, break_off, stop_reading, fall_silent, stop, lose_key, send_too_much], first=3)
+    "end", sampled([close, break_off, lose_key, stop_reading, fall_silent, stop, send_too_much], first=3)
 )
 async def test_whatever_ends_a_connection_its_orders_are_withdrawn_and_no_others(
     server: Server, end: Callable[[ClientConnection, Server], Any], monkeypatch: pytest.MonkeyPatch

@@ -76,7 +76,7 @@ async def peak_bytes(session: Session, socket: QuietSocket, message: str, *, is_
     return peak
 
 
-@pytest.mark.parametrize("what", sampled(["batches", "orders", "pings", "snapshots", "books"], first=1))
+@pytest.mark.parametrize("what", sampled(["books", "batches", "orders", "pings", "snapshots"], first=1))
 async def test_a_client_that_never_reads_is_held_up_or_cut_and_costs_a_bounded_amount(
     server: Server, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

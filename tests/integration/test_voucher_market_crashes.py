@@ -197,7 +197,7 @@ async def changes_since(venue: Venue, before: Rows) -> list[tuple[str, str, obje
 
 @pytest.mark.parametrize("crash", ["rebuild", "reopen"])
 @pytest.mark.parametrize(
-    "prepare", sampled([placed, traded, improved, cancelled], first=1), ids=lambda each: each.__name__
+    "prepare", sampled([traded, improved, placed, cancelled], first=1), ids=lambda each: each.__name__
 )
 async def test_a_crash_at_any_step_leaves_all_of_it_or_none_when_an_order_is(
     venue: Venue, prepare: Callable[[Deal], Awaitable[Transition]], crash: str
