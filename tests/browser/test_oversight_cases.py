@@ -177,7 +177,8 @@ async def test_an_alert_becomes_a_case_that_is_closed(screen: Screen, stage: Sta
 @pytest.mark.long
 async def test_a_note_whose_answer_is_lost_is_written_once(screen: Screen, stage: Stage) -> None:
     path = f"{ALERTS}/{stage.ids['alert_id']}"
-    before = (await stage.cast.regulator.get(path))["steps"]
+    case = await stage.cast.regulator.get(path)
+    before = case["steps"]
     await enter(screen, stage, f"tab=alerts&alert={stage.ids['alert_id']}")
     lost: list[str] = []
 
@@ -191,6 +192,8 @@ async def test_a_note_whose_answer_is_lost_is_written_once(screen: Screen, stage
 
     await screen.page.route(f"**{path}/notes", lose)
     work = screen.page.get_by_role("form", name="Work on the case")
+    if case["status"] != "closed":  # where there is no other work a note is what the form is for
+        await work.get_by_role("button", name="Add a note").click()
     await work.get_by_label("Note").fill("told once")
     await work.locator("button[type=submit]").click()
     await expect(screen.page.locator(".toast").last).to_contain_text("Note added")
