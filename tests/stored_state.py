@@ -11,7 +11,7 @@ compared).
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from exchange.kit.auth import Principal
@@ -54,11 +54,12 @@ _WITHOUT_VALUE: Final = re.compile(r"(_at|_hour|sequence|year|ordinal|mask|mask_
 _DRAW_NUMBER: Final = ("claim_draw", "drawn_number")
 
 
-async def _tables(connection: Connection) -> list[str]:
+async def tables_without(connection: Connection, left_out: Iterable[str]) -> list[str]:
+    """Return the names of all tables but these, in order."""
     found = await connection.fetch(
         "SELECT relname::text AS name FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition"
         " AND relnamespace = 'public'::regnamespace AND relname <> ALL ($1::text[]) ORDER BY 1",
-        list(LEFT_OUT),
+        list(left_out),
     )
     return [row["name"] for row in found]
 
@@ -68,7 +69,7 @@ async def fingerprint(database: Database) -> str:
     async with database.connection() as connection:
         each = " UNION ALL ".join(
             f"SELECT '{table}' || (to_jsonb({table}) - 'epoch')::text AS line FROM {table}"  # noqa: S608 - names of ours
-            for table in await _tables(connection)
+            for table in await tables_without(connection, LEFT_OUT)
         )
         query = f"SELECT md5(string_agg(line, ',' ORDER BY line)) FROM ({each}) AS line"  # noqa: S608 - as above
         digest: str = await connection.fetchval(query)
@@ -78,7 +79,7 @@ async def fingerprint(database: Database) -> str:
 async def rows(database: Database) -> Rows:
     """Return every row of every table, as JSON."""
     async with database.connection() as connection:
-        tables = await _tables(connection)
+        tables = await tables_without(connection, LEFT_OUT)
         found = await connection.fetch(
             " UNION ALL ".join(
                 f"SELECT '{table}' AS name, (to_jsonb({table}) - 'epoch')::text AS line FROM {table}"  # noqa: S608 - names of ours

@@ -27,7 +27,7 @@ from exchange.kit.http_wire import Wire
 from exchange.kit.settings import Settings
 from tests.e2e.document import undocumented
 from tests.no_tls import NO_TLS
-from tests.stored_state import KEPT_BESIDE
+from tests.stored_state import KEPT_BESIDE, tables_without
 
 NOW_US: Final = 1_772_000_000_000_000
 """2026-02-25T06:13:20Z: where venue time begins here."""
@@ -166,17 +166,9 @@ class Served:
         The record is left out, because a regulator's question is on it too, and so is what is made of it.
         """
         async with self.exchange.database.connection() as connection:
-            tables = [
-                record["relname"]
-                for record in await connection.fetch(
-                    "SELECT relname FROM pg_class"
-                    " WHERE relkind IN ('r', 'p') AND NOT relispartition"
-                    " AND relnamespace = 'public'::regnamespace"
-                )
-            ]
             counts = " UNION ALL ".join(
                 f"SELECT '{table}' AS name, count(*) FROM {table}"  # noqa: S608 - a name read from the catalogue
-                for table in sorted(set(tables) - {"audit_record", *KEPT_BESIDE})
+                for table in await tables_without(connection, {"audit_record", *KEPT_BESIDE})
             )
             return {record["name"]: record["count"] for record in await connection.fetch(counts)}
 

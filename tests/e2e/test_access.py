@@ -37,6 +37,8 @@ PUBLIC = {
     *("/v1/session", "/", "/console", "/console/{file_path}"),
 }
 """The routes meant to be open; any other that opens itself fails a test."""
+IN_EVERY_WAY = {"GET /v1/orders", "POST /v1/orders", "DELETE /v1/orders", "POST /v1/withdrawals"}
+"""Routes that are tried with every bad key, and not only in the long run."""
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +50,6 @@ async def stage(module_database_url: str, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(scope="module")
 async def bodies(stage: Stage) -> dict[str, dict[str, Any]]:
     return {route_of(name): (await good(stage, name)).body for name in BODIES}
-
-
-IN_EVERY_WAY = {"GET /v1/orders", "POST /v1/orders", "DELETE /v1/orders", "POST /v1/withdrawals"}
 
 
 def closed_routes(stage: Stage) -> Iterator[tuple[RouteAccess, str]]:
@@ -120,7 +119,7 @@ async def test_without_a_good_key_every_door_is_shut_alike(
     before = await kept_rows(stage)
     for number, (route, path) in enumerate(closed_routes(stage)):
         told = set()
-        # All of them at every route in the long run; else at some, and each at every other.
+        # Each at every route in the long run, and at some routes always; at the others one after another.
         every = is_long() or f"{route.method} {path_of(route)}" in IN_EVERY_WAY
         for header in (None, *(headers if every else (headers[number % len(headers)],))):
             given = {} if header is None else {b"Authorization": header.encode("latin-1")}
